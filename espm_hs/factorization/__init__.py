@@ -1,0 +1,22 @@
+"""Poisson non-negative matrix factorisation of sparse counts.
+
+Nothing here knows of X-rays or of HyperSpy: the input is a table of counts
+(pixels x channels), the known matrix ``G`` (channels x columns) and options.
+"""
+
+from espm_hs.factorization.counts import Counts
+from espm_hs.factorization.estimator import EspmNMF
+from espm_hs.factorization.grid import Grid
+from espm_hs.factorization.problem import Penalties, Problem
+from espm_hs.factorization.solver import Factorization, factorize, fit_loadings
+
+__all__ = [
+    "Counts",
+    "EspmNMF",
+    "Factorization",
+    "Grid",
+    "Penalties",
+    "Problem",
+    "factorize",
+    "fit_loadings",
+]

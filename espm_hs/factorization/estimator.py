@@ -1,0 +1,278 @@
+"""The scikit-learn face of the factorisation."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+)
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from espm_hs.factorization.counts import Counts
+from espm_hs.factorization.grid import Grid
+from espm_hs.factorization.problem import Penalties, Problem
+from espm_hs.factorization.solver import factorize, fit_loadings
+
+
+class EspmNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Poisson non-negative matrix factorisation with a known matrix.
+
+    Finds non-negative W and H such that the counts are Poisson distributed around
+    ``H (G W)^T``. G (channels x columns) holds what is known, such as the spectrum of
+    each chemical element; without it the spectra are free, and this is NMF with the
+    Kullback-Leibler divergence.
+
+    Parameters
+    ----------
+    n_components
+        Number of components.
+    G
+        Known matrix, shape (n_channels, n_columns), non-negative. None: the identity.
+    simplex
+        "elements": the rows of W named by ``simplex_rows`` sum to 1 in each
+        component. "abundances": the components of each pixel sum to 1. None: neither.
+    simplex_rows
+        Boolean, shape (n_columns,): rows of W on the simplex. None: all.
+    fixed
+        Shape (n_columns, n_components): values W must keep, NaN where it is free.
+    sparsity
+        Strength, in counts, of ``sum(log(1 + h / bend))``, bend being 1 % of the mean
+        abundance.
+    smoothness
+        Strength, in counts, of half the squared differences between neighbouring
+        pixels, for abundances relative to their mean. Needs ``navigation_shape``.
+        Acts in ``fit`` alone: ``transform`` treats each pixel by itself.
+    navigation_shape
+        Shape of the map whose pixels, unfolded in C order, are the rows of X.
+    init
+        "nndsvd", "random", or a pair of arrays (W, H), either of which may be None.
+    n_init
+        Number of starts, the best of which is kept.
+    max_iter
+        Largest number of iterations of a start.
+    tol
+        A start ends when ten iterations lower the objective by less than ``tol``
+        times its fall since the start.
+    random_state
+        Seed: None, an integer, or a `numpy.random.RandomState`.
+    n_jobs
+        Number of threads (None: 1, -1: all cores). Results do not depend on it.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components, n_channels)
+        Spectra of the components, ``(G W)^T``.
+    W_ : ndarray of shape (n_columns, n_components)
+        Composition of the components.
+    reconstruction_err_ : float
+        Objective at the end of the fit: Kullback-Leibler divergence plus penalties.
+    objective_history_ : ndarray
+        The objective every ten iterations.
+    n_iter_ : int
+        Iterations of the start that was kept.
+    converged_ : bool
+        Whether that start met ``tol``.
+
+    References
+    ----------
+    .. [1] A. Teurtrie et al., "From STEM-EDXS data to phase separation and
+       quantification using physics-guided NMF", Mach. Learn.: Sci. Technol. 5 (2024),
+       doi:10.1088/2632-2153/ad9192
+    .. [2] D. D. Lee, H. S. Seung, "Algorithms for non-negative matrix
+       factorization", NIPS 13 (2001)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from espm_hs import EspmNMF
+    >>> rng = np.random.default_rng(0)
+    >>> spectra = rng.random((2, 50))
+    >>> X = rng.poisson(rng.random((400, 2)) @ spectra)
+    >>> nmf = EspmNMF(n_components=2, random_state=0)
+    >>> nmf.fit_transform(X).shape, nmf.components_.shape
+    ((400, 2), (2, 50))
+    """
+
+    def __init__(
+        self,
+        n_components: int = 2,
+        G=None,
+        *,
+        simplex: str | None = "elements",
+        simplex_rows=None,
+        fixed=None,
+        sparsity: float = 0.0,
+        smoothness: float = 0.0,
+        navigation_shape: tuple[int, ...] | None = None,
+        init="nndsvd",
+        n_init: int = 1,
+        max_iter: int = 1000,
+        tol: float = 1e-4,
+        random_state=None,
+        n_jobs: int | None = None,
+    ):
+        self.n_components = n_components
+        self.G = G
+        self.simplex = simplex
+        self.simplex_rows = simplex_rows
+        self.fixed = fixed
+        self.sparsity = sparsity
+        self.smoothness = smoothness
+        self.navigation_shape = navigation_shape
+        self.init = init
+        self.n_init = n_init
+        self.max_iter = max_iter
+        self.tol = tol
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    def fit(self, X, y=None):
+        """Find the components of X.
+
+        Parameters
+        ----------
+        X
+            Counts, shape (n_pixels, n_channels), dense or sparse.
+        y
+            Ignored.
+
+        Returns
+        -------
+        EspmNMF
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X has negative or non-finite entries or no counts at all, or an option
+            is out of range.
+        """
+        self._fit(X)
+        return self
+
+    def fit_transform(self, X, y=None):
+        """Find the components of X and return the loadings.
+
+        Parameters
+        ----------
+        X
+            Counts, shape (n_pixels, n_channels), dense or sparse.
+        y
+            Ignored.
+
+        Returns
+        -------
+        numpy.ndarray
+            Loadings, shape (n_pixels, n_components).
+        """
+        counts, found = self._fit(X)
+        if self.smoothness > 0:
+            return found.H
+        return self._loadings(counts)
+
+    def transform(self, X):
+        """Return the loadings of X on the components found.
+
+        Parameters
+        ----------
+        X
+            Counts, shape (n_pixels, n_channels), dense or sparse.
+
+        Returns
+        -------
+        numpy.ndarray
+            Loadings, shape (n_pixels, n_components).
+        """
+        check_is_fitted(self)
+        return self._loadings(self._counts(X, reset=False))
+
+    def inverse_transform(self, X):
+        """Return the model of the counts, ``loadings @ components_``.
+
+        Parameters
+        ----------
+        X
+            Loadings, shape (n_pixels, n_components).
+
+        Returns
+        -------
+        numpy.ndarray
+            Expected counts, shape (n_pixels, n_channels).
+        """
+        check_is_fitted(self)
+        return np.asarray(X) @ self.components_
+
+    def _counts(self, X, reset):
+        X = validate_data(
+            self, X, reset=reset, accept_sparse="csr", ensure_non_negative=True
+        )
+        return Counts.from_array(X)
+
+    def _problem(self, n_channels, n_pixels):
+        k = self.n_components
+        if not isinstance(k, (int, np.integer)) or k < 1:
+            raise ValueError(f"`n_components` must be an integer >= 1, got {k!r}.")
+        grid = None
+        if self.navigation_shape is not None:
+            if np.prod(self.navigation_shape) != n_pixels:
+                raise ValueError(
+                    f"`navigation_shape` {self.navigation_shape} does not make the "
+                    f"{n_pixels} rows of X."
+                )
+            grid = Grid.from_shape(tuple(self.navigation_shape))
+        return Problem(
+            n_channels,
+            k,
+            G=None if self.G is None else np.asarray(self.G, dtype=np.float64),
+            simplex=self.simplex,
+            simplex_rows=self.simplex_rows,
+            fixed=None if self.fixed is None else np.asarray(self.fixed, float),
+            penalties=Penalties(self.sparsity, self.smoothness),
+            grid=grid,
+        )
+
+    def _fit(self, X):
+        counts = self._counts(X, reset=True)
+        self._problem_ = self._problem(counts.n_channels, counts.n_pixels)
+        found = factorize(
+            counts,
+            self._problem_,
+            init=self.init,
+            n_init=self.n_init,
+            max_iter=self.max_iter,
+            tol=self.tol,
+            random_state=_generator(self.random_state),
+            n_jobs=self.n_jobs,
+        )
+        self.W_ = found.W
+        self.components_ = self._problem_.spectra(found.W).T
+        self.reconstruction_err_ = found.objective
+        self.objective_history_ = found.history
+        self.n_iter_ = found.n_iter
+        self.converged_ = found.converged
+        self._dose = counts.total / counts.n_pixels
+        return counts, found
+
+    def _loadings(self, counts):
+        return fit_loadings(
+            counts, self._problem_, self.W_, dose=self._dose, n_jobs=self.n_jobs
+        )
+
+    @property
+    def _n_features_out(self):
+        return self.components_.shape[0]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.positive_only = True
+        return tags
+
+
+def _generator(random_state):
+    """Accept scikit-learn's kinds of seed."""
+    if isinstance(random_state, np.random.RandomState):
+        return random_state.randint(2**31)
+    return random_state

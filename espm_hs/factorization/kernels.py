@@ -1,0 +1,173 @@
+"""Compiled passes over the non-zeros of a block of pixels.
+
+One pass updates the abundances of each pixel and, with the new ones, adds to the
+statistics from which W is updated: the counts of a pixel are read twice while they
+are in the first-level cache, and nothing of size channels x pixels is ever made.
+
+The kernels release the GIL and write only to their own pixels and their own
+statistics, so that any number of threads gives the same bits.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numba import njit
+
+# Added to the model of every channel (as a share of the mean count per entry), so
+# that a count where the model is zero costs much but not infinitely much.
+MODEL_FLOOR = 1e-12
+# Below this an abundance or a composition is set to zero: denormal numbers would
+# slow every later pass by two orders of magnitude.
+TINY = 1e-60
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _positive_root(a, b, q):
+    """Positive root h of q h**2 + b h - a = 0, for a, q >= 0."""
+    if q == 0.0:
+        return a / b if b > 0.0 else 0.0
+    root = np.sqrt(b * b + 4.0 * q * a)
+    if b > 0.0:
+        return 2.0 * a / (b + root)
+    return (root - b) / (2.0 * q)
+
+
+@njit(cache=True, nogil=True)
+def solve_on_simplex(a, b, q, total, h):
+    """Minimise sum(-a log h + b h + q h**2 / 2) with sum(h) = total, in place.
+
+    a, b, h (k,) float64, q and total scalars. The multiplier is found by Newton's
+    method from the left, where the sum is too large: the sum is convex and falls
+    with the multiplier, so the steps never overshoot. Without any a > 0 (no count
+    speaks) h stays as it is.
+    """
+    multiplier = -np.inf
+    for j in range(a.size):
+        if a[j] > 0.0:
+            multiplier = max(multiplier, a[j] / total - b[j] - q * total)
+    if multiplier == -np.inf:
+        return
+    for _ in range(100):
+        value, slope = -total, 0.0
+        for j in range(a.size):
+            if a[j] > 0.0:
+                x = _positive_root(a[j], b[j] + multiplier, q)
+                value += x
+                shift = b[j] + multiplier
+                slope -= x / np.sqrt(shift * shift + 4.0 * q * a[j])
+        step = -value / slope
+        multiplier += step
+        if step <= 1e-14 * max(abs(multiplier), 1e-300) or value <= 1e-14 * total:
+            break
+    sum_h = 0.0
+    for j in range(a.size):
+        h[j] = _positive_root(a[j], b[j] + multiplier, q) if a[j] > 0.0 else 0.0
+        sum_h += h[j]
+    for j in range(a.size):
+        h[j] *= total / sum_h
+
+
+@lru_cache(maxsize=None)
+def block_pass(k: int):
+    """Return the kernel for ``k`` components.
+
+    ``k`` is a constant of the compiled code, so that the loops over components are
+    unrolled: twice as fast as with ``k`` read from the shape of H.
+    """
+
+    @njit(cache=True, nogil=True, error_model="numpy")
+    def run(
+        indptr,
+        channels,
+        values,
+        first,
+        last,
+        D,
+        D_sum,
+        floor,
+        H,
+        n_steps,
+        step_tol,
+        on_simplex,
+        sparsity,
+        sparsity_scale,
+        smoothness,
+        neighbours,
+        colours,
+        colour,
+        with_loss,
+        A,
+    ):
+        """Pass over pixels first..last of one colour of the chessboard.
+
+        indptr (p + 1,) int64, channels and values (n,), D (e, k), D_sum (k,),
+        H (p, k) updated in place n_steps times, or until no abundance moves by more
+        than step_tol times their sum, neighbours (p, m) int64, colours (p,) uint8,
+        A (e, k) added to: A += (x / y) h. Returns the block's share of F, without
+        its smoothness and constant terms (0 unless with_loss).
+        """
+        h = np.empty(k)
+        a = np.empty(k)
+        b = np.empty(k)
+        loss = 0.0
+        for p in range(first, last):
+            if colours[p] != colour:
+                continue
+            for j in range(k):
+                h[j] = H[p, j]
+            for _ in range(n_steps):
+                for j in range(k):
+                    a[j] = 0.0
+                    b[j] = D_sum[j] + sparsity / (h[j] + sparsity_scale)
+                for t in range(indptr[p], indptr[p + 1]):
+                    e = channels[t]
+                    y = floor
+                    for j in range(k):
+                        y += D[e, j] * h[j]
+                    ratio = values[t] / y
+                    for j in range(k):
+                        a[j] += D[e, j] * ratio
+                q = 0.0
+                for m in range(neighbours.shape[1]):
+                    other = neighbours[p, m]
+                    if other >= 0:
+                        q += smoothness
+                        for j in range(k):
+                            b[j] -= smoothness * H[other, j]
+                for j in range(k):
+                    a[j] *= h[j]
+                    h[j] = H[p, j]
+                if on_simplex:
+                    solve_on_simplex(a, b, q, 1.0, h)
+                else:
+                    for j in range(k):
+                        h[j] = _positive_root(a[j], b[j], q)
+                change = total = 0.0
+                for j in range(k):
+                    if h[j] < TINY:
+                        h[j] = 0.0
+                    change = max(change, abs(h[j] - H[p, j]))
+                    total += h[j]
+                    H[p, j] = h[j]
+                if change <= step_tol * total:
+                    break
+            if with_loss:
+                for j in range(k):
+                    loss += D_sum[j] * h[j]
+                    if sparsity > 0.0:
+                        loss += sparsity * np.log1p(h[j] / sparsity_scale)
+            for t in range(indptr[p], indptr[p + 1]):
+                e = channels[t]
+                y = floor
+                for j in range(k):
+                    y += D[e, j] * h[j]
+                ratio = values[t] / y
+                for j in range(k):
+                    A[e, j] += h[j] * ratio
+                if with_loss:
+                    loss -= values[t] * np.log(y)
+        return loss
+
+    return run

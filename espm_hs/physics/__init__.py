@@ -1,0 +1,33 @@
+"""X-ray physics of thin samples in the electron microscope.
+
+Ionisation, emission, absorption and detection of characteristic X-rays and
+bremsstrahlung, joined in `SpectrumModel`. Energies in keV, cross sections in cm2.
+"""
+
+from espm_hs.physics.absorption import mass_absorption_coefficient, mass_thickness
+from espm_hs.physics.columns import Column
+from espm_hs.physics.detector import Detector
+from espm_hs.physics.elements import (
+    atomic_number,
+    atomic_to_mass_fractions,
+    atomic_weight,
+    mass_to_atomic_fractions,
+)
+from espm_hs.physics.emission import EmissionLine, emission_lines
+from espm_hs.physics.ionization import ionization_cross_section
+from espm_hs.physics.model import SpectrumModel
+
+__all__ = [
+    "Column",
+    "Detector",
+    "EmissionLine",
+    "SpectrumModel",
+    "atomic_number",
+    "atomic_to_mass_fractions",
+    "atomic_weight",
+    "emission_lines",
+    "ionization_cross_section",
+    "mass_absorption_coefficient",
+    "mass_thickness",
+    "mass_to_atomic_fractions",
+]

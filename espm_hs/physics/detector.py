@@ -1,0 +1,408 @@
+"""Energy-dispersive detectors: efficiency, peak width, peak position."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import xraylib
+from numpy.typing import ArrayLike
+
+from espm_hs.physics.absorption import mass_absorption_coefficient
+from espm_hs.physics.elements import SYMBOLS
+
+#: Energy of the line for which the resolution is given (mean of Mn Ka1, Ka2), keV.
+MN_KA_ENERGY = 5.895
+#: Mean energy for an electron-hole pair in silicon, eV.
+_PAIR_ENERGY = 3.65
+#: Full width at half maximum over standard deviation of a Gaussian.
+FWHM_PER_SIGMA = 2 * np.sqrt(2 * np.log(2))
+#: Decay of the shift by incomplete charge collection, keV.
+_SHIFT_DECAY = 0.6
+
+# formula and density in g/cm3
+_COMPOUNDS = {
+    "polyimide": ("C22H10N2O5", 1.42),
+    "parylene": ("C8H8", 1.1),
+    "Si3N4": ("Si3N4", 3.17),
+    "SiO2": ("SiO2", 2.2),
+    "Al2O3": ("Al2O3", 3.97),
+}
+
+
+@dataclass(frozen=True)
+class Detector:
+    """
+    A silicon drift detector, or one with a measured efficiency curve.
+
+    The default is a windowless detector: 0.58 mm of silicon behind a contact of
+    38 nm Al and 7 nm of polymer.
+
+    Parameters
+    ----------
+    resolution : float
+        FWHM at Mn Ka (5.9 keV), eV.
+    fano_factor : float
+        Of silicon; FWHM^2 = noise^2 + (2.3548)^2 F (3.65 eV) E.
+    low_energy_shift : float
+        eV, a in E' = E - a exp(-E / 0.6 keV): low-energy photons are absorbed near
+        the surface, where some of the charge is lost.
+    layers : tuple of (material, thickness)
+        In front of the crystal, thickness in um. A material is the symbol of an
+        element or one of "polyimide", "parylene", "Si3N4", "SiO2", "Al2O3".
+    crystal_thickness : float
+        Silicon, mm.
+    grid : tuple of (material, thickness, open fraction) or None
+        Support of a window: material, thickness in um, share of open area.
+    transmission : float
+        Constant factor of the efficiency, above 0 up to 1.
+    curve : tuple of (energies, efficiencies) or None
+        Measured efficiency, energies in keV; replaces layers, crystal and grid.
+
+    Raises
+    ------
+    ValueError
+        If the resolution is below the limit by charge statistics, or a value is
+        out of range, or a material is unknown.
+    """
+
+    resolution: float = 130.0
+    fano_factor: float = 0.12
+    low_energy_shift: float = 0.0
+    layers: tuple[tuple[str, float], ...] = (("Al", 0.038), ("polyimide", 0.007))
+    crystal_thickness: float = 0.58
+    grid: tuple[str, float, float] | None = None
+    transmission: float = 1.0
+    curve: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+
+    def __post_init__(self):
+        # tuples, so that equal detectors compare equal and can be cached
+        layers = tuple((str(m), float(t)) for m, t in self.layers)
+        object.__setattr__(self, "layers", layers)
+        if self.curve is not None:
+            curve = tuple(tuple(map(float, axis)) for axis in self.curve)
+            object.__setattr__(self, "curve", curve)
+        self._check_width()
+        self._check_transmission()
+
+    def _check_width(self) -> None:
+        if not 0 <= self.fano_factor < 1:
+            raise ValueError(
+                f"The Fano factor must be in [0, 1), found {self.fano_factor}."
+            )
+        limit = np.sqrt(self._statistics(MN_KA_ENERGY))
+        if not limit <= self.resolution < 1000:
+            raise ValueError(
+                f"The resolution must be at least {limit:.1f} eV at Mn Ka (charge "
+                f"statistics alone, Fano factor {self.fano_factor:g}) and below "
+                f"1000 eV, found {self.resolution}."
+            )
+
+    def _check_transmission(self) -> None:
+        values = [thickness for _, thickness in self.layers]
+        values += [self.crystal_thickness, *(self.grid or ())[1:2]]
+        if not all(0 <= value < np.inf for value in values):
+            raise ValueError(f"Thicknesses must be non-negative, found {values}.")
+        if not 0 < self.transmission <= 1:
+            raise ValueError(
+                f"The transmission must be in (0, 1], found {self.transmission}."
+            )
+        if self.grid is not None and not 0 <= self.grid[2] <= 1:
+            raise ValueError(
+                f"The open fraction of a grid must be in [0, 1], found {self.grid[2]}."
+            )
+        for material in self._materials:
+            _material(material)
+        if self.curve is not None:
+            _check_curve(*self.curve)
+
+    @property
+    def _materials(self) -> list[str]:
+        return [m for m, _ in self.layers] + ([self.grid[0]] if self.grid else [])
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> Detector:
+        """
+        Return a typical detector.
+
+        Parameters
+        ----------
+        name : str
+            "windowless", "polymer_window" (ultra-thin polymer on a silicon grid) or
+            "ideal" (efficiency 1).
+        **changes
+            Parameters of the class that differ from the preset.
+
+        Returns
+        -------
+        Detector
+
+        Raises
+        ------
+        ValueError
+            If the name is unknown; lists those there are.
+        """
+        if name not in _PRESETS:
+            raise ValueError(
+                f"No detector preset {name!r}: expected one of {', '.join(_PRESETS)}."
+            )
+        return cls(**{**_PRESETS[name], **changes})
+
+    @classmethod
+    def from_curve(
+        cls, energy: ArrayLike, efficiency: ArrayLike, **changes: Any
+    ) -> Detector:
+        """
+        Return a detector with a known efficiency curve.
+
+        Parameters
+        ----------
+        energy : array, shape (n,)
+            Increasing, keV.
+        efficiency : array, shape (n,)
+            Between 0 and 1; interpolated linearly.
+        **changes
+            Other parameters of the class (resolution, ...).
+
+        Returns
+        -------
+        Detector
+
+        Raises
+        ------
+        ValueError
+            If the curve is not usable.
+        """
+        curve = (np.ravel(energy), np.ravel(efficiency))
+        return cls(curve=curve, layers=(), **changes)
+
+    def replace(self, **changes: Any) -> Detector:
+        """
+        Copy with changed parameters.
+
+        Parameters
+        ----------
+        **changes
+            Parameters of the class.
+
+        Returns
+        -------
+        Detector
+        """
+        return replace(self, **changes)
+
+    def efficiency(self, energy: ArrayLike) -> np.ndarray:
+        """
+        Probability that a photon that reaches the detector is counted.
+
+        Parameters
+        ----------
+        energy : float or array
+            keV, positive.
+
+        Returns
+        -------
+        array
+            In [0, 1], shape of `energy`.
+
+        Raises
+        ------
+        ValueError
+            If an energy is outside the curve of the detector, or not positive.
+        """
+        energies = np.asarray(energy, dtype=float)
+        if self.curve is not None:
+            return self.transmission * _interpolate(energies, *self.curve)
+        passed = np.full(energies.shape, self.transmission)
+        for material, thickness in self.layers:
+            passed *= np.exp(-_attenuation(material, energies, thickness))
+        if self.grid is not None:
+            material, thickness, open_fraction = self.grid
+            closed = np.exp(-_attenuation(material, energies, thickness))
+            passed *= open_fraction + (1 - open_fraction) * closed
+        stopped = -np.expm1(-_attenuation("Si", energies, 1e3 * self.crystal_thickness))
+        return passed * stopped
+
+    def fwhm(self, energy: ArrayLike) -> np.ndarray:
+        """
+        Width of a peak.
+
+        Parameters
+        ----------
+        energy : float or array
+            keV.
+
+        Returns
+        -------
+        array
+            Full width at half maximum in eV, shape of `energy`.
+        """
+        noise = self.resolution**2 - self._statistics(MN_KA_ENERGY)
+        return np.sqrt(noise + self._statistics(np.maximum(energy, 0)))
+
+    def _statistics(self, energy: ArrayLike) -> np.ndarray:
+        """Square of the width by charge statistics, eV^2; energy in keV."""
+        scale = FWHM_PER_SIGMA**2 * self.fano_factor * _PAIR_ENERGY * 1e3
+        return scale * np.asarray(energy, dtype=float)
+
+    def peak_energy(self, energy: ArrayLike) -> np.ndarray:
+        """
+        Energy at which the detector shows a line.
+
+        Parameters
+        ----------
+        energy : float or array
+            Energy of the line, keV.
+
+        Returns
+        -------
+        array
+            keV, shape of `energy`.
+        """
+        energies = np.asarray(energy, dtype=float)
+        shift = 1e-3 * self.low_energy_shift
+        return energies - shift * np.exp(-energies / _SHIFT_DECAY)
+
+    def to_dict(self) -> dict[str, Any]:
+        """
+        Plain description, for metadata.
+
+        Returns
+        -------
+        dict
+            Numbers, strings and lists of numbers only; nothing is None or empty
+            except a string, so that every file format keeps it.
+        """
+        plain: dict[str, Any] = {
+            "resolution": float(self.resolution),
+            "fano_factor": float(self.fano_factor),
+            "low_energy_shift": float(self.low_energy_shift),
+            "crystal_thickness": float(self.crystal_thickness),
+            "transmission": float(self.transmission),
+            "layers": ", ".join(f"{material} {t!r} um" for material, t in self.layers),
+        }
+        if self.grid is not None:
+            plain["grid"] = f"{self.grid[0]} {self.grid[1]!r} um {self.grid[2]!r}"
+        if self.curve is not None:
+            plain["curve_energy"], plain["curve_efficiency"] = map(list, self.curve)
+        return plain
+
+    @classmethod
+    def from_dict(cls, description: Mapping[str, Any]) -> Detector:
+        """
+        Return the detector that `to_dict` describes.
+
+        Parameters
+        ----------
+        description : mapping
+            Keys that are missing keep their default; "preset" may name one.
+
+        Returns
+        -------
+        Detector
+
+        Raises
+        ------
+        ValueError
+            If a key or a value is not understood.
+        """
+        plain = dict(description)
+        known = {f.name for f in fields(cls)} | {"preset"}
+        known |= {"curve_energy", "curve_efficiency"}
+        if unknown := set(plain) - known:
+            raise ValueError(
+                f"Unknown detector parameters {sorted(unknown)}: "
+                f"expected some of {sorted(known)}."
+            )
+        if "layers" in plain:
+            plain["layers"] = _parse_layers(plain["layers"])
+        if isinstance(plain.get("grid"), str):
+            material, thickness, _, open_fraction = plain["grid"].split()
+            plain["grid"] = (material, float(thickness), float(open_fraction))
+        if "curve_energy" in plain:
+            plain["curve"] = (plain.pop("curve_energy"), plain.pop("curve_efficiency"))
+        return cls.preset(plain.pop("preset", "windowless"), **plain)
+
+
+_PRESETS: dict[str, dict[str, Any]] = {
+    "windowless": {},
+    "polymer_window": {
+        # 0.3 um of polymer and 40 nm of Al on a silicon grid that is 77 % open, as
+        # the makers of such windows publish; contact and dead layer of the crystal
+        "layers": (("polyimide", 0.3), ("Al", 0.07), ("Si", 0.02)),
+        "grid": ("Si", 380.0, 0.77),
+        "crystal_thickness": 0.45,
+    },
+    # a kilometre of silicon stops everything
+    "ideal": {"layers": (), "crystal_thickness": 1e6},
+}
+
+
+@cache
+def _material(name: str) -> tuple[dict[str, float], float]:
+    """Mass fractions and density (g/cm3) of a material."""
+    if name in SYMBOLS:
+        return {name: 1.0}, xraylib.ElementDensity(SYMBOLS.index(name) + 1)
+    if name not in _COMPOUNDS:
+        raise ValueError(
+            f"Unknown detector material {name!r}: expected the symbol of an element "
+            f"or one of {', '.join(_COMPOUNDS)}."
+        )
+    formula, density = _COMPOUNDS[name]
+    parsed = xraylib.CompoundParser(formula)
+    shares = zip(parsed["Elements"], parsed["massFractions"], strict=True)
+    return {SYMBOLS[z - 1]: share for z, share in shares}, density
+
+
+def _attenuation(material: str, energies: np.ndarray, thickness: float) -> np.ndarray:
+    """Exponent of the absorption by a layer; energies keV, thickness um."""
+    mass_fractions, density = _material(material)
+    mu = mass_absorption_coefficient(mass_fractions, energies)
+    return np.asarray(mu) * density * thickness * 1e-4
+
+
+def _parse_layers(layers: Any) -> tuple[tuple[str, float], ...]:
+    """Read layers, "Al 0.038 um, polyimide 0.007 um" or a list of them."""
+    if isinstance(layers, str):
+        layers = [layer for layer in layers.split(",") if layer.strip()]
+    return tuple(_parse_layer(layer) for layer in layers)
+
+
+def _parse_layer(layer: Any) -> tuple[str, float]:
+    """Read a layer, "Al 0.038 um" or (material, um)."""
+    parts = layer.split() if isinstance(layer, str) else list(layer)
+    if len(parts) not in (2, 3) or parts[2:] not in ([], ["um"]):
+        raise ValueError(
+            f"A layer reads like 'Al 0.038 um' or ('Al', 0.038), found {layer!r}."
+        )
+    return str(parts[0]), float(parts[1])
+
+
+def _check_curve(energies: tuple[float, ...], efficiencies: tuple[float, ...]) -> None:
+    if len(energies) != len(efficiencies) or len(energies) < 2:
+        raise ValueError(
+            "An efficiency curve needs as many energies as efficiencies, 2 or more, "
+            f"found {len(energies)} and {len(efficiencies)}."
+        )
+    if not (energies[0] >= 0 and np.all(np.diff(energies) > 0)):
+        raise ValueError("The energies of an efficiency curve must increase from >= 0.")
+    if not all(0 <= value <= 1 for value in efficiencies):
+        raise ValueError(
+            "Efficiencies must be between 0 and 1, found "
+            f"{min(efficiencies):g} to {max(efficiencies):g}."
+        )
+
+
+def _interpolate(
+    at: np.ndarray, energies: tuple[float, ...], efficiencies: tuple[float, ...]
+) -> np.ndarray:
+    outside = (at < energies[0]) | (at > energies[-1])
+    if np.any(outside):
+        raise ValueError(
+            f"The efficiency curve covers {energies[0]:g} to {energies[-1]:g} keV, "
+            f"but is needed from {np.min(at):g} to {np.max(at):g} keV."
+        )
+    return np.interp(at, energies, efficiencies)

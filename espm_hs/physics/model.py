@@ -1,0 +1,421 @@
+"""The model of a spectrum: a matrix of non-negative columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from espm_hs.physics.absorption import escape_fraction, mass_thickness
+from espm_hs.physics.background import N_TERMS, bremsstrahlung
+from espm_hs.physics.columns import (
+    Column,
+    FittedRange,
+    LineColumn,
+    Split,
+    checked_elements,
+    checked_split,
+    line_columns,
+)
+from espm_hs.physics.detector import FWHM_PER_SIGMA, Detector
+from espm_hs.physics.elements import atomic_to_mass_fractions, normalised_fractions
+from espm_hs.physics.emission import EmissionLine, check_beam_energy
+from espm_hs.physics.peaks import peak_matrix
+
+#: Sum of every background column over the fitted channels: the order of magnitude
+#: of an element column, whose unit is the barn.
+BACKGROUND_SUM = 100.0
+
+_CM2_PER_BARN = 1e-24
+
+# Lines this far (keV) outside the fitted channels still reach them with their tail.
+_MARGIN = 0.5
+
+
+class SpectrumModel:
+    """
+    Linear model of the spectra that a sample of known elements can give.
+
+    A spectrum is ``G @ w``. The entries of w in the element columns are in
+    proportion to the numbers of atoms: normalised to sum 1 they are the atomic
+    fractions. A model does not change; `replace` gives another one.
+
+    Parameters
+    ----------
+    energy : array, shape (n_channels,)
+        Centres of the channels in keV, increasing in equal steps; may start below 0.
+    beam_energy : float
+        10 to 400 keV.
+    elements : iterable of str
+        Elements of the sample, symbols (or atomic numbers).
+    stray_elements : iterable of str
+        Elements from outside the sample (grid, holder, lenses): one column for each
+        family of lines, not absorbed by the sample, not part of the composition.
+    split_lines : mapping, optional
+        Which lines of an element count. By symbol: "families", a column for each
+        family, of which K counts if it is in the fitted range, else L, else M; an
+        energy in keV, lines from there up count, those below form one free column;
+        "none", one column of all lines. Default: for K to Ga (Z = 19 to 31) with K
+        lines in range "families", as their L lines are unreliable; "none" for the
+        others. Entries for elements not in the sample are ignored.
+    detector : Detector or str, optional
+        Or the name of a preset; default "windowless".
+    take_off_angle : float, optional
+        Degrees, above 0 up to 90; needed when there is a thickness.
+    thickness, density : float, optional
+        nm, g/cm3; both or none (no absorption by the sample).
+    composition : mapping of str to float, optional
+        Atomic fractions of the absorbing sample (normalised here); may name elements
+        without a line in range, like O. Default: equal fractions of `elements`.
+    minimum_energy : float
+        keV; channels below are not fitted (noise peak).
+    background : bool
+        False: no bremsstrahlung columns.
+
+    Raises
+    ------
+    ValueError
+        If an argument cannot be used; the message says which, and what is needed.
+
+    Notes
+    -----
+    Columns in order: elements, free lines of elements, stray elements, background.
+
+    A line column is the sum over its lines of emission cross section (barn) x
+    fraction that escapes from the sample x detector efficiency x Gaussian integrated
+    over the channels. A background column is shape x fraction that escapes x
+    efficiency in the fitted channels, scaled to sum 100 over these; 0 in the others.
+    Rows at energies up to 0 and from the beam energy up are 0.
+    """
+
+    def __init__(
+        self,
+        energy: ArrayLike,
+        beam_energy: float,
+        elements: Iterable[str | int],
+        *,
+        stray_elements: Iterable[str | int] = (),
+        split_lines: Mapping[str, Split] | None = None,
+        detector: Detector | str | None = None,
+        take_off_angle: float | None = None,
+        thickness: float | None = None,
+        density: float | None = None,
+        composition: Mapping[str, float] | None = None,
+        minimum_energy: float = 0.15,
+        background: bool = True,
+    ):
+        self._offset, self._scale, self._size = _axis(energy)
+        self.beam_energy = check_beam_energy(beam_energy)
+        self.elements = checked_elements(elements, "elements")
+        self.stray_elements = checked_elements(stray_elements, "stray_elements")
+        self.split_lines = checked_split(split_lines)
+        self.detector = _checked_detector(detector)
+        self.take_off_angle = _plain_float(take_off_angle)
+        self.thickness = _plain_float(thickness)
+        self.density = _plain_float(density)
+        self.composition = _checked_composition(composition)
+        self.minimum_energy = float(minimum_energy)
+        self.background = bool(background)
+        self._check()
+
+    def _check(self) -> None:
+        if not self.elements:
+            raise ValueError("A model needs elements: give them with set_elements.")
+        if both := sorted(set(self.elements) & set(self.stray_elements)):
+            raise ValueError(
+                f"{', '.join(both)} cannot be both in the sample and stray: the same "
+                "lines would count twice. Remove from elements or stray_elements."
+            )
+        if (self.thickness is None) != (self.density is None):
+            missing = "density" if self.density is None else "thickness"
+            raise ValueError(
+                "Absorption by the sample needs thickness (nm) and density (g/cm3): "
+                f"the {missing} is missing."
+            )
+        if self.mass_thickness > 0 and self.take_off_angle is None:
+            raise ValueError(
+                "Absorption by the sample needs the take-off angle of the detector "
+                "(degrees)."
+            )
+        if self.take_off_angle is not None and not 0 < self.take_off_angle <= 90:
+            raise ValueError(
+                "The take-off angle must be above 0 up to 90 degrees, found "
+                f"{self.take_off_angle:g}."
+            )
+        if not self.channels.any():
+            raise ValueError(
+                f"No channel to fit: the axis runs from {self.energy[0]:.3f} to "
+                f"{self.energy[-1]:.3f} keV, the fit from {self.minimum_energy:.3f} "
+                f"keV to below the beam energy {self.beam_energy:g} keV."
+            )
+        _ = self._line_columns  # raises for elements without a line in range
+
+    @cached_property
+    def energy(self) -> np.ndarray:
+        """Centres of the channels, keV, shape (n_channels,)."""
+        return _read_only(self._offset + self._scale * np.arange(self._size))
+
+    @cached_property
+    def channels(self) -> np.ndarray:
+        """Channels to be fitted, bool, shape (n_channels,)."""
+        lowest = max(self.minimum_energy, np.finfo(float).tiny)
+        fitted = (self.energy >= lowest) & (self.energy < self.beam_energy)
+        return _read_only(fitted)
+
+    @property
+    def mass_thickness(self) -> float:
+        """Of the absorbing sample, kg/m2; 0 if no thickness is given."""
+        if self.thickness is None or self.density is None:
+            return 0.0
+        return mass_thickness(self.thickness, self.density)
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """What the columns of G stand for."""
+        names = tuple(entry.column for entry in self._line_columns)
+        if self.background:
+            names += tuple(
+                Column("background", None, None, f"bremsstrahlung {i + 1}")
+                for i in range(N_TERMS)
+            )
+        return names
+
+    @property
+    def element_columns(self) -> np.ndarray:
+        """Columns that count for the composition, bool, in the order of elements."""
+        return np.array([column.kind == "element" for column in self.columns])
+
+    @property
+    def emission_lines(self) -> tuple[EmissionLine, ...]:
+        """Lines of all elements in the fitted range, by increasing energy."""
+        lines = (line for entry in self._line_columns for line in entry.lines)
+        visible = (line for line in lines if line.energy in self._fitted)
+        return tuple(sorted(visible, key=lambda line: (line.energy, line.name)))
+
+    @cached_property
+    def G(self) -> np.ndarray:
+        """The matrix, float64, non-negative, shape (n_channels, n_columns)."""
+        parts = [self._peaks()]
+        if self.background:
+            parts.append(self._bremsstrahlung())
+        matrix = np.hstack(parts)
+        matrix[(self.energy <= 0) | (self.energy >= self.beam_energy)] = 0
+        return _read_only(matrix)
+
+    @cached_property
+    def _fitted(self) -> FittedRange:
+        fitted = self.energy[self.channels]
+        return FittedRange(float(fitted[0]), float(fitted[-1]))
+
+    @cached_property
+    def _line_columns(self) -> list[LineColumn]:
+        return line_columns(
+            self.elements,
+            self.stray_elements,
+            self.split_lines,
+            self.beam_energy,
+            self._fitted,
+        )
+
+    def _peaks(self) -> np.ndarray:
+        """Columns of characteristic lines."""
+        low, high = self._fitted
+        peaks = [
+            (line.energy, line.cross_section, i, entry.column.kind != "stray")
+            for i, entry in enumerate(self._line_columns)
+            for line in entry.lines
+            if low - _MARGIN <= line.energy <= high + _MARGIN
+        ]
+        fields = zip(*peaks, strict=True)
+        energy, cross_section, column, absorbed = (np.array(f) for f in fields)
+        # a line outside is seen by its tail in the first or last channel; so a
+        # user's efficiency curve has to cover the fitted channels only
+        area = self.detector.efficiency(np.clip(energy, low, high))
+        area *= cross_section / _CM2_PER_BARN
+        area[absorbed] *= self._escape(energy[absorbed])
+        return peak_matrix(
+            self._offset,
+            self._scale,
+            self._size,
+            position=self.detector.peak_energy(energy),
+            sigma=1e-3 * self.detector.fwhm(energy) / FWHM_PER_SIGMA,
+            area=area,
+            column=column,
+            n_columns=len(self._line_columns),
+        )
+
+    def _bremsstrahlung(self) -> np.ndarray:
+        """Columns of the background."""
+        energy = self.energy[self.channels]
+        seen = self.detector.efficiency(energy) * self._escape(energy)
+        shapes = bremsstrahlung(energy, self.beam_energy) * seen[:, None]
+        matrix = np.zeros((self._size, N_TERMS))
+        matrix[self.channels] = shapes * (BACKGROUND_SUM / shapes.sum(axis=0))
+        return matrix
+
+    def _escape(self, energy: np.ndarray) -> np.ndarray:
+        """Fraction of the photons that leave the sample."""
+        if self.mass_thickness == 0:
+            return np.ones(len(energy))
+        atomic = self.composition or dict.fromkeys(self.elements, 1.0)
+        fractions = atomic_to_mass_fractions(atomic)
+        angle = self.take_off_angle
+        return escape_fraction(fractions, energy, self.mass_thickness, angle)
+
+    def _options(self) -> dict[str, Any]:
+        """Arguments of the constructor other than the energy axis."""
+        names = (
+            "beam_energy",
+            "elements",
+            "stray_elements",
+            "split_lines",
+            "detector",
+            "take_off_angle",
+            "thickness",
+            "density",
+            "composition",
+            "minimum_energy",
+            "background",
+        )
+        return {name: getattr(self, name) for name in names}
+
+    def replace(self, **changes: Any) -> SpectrumModel:
+        """
+        Model with changed arguments.
+
+        Parameters
+        ----------
+        **changes
+            Arguments of the class.
+
+        Returns
+        -------
+        SpectrumModel
+
+        Raises
+        ------
+        ValueError
+            As the class.
+        """
+        return SpectrumModel(**{"energy": self.energy, **self._options(), **changes})
+
+    def to_dict(self) -> dict[str, Any]:
+        """
+        Plain description, for metadata.
+
+        Returns
+        -------
+        dict
+            Numbers, strings, flat lists and dicts only; what is not set is left out.
+        """
+        plain = {
+            "energy": {
+                "offset": self._offset,
+                "scale": self._scale,
+                "size": self._size,
+            },
+            **self._options(),
+            "elements": list(self.elements),
+            "stray_elements": list(self.stray_elements),
+            "detector": self.detector.to_dict(),
+        }
+        return {
+            name: value
+            for name, value in plain.items()
+            if value is not None and value != [] and value != {}
+        }
+
+    @classmethod
+    def from_dict(cls, description: Mapping[str, Any]) -> SpectrumModel:
+        """
+        Return the model that `to_dict` describes.
+
+        Parameters
+        ----------
+        description : mapping
+            As written by `to_dict`.
+
+        Returns
+        -------
+        SpectrumModel
+
+        Raises
+        ------
+        ValueError
+            If the description is incomplete or its values cannot be used.
+        """
+        plain = dict(description)
+        needed = {"energy", "beam_energy", "elements"}
+        if missing := needed - set(plain):
+            raise ValueError(f"The description of a model lacks {sorted(missing)}.")
+        axis = plain.pop("energy")
+        steps = np.arange(int(axis["size"]))
+        energy = float(axis["offset"]) + float(axis["scale"]) * steps
+        if "detector" in plain:
+            plain["detector"] = Detector.from_dict(plain["detector"])
+        return cls(energy, **plain)
+
+    def __repr__(self) -> str:
+        return (
+            f"SpectrumModel({self._size} channels, {self.energy[0]:.3f} to "
+            f"{self.energy[-1]:.3f} keV, {self.beam_energy:g} keV beam, elements "
+            f"{', '.join(self.elements)}, {len(self.columns)} columns)"
+        )
+
+
+def _axis(energy: ArrayLike) -> tuple[float, float, int]:
+    """Offset, scale and size of an energy axis in keV."""
+    centres = np.asarray(energy, dtype=float)
+    if centres.ndim != 1 or centres.size < 2 or not np.all(np.isfinite(centres)):
+        raise ValueError(
+            "The energy axis must be a list of 2 or more finite numbers, found shape "
+            f"{centres.shape}."
+        )
+    steps = np.diff(centres)
+    # rounded, so that an axis built from offset and scale gives them back
+    scale = float(f"{(centres[-1] - centres[0]) / (centres.size - 1):.12g}")
+    if scale <= 0 or np.any(np.abs(steps - scale) > 1e-3 * scale):
+        raise ValueError(
+            "The energy axis must increase in equal steps, found steps of "
+            f"{steps.min():g} to {steps.max():g} keV."
+        )
+    if centres[-1] > 1000:
+        raise ValueError(
+            f"The energy axis ends at {centres[-1]:g}: it seems to be in eV. Convert "
+            "it to keV."
+        )
+    return float(centres[0]), scale, int(centres.size)
+
+
+def _checked_composition(
+    composition: Mapping[str, float] | None,
+) -> dict[str, float] | None:
+    """Amounts by symbol, as given: normalising twice would not give the same bits."""
+    if not composition:
+        return None
+    normalised_fractions(composition)  # raises
+    return {str(name): float(value) for name, value in composition.items()}
+
+
+def _checked_detector(detector: Detector | str | None) -> Detector:
+    if detector is None:
+        return Detector()
+    if isinstance(detector, str):
+        return Detector.preset(detector)
+    if isinstance(detector, Detector):
+        return detector
+    raise ValueError(
+        f"The detector must be a Detector or the name of a preset, found {detector!r}."
+    )
+
+
+def _plain_float(value: float | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    array.flags.writeable = False
+    return array

@@ -9,6 +9,10 @@ from espm_hs.factorization.estimator import EspmNMF
 from espm_hs.factorization.grid import Grid
 from espm_hs.factorization.problem import Penalties, Problem
 from espm_hs.factorization.solver import Factorization, factorize, fit_loadings
+from espm_hs.factorization.uncertainty import (
+    abundance_covariance,
+    composition_covariance,
+)
 
 __all__ = [
     "Counts",
@@ -17,6 +21,8 @@ __all__ = [
     "Grid",
     "Penalties",
     "Problem",
+    "abundance_covariance",
+    "composition_covariance",
     "factorize",
     "fit_loadings",
 ]

@@ -7,6 +7,7 @@ arrays: where each pixel begins, the channel of each non-zero, and its value.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +26,7 @@ SLAB_BYTES = 1 << 26
 
 @njit(cache=True, nogil=True)
 def _count_rows(rows, keep, per_row):
-    """rows (n, e) any real, keep (e,) bool -> per_row (n,) int64 non-zeros."""
+    """Rows (n, e) any real, keep (e,) bool -> per_row (n,) int64 non-zeros."""
     for i in range(rows.shape[0]):
         n = 0
         for e in range(rows.shape[1]):
@@ -89,7 +90,7 @@ def _slabs(data) -> Iterator:
         row_bytes = max(1, data.dtype.itemsize * int(np.prod(data.shape[1:])))
         step = max(1, SLAB_BYTES // row_bytes)
         edges = np.append(np.arange(0, data.shape[0], step), data.shape[0])
-    for first, last in zip(edges[:-1], edges[1:], strict=True):
+    for first, last in itertools.pairwise(edges):
         slab = data[first:last]
         if hasattr(slab, "dask"):
             slab = slab.compute()

@@ -32,18 +32,20 @@ class EspmNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         Known matrix, shape (n_channels, n_columns), non-negative. None: the identity.
     simplex
         "elements": the rows of W named by ``simplex_rows`` sum to 1 in each
-        component. "abundances": the components of each pixel sum to 1. None: neither.
+        component. "abundances": the components of each pixel sum to 1. None: the
+        components (spectra) sum to 1.
     simplex_rows
-        Boolean, shape (n_columns,): rows of W on the simplex. None: all.
+        Boolean, shape (n_columns,): rows of W that are fractions of one whole. None:
+        all.
     fixed
-        Shape (n_columns, n_components): values W must keep, NaN where it is free.
+        Shape (n_columns, n_components): fractions W must keep, NaN where it is free.
     sparsity
-        Strength, in counts, of ``sum(log(1 + h / bend))``, bend being 1 % of the mean
-        abundance.
+        Strength of ``sum(log(1 + share / 0.01))``, a share being the part that a
+        component has in the counts of a pixel.
     smoothness
-        Strength, in counts, of half the squared differences between neighbouring
-        pixels, for abundances relative to their mean. Needs ``navigation_shape``.
-        Acts in ``fit`` alone: ``transform`` treats each pixel by itself.
+        Strength of ``N / 2 * sum((h_p - h_q)**2)`` over neighbouring pixels, for h in
+        units of N, the mean counts per pixel. Needs ``navigation_shape``. Acts in
+        ``fit`` alone: ``transform`` treats each pixel by itself.
     navigation_shape
         Shape of the map whose pixels, unfolded in C order, are the rows of X.
     init

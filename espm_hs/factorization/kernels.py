@@ -10,7 +10,7 @@ statistics, so that any number of threads gives the same bits.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 from numba import njit
@@ -23,7 +23,7 @@ MODEL_FLOOR = 1e-12
 TINY = 1e-60
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
 def _positive_root(a, b, q):
     """Positive root h of q h**2 + b h - a = 0, for a, q >= 0."""
     if q == 0.0:
@@ -34,7 +34,7 @@ def _positive_root(a, b, q):
     return (root - b) / (2.0 * q)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def solve_on_simplex(a, b, q, total, h):
     """Minimise sum(-a log h + b h + q h**2 / 2) with sum(h) = total, in place.
 
@@ -57,6 +57,8 @@ def solve_on_simplex(a, b, q, total, h):
                 value += x
                 shift = b[j] + multiplier
                 slope -= x / np.sqrt(shift * shift + 4.0 * q * a[j])
+        if slope == 0.0:
+            break
         step = -value / slope
         multiplier += step
         if step <= 1e-14 * max(abs(multiplier), 1e-300) or value <= 1e-14 * total:
@@ -69,7 +71,31 @@ def solve_on_simplex(a, b, q, total, h):
         h[j] *= total / sum_h
 
 
-@lru_cache(maxsize=None)
+@njit(cache=True, nogil=True, error_model="numpy")
+def _add_sparsity(h, sparsity, bend, a, b):
+    """Bound sparsity * sum(log(1 + share / bend)) from above, shares h / sum(h).
+
+    h, a, b (k,). With S = sum(h) the penalty is sum(log(h + bend S)) - k log(S): the
+    first part is concave and bounded by its tangent, which adds to b; the second by
+    Jensen's inequality, which adds k / S to a (before its multiplication by h). Both
+    add the same to the sum over components, so that the counts of a pixel are kept.
+    """
+    total = 0.0
+    for j in range(h.size):
+        total += h[j]
+    if total == 0.0:
+        return
+    every = 0.0
+    for j in range(h.size):
+        slope = sparsity / (h[j] + bend * total)
+        b[j] += slope
+        every += bend * slope
+    for j in range(h.size):
+        b[j] += every
+        a[j] += sparsity * h.size / total
+
+
+@cache
 def block_pass(k: int):
     """Return the kernel for ``k`` components.
 
@@ -92,7 +118,7 @@ def block_pass(k: int):
         step_tol,
         on_simplex,
         sparsity,
-        sparsity_scale,
+        bend,
         smoothness,
         neighbours,
         colours,
@@ -120,7 +146,9 @@ def block_pass(k: int):
             for _ in range(n_steps):
                 for j in range(k):
                     a[j] = 0.0
-                    b[j] = D_sum[j] + sparsity / (h[j] + sparsity_scale)
+                    b[j] = D_sum[j]
+                if sparsity > 0.0:
+                    _add_sparsity(h, sparsity, bend, a, b)
                 for t in range(indptr[p], indptr[p + 1]):
                     e = channels[t]
                     y = floor
@@ -154,10 +182,13 @@ def block_pass(k: int):
                 if change <= step_tol * total:
                     break
             if with_loss:
+                total = 0.0
                 for j in range(k):
                     loss += D_sum[j] * h[j]
-                    if sparsity > 0.0:
-                        loss += sparsity * np.log1p(h[j] / sparsity_scale)
+                    total += h[j]
+                if sparsity > 0.0 and total > 0.0:
+                    for j in range(k):
+                        loss += sparsity * np.log1p(h[j] / (bend * total))
             for t in range(indptr[p], indptr[p + 1]):
                 e = channels[t]
                 y = floor

@@ -10,7 +10,7 @@ import numpy as np
 from espm_hs.factorization.grid import Grid
 
 SIMPLEX = ("elements", "abundances", None)
-# The log penalty bends at this share of the mean abundance of a pixel.
+# The sparsity term bends at this share of the abundances of a pixel.
 SPARSITY_BEND = 0.01
 
 
@@ -18,18 +18,17 @@ SPARSITY_BEND = 0.01
 class Penalties:
     """Strength of the terms beside the likelihood.
 
-    Both are measured in counts, so that a value means the same at any dose and for
-    any unit of G.
+    Both are in nats, as the likelihood is, and do not depend on the unit of G.
 
     Parameters
     ----------
     sparsity
-        ``sparsity * sum(log(1 + h / bend))``, bend being 1 % of the mean abundance
-        of a pixel: pulls small abundances to zero and leaves large ones alone.
+        ``sparsity * sum(log(1 + share / 0.01))``, a share being h over the sum of h
+        in its pixel, with h in counts: pulls small shares to zero and leaves large
+        ones, and the counts of each pixel, alone.
     smoothness
         ``smoothness * N / 2 * sum((h_p - h_q)**2)`` over neighbouring pixels p, q,
-        for abundances relative to the mean abundance of a pixel and N counts per
-        pixel on average.
+        for h in units of N, the mean counts per pixel.
     """
 
     sparsity: float = 0.0
@@ -59,18 +58,25 @@ class Problem:
         the identity, i.e. free spectra.
     simplex
         "elements": the rows of W named by ``simplex_rows`` sum to 1 in each
-        component; "abundances": the components of each pixel sum to 1; None: no
-        constraint, the scale between W and H is free.
+        component; "abundances": the components of each pixel sum to 1; None: the
+        spectra G W sum to 1. The first and the last differ only in the scale between
+        W and H.
     simplex_rows
-        Boolean, shape (n_columns,): rows of W that share in the simplex (None: all).
+        Boolean, shape (n_columns,): rows of W that are fractions of one whole (None:
+        all).
     fixed
-        Shape (n_columns, n_components): values that W must keep, NaN where it is
-        free (None: all free). Values other than 0 need ``simplex="elements"``; where
-        those of a component add up to 1, its other fractions are 0.
+        Shape (n_columns, n_components): fractions that simplex rows must keep, and
+        zeros anywhere; NaN where W is free (None: all free). Where the fractions of a
+        component add up to 1, its other simplex rows are 0.
     penalties
         Strength of sparsity and smoothness.
     grid
         Neighbours of the pixels; only read when ``penalties.smoothness > 0``.
+
+    Notes
+    -----
+    A fixed fraction ties one row of W to the sum of the free ones, which is linear:
+    W = M V for each component, with free non-negative V. The fit works on V.
     """
 
     n_channels: int
@@ -89,7 +95,11 @@ class Problem:
                 f"{self.simplex!r}."
             )
         self._check_G()
-        self._check_penalties()
+        if self.penalties.smoothness > 0 and self.grid is None:
+            raise ValueError(
+                "`smoothness` needs to know which pixels are neighbours: give the "
+                "shape of the map (`navigation_shape`)."
+            )
         self._check_fixed()
 
     def _check_G(self):
@@ -109,20 +119,6 @@ class Problem:
                 "nothing can be said about them. Remove them, or use more channels."
             )
 
-    def _check_penalties(self):
-        active = self.penalties.sparsity > 0 or self.penalties.smoothness > 0
-        if self.simplex is None and active:
-            raise ValueError(
-                "`sparsity` and `smoothness` act on H, whose scale is free with "
-                "simplex=None. Use simplex='elements' or simplex='abundances', or set "
-                "both penalties to 0."
-            )
-        if self.penalties.smoothness > 0 and self.grid is None:
-            raise ValueError(
-                "`smoothness` needs to know which pixels are neighbours: give the "
-                "shape of the map (`navigation_shape`)."
-            )
-
     def _check_fixed(self):
         if self.fixed is None:
             return
@@ -131,36 +127,18 @@ class Problem:
             raise ValueError(
                 f"`fixed` must have shape {shape}, got {self.fixed.shape}."
             )
-        given = self.fixed[~np.isnan(self.fixed)]
-        if (given < 0).any():
-            raise ValueError("Fixed values must not be negative.")
-        if self.simplex != "elements" and (given > 0).any():
+        if (self.fixed < 0).any() or (self.fixed[~self.rows_on_simplex] > 0).any():
             raise ValueError(
-                "Fixed fractions other than 0 need simplex='elements', which is what "
-                "makes W read as fractions."
+                "Fixed values must be fractions of the simplex rows; other rows can "
+                "only be fixed to 0, and none to a negative value."
             )
-        if self.simplex == "elements":
-            self._close_fixed_fractions()
-
-    def _close_fixed_fractions(self):
-        """Check the sums of fixed fractions; where they reach 1 the rest is 0."""
-        rows = self.rows_on_simplex
-        closed = self.fixed.copy()
-        for component, total in enumerate(np.nansum(self.fixed[rows], axis=0)):
-            free = rows & np.isnan(self.fixed[:, component])
-            if total > 1 + 1e-9:
+        for component, total in enumerate(np.nansum(self.fixed, axis=0)):
+            free = np.isnan(self.fixed[self.rows_on_simplex, component]).any()
+            if total > 1 + 1e-9 or (not free and abs(total - 1) > 1e-9):
                 raise ValueError(
                     f"The fixed fractions of component {component} add up to "
-                    f"{total:g}; fractions must not exceed 1 in sum."
+                    f"{total:g}. They must not exceed 1, and make 1 if all are fixed."
                 )
-            if total > 1 - 1e-9:
-                closed[free, component] = 0.0
-            elif not free.any():
-                raise ValueError(
-                    f"All fractions of component {component} are fixed, but they add "
-                    f"up to {total:g} instead of 1. Leave at least one free."
-                )
-        object.__setattr__(self, "fixed", closed)
 
     @property
     def n_columns(self) -> int:
@@ -179,18 +157,59 @@ class Problem:
         """``G^T 1``, shape (n_columns,)."""
         return np.ones(self.n_columns) if self.G is None else self.G.sum(axis=0)
 
-    def free_on_simplex(self, component: int) -> tuple[np.ndarray, float]:
-        """Rows of W that share what the fixed ones leave of 1, and that share."""
-        rows = self.rows_on_simplex
+    @cached_property
+    def _ties(self) -> dict[int, np.ndarray]:
+        """M of the components that have fixed entries, (n_columns, n_columns)."""
         if self.fixed is None:
-            return rows, 1.0
-        free = rows & np.isnan(self.fixed[:, component])
-        return free, 1.0 - float(np.nansum(self.fixed[rows, component]))
+            return {}
+        tied = np.flatnonzero(~np.isnan(self.fixed).all(axis=0))
+        return {int(j): self._tie(self.fixed[:, j]) for j in tied}
+
+    def _tie(self, fixed):
+        free = np.isnan(fixed)
+        fractions = np.where(free, 0.0, fixed)
+        left = 1.0 - fractions.sum()
+        M = np.diag(free.astype(float))
+        if left > 1e-9:
+            M[:, free & self.rows_on_simplex] += fractions[:, None] / left
+        else:
+            # all is fixed: one variable, in the place of the largest, scales the lot
+            M[:, self.rows_on_simplex] = 0.0
+            M[:, np.argmax(fractions)] = fractions
+        return M
+
+    @cached_property
+    def variable_sum(self) -> np.ndarray:
+        """Counts that V = 1 makes, (n_columns, n_components), 0 where not free."""
+        sums = np.tile(self.column_sum[:, None], (1, self.n_components))
+        for j, M in self._ties.items():
+            sums[:, j] = M.T @ self.column_sum
+        return sums
+
+    def compose(self, V: np.ndarray) -> np.ndarray:
+        """W of the free variables V, both (n_columns, n_components)."""
+        W = V.copy()
+        for j, M in self._ties.items():
+            W[:, j] = M @ V[:, j]
+        return W
+
+    def variables(self, W: np.ndarray) -> np.ndarray:
+        """V that comes closest to a given W, both (n_columns, n_components)."""
+        V = np.array(W, dtype=np.float64)
+        for j, M in self._ties.items():
+            alone = np.argmax(M.sum(axis=0))
+            if not np.isnan(self.fixed[alone, j]):
+                V[alone, j] = V[self.rows_on_simplex, j].sum()
+            V[M.sum(axis=0) == 0, j] = 0.0
+        return V
 
     def spectra(self, W: np.ndarray) -> np.ndarray:
         """``G W``, shape (n_channels, n_components), C-contiguous."""
         return np.ascontiguousarray(W if self.G is None else self.G @ W)
 
     def project(self, A: np.ndarray) -> np.ndarray:
-        """``G^T A``, shape (n_columns, n_components)."""
-        return A if self.G is None else self.G.T @ A
+        """Pull A (n_channels, n_components) back to the variables: ``M^T G^T A``."""
+        projected = A.copy() if self.G is None else self.G.T @ A
+        for j, M in self._ties.items():
+            projected[:, j] = M.T @ projected[:, j]
+        return projected

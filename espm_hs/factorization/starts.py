@@ -7,7 +7,7 @@ from sklearn.utils.extmath import randomized_svd
 
 from espm_hs.factorization.counts import Counts
 from espm_hs.factorization.problem import Problem
-from espm_hs.factorization.updates import constrain, update_composition
+from espm_hs.factorization.updates import normalise
 
 NAMED_STARTS = ("nndsvd", "random")
 
@@ -58,18 +58,20 @@ def _nndsvd_spectra(counts, n_components, rng):
 
 
 def composition_of(problem: Problem, D: np.ndarray, n_iter: int = 200) -> np.ndarray:
-    """Composition W, shape (n_columns, n_components), with G W close to spectra D.
+    """Variables V, shape (n_columns, n_components), whose spectra come close to D.
 
-    Minimises the Kullback-Leibler divergence between D and G W diag(c), for any
-    scale c, by multiplicative updates under the constraints of the problem.
+    Minimises the Kullback-Leibler divergence between D (columns of sum 1) and the
+    model, by multiplicative updates under the constraints of the problem.
     """
-    if problem.G is None:
-        return constrain(problem, D)
-    even = 1.0 / problem.column_sum[:, None]
-    W = constrain(problem, np.tile(even, (1, D.shape[1])))
+    counts = problem.variable_sum
+    V = np.divide(1.0, counts, out=np.zeros_like(counts), where=counts > 0)
+    V = normalise(problem, V, V)
+    if problem.G is None and problem.fixed is None:
+        return normalise(problem, D, V)
     for _ in range(n_iter):
-        model = problem.spectra(W)
+        model = problem.spectra(problem.compose(V))
         ratio = np.divide(D, model, out=np.zeros_like(D), where=model > 0)
-        scale = D.sum(axis=0) / model.sum(axis=0)
-        W = update_composition(problem, W, ratio, scale)
-    return W
+        target = V * problem.project(ratio)
+        V = np.divide(target, counts, out=np.zeros_like(V), where=counts > 0)
+        V = normalise(problem, V, V)
+    return V

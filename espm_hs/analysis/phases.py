@@ -1,0 +1,131 @@
+"""The result of a decomposition, and how it is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from espm_hs.physics import SpectrumModel
+
+# Version of the layout in which results are stored.
+STORAGE_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class PhaseAnalysis:
+    """Phases found in a map, with all that is needed to quantify them again.
+
+    Parameters
+    ----------
+    model
+        The physics the fit used.
+    W
+        Shape (n_columns, n_phases): atomic fractions in the element rows.
+    covariance
+        Shape (n_phases, n_columns, n_columns): covariance of W in each phase.
+    spectra
+        Shape (n_channels, n_phases): spectrum of each phase over the whole energy
+        axis, NaN in the channels left out. With ``simplex="abundances"`` the counts of
+        a pixel of the pure phase, else normalised to sum 1.
+    loadings
+        Shape (n_pixels, n_phases): ``loadings @ spectra.T`` is the model of the
+        counts; NaN in the pixels left out. None when read from storage.
+    atoms
+        Shape (n_phases,): number of atoms, in the unit of 1 / G, of which a loading
+        of 1 consists.
+    channels
+        Boolean, shape (n_channels,): channels in use.
+    objective
+        F at the end of the fit, in nats.
+    history
+        F during the fit.
+    n_iter
+        Iterations of the fit.
+    converged, interrupted
+        How the fit ended.
+    """
+
+    model: SpectrumModel
+    W: np.ndarray
+    covariance: np.ndarray
+    spectra: np.ndarray
+    loadings: np.ndarray | None
+    atoms: np.ndarray
+    channels: np.ndarray
+    objective: float
+    history: np.ndarray
+    n_iter: int
+    converged: bool
+    interrupted: bool
+
+    @property
+    def n_phases(self) -> int:
+        """Number of phases."""
+        return self.W.shape[1]
+
+    @property
+    def elements(self) -> tuple[str, ...]:
+        """Elements of the composition."""
+        return self.model.elements
+
+    @property
+    def composition(self) -> np.ndarray:
+        """Element rows of W, shape (n_elements, n_phases)."""
+        return self.W[self.model.element_columns]
+
+    @property
+    def composition_covariance(self) -> np.ndarray:
+        """Covariance of `composition`, (n_phases, n_elements, n_elements)."""
+        rows = self.model.element_columns
+        return self.covariance[:, rows][:, :, rows]
+
+    def to_dict(self) -> dict:
+        """Return arrays, numbers and text that HyperSpy can write to a file.
+
+        The loadings are left out: they belong to `learning_results`.
+        """
+        return {
+            "version": STORAGE_VERSION,
+            "model": self.model.to_dict(),
+            "columns": [column.label for column in self.model.columns],
+            "W": self.W,
+            "covariance": self.covariance,
+            "spectra": self.spectra,
+            "atoms": self.atoms,
+            "channels": self.channels,
+            "objective": self.objective,
+            "history": self.history,
+            "n_iter": self.n_iter,
+            "converged": self.converged,
+            "interrupted": self.interrupted,
+        }
+
+    @classmethod
+    def from_dict(cls, stored: Mapping) -> PhaseAnalysis:
+        """Read what `to_dict` wrote.
+
+        Raises
+        ------
+        ValueError
+            If another version of the package wrote it.
+        """
+        version = stored.get("version")
+        if version != STORAGE_VERSION:
+            raise ValueError(
+                f"The stored result has layout {version!r}; this version of espm_hs "
+                f"reads layout {STORAGE_VERSION}. Update espm_hs, or run "
+                "`s.decomposition(algorithm='espm', ...)` again."
+            )
+        arrays = ("W", "covariance", "spectra", "atoms", "history")
+        return cls(
+            model=SpectrumModel.from_dict(stored["model"]),
+            loadings=None,
+            channels=np.asarray(stored["channels"], bool),
+            objective=float(stored["objective"]),
+            n_iter=int(stored["n_iter"]),
+            converged=bool(stored["converged"]),
+            interrupted=bool(stored["interrupted"]),
+            **{name: np.asarray(stored[name], float) for name in arrays},
+        )

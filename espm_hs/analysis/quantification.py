@@ -1,0 +1,154 @@
+"""From phases to composition in percent, with errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from espm_hs.analysis.phases import PhaseAnalysis
+from espm_hs.factorization import Counts, abundance_covariance
+from espm_hs.physics import atomic_weight
+
+UNITS = ("atomic", "weight")
+# Pixels handled at once, so that the covariances of a large map stay small.
+SLAB = 1 << 16
+
+
+def choose_elements(analysis: PhaseAnalysis, elements: Sequence[str] | None):
+    """Positions of the chosen elements among those of the analysis.
+
+    Raises
+    ------
+    ValueError
+        If an element was not part of the decomposition.
+    """
+    if elements is None:
+        return list(range(len(analysis.elements)))
+    if isinstance(elements, str):
+        elements = [elements]
+    unknown = [e for e in elements if e not in analysis.elements]
+    if unknown or not elements:
+        raise ValueError(
+            f"`elements` is {list(elements)}, but the decomposition has "
+            f"{list(analysis.elements)}. Choose among these, or set others with "
+            "`s.set_elements(...)` and decompose again."
+        )
+    return [analysis.elements.index(e) for e in elements]
+
+
+def _mass_per_amount(analysis, chosen, units):
+    if units not in UNITS:
+        raise ValueError(f"`units` must be one of {UNITS}, got {units!r}.")
+    if units == "atomic":
+        return np.ones(len(chosen))
+    return np.array([atomic_weight(analysis.elements[i]) for i in chosen])
+
+
+def to_percent(
+    analysis: PhaseAnalysis, units: str = "atomic", elements=None
+) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Composition of the phases.
+
+    Parameters
+    ----------
+    analysis
+        Result of a decomposition.
+    units
+        "atomic" or "weight".
+    elements
+        Symbols of those that make up 100 % (None: all).
+
+    Returns
+    -------
+    elements : list of str
+        Symbols.
+    percent, variance : ndarray of shape (n_elements, n_phases)
+        In percent and percent squared.
+    """
+    chosen = choose_elements(analysis, elements)
+    mass = _mass_per_amount(analysis, chosen, units)
+    amounts = mass[:, None] * analysis.composition[chosen]
+    covariance = analysis.composition_covariance[:, chosen][:, :, chosen]
+    covariance = mass[:, None] * covariance * mass
+    percent = np.empty_like(amounts)
+    variance = np.empty_like(amounts)
+    for j in range(analysis.n_phases):
+        percent[:, j], jacobian = _close(amounts[:, j])
+        variance[:, j] = np.einsum(
+            "ea,ab,eb->e", jacobian, covariance[j], jacobian, optimize=True
+        )
+    return [analysis.elements[i] for i in chosen], percent, variance
+
+
+def _close(amounts):
+    """Percentages of amounts (n,), and their derivative (n, n)."""
+    total = amounts.sum()
+    if total == 0:
+        nothing = np.full_like(amounts, np.nan)
+        return nothing, np.full((amounts.size, amounts.size), np.nan)
+    fractions = amounts / total
+    jacobian = (np.eye(amounts.size) - fractions[:, None]) / total
+    return 100 * fractions, 100 * jacobian
+
+
+def pixel_composition(
+    analysis: PhaseAnalysis, data, loadings: np.ndarray, units="atomic", elements=None
+) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Composition of each pixel.
+
+    Parameters
+    ----------
+    analysis
+        Result of a decomposition.
+    data
+        The counts, shape (*navigation, n_channels): their noise makes the error.
+    loadings
+        Shape (n_pixels, n_phases), NaN in pixels left out.
+    units, elements
+        As in `to_percent`.
+
+    Returns
+    -------
+    elements : list of str
+        Symbols.
+    percent, variance : ndarray of shape (n_elements, n_pixels)
+        In percent and percent squared; the variance is that of the abundances, for
+        phases taken as known. NaN in pixels left out or without counts.
+    """
+    chosen = choose_elements(analysis, elements)
+    mass = _mass_per_amount(analysis, chosen, units)
+    per_loading = mass[:, None] * _atoms_per_loading(analysis)[chosen]
+    used = ~np.isnan(loadings).any(axis=1)
+    H = np.ascontiguousarray(loadings[used])
+    counts = Counts.from_array(data, pixels=used, channels=analysis.channels)
+    spectra = np.ascontiguousarray(analysis.spectra[analysis.channels])
+
+    percent = np.full((len(chosen), used.size), np.nan)
+    variance = np.full((len(chosen), used.size), np.nan)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        amounts = H @ per_loading.T
+        total = amounts.sum(axis=1, keepdims=True)
+        fractions = np.where(total > 0, amounts / total, np.nan)
+    percent[:, used] = 100 * fractions.T
+    covariance = abundance_covariance(counts, spectra, H)
+    where = np.flatnonzero(used)
+    for first in range(0, H.shape[0], SLAB):
+        part = slice(first, first + SLAB)
+        # d fraction / d loading, shape (pixels, elements, phases)
+        response = per_loading - fractions[part, :, None] * per_loading.sum(axis=0)
+        response = (
+            100 * response / np.where(total[part] > 0, total[part], np.nan)[..., None]
+        )
+        variance[:, where[part]] = np.einsum(
+            "pek,pkl,pel->ep", response, covariance[part], response, optimize=True
+        )
+    return [analysis.elements[i] for i in chosen], percent, variance
+
+
+def _atoms_per_loading(analysis):
+    """Atoms of each element in a loading of 1, shape (n_elements, n_phases)."""
+    composition = analysis.composition
+    total = composition.sum(axis=0)
+    fractions = composition / np.where(total > 0, total, 1.0)
+    return fractions * analysis.atoms

@@ -1,0 +1,479 @@
+"""The signal classes: HyperSpy's and eXSpy's interface to the analysis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import hyperspy.api as hs
+import numpy as np
+from exspy.signals import EDSTEMSpectrum, LazyEDSTEMSpectrum
+from exspy.utils.eds import take_off_angle
+from hyperspy.external.progressbar import progressbar
+
+from espm_hs import analysis
+from espm_hs.analysis.parameters import EDS, NODE, TEM
+from espm_hs.physics import Detector, SpectrumModel
+
+RESULTS = f"{NODE}.results"
+
+
+class EDSespmSpectrum(EDSTEMSpectrum):
+    """EDS spectra from an electron microscope, to be decomposed with physics.
+
+    Everything that `exspy.signals.EDSTEMSpectrum` offers, and
+    ``decomposition(algorithm="espm")``, which finds phases whose spectra obey the
+    X-ray physics that the metadata describe, and `quantify`, which tells what the
+    phases are made of.
+    """
+
+    _signal_type = "EDS_espm"
+
+    def _set_default_param(self):
+        super()._set_default_param()
+        # eXSpy writes its own type here at every construction
+        self.metadata.Signal.signal_type = self._signal_type
+
+    def _get_line_energy(self, Xray_line, FWHM_MnKa=None):
+        # eXSpy looks the resolution up for its own signal types only
+        if isinstance(FWHM_MnKa, str) and FWHM_MnKa == "auto":
+            FWHM_MnKa = self.metadata.get_item(f"{EDS}.energy_resolution_MnKa")
+        return super()._get_line_energy(Xray_line, FWHM_MnKa)
+
+    def get_take_off_angle(self) -> float:
+        """Take-off angle in degrees, from stage tilts and detector position.
+
+        See Also
+        --------
+        exspy.utils.eds.take_off_angle
+        """
+        microscope = self.metadata.get_item(TEM)
+        return take_off_angle(
+            microscope.get_item("Stage.tilt_alpha"),
+            microscope.get_item("Detector.EDS.azimuth_angle"),
+            microscope.get_item("Detector.EDS.elevation_angle"),
+            microscope.get_item("Stage.tilt_beta", 0.0),
+        )
+
+    def set_analysis_parameters(
+        self,
+        thickness: float | None = None,
+        density: float | None = None,
+        stray_elements: Sequence[str] | None = None,
+        split_lines: Mapping | None = None,
+        detector: str | Detector | Mapping | None = None,
+    ) -> None:
+        """Write what the physical model needs to the metadata.
+
+        What is not given keeps its value.
+
+        Parameters
+        ----------
+        thickness
+            Thickness of the sample in nm. With ``density`` it switches on the
+            correction for absorption in the sample.
+        density
+            Mean density of the sample in g/cm3.
+        stray_elements
+            Elements of grid, holder, column and contamination. They are fitted, one
+            column for each family of lines, and never quantified.
+        split_lines
+            Element -> which of its lines count for the composition: "families" (one
+            column per family), an energy in keV (lines above it count, those below
+            are free), or None (all lines in one column).
+        detector
+            Name of a preset such as "windowless", or an `espm_hs.physics.Detector`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a value makes no sense; nothing is written then.
+
+        Examples
+        --------
+        >>> s.set_analysis_parameters(thickness=100, density=4.5, stray_elements=["Cu"])
+        """
+        given = analysis.check_parameters(
+            thickness=thickness,
+            density=density,
+            stray_elements=stray_elements,
+            split_lines=split_lines,
+            detector=detector,
+        )
+        analysis.write_parameters(self.metadata, given)
+
+    def physical_model(self, **overrides) -> SpectrumModel:
+        """Return the model of the spectrum that the metadata describe.
+
+        Parameters
+        ----------
+        **overrides
+            Arguments of `espm_hs.physics.SpectrumModel` in place of the metadata's.
+
+        Returns
+        -------
+        espm_hs.physics.SpectrumModel
+            ``.G`` is its matrix (channels x columns), ``.columns`` its labels.
+
+        Raises
+        ------
+        ValueError
+            If the metadata lack elements or beam energy or contradict each other.
+        """
+        axis = self.axes_manager.signal_axes[0]
+        return analysis.build_model(self.metadata, axis, **overrides)
+
+    def decomposition(self, *args, algorithm="SVD", **kwargs):
+        """Decompose the map into components.
+
+        ``algorithm="espm"`` finds phases under the physical model of the metadata; the
+        arguments below are for it. Every other algorithm goes to eXSpy and HyperSpy
+        with all its arguments as they are.
+
+        Parameters
+        ----------
+        algorithm : str or object
+            "espm", or any of HyperSpy's.
+        output_dimension : int
+            Number of phases.
+        sparsity : float
+            Strength of ``sum(log(1 + share / 0.01))`` over phases and pixels, the share
+            being that of the phase in the counts of the pixel: says that a pixel
+            holds few phases.
+        smoothness : float
+            Strength of the penalty on differences between neighbouring pixels.
+        simplex : {"elements", "abundances", None}
+            What adds up to 1: the element fractions of each phase, or the abundances
+            of each pixel (for a sample of even thickness), or neither.
+        fixed_composition : dict
+            Phase number -> {element: atomic fraction} to keep, for example
+            ``{0: {"Si": 0.0}, 2: {"Fe": 0.16, "Pt": 0.84}}``.
+        init : str or tuple
+            Start: "nndsvd", "random", or arrays ``(W, H)``, either of them None.
+        n_init : int
+            Number of starts, the best of which is kept.
+        max_iter : int
+            Largest number of iterations of each start.
+        tol : float
+            A start ends when ten iterations lower the objective by less than ``tol``
+            times its fall since the start.
+        random_state : int or numpy.random.Generator
+            Seed.
+        n_jobs : int
+            Number of threads, -1 for all cores. Results do not depend on it.
+        show_progressbar : bool
+            None for HyperSpy's preference.
+        navigation_mask : bool array or signal or float
+            True where pixels are left out, in HyperSpy's conventions; a number is
+            eXSpy's threshold of vacuum. None uses all pixels.
+        signal_mask : bool array or signal
+            True where channels are left out. Channels below 0.15 keV and above the
+            beam energy always are.
+        return_info : bool
+            Return the `espm_hs.analysis.PhaseAnalysis`.
+        print_info : bool
+            Print a summary.
+
+        Returns
+        -------
+        espm_hs.analysis.PhaseAnalysis or None
+            If ``return_info``, else None.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If something is missing or makes no sense; signal and metadata are then as
+            they were.
+
+        Notes
+        -----
+        ``learning_results.factors`` holds the spectra of the phases and ``loadings``
+        their maps: counts per pixel and spectra of sum 1, or, with
+        ``simplex="abundances"``, shares and the spectra of pure pixels.
+
+        References
+        ----------
+        .. [1] A. Teurtrie et al., Mach. Learn.: Sci. Technol. 5 (2024),
+           doi:10.1088/2632-2153/ad9192
+        """
+        if isinstance(algorithm, str) and algorithm == "espm":
+            if args:
+                raise TypeError(
+                    "With algorithm='espm' all arguments are given by name, for "
+                    "example `s.decomposition(algorithm='espm', output_dimension=3)`."
+                )
+            return self._decompose_phases(**kwargs)
+        return super().decomposition(*args, algorithm=algorithm, **kwargs)
+
+    def _decompose_phases(
+        self,
+        output_dimension=None,
+        *,
+        sparsity=1.0,
+        smoothness=0.0,
+        simplex="elements",
+        fixed_composition=None,
+        init="nndsvd",
+        n_init=1,
+        max_iter=1000,
+        tol=1e-4,
+        random_state=0,
+        n_jobs=-1,
+        show_progressbar=None,
+        navigation_mask=None,
+        signal_mask=None,
+        return_info=False,
+        print_info=True,
+        normalize_poissonian_noise=True,  # Poisson noise is part of the model
+    ):
+        model = self.physical_model()
+        pixels = self._used_pixels(navigation_mask)
+        channels = self._used_channels(signal_mask)
+        if show_progressbar is None:
+            show_progressbar = hs.preferences.General.show_progressbar
+        bar = progressbar(
+            total=n_init * max_iter, disable=not show_progressbar, desc="espm"
+        )
+
+        def advance(n_iter, objective):
+            bar.update(n_iter - bar.n % max_iter)
+            bar.set_postfix(F=f"{objective:.6g}", refresh=False)
+
+        try:
+            found = analysis.decompose(
+                self.data,
+                model,
+                output_dimension,
+                pixels=pixels,
+                channels=channels,
+                fixed_composition=fixed_composition,
+                simplex=simplex,
+                sparsity=sparsity,
+                smoothness=smoothness,
+                init=init,
+                n_init=n_init,
+                max_iter=max_iter,
+                tol=tol,
+                random_state=random_state,
+                n_jobs=n_jobs,
+                callback=advance,
+            )
+        finally:
+            bar.close()
+        self._store(found, pixels)
+        if print_info:
+            print(_summary(found))
+        return found if return_info else None
+
+    def _used_pixels(self, mask) -> np.ndarray | None:
+        """Pixels in use, flat in array order, from a HyperSpy mask (True = out)."""
+        if mask is None:
+            return None
+        if isinstance(mask, (int, float)) and not isinstance(mask, bool):
+            mask = self.vacuum_mask(float(mask))
+        shape = self.axes_manager.navigation_shape
+        is_signal = isinstance(mask, hs.signals.BaseSignal)
+        found = mask.axes_manager.navigation_shape if is_signal else np.shape(mask)
+        if found != shape:
+            raise ValueError(
+                f"`navigation_mask` has shape {found}; needed is the navigation shape "
+                f"of the signal, {shape} (x, y), with True where pixels are left out."
+            )
+        array = np.asarray(mask.data) if is_signal else np.asarray(mask).T
+        return ~array.astype(bool).ravel()
+
+    def _used_channels(self, mask) -> np.ndarray | None:
+        """Channels in use from a HyperSpy mask (True = out)."""
+        if mask is None:
+            return None
+        array = mask.data if isinstance(mask, hs.signals.BaseSignal) else mask
+        array = np.asarray(array).astype(bool)
+        size = self.axes_manager.signal_axes[0].size
+        if array.shape != (size,):
+            raise ValueError(
+                f"`signal_mask` has shape {array.shape}; needed is ({size},), with "
+                "True where channels are left out."
+            )
+        return ~array
+
+    def _store(self, found: analysis.PhaseAnalysis, pixels) -> None:
+        """Fill learning_results as HyperSpy does, and keep the rest in metadata."""
+        navigation = self.data.shape[:-1]
+        self.learning_results.__dict__.update(
+            factors=found.spectra,
+            loadings=found.loadings,
+            decomposition_algorithm="espm",
+            output_dimension=found.n_phases,
+            poissonian_noise_normalized=False,
+            explained_variance=None,
+            explained_variance_ratio=None,
+            number_significant_components=None,
+            mean=None,
+            centre=None,
+            unmixing_matrix=None,
+            bss_algorithm=None,
+            unfolded=len(navigation) > 1,
+            original_shape=np.array(self.data.shape),
+            navigation_mask=None if pixels is None else ~pixels.reshape(navigation),
+            signal_mask=None if found.channels.all() else ~found.channels,
+        )
+        analysis.write_parameters(self.metadata, {RESULTS: found.to_dict()})
+
+    def analysis_results(self) -> analysis.PhaseAnalysis:
+        """Return the phases that the last espm decomposition found.
+
+        Raises
+        ------
+        RuntimeError
+            If there was none.
+        ValueError
+            If another version of the package stored them.
+        """
+        stored = self.metadata.get_item(RESULTS)
+        if stored is None:
+            raise RuntimeError(
+                "There are no phases yet. Find them with "
+                "`s.decomposition(algorithm='espm', output_dimension=...)`."
+            )
+        return analysis.PhaseAnalysis.from_dict(stored.as_dictionary())
+
+    def quantify(
+        self,
+        target: str = "phases",
+        units: str = "atomic",
+        elements: Sequence[str] | None = None,
+    ) -> list:
+        """Composition of the phases or of each pixel, in percent.
+
+        Parameters
+        ----------
+        target
+            "phases" or "pixels".
+        units
+            "atomic" or "weight".
+        elements
+            Elements that make up 100 %. None: all that were decomposed.
+
+        Returns
+        -------
+        list of hyperspy.api.signals.BaseSignal
+            One for each element, of shape (n_phases,) or of the shape of the map, with
+            the variance in ``metadata.Signal.Noise_properties.variance``. That of the
+            phases is the inverse Fisher information with the abundances profiled out;
+            that of pixels takes the phases as known.
+
+        Raises
+        ------
+        RuntimeError
+            If there is no espm decomposition of this signal.
+        ValueError
+            If an argument is unknown.
+        """
+        if target not in ("phases", "pixels"):
+            raise ValueError(f"`target` must be 'phases' or 'pixels', got {target!r}.")
+        found = self.analysis_results()
+        if target == "phases":
+            symbols, percent, variance = analysis.to_percent(found, units, elements)
+            axes = [{"name": "Phase", "size": found.n_phases, "navigate": True}]
+            shape = (found.n_phases,)
+        else:
+            symbols, percent, variance = analysis.pixel_composition(
+                found, self.data, self._espm_loadings(), units, elements
+            )
+            axes = [
+                {**axis.get_axis_dictionary(), "navigate": True}
+                for axis in reversed(self.axes_manager.navigation_axes)
+            ]
+            shape = self.data.shape[:-1] or (1,)
+        title = f"{units} percent of {{}}"
+        return [
+            _composition_signal(
+                title.format(symbol), symbol, p.reshape(shape), v.reshape(shape), axes
+            )
+            for symbol, p, v in zip(symbols, percent, variance, strict=True)
+        ]
+
+    def _espm_loadings(self) -> np.ndarray:
+        """Return the loadings of the espm decomposition of this very signal."""
+        results = self.learning_results
+        n_pixels = int(np.prod(self.data.shape[:-1]))
+        if (
+            results.decomposition_algorithm != "espm"
+            or results.loadings is None
+            or results.loadings.shape[0] != n_pixels
+        ):
+            raise RuntimeError(
+                "The maps of the phases are not in `learning_results`: it is empty "
+                "after slicing, and replaced by every other decomposition. Run "
+                "`s.decomposition(algorithm='espm', ...)` on this signal first."
+            )
+        return np.asarray(results.loadings)
+
+    def plot_phases(self):
+        """Plot map, spectrum and composition of each phase.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        from espm_hs import plotting
+
+        return plotting.plot_phases(self)
+
+    def plot_fit(self):
+        """Plot the summed spectrum with its model and residuals.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        from espm_hs import plotting
+
+        return plotting.plot_fit(self)
+
+    def plot_residuals(self):
+        """Plot the residuals, scaled by their significance, by channel and by pixel.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        from espm_hs import plotting
+
+        return plotting.plot_residuals(self)
+
+
+class LazyEDSespmSpectrum(EDSespmSpectrum, LazyEDSTEMSpectrum):
+    """The lazy twin of `EDSespmSpectrum`.
+
+    ``decomposition(algorithm="espm")`` reads the map chunk by chunk into compact sparse
+    counts; the results are in memory.
+    """
+
+
+def _composition_signal(title, symbol, percent, variance, axes):
+    """One composition signal, titled and tagged as eXSpy's are."""
+    signal = hs.signals.BaseSignal(percent, axes=axes)
+    signal.metadata.General.title = title
+    signal.metadata.set_item("Sample.elements", [symbol])
+    spread = hs.signals.BaseSignal(variance, axes=axes)
+    spread.metadata.General.title = f"Variance of {title}"
+    signal.set_noise_variance(spread)
+    return signal
+
+
+def _summary(found: analysis.PhaseAnalysis) -> str:
+    """Text in the manner of HyperSpy's decomposition info."""
+    ending = "converged" if found.converged else "not converged: raise `max_iter`"
+    if found.interrupted:
+        ending = "interrupted"
+    columns = [column.label for column in found.model.columns]
+    return "\n".join(
+        [
+            "Decomposition info:",
+            "  algorithm=espm",
+            f"  output_dimension={found.n_phases}",
+            f"  columns of the model: {', '.join(columns)}",
+            f"  objective={found.objective:.8g} after {found.n_iter} iterations "
+            f"({ending})",
+        ]
+    )

@@ -1,0 +1,57 @@
+"""EspmNMF obeys scikit-learn's contract."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.base import clone
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from espm_hs import EspmNMF
+
+
+@parametrize_with_checks(
+    [EspmNMF(), EspmNMF(simplex="abundances"), EspmNMF(simplex=None, sparsity=0.1)]
+)
+def test_scikit_learn_contract(estimator, check):
+    check(estimator)
+
+
+def test_shapes_and_reconstruction(small):
+    nmf = EspmNMF(3, small.G, random_state=0)
+    loadings = nmf.fit_transform(small.X)
+    assert loadings.shape == (120, 3)
+    assert nmf.components_.shape == (3, 60)
+    assert nmf.W_.shape == (5, 3)
+    np.testing.assert_allclose(nmf.components_, (small.G @ nmf.W_).T)
+    model = nmf.inverse_transform(loadings)
+    assert model.sum() == pytest.approx(small.X.sum(), rel=1e-6)
+    np.testing.assert_allclose(nmf.transform(small.X), loadings)
+
+
+def test_sparse_input_gives_the_same(small):
+    dense = EspmNMF(3, small.G, random_state=0).fit(small.X)
+    for container in (sp.csr_matrix, sp.csc_array):
+        other = clone(dense).fit(container(small.X))
+        np.testing.assert_array_equal(other.W_, dense.W_)
+
+
+def test_smoothness_needs_the_shape_of_the_map(small):
+    with pytest.raises(ValueError, match="navigation_shape"):
+        EspmNMF(3, small.G, smoothness=1.0).fit(small.X)
+    with pytest.raises(ValueError, match="120 rows"):
+        EspmNMF(3, small.G, smoothness=1.0, navigation_shape=(5, 5)).fit(small.X)
+    smooth = EspmNMF(3, small.G, smoothness=5.0, navigation_shape=(12, 10))
+    rough = EspmNMF(3, small.G, smoothness=0.0, navigation_shape=(12, 10))
+
+    def roughness(nmf):
+        return np.abs(
+            np.diff(nmf.fit_transform(small.X).reshape(12, 10, 3), axis=0)
+        ).sum()
+
+    assert roughness(smooth) < roughness(rough)
+
+
+@pytest.mark.parametrize("bad", [0, -1, 1.5, "many"])
+def test_bad_number_of_components(small, bad):
+    with pytest.raises(ValueError, match="n_components"):
+        EspmNMF(bad).fit(small.X)

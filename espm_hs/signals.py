@@ -408,6 +408,24 @@ class EDSespmSpectrum(EDSTEMSpectrum):
             )
         return np.asarray(results.loadings)
 
+    def get_decomposition_loadings(self):
+        """Return the decomposition loadings as a signal.
+
+        As HyperSpy does, and for a single spectrum, too.
+
+        Returns
+        -------
+        hyperspy.api.signals.BaseSignal
+        """
+        loadings = self.learning_results.loadings
+        if loadings is None or self.axes_manager.navigation_dimension > 0:
+            return super().get_decomposition_loadings()
+        signal = hs.signals.BaseSignal(np.ravel(loadings))
+        signal.metadata.General.title = (
+            f"Decomposition loadings of {self.metadata.General.title}"
+        )
+        return signal
+
     def plot_phases(self):
         """Plot map, spectrum and composition of each phase.
 

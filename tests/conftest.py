@@ -28,3 +28,35 @@ def small():
     problem = make_problem()
     problem.X.setflags(write=False)
     return problem
+
+
+PHASES = [{"Si": 0.33, "O": 0.67}, {"Fe": 0.7, "Ni": 0.3}, {"Ti": 0.4, "O": 0.6}]
+ELEMENTS = ["Fe", "Ni", "O", "Si", "Ti"]
+
+
+def make_map(shape=(9, 7), counts_per_pixel=300, seed=0, offset=-0.1, size=500):
+    """EDSespmSpectrum of three phases; ``shape`` in array order."""
+    from espm_hs.physics import SpectrumModel
+    from espm_hs.simulation import simulate_counts
+
+    energy = offset + 0.02 * np.arange(size)
+    model = SpectrumModel(energy, 200.0, ELEMENTS)
+    rng = np.random.default_rng(seed)
+    shares = rng.dirichlet(np.full(3, 0.3), shape)
+    simulated = simulate_counts(
+        model, PHASES, shares, counts_per_pixel, background=0.05, seed=seed
+    )
+    s = hs.signals.Signal1D(simulated.counts)
+    axis = s.axes_manager[-1]
+    axis.name, axis.units, axis.offset, axis.scale = "Energy", "keV", offset, 0.02
+    s.set_signal_type("EDS_espm")
+    s.set_microscope_parameters(beam_energy=200, live_time=10.0)
+    s.set_elements(ELEMENTS)
+    s.metadata.General.title = "simulated"
+    return s
+
+
+@pytest.fixture
+def eds():
+    """Small map of three phases, for the test to change as it likes."""
+    return make_map()

@@ -23,6 +23,8 @@ from espm_hs.physics import SpectrumModel
 # The composition that absorbs is iterated until no fraction moves by more.
 SETTLED = 1e-3
 MAX_ABSORPTION_ROUNDS = 20
+# An element can be quantified if this share of its counts is in channels in use.
+MIN_SHARE = 0.01
 
 
 def decompose(
@@ -76,6 +78,7 @@ def decompose(
     navigation = data.shape[:-1] or (1,)
     used = model.channels if channels is None else model.channels & channels
     _check_size(n_phases, navigation, pixels, used)
+    _check_lines(model, used)
     fixed = _fixed_entries(fixed_composition, model, n_phases)
     penalties = Penalties(sparsity, smoothness)
 
@@ -174,6 +177,22 @@ def _check_size(n_phases, navigation, pixels, channels):
         raise ValueError(
             f"`output_dimension` is {n_phases}, but must be between 1 and {largest} "
             f"for {n_pixels} pixels and {int(channels.sum())} channels in use."
+        )
+
+
+def _check_lines(model, channels):
+    """Raise ValueError for elements whose lines are all in masked channels."""
+    kept = model.G[channels].sum(axis=0) / model.G.sum(axis=0)
+    lost = [
+        column.element
+        for column, share in zip(model.columns, kept, strict=True)
+        if column.kind == "element" and share < MIN_SHARE
+    ]
+    if lost:
+        raise ValueError(
+            f"The lines of {', '.join(lost)} are in channels that `signal_mask` leaves "
+            "out, so nothing can be said about them. Unmask their channels, or remove "
+            "them with `s.set_elements([...])`."
         )
 
 

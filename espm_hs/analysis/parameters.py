@@ -15,7 +15,7 @@ from collections.abc import Mapping
 import numpy as np
 from exspy.utils.eds import take_off_angle
 
-from espm_hs.physics import Detector, SpectrumModel
+from espm_hs.physics import Detector, SpectrumModel, atomic_number
 
 NODE = "EDS_espm"
 TEM = "Acquisition_instrument.TEM"
@@ -78,13 +78,17 @@ def check_parameters(
                 "`stray_elements` must be a list of symbols such as ['Cu', 'C'], got "
                 f"the string {stray_elements!r}."
             )
-        items[f"{NODE}.stray_elements"] = [str(symbol) for symbol in stray_elements]
+        for element in stray_elements:
+            atomic_number(element)  # raises for what is no element
+        items[f"{NODE}.stray_elements"] = [str(element) for element in stray_elements]
     if split_lines is not None:
         if not isinstance(split_lines, Mapping):
             raise TypeError(
                 "`split_lines` must map elements to 'families', an energy in keV or "
                 f"None, such as {{'Fe': 3.0}}; got {split_lines!r}."
             )
+        for element in split_lines:
+            atomic_number(element)
         items[f"{NODE}.split_lines"] = dict(split_lines)
     if detector is not None:
         items[f"{NODE}.detector"] = _as_detector(detector).to_dict()

@@ -55,7 +55,7 @@ class Problem:
         Number of components (phases), at least 1.
     G
         Known matrix, shape (n_channels, n_columns), non-negative; None stands for
-        the identity, i.e. free spectra.
+        the identity, i.e. free spectra. A column of zeros has a row of zeros in W.
     simplex
         "elements": the rows of W named by ``simplex_rows`` sum to 1 in each
         component; "abundances": the components of each pixel sum to 1; None: the
@@ -112,12 +112,6 @@ class Problem:
             )
         if not np.isfinite(self.G).all() or self.G.min() < 0:
             raise ValueError("G must be finite and non-negative.")
-        empty = np.flatnonzero(self.G.sum(axis=0) == 0)
-        if empty.size:
-            raise ValueError(
-                f"Columns {empty.tolist()} of G are zero in every channel in use: "
-                "nothing can be said about them. Remove them, or use more channels."
-            )
 
     def _check_fixed(self):
         if self.fixed is None:

@@ -138,7 +138,9 @@ def composition_covariance(
     slope = _slope(counts, problem, W, H)
 
     k, n_columns = W.shape[1], W.shape[0]
-    free = np.ones_like(W, bool) if problem.fixed is None else np.isnan(problem.fixed)
+    free = problem.variable_sum > 0
+    if problem.fixed is not None:
+        free &= np.isnan(problem.fixed)
     share = W * problem.column_sum[:, None] * H.sum(axis=0)
     inner = free & (share > BOUND * counts.total)
     flat = inner.T.ravel()  # component after component

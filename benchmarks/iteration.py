@@ -1,0 +1,96 @@
+"""Time of one multiplicative iteration, ours against scikit-learn's on sparse counts.
+
+A map of 128 x 128 pixels and 1980 channels of 10 eV from 0.3 keV with three phases, as
+in the paper of Teurtrie et al. (2024), at two doses. Run with
+
+    python benchmarks/iteration.py
+"""
+
+import argparse
+import time
+
+import numpy as np
+from sklearn.decomposition import NMF
+
+from espm_hs.factorization import Counts, Penalties, Problem, factorize
+from espm_hs.physics import SpectrumModel
+from espm_hs.simulation import simulate_counts
+
+PHASES = [
+    {"Mg": 0.245, "Fe": 0.035, "Ca": 0.031, "Si": 0.219, "Al": 0.024, "O": 0.436},
+    {"Mg": 0.522, "Fe": 0.104, "O": 0.374},
+    {"Mg": 0.02, "Fe": 0.018, "Ca": 0.188, "Si": 0.173, "Al": 0.01, "O": 0.572},
+]
+
+
+def build(counts_per_pixel):
+    """Counts, model matrix and labels of the map."""
+    model = SpectrumModel(
+        0.3 + 0.01 * np.arange(1980), 200.0, ["Al", "Ca", "Fe", "Mg", "O", "Si"]
+    )
+    shares = np.random.default_rng(0).dirichlet(np.ones(3), (128, 128))
+    simulated = simulate_counts(model, PHASES, shares, counts_per_pixel, seed=0)
+    return simulated.counts, model
+
+
+def seconds_per_iteration(run, few=5, many=35, repeats=5):
+    """Median time of an iteration: the difference of long and short runs."""
+    run(few)  # compile
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run(few)
+        middle = time.perf_counter()
+        run(many)
+        end = time.perf_counter()
+        times.append(((end - middle) - (middle - start)) / (many - few))
+    return float(np.median(times))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    arguments = parser.parse_args()
+    print("128 x 128 pixels, 1980 channels, k = 3")
+    print(f"{'counts/pixel':>12} {'solver':>24} {'ms/iteration':>13} {'ns/non-zero':>12}")
+    for dose in (18, 293):
+        data, model = build(dose)
+        counts = Counts.from_array(data, channels=model.channels)
+        problem = Problem(
+            counts.n_channels,
+            3,
+            model.G[model.channels],
+            simplex_rows=model.element_columns,
+            penalties=Penalties(1.0),
+        )
+        rows = []
+        for threads in arguments.threads:
+
+            def ours(n, threads=threads):
+                factorize(
+                    counts, problem, max_iter=n, tol=0, n_jobs=threads, random_state=0
+                )
+
+            rows.append((f"espm_hs, {threads} thread(s)", seconds_per_iteration(ours)))
+        csr = counts.to_csr()
+
+        def peer(n, csr=csr):
+            NMF(
+                3,
+                solver="mu",
+                beta_loss="kullback-leibler",
+                init="random",
+                max_iter=n,
+                tol=0,
+                random_state=0,
+            ).fit(csr)
+
+        rows.append(("scikit-learn, CSR", seconds_per_iteration(peer, 2, 7, 3)))
+        for name, seconds in rows:
+            per_nonzero = seconds / counts.n_nonzeros * 1e9
+            print(f"{dose:>12} {name:>24} {1e3 * seconds:>13.2f} {per_nonzero:>12.2f}")
+        print(f"{'':>12} ratio to scikit-learn: {rows[-1][1] / rows[-2][1]:.0f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -29,7 +29,9 @@ def plain_objective(X, G, W, H, *, sparsity=0.0, smoothness=0.0, mean=None, shap
     dose = X.sum() / X.shape[0]
     mean = dose if mean is None else mean
     share = H / np.maximum(H.sum(axis=1, keepdims=True), 1e-300)
-    F += sparsity * np.log1p(share / 0.01).sum()
+    F += sparsity * (
+        np.log1p(share / 0.01).sum() - np.log(101) * (H.sum(axis=1) > 0).sum()
+    )
     if smoothness:
         maps = H.reshape(*shape, -1)
         rough = sum((np.diff(maps, axis=axis) ** 2).sum() for axis in range(len(shape)))

@@ -40,8 +40,8 @@ class EspmNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     fixed
         Shape (n_columns, n_components): fractions W must keep, NaN where it is free.
     sparsity
-        Strength of ``sum(log(1 + share / 0.01))``, a share being the part that a
-        component has in the counts of a pixel.
+        Strength of ``sum(log(1 + share / 0.01)) - log(101)``, a share being the part
+        that a component has in the counts of a pixel: zero for a pure pixel.
     smoothness
         Strength of ``N / 2 * sum((h_p - h_q)**2)`` over neighbouring pixels, for h in
         units of N, the mean counts per pixel. Needs ``navigation_shape``. Acts in

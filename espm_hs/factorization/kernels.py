@@ -20,7 +20,7 @@ from numba import njit
 MODEL_FLOOR = 1e-12
 # Below this an abundance or a composition is set to zero: denormal numbers would
 # slow every later pass by two orders of magnitude.
-TINY = 1e-60
+TINY = 1e-150
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
@@ -39,52 +39,51 @@ def solve_on_simplex(a, b, q, total, h):
     """Minimise sum(-a log h + b h + q h**2 / 2) with sum(h) = total, in place.
 
     a, b, h (k,) float64, q and total scalars. The multiplier is found by Newton's
-    method from the left, where the sum is too large: the sum is convex and falls
-    with the multiplier, so the steps never overshoot. Without any a > 0 (no count
-    speaks) h stays as it is.
+    method from the left, where the sum is too large. It is counted from the pole of
+    the component that bounds it, because with a tiny ``a`` it may lie closer to the
+    pole than b has digits. Without any a > 0 (no count speaks) h stays as it is.
     """
-    multiplier = -np.inf
+    pole = -1
+    bound = -np.inf
     for j in range(a.size):
-        if a[j] > 0.0:
-            multiplier = max(multiplier, a[j] / total - b[j] - q * total)
-    if multiplier == -np.inf:
+        if a[j] > 0.0 and a[j] / total - b[j] - q * total > bound:
+            bound = a[j] / total - b[j] - q * total
+            pole = j
+    if pole < 0:
         return
+    shift = a[pole] / total - q * total
     for _ in range(100):
-        value, slope = -total, 0.0
+        value, slope = 0.0, 0.0
         for j in range(a.size):
+            h[j] = 0.0
             if a[j] > 0.0:
-                x = _positive_root(a[j], b[j] + multiplier, q)
-                value += x
-                shift = b[j] + multiplier
-                slope -= x / np.sqrt(shift * shift + 4.0 * q * a[j])
-        if slope == 0.0:
+                from_pole = (b[j] - b[pole]) + shift
+                h[j] = _positive_root(a[j], from_pole, q)
+                value += h[j]
+                slope += h[j] / np.sqrt(from_pole * from_pole + 4.0 * q * a[j])
+        if value <= total * (1.0 + 1e-14):
             break
-        step = -value / slope
-        multiplier += step
-        if step <= 1e-14 * max(abs(multiplier), 1e-300) or value <= 1e-14 * total:
+        step = (value - total) / slope
+        if q == 0.0:
+            # Newton on the reciprocal, which is linear for a single pole and
+            # concave for several: as safe, and many times fewer steps
+            step *= value / total
+        if shift + step == shift:
             break
-    sum_h = 0.0
+        shift += step
     for j in range(a.size):
-        h[j] = _positive_root(a[j], b[j] + multiplier, q) if a[j] > 0.0 else 0.0
-        sum_h += h[j]
-    for j in range(a.size):
-        h[j] *= total / sum_h
+        h[j] *= total / value
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _add_sparsity(h, sparsity, bend, a, b):
-    """Bound sparsity * sum(log(1 + share / bend)) from above, shares h / sum(h).
+def _add_sparsity(h, total, sparsity, bend, a, b):
+    """Bound sparsity * sum(log(1 + share / bend)) from above, shares h / total.
 
-    h, a, b (k,). With S = sum(h) the penalty is sum(log(h + bend S)) - k log(S): the
+    h, a, b (k,). With S = total the penalty is sum(log(h + bend S)) - k log(S): the
     first part is concave and bounded by its tangent, which adds to b; the second by
     Jensen's inequality, which adds k / S to a (before its multiplication by h). Both
     add the same to the sum over components, so that the counts of a pixel are kept.
     """
-    total = 0.0
-    for j in range(h.size):
-        total += h[j]
-    if total == 0.0:
-        return
     every = 0.0
     for j in range(h.size):
         slope = sparsity / (h[j] + bend * total)
@@ -93,6 +92,18 @@ def _add_sparsity(h, sparsity, bend, a, b):
     for j in range(h.size):
         b[j] += every
         a[j] += sparsity * h.size / total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _keep_steepest(b):
+    """Let an empty pixel, b (k,), be filled by one component only.
+
+    Shares are not defined in it, and the sparsity term is zero for a pure pixel.
+    """
+    best = np.argmin(b)
+    for j in range(b.size):
+        if j != best:
+            b[j] = max(b[j], 0.0)
 
 
 @cache
@@ -147,8 +158,9 @@ def block_pass(k: int):
                 for j in range(k):
                     a[j] = 0.0
                     b[j] = D_sum[j]
-                if sparsity > 0.0:
-                    _add_sparsity(h, sparsity, bend, a, b)
+                total = h.sum()
+                if sparsity > 0.0 and total > 0.0:
+                    _add_sparsity(h, total, sparsity, bend, a, b)
                 for t in range(indptr[p], indptr[p + 1]):
                     e = channels[t]
                     y = floor
@@ -164,9 +176,10 @@ def block_pass(k: int):
                         q += smoothness
                         for j in range(k):
                             b[j] -= smoothness * H[other, j]
+                if sparsity > 0.0 and total == 0.0:
+                    _keep_steepest(b)
                 for j in range(k):
                     a[j] *= h[j]
-                    h[j] = H[p, j]
                 if on_simplex:
                     solve_on_simplex(a, b, q, 1.0, h)
                 else:
@@ -187,6 +200,7 @@ def block_pass(k: int):
                     loss += D_sum[j] * h[j]
                     total += h[j]
                 if sparsity > 0.0 and total > 0.0:
+                    loss -= sparsity * np.log1p(1.0 / bend)
                     for j in range(k):
                         loss += sparsity * np.log1p(h[j] / (bend * total))
             for t in range(indptr[p], indptr[p + 1]):

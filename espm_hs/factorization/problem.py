@@ -23,9 +23,9 @@ class Penalties:
     Parameters
     ----------
     sparsity
-        ``sparsity * sum(log(1 + share / 0.01))``, a share being h over the sum of h
-        in its pixel, with h in counts: pulls small shares to zero and leaves large
-        ones, and the counts of each pixel, alone.
+        ``sparsity * (sum(log(1 + share / 0.01)) - log(101))`` in each pixel, a share
+        being h over the sum of h, with h in counts: nothing for a pure pixel; pulls
+        small shares to zero and leaves the counts of each pixel alone.
     smoothness
         ``smoothness * N / 2 * sum((h_p - h_q)**2)`` over neighbouring pixels p, q,
         for h in units of N, the mean counts per pixel.

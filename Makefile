@@ -1,0 +1,38 @@
+# Needs git, make and Python >= 3.10 with venv; everything else goes into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+.PHONY: demo test notebooks clean
+
+# Decompose a simulated map and compare the result with the truth
+demo: .venv/installed
+	$(BIN)/espm-hs demo
+
+# Style, layers and tests
+test: .venv/installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+# Run the notebooks from top to bottom; the copies that are kept hold no output
+notebooks: .venv/installed-dev
+	$(BIN)/jupyter nbconvert --to notebook --execute --output-dir build/notebooks notebooks/*.ipynb
+
+clean:
+	rm -rf .venv build dist demo .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find espm_hs tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps: installed again only when pyproject.toml has changed
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/installed: pyproject.toml | .venv/bin/python
+	$(PIP) install -e .
+	touch $@
+
+.venv/installed-dev: pyproject.toml | .venv/bin/python
+	$(PIP) install -e ".[dev]"
+	touch $@
+	touch .venv/installed

@@ -1,0 +1,157 @@
+"""The command ``espm-hs``."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from espm_hs import __version__
+
+# HyperSpy is imported inside the commands: --help must not wait for it.
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="espm-hs")
+def main() -> None:
+    """Phases, maps and compositions from STEM-EDX spectrum images."""
+
+
+def _batch():
+    """Import the module behind the commands, set up to be quiet and windowless."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    with warnings.catch_warnings():
+        # about HyperSpy's own future, of no use on the command line
+        warnings.simplefilter("ignore")
+        import hyperspy.api as hs
+
+        from espm_hs import batch
+    hs.set_log_level("ERROR")
+    warnings.filterwarnings("ignore", module=r"(hyperspy|exspy|rsciio)\b")
+    return batch
+
+
+def _each(files: tuple[str, ...], work: Callable[[Path], str]) -> None:
+    """Print the result for each file; go on after errors, and say so by exit code."""
+    failed = 0
+    for file in files:
+        click.echo(file)
+        try:
+            click.echo(work(Path(file)))
+        except Exception as error:  # whatever one file does must not stop the others
+            failed += 1
+            click.echo(f"error: {file}: {_in_a_line(error)}", err=True)
+        click.echo()
+    if failed:
+        if len(files) > 1:
+            click.echo(f"{failed} of {len(files)} files failed.", err=True)
+        sys.exit(1)
+
+
+def _in_a_line(error: Exception) -> str:
+    """Message of an error; with its type when it was not written for users."""
+    text = " ".join(str(error).split())
+    if isinstance(error, (ValueError, TypeError, RuntimeError, OSError)) and text:
+        return text
+    return f"{type(error).__name__}: {text}"
+
+
+def _symbols(context, parameter, value: str | None) -> list[str] | None:
+    """Read "O,Mg, Si"."""
+    if value is None:
+        return None
+    return [symbol.strip() for symbol in value.split(",") if symbol.strip()]
+
+
+@main.command()
+@click.option("-o", "--output", default="demo", show_default=True, help="Folder.")
+@click.option("--seed", default=0, show_default=True, help="Of the simulated counts.")
+def demo(output: str, seed: int) -> None:
+    """Decompose a simulated map and compare the result with the truth.
+
+    Writes map.hspy and phases.png.
+    """
+    click.echo(_batch().demo(output, seed))
+    click.echo(f"Written: {Path(output, 'map.hspy')}, {Path(output, 'phases.png')}")
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+def info(files: tuple[str, ...]) -> None:
+    """Say what files hold and what a decomposition would use."""
+    _each(files, _batch().file_info)
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("-n", "--phases", type=click.IntRange(1), required=True, help="Number.")
+@click.option(
+    "-e", "--elements", callback=_symbols, help="Of the sample: O,Mg,Si. [as the file]"
+)
+@click.option("--stray", callback=_symbols, help="From outside of the sample: Cu,C.")
+@click.option("--thickness", type=float, help="Of the sample, nm.")
+@click.option("--density", type=float, help="Of the sample, g/cm3.")
+@click.option("--beam-energy", type=float, help="keV. [as the file]")
+@click.option("--elevation", type=float, help="Of the detector, degrees. [as the file]")
+@click.option("--sparsity", type=float, help="Pulls small abundances to zero.")
+@click.option("--smoothness", type=float, help="Pulls neighbouring pixels together.")
+@click.option("--starts", type=click.IntRange(1), help="The best of so many is kept.")
+@click.option("--seed", type=int, help="Of the random numbers.")
+@click.option("--jobs", type=int, help="Threads. [all cores]")
+@click.option("-o", "--output", default=".", show_default=True, help="Folder.")
+def decompose(files, phases, elements, stray, output, **options) -> None:
+    """Find phases in the maps of files.
+
+    Writes NAME_espm.hspy (map and results), NAME_phases.png and NAME_composition.csv
+    to the output folder, replacing older ones. Goes on after a file that fails; the
+    exit code is then 1.
+    """
+    _check_names(files)
+    batch = _batch()
+    names = {"starts": "n_init", "seed": "random_state", "jobs": "n_jobs"}
+    fitting = ("sparsity", "smoothness", *names)
+    given = {name: value for name, value in options.items() if value is not None}
+    fit = {names.get(name, name): given.pop(name) for name in fitting if name in given}
+    settings = batch.Settings(
+        phases,
+        elements=elements,
+        stray=stray,
+        fit=fit,
+        progress=sys.stderr.isatty(),
+        **given,
+    )
+    _each(files, lambda path: batch.decompose_file(path, output, settings))
+
+
+def _check_names(files: tuple[str, ...]) -> None:
+    """Refuse files whose results would overwrite each other."""
+    seen: dict[str, str] = {}
+    for file in files:
+        other = seen.setdefault(Path(file).stem, file)
+        if other != file:
+            raise click.UsageError(
+                f"{other} and {file} would both write {Path(file).stem}_espm.hspy: "
+                "decompose them into different folders with --output."
+            )
+
+
+@main.command()
+@click.argument("file", type=click.Path(dir_okay=False))
+@click.option("--shape", nargs=2, type=click.IntRange(1), default=(64, 64),
+              show_default=True, help="Rows and columns.")  # fmt: skip
+@click.option("--counts", default=100.0, show_default=True, help="Per pixel.")
+@click.option("--seed", default=0, show_default=True, help="Of the counts.")
+def simulate(file: str, shape: tuple[int, int], counts: float, seed: int) -> None:
+    """Write a simulated map of two particles to FILE (.hspy or .zspy)."""
+    if Path(file).suffix not in (".hspy", ".zspy"):
+        raise click.BadParameter(f"{file} must end in .hspy or .zspy.")
+    try:
+        _batch().simulate(file, shape, counts, seed)
+    except (ValueError, OSError) as error:
+        raise click.ClickException(_in_a_line(error)) from None
+    click.echo(f"Written: {file}")

@@ -1,0 +1,223 @@
+"""The command line, from files to files."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import hyperspy.api as hs
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import espm_hs
+from espm_hs import batch
+from espm_hs.cli import main
+from espm_hs.simulation import ground_truth, particles
+
+DATA = os.environ.get("ESPM_HS_TEST_DATA")
+measured = pytest.mark.skipif(
+    DATA is None, reason="ESPM_HS_TEST_DATA names no folder of measured maps"
+)
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def map_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("maps") / "small.hspy"
+    particles((16, 16), counts_per_pixel=100).save(path)
+    return path
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    """Spare the seconds of drawing where figures do not matter."""
+
+    def save(figure, path):
+        plt.close(figure)
+        path.touch()
+
+    monkeypatch.setattr(batch.plotting, "plot_phases", lambda signal: plt.figure())
+    monkeypatch.setattr(batch, "_save_figure", save)
+
+
+@pytest.fixture
+def bare_file(tmp_path):
+    """Return a map without elements or beam energy."""
+    s = hs.signals.Signal1D(np.ones((3, 4, 300), np.uint8))
+    axis = s.axes_manager[-1]
+    axis.scale, axis.units = 0.02, "keV"
+    s.set_signal_type("EDS_TEM")
+    s.save(tmp_path / "bare.hspy")
+    return tmp_path / "bare.hspy"
+
+
+def test_help_does_not_wait_for_hyperspy():
+    code = "import sys, espm_hs.cli; print('hyperspy' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert found.stdout.strip() == "False"
+    assert espm_hs.__version__ in run("--version").output
+    for command in ("demo", "info", "decompose", "simulate"):
+        assert command in run("--help").output
+
+
+def test_demo_finds_the_truth(tmp_path):
+    result = run("demo", "--output", tmp_path / "demo")
+    assert result.exit_code == 0, result.output
+    assert {f.name for f in (tmp_path / "demo").iterdir()} == {
+        "map.hspy",
+        "phases.png",
+    }
+    s = hs.load(tmp_path / "demo" / "map.hspy")
+    truth = ground_truth(s)
+    lines = [line for line in result.output.splitlines() if " found " in line]
+    assert [line.split()[0] for line in lines] == list(truth.names)
+    assert all(float(line.split()[-1].rstrip("°")) < 5 for line in lines)
+    # "57.4 ± 0.1" for each element
+    found = np.array([[float(x) for x in line.split()[2:-1:3]] for line in lines])
+    assert np.abs(found - 100 * truth.composition.T).max() < 8
+
+
+def test_decompose_writes_all_results(map_file, tmp_path):
+    out = tmp_path / "out"
+    result = run("decompose", map_file, "-n", 3, "-o", out, "--seed", 1, "--jobs", 1)
+    assert result.exit_code == 0, result.output
+    assert "phase 2" in result.output
+    assert {f.name for f in out.iterdir()} == {
+        "small_espm.hspy",
+        "small_phases.png",
+        "small_composition.csv",
+    }
+    with open(out / "small_composition.csv", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 3 * 6
+    for unit in ("atomic percent", "weight percent"):
+        for phase in "012":
+            part = [float(row[unit]) for row in rows if row["phase"] == phase]
+            assert sum(part) == pytest.approx(100, abs=0.01)
+    stored = {q.metadata.Sample.elements[0]: q.data for q in _load(out).quantify()}
+    for row in rows:
+        percent = stored[row["element"]][int(row["phase"])]
+        assert float(row["atomic percent"]) == pytest.approx(percent, abs=1e-4)
+
+
+def _load(folder):
+    return hs.load(folder / "small_espm.hspy")
+
+
+def test_options_reach_the_analysis(map_file, tmp_path, no_figures):
+    result = run(
+        "decompose", map_file, "-n", 2, "-o", tmp_path, "--elements", "O, Mg,Si,Fe",
+        "--stray", "Cu,Ti", "--thickness", 50, "--density", 3.5, "--beam-energy", 120,
+        "--elevation", 30, "--sparsity", 0.5, "--starts", 2,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    model = _load(tmp_path).analysis_results().model
+    assert set(model.elements) == {"O", "Mg", "Si", "Fe"}
+    assert model.stray_elements == ("Cu", "Ti")
+    assert (model.thickness, model.density, model.beam_energy) == (50, 3.5, 120)
+    assert model.take_off_angle == pytest.approx(30)
+
+
+def test_a_failing_file_does_not_stop_the_others(map_file, tmp_path, no_figures):
+    broken = tmp_path / "broken.hspy"
+    broken.write_bytes(b"this is no HDF5")
+    out = tmp_path / "out"
+    missing = tmp_path / "missing.emd"
+    result = run("decompose", missing, broken, map_file, "-n", 1, "-o", out)
+    assert result.exit_code == 1
+    assert (out / "small_espm.hspy").exists()
+    assert "2 of 3 files failed" in result.output
+    errors = [line for line in result.output.splitlines() if line.startswith("error:")]
+    assert len(errors) == 2
+    assert str(missing) in errors[0]
+    assert "Traceback" not in result.output
+
+
+def test_nothing_is_left_half_written(map_file, tmp_path, monkeypatch, no_figures):
+    def fail(*args):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(batch, "_write_composition", fail)
+    result = run("decompose", map_file, "-n", 1, "-o", tmp_path / "out")
+    assert result.exit_code == 1
+    assert f"error: {map_file}: disk full" in result.output
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "--elements"),
+        (["-e", "O,Si"], "--beam-energy"),
+        (["-e", "O,Si", "--beam-energy", 200, "--thickness", 10], "--density"),
+        (["-e", "O,Au", "--stray", "O", "--beam-energy", 200], "--stray"),
+        (["-e", "O,Xx", "--beam-energy", 200], "Xx"),
+    ],
+)
+def test_what_is_missing_is_named(bare_file, tmp_path, options, message):
+    result = run("decompose", bare_file, "-n", 2, "-o", tmp_path, *options)
+    assert result.exit_code == 1
+    error = next(x for x in result.output.splitlines() if x.startswith("error:"))
+    assert message in error
+
+
+def test_equal_names_are_refused(tmp_path):
+    result = run("decompose", "a/map.emd", "b/map.bcf", "-n", 2, "-o", tmp_path)
+    assert result.exit_code == 2
+    assert "both write map_espm.hspy" in result.output
+
+
+def test_no_spectrum_in_the_file(tmp_path):
+    hs.signals.Signal2D(np.ones((4, 4))).save(tmp_path / "image.hspy")
+    result = run("info", tmp_path / "image.hspy")
+    assert result.exit_code == 1
+    assert "no EDS spectrum" in result.output
+
+
+def test_info_names_what_is_there(map_file, bare_file):
+    result = run("info", map_file)
+    assert result.exit_code == 0
+    for text in (
+        "16 x 16 x 1024",
+        "uint8",
+        "0 to 10.23 keV",
+        "200 keV",
+        "<- decompose",
+    ):
+        assert text in result.output
+    assert "set_elements" in run("info", bare_file).output
+
+
+def test_the_map_with_most_counts_is_chosen():
+    s = particles((5, 5), counts_per_pixel=50)
+    few = particles((9, 9), counts_per_pixel=5)
+    assert batch.choose_map([few.sum(), s.sum(), few, s]) is s
+    spectrum = s.sum()
+    assert batch.choose_map([few.sum(), spectrum]) is spectrum
+
+
+def test_simulate(tmp_path):
+    path = tmp_path / "sub" / "map.hspy"
+    result = run("simulate", path, "--shape", 5, 7, "--counts", 20, "--seed", 3)
+    assert result.exit_code == 0, result.output
+    expected = particles((5, 7), counts_per_pixel=20, seed=3)
+    np.testing.assert_array_equal(hs.load(path).data, expected.data)
+    assert "must end in" in run("simulate", tmp_path / "map.tif").output
+
+
+@measured
+def test_velox_file_with_several_signals(tmp_path):
+    path = Path(DATA, "velox_si_16x16.emd")
+    shown = run("info", path).output
+    chosen = next(p for p in shown.split("\n\n") if "<- decompose" in p)
+    assert "16 x 16 x 4096" in chosen
+    result = run("decompose", path, "-n", 1, "-o", tmp_path)
+    assert result.exit_code == 0, result.output
+    s = hs.load(tmp_path / "velox_si_16x16_espm.hspy")
+    assert s.data.shape == (16, 16, 4096)

@@ -7,6 +7,7 @@ in the paper of Teurtrie et al. (2024), at two doses. Run with
 """
 
 import argparse
+import functools
 import time
 
 import numpy as np
@@ -24,7 +25,7 @@ PHASES = [
 
 
 def build(counts_per_pixel):
-    """Counts, model matrix and labels of the map."""
+    """Simulate the map; return its counts and its model."""
     model = SpectrumModel(
         0.3 + 0.01 * np.arange(1980), 200.0, ["Al", "Ca", "Fe", "Mg", "O", "Si"]
     )
@@ -47,47 +48,48 @@ def seconds_per_iteration(run, few=5, many=35, repeats=5):
     return float(np.median(times))
 
 
+def measure(dose, threads):
+    """Return (name, seconds per iteration) of each solver, and the non-zeros."""
+    data, model = build(dose)
+    counts = Counts.from_array(data, channels=model.channels)
+    problem = Problem(
+        counts.n_channels,
+        3,
+        model.G[model.channels],
+        simplex_rows=model.element_columns,
+        penalties=Penalties(1.0),
+    )
+    csr = counts.to_csr()
+
+    def ours(n, n_jobs):
+        factorize(counts, problem, max_iter=n, tol=0, n_jobs=n_jobs, random_state=0)
+
+    def peer(n):
+        options = {"solver": "mu", "beta_loss": "kullback-leibler", "init": "random"}
+        NMF(3, max_iter=n, tol=0, random_state=0, **options).fit(csr)
+
+    rows = [
+        (
+            f"espm_hs, {n_jobs} thread(s)",
+            seconds_per_iteration(functools.partial(ours, n_jobs=n_jobs)),
+        )
+        for n_jobs in threads
+    ]
+    rows.append(("scikit-learn, CSR", seconds_per_iteration(peer, 2, 7, 3)))
+    return rows, counts.n_nonzeros
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     arguments = parser.parse_args()
     print("128 x 128 pixels, 1980 channels, k = 3")
-    print(f"{'counts/pixel':>12} {'solver':>24} {'ms/iteration':>13} {'ns/non-zero':>12}")
+    header = ("counts/pixel", "solver", "ms/iteration", "ns/non-zero")
+    print("{:>12} {:>24} {:>13} {:>12}".format(*header))
     for dose in (18, 293):
-        data, model = build(dose)
-        counts = Counts.from_array(data, channels=model.channels)
-        problem = Problem(
-            counts.n_channels,
-            3,
-            model.G[model.channels],
-            simplex_rows=model.element_columns,
-            penalties=Penalties(1.0),
-        )
-        rows = []
-        for threads in arguments.threads:
-
-            def ours(n, threads=threads):
-                factorize(
-                    counts, problem, max_iter=n, tol=0, n_jobs=threads, random_state=0
-                )
-
-            rows.append((f"espm_hs, {threads} thread(s)", seconds_per_iteration(ours)))
-        csr = counts.to_csr()
-
-        def peer(n, csr=csr):
-            NMF(
-                3,
-                solver="mu",
-                beta_loss="kullback-leibler",
-                init="random",
-                max_iter=n,
-                tol=0,
-                random_state=0,
-            ).fit(csr)
-
-        rows.append(("scikit-learn, CSR", seconds_per_iteration(peer, 2, 7, 3)))
+        rows, n_nonzeros = measure(dose, arguments.threads)
         for name, seconds in rows:
-            per_nonzero = seconds / counts.n_nonzeros * 1e9
+            per_nonzero = seconds / n_nonzeros * 1e9
             print(f"{dose:>12} {name:>24} {1e3 * seconds:>13.2f} {per_nonzero:>12.2f}")
         print(f"{'':>12} ratio to scikit-learn: {rows[-1][1] / rows[-2][1]:.0f}")
 

@@ -130,14 +130,14 @@ def plot_fit(signal) -> Figure:
     """
     found, loadings = _results(signal)
     totals = np.nansum(loadings, axis=0)
-    weights = _weights(found) @ totals
+    weights = _weights(found) * totals
     counts = _summed_spectrum(signal, loadings)
     fitted = found.spectra @ totals
     figure, (top, bottom) = plt.subplots(
         2, 1, figsize=(9, 5.6), height_ratios=[3, 1], sharex=True, layout="constrained"
     )
     energy, used = found.model.energy, found.channels
-    peaks = _peaks(found, weights)
+    peaks = _peaks(found, weights.sum(axis=1))
     top.step(energy, counts, where="mid", color="#A0A0A0", lw=1, label="data")
     top.plot(energy, fitted, color="black", lw=1, label="model")
     # a single phase would hide the model
@@ -146,9 +146,8 @@ def plot_fit(signal) -> Figure:
         top.plot(energy, part, color=_colour(j), lw=1, label=f"phase {j}")
     background = [column.kind == "background" for column in found.model.columns]
     if any(background):
-        level = np.where(
-            used, found.model.G[:, background] @ weights[background], np.nan
-        )
+        level = np.einsum("jec,cj->e", found.G[..., background], weights[background])
+        level[~used] = np.nan
         top.plot(energy, level, color=GREY, lw=1, ls="--", label="background")
     _set_heights(top, np.where(used, np.fmax(counts, fitted), np.nan), peaks)
     top.set_xlim(_energy_limits(found, [peaks]))
@@ -257,8 +256,8 @@ def _atomic_percent(signal) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _weights(found) -> np.ndarray:
-    """Weights of the columns of G that give `found.spectra`."""
-    unscaled = (found.model.G @ found.W)[found.channels].sum(axis=0)
+    """Weights of the columns of each phase's G that give `found.spectra`."""
+    unscaled = np.einsum("jec,cj->j", found.G[:, found.channels], found.W)
     scaled = found.spectra[found.channels].sum(axis=0)
     return found.W * (scaled / np.maximum(unscaled, 1e-300))
 

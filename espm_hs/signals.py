@@ -230,12 +230,11 @@ class EDSespmSpectrum(EDSTEMSpectrum):
         channels = self._used_channels(signal_mask)
         if show_progressbar is None:
             show_progressbar = hs.preferences.General.show_progressbar
-        bar = progressbar(
-            total=n_init * max_iter, disable=not show_progressbar, desc="espm"
-        )
+        # one bar for all starts: it goes back to the beginning with each
+        bar = progressbar(total=max_iter, disable=not show_progressbar, desc="espm")
 
         def advance(n_iter, objective):
-            bar.update(n_iter - bar.n % max_iter)
+            bar.update(n_iter - bar.n)
             bar.set_postfix(F=f"{objective:.6g}", refresh=False)
 
         try:

@@ -358,6 +358,34 @@ def test_simplex_root():
         assert np.ptp(slope) < 1e-6 * np.abs(slope).max()
 
 
+def test_simplex_root_next_to_a_pole():
+    """A component almost without counts bounds the multiplier, but gets nothing."""
+    a = np.array([3.0, 1.0, 1e-250])
+    b = np.array([6.2, 3.6, 1.9])
+    h = np.full(3, 1 / 3)
+    solve_on_simplex(a, b, 0.0, 1.0, h)
+    assert h.sum() == pytest.approx(1)
+    assert h[2] < 1e-200
+    assert a[0] / h[0] - b[0] == pytest.approx(a[1] / h[1] - b[1])
+
+
+def test_simplex_root_without_counts_follows_the_neighbours():
+    h = np.array([0.0, 0.1, 0.9])
+    b = np.array([0.5, 0.17, 1.07])
+    solve_on_simplex(np.array([0.0, 0.0, 1.0]), b, 0.26, 1.0, h)
+    assert h.sum() == pytest.approx(1)
+    slope = np.array([b[0], b[1], b[2] - 1.0 / h[2]]) + 0.26 * h
+    assert slope[0] >= slope[1] - 1e-12  # an empty component would cost more
+    best = minimize(
+        lambda x: -np.log(x[2]) + b @ x + 0.13 * (x @ x),
+        [0.3, 0.3, 0.4],
+        bounds=[(0, 1)] * 3,
+        constraints={"type": "eq", "fun": lambda x: x.sum() - 1},
+        tol=1e-12,
+    )
+    np.testing.assert_allclose(h, best.x, atol=1e-5)
+
+
 def test_information_against_the_full_hessian():
     data = make_problem(0, (5, 6), 40, 4, 2, 80)
     G, k, n_columns, P = data.G, 2, 4, 30
@@ -384,7 +412,7 @@ def test_information_against_the_full_hessian():
     zero = n + np.flatnonzero(H.ravel() <= 1e-7 * np.repeat(H.sum(axis=1), k))
     full[:n, zero] = full[zero, :n] = 0
     schur = full[:n, :n] - full[:n, n:] @ np.linalg.solve(full[n:, n:], full[n:, :n])
-    profiled = _profiled_information(counts, G, W, H)
+    profiled = _profiled_information(counts, Problem(40, 2, G=G), W, H)
     np.testing.assert_allclose(profiled, schur, atol=1e-9 * np.abs(schur).max())
 
 

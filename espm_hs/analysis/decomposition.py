@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from espm_hs.analysis.phases import PhaseAnalysis
+from espm_hs.analysis.phases import PhaseAnalysis, phase_matrices
 from espm_hs.factorization import (
     Counts,
     Factorization,
@@ -83,19 +83,16 @@ def decompose(
     penalties = Penalties(sparsity, smoothness)
 
     # everything but the data is checked before the data are read
-    def problem_of(model):
-        return Problem(
-            int(used.sum()),
-            n_phases,
-            G=model.G[used],
-            simplex=simplex,
-            simplex_rows=model.element_columns,
-            fixed=fixed,
-            penalties=penalties,
-            grid=Grid.from_shape(navigation, pixels) if smoothness > 0 else None,
-        )
-
-    problem = problem_of(model)
+    problem = Problem(
+        int(used.sum()),
+        n_phases,
+        G=model.G[used],
+        simplex=simplex,
+        simplex_rows=model.element_columns,
+        fixed=fixed,
+        penalties=penalties,
+        grid=Grid.from_shape(navigation, pixels) if smoothness > 0 else None,
+    )
     counts = Counts.from_array(data, pixels=pixels, channels=used)
     if counts.n_nonzeros == 0:
         raise ValueError(
@@ -104,8 +101,12 @@ def decompose(
         )
     if model.mass_thickness:
         model = settle_absorption(model, counts.spectrum, used)
-        problem = problem_of(model)
+        problem = replace(problem, G=model.G[used])
     found = factorize(counts, problem, init=init, callback=callback, **options)
+    if model.mass_thickness:
+        found, problem = _settle_phases(
+            counts, problem, found, model, used, callback=callback, **options
+        )
     if fixed is None and isinstance(init, str):
         found = _largest_first(found, problem)
     if found.interrupted:
@@ -150,6 +151,33 @@ def settle_absorption(
         composition = dict(zip(model.elements, fractions.tolist(), strict=True))
         model = model.replace(composition=composition)
     return model
+
+
+def _settle_phases(counts, problem, found, model, channels, **options):
+    """Let each phase absorb by its own composition, until that settles.
+
+    F depends on the composition through G here, so this goes on outside the
+    factorisation, which starts each time from where it stood.
+    """
+    options |= {"n_init": 1, "fall": found.history[0] - found.objective}
+    rows = model.element_columns
+    for _ in range(MAX_ABSORPTION_ROUNDS):
+        if found.interrupted:
+            break
+        last = _fractions(found.W[rows])
+        G = phase_matrices(model, last)[:, channels]
+        problem = replace(problem, G=G)
+        again = factorize(counts, problem, init=(found.W, found.H), **options)
+        found = replace(again, n_iter=found.n_iter + again.n_iter)
+        if np.abs(_fractions(found.W[rows]) - last).max() < SETTLED:
+            break
+    return found, problem
+
+
+def _fractions(amounts):
+    """Columns scaled to sum 1; those of zeros stay."""
+    total = amounts.sum(axis=0)
+    return amounts / np.where(total > 0, total, 1.0)
 
 
 def _check_size(n_phases, navigation, pixels, channels):

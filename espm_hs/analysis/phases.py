@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -13,6 +14,33 @@ from espm_hs.physics import SpectrumModel
 STORAGE_VERSION = 1
 
 
+def phase_matrices(model: SpectrumModel, composition: np.ndarray) -> np.ndarray:
+    """Model matrix of each phase as absorbed by the phase itself.
+
+    Parameters
+    ----------
+    model
+        Physics; without a mass thickness the matrices are all the same.
+    composition
+        Atomic fractions, shape (n_elements, n_phases).
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n_phases, n_channels, n_columns).
+    """
+    n_phases = composition.shape[1]
+    if not model.mass_thickness:
+        return np.broadcast_to(model.G, (n_phases, *model.G.shape))
+    matrices = []
+    for fractions in composition.T:
+        known = dict(zip(model.elements, fractions.tolist(), strict=True))
+        # a phase without elements absorbs as the sample does on average
+        own = model.replace(composition=known) if fractions.sum() > 0 else model
+        matrices.append(own.G)
+    return np.stack(matrices)
+
+
 @dataclass(frozen=True, eq=False)
 class PhaseAnalysis:
     """Phases found in a map, with all that is needed to quantify them again.
@@ -20,7 +48,7 @@ class PhaseAnalysis:
     Parameters
     ----------
     model
-        The physics the fit used.
+        The physics the fit used; its ``composition``, if any, is that of the whole.
     W
         Shape (n_columns, n_phases): atomic fractions in the element rows.
     covariance
@@ -65,6 +93,15 @@ class PhaseAnalysis:
         """Number of phases."""
         return self.W.shape[1]
 
+    @cached_property
+    def G(self) -> np.ndarray:
+        """Model matrix of each phase, (n_phases, n_channels, n_columns).
+
+        They differ in the absorption in the sample, that of each phase being due to its
+        own composition.
+        """
+        return phase_matrices(self.model, self.composition)
+
     @property
     def elements(self) -> tuple[str, ...]:
         """Elements of the composition."""
@@ -95,11 +132,12 @@ class PhaseAnalysis:
             "spectra": self.spectra,
             "atoms": self.atoms,
             "channels": self.channels,
-            "objective": self.objective,
+            # numpy's scalars are not what every writer takes
+            "objective": float(self.objective),
             "history": self.history,
-            "n_iter": self.n_iter,
-            "converged": self.converged,
-            "interrupted": self.interrupted,
+            "n_iter": int(self.n_iter),
+            "converged": bool(self.converged),
+            "interrupted": bool(self.interrupted),
         }
 
     @classmethod

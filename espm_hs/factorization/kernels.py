@@ -20,7 +20,7 @@ from numba import njit
 MODEL_FLOOR = 1e-12
 # Below this an abundance or a composition is set to zero: denormal numbers would
 # slow every later pass by two orders of magnitude.
-TINY = 1e-150
+TINY = 1e-100
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
@@ -41,12 +41,14 @@ def solve_on_simplex(a, b, q, total, h):
     a, b, h (k,) float64, q and total scalars. The multiplier is found by Newton's
     method from the left, where the sum is too large. It is counted from the pole of
     the component that bounds it, because with a tiny ``a`` it may lie closer to the
-    pole than b has digits. Without any a > 0 (no count speaks) h stays as it is.
+    pole than b has digits. With a = 0 and q = 0 (nothing speaks) h stays as it is.
     """
     pole = -1
     bound = -np.inf
     for j in range(a.size):
-        if a[j] > 0.0 and a[j] / total - b[j] - q * total > bound:
+        if a[j] == 0.0 and q == 0.0:
+            continue
+        if a[j] / total - b[j] - q * total > bound:
             bound = a[j] / total - b[j] - q * total
             pole = j
     if pole < 0:
@@ -55,11 +57,14 @@ def solve_on_simplex(a, b, q, total, h):
     for _ in range(100):
         value, slope = 0.0, 0.0
         for j in range(a.size):
-            h[j] = 0.0
-            if a[j] > 0.0:
-                from_pole = (b[j] - b[pole]) + shift
-                h[j] = _positive_root(a[j], from_pole, q)
-                value += h[j]
+            from_pole = (b[j] - b[pole]) + shift
+            h[j] = _positive_root(a[j], from_pole, q) if a[j] > 0.0 or q > 0.0 else 0.0
+            if h[j] == 0.0:
+                continue
+            value += h[j]
+            if q == 0.0:
+                slope += h[j] / from_pole  # its square might underflow
+            else:
                 slope += h[j] / np.sqrt(from_pole * from_pole + 4.0 * q * a[j])
         if value <= total * (1.0 + 1e-14):
             break
@@ -114,7 +119,7 @@ def block_pass(k: int):
     unrolled: twice as fast as with ``k`` read from the shape of H.
     """
 
-    @njit(cache=True, nogil=True, error_model="numpy")
+    @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
     def run(
         indptr,
         channels,
@@ -152,6 +157,9 @@ def block_pass(k: int):
         for p in range(first, last):
             if colours[p] != colour:
                 continue
+            # slices: their loops need no check for negative positions
+            pixel_channels = channels[indptr[p] : indptr[p + 1]]
+            pixel_values = values[indptr[p] : indptr[p + 1]]
             for j in range(k):
                 h[j] = H[p, j]
             for _ in range(n_steps):
@@ -161,12 +169,12 @@ def block_pass(k: int):
                 total = h.sum()
                 if sparsity > 0.0 and total > 0.0:
                     _add_sparsity(h, total, sparsity, bend, a, b)
-                for t in range(indptr[p], indptr[p + 1]):
-                    e = channels[t]
+                for t in range(pixel_values.size):
+                    e = pixel_channels[t]
                     y = floor
                     for j in range(k):
                         y += D[e, j] * h[j]
-                    ratio = values[t] / y
+                    ratio = pixel_values[t] / y
                     for j in range(k):
                         a[j] += D[e, j] * ratio
                 q = 0.0
@@ -203,16 +211,16 @@ def block_pass(k: int):
                     loss -= sparsity * np.log1p(1.0 / bend)
                     for j in range(k):
                         loss += sparsity * np.log1p(h[j] / (bend * total))
-            for t in range(indptr[p], indptr[p + 1]):
-                e = channels[t]
+            for t in range(pixel_values.size):
+                e = pixel_channels[t]
                 y = floor
                 for j in range(k):
                     y += D[e, j] * h[j]
-                ratio = values[t] / y
+                ratio = pixel_values[t] / y
                 for j in range(k):
                     A[e, j] += h[j] * ratio
                 if with_loss:
-                    loss -= values[t] * np.log(y)
+                    loss -= pixel_values[t] * np.log(y)
         return loss
 
     return run

@@ -54,8 +54,9 @@ class Problem:
     n_components
         Number of components (phases), at least 1.
     G
-        Known matrix, shape (n_channels, n_columns), non-negative; None stands for
-        the identity, i.e. free spectra. A column of zeros has a row of zeros in W.
+        Known matrix, shape (n_channels, n_columns), or one for each component, shape
+        (n_components, n_channels, n_columns), non-negative; None stands for the
+        identity, i.e. free spectra. A column of zeros has a row of zeros in W.
     simplex
         "elements": the rows of W named by ``simplex_rows`` sum to 1 in each
         component; "abundances": the components of each pixel sum to 1; None: the
@@ -105,7 +106,8 @@ class Problem:
     def _check_G(self):
         if self.G is None:
             return
-        if self.G.ndim != 2 or self.G.shape[0] != self.n_channels:
+        shapes = [(self.n_channels,), (self.n_components, self.n_channels)]
+        if self.G.shape[:-1] not in shapes:
             raise ValueError(
                 f"G must have one row per channel: its shape is {self.G.shape}, the "
                 f"counts have {self.n_channels} channels."
@@ -137,7 +139,7 @@ class Problem:
     @property
     def n_columns(self) -> int:
         """Number of rows of W."""
-        return self.n_channels if self.G is None else self.G.shape[1]
+        return self.n_channels if self.G is None else self.G.shape[-1]
 
     @property
     def rows_on_simplex(self) -> np.ndarray:
@@ -148,8 +150,8 @@ class Problem:
 
     @cached_property
     def column_sum(self) -> np.ndarray:
-        """``G^T 1``, shape (n_columns,)."""
-        return np.ones(self.n_columns) if self.G is None else self.G.sum(axis=0)
+        """Counts that W = 1 makes, ``G^T 1``, shape (n_columns, n_components)."""
+        return self._transposed(np.ones((self.n_channels, self.n_components)))
 
     @cached_property
     def _ties(self) -> dict[int, np.ndarray]:
@@ -175,10 +177,7 @@ class Problem:
     @cached_property
     def variable_sum(self) -> np.ndarray:
         """Counts that V = 1 makes, (n_columns, n_components), 0 where not free."""
-        sums = np.tile(self.column_sum[:, None], (1, self.n_components))
-        for j, M in self._ties.items():
-            sums[:, j] = M.T @ self.column_sum
-        return sums
+        return self._untied(self.column_sum)
 
     def compose(self, V: np.ndarray) -> np.ndarray:
         """W of the free variables V, both (n_columns, n_components)."""
@@ -199,11 +198,29 @@ class Problem:
 
     def spectra(self, W: np.ndarray) -> np.ndarray:
         """``G W``, shape (n_channels, n_components), C-contiguous."""
-        return np.ascontiguousarray(W if self.G is None else self.G @ W)
+        if self.G is None:
+            return np.ascontiguousarray(W)
+        if self.G.ndim == 2:
+            return self.G @ W
+        return np.ascontiguousarray((self.G @ W.T[..., None])[..., 0].T)
 
     def project(self, A: np.ndarray) -> np.ndarray:
         """Pull A (n_channels, n_components) back to the variables: ``M^T G^T A``."""
-        projected = A.copy() if self.G is None else self.G.T @ A
+        return self._untied(self._transposed(A))
+
+    def _transposed(self, A):
+        """``G^T A``."""
+        if self.G is None:
+            return A
+        if self.G.ndim == 2:
+            return self.G.T @ A
+        return (self.G.transpose(0, 2, 1) @ A.T[..., None])[..., 0].T
+
+    def _untied(self, A):
+        """``M^T A``."""
+        if not self._ties:
+            return A
+        A = A.copy()
         for j, M in self._ties.items():
-            projected[:, j] = M.T @ projected[:, j]
-        return projected
+            A[:, j] = M.T @ A[:, j]
+        return A

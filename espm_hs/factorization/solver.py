@@ -54,7 +54,7 @@ class Factorization:
     interrupted: bool = False
 
 
-def _iterate(passes, V, H, max_iter, tol, check_every, callback) -> Factorization:
+def _iterate(passes, V, H, max_iter, tol, fall, check_every, callback) -> Factorization:
     """Alternate the two updates until F settles; H is changed in place."""
     problem = passes.problem
     history: list[float] = []
@@ -70,7 +70,8 @@ def _iterate(passes, V, H, max_iter, tol, check_every, callback) -> Factorizatio
                 continue
             if history:
                 decrease = history[-1] - F
-                converged = decrease < tol * max(history[0] - F, 0.0) or decrease <= 0
+                so_far = history[0] - F if fall is None else fall
+                converged = bool(decrease <= max(tol * so_far, 0.0))
             history.append(F)
             if callback is not None:
                 callback(n_iter, F)
@@ -159,6 +160,7 @@ def factorize(
     n_init: int = 1,
     max_iter: int = 1000,
     tol: float = 1e-4,
+    fall: float | None = None,
     random_state=None,
     n_jobs: int | None = None,
     check_every: int = CHECK_EVERY,
@@ -183,6 +185,9 @@ def factorize(
     tol
         A start ends when F has fallen by less than ``tol`` times its fall since the
         start, over ``check_every`` iterations.
+    fall
+        The fall that ``tol`` is a share of, where it is not the one since the start:
+        that of an earlier fit which this one continues.
     random_state
         Seed: None, int or `numpy.random.Generator`.
     n_jobs
@@ -219,7 +224,7 @@ def factorize(
         for start in range(n_init):
             named = "random" if start and isinstance(init, str) else init
             V, H = _start(passes, named, rng)
-            found = _iterate(passes, V, H, max_iter, tol, check_every, callback)
+            found = _iterate(passes, V, H, max_iter, tol, fall, check_every, callback)
             if best is None or found.objective < best.objective:
                 best = replace(found, interrupted=False)
             if found.interrupted:

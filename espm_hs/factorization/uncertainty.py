@@ -33,16 +33,17 @@ def _abundance_information(indptr, channels, values, first, D, H, information):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _mixed_information(indptr, channels, values, first, G, D, H, G_sum, C, S):
-    """Mixed second derivatives C (p, k, c, k) of W and h, and S (e, k, k).
+    """Mixed second derivatives C (p, k, k, c) of h and W, and S (e, k, k).
 
-    C[p, j, c, i] is that of w_ci and h_pj; S[e, i, j] sums h_i h_j x / y**2.
+    G (k, e, c), G_sum (c, k). C[p, j, i, c] is that of h_pj and w_ci; S[e, i, j] sums
+    h_i h_j x / y**2.
     """
     k = H.shape[1]
-    n_columns = G.shape[1]
+    n_columns = G.shape[2]
     for p in range(H.shape[0]):
-        for c in range(n_columns):
-            for j in range(k):
-                C[p, j, c, j] += G_sum[c]
+        for j in range(k):
+            for c in range(n_columns):
+                C[p, j, j, c] += G_sum[c, j]
         for t in range(indptr[first + p], indptr[first + p + 1]):
             e = channels[t]
             y = 1e-300
@@ -52,14 +53,14 @@ def _mixed_information(indptr, channels, values, first, G, D, H, G_sum, C, S):
             for i in range(k):
                 for j in range(k):
                     S[e, i, j] += ratio / y * H[p, i] * H[p, j]
-            for c in range(n_columns):
-                g = G[e, c] * ratio
-                if g == 0.0:
-                    continue
-                for j in range(k):
-                    C[p, j, c, j] -= g
-                    for i in range(k):
-                        C[p, j, c, i] += g / y * D[e, j] * H[p, i]
+            for i in range(k):
+                for c in range(n_columns):
+                    g = G[i, e, c] * ratio
+                    if g == 0.0:
+                        continue
+                    C[p, i, i, c] -= g
+                    for j in range(k):
+                        C[p, j, i, c] += g / y * D[e, j] * H[p, i]
 
 
 def abundance_covariance(
@@ -133,15 +134,14 @@ def composition_covariance(
     numpy.ndarray
         Shape (n_components, n_columns, n_columns): covariance within each component.
     """
-    G = problem.G
-    information = _profiled_information(counts, G, W, H, problem.penalties.sparsity)
+    information = _profiled_information(counts, problem, W, H)
     slope = _slope(counts, problem, W, H)
 
     k, n_columns = W.shape[1], W.shape[0]
     free = problem.variable_sum > 0
     if problem.fixed is not None:
         free &= np.isnan(problem.fixed)
-    share = W * problem.column_sum[:, None] * H.sum(axis=0)
+    share = W * problem.column_sum * H.sum(axis=0)
     inner = free & (share > BOUND * counts.total)
     flat = inner.T.ravel()  # component after component
     gauge = np.kron(np.eye(k), problem.rows_on_simplex[None, :].astype(float))[:, flat]
@@ -161,32 +161,43 @@ def composition_covariance(
     return covariance
 
 
-def _profiled_information(counts, G, W, H, sparsity=0.0):
+def _profiled_information(counts, problem, W, H):
     """Information of W, component after component, less what H can make up for."""
     k, n_columns = W.shape[1], W.shape[0]
-    D = np.ascontiguousarray(G @ W)
-    G_sum = G.sum(axis=0)
-    S = np.zeros((G.shape[0], k, k))
+    G = np.ascontiguousarray(np.broadcast_to(problem.G, (k, *problem.G.shape[-2:])))
+    D = problem.spectra(W)
+    sparsity = problem.penalties.sparsity
+    S = np.zeros((problem.n_channels, k, k))
     profiled = np.zeros((k * n_columns, k * n_columns))
     # a slab of pixels at a time: the mixed derivatives are the largest array
     step = max(1, (1 << 24) // (k * k * n_columns))
     for first in range(0, counts.n_pixels, step):
         h = np.ascontiguousarray(H[first : first + step])
-        C = np.zeros((h.shape[0], k, n_columns, k))
+        C = np.zeros((h.shape[0], k, k, n_columns))
         _mixed_information(
-            counts.indptr, counts.channels, counts.values, first, G, D, h, G_sum, C, S
+            counts.indptr,
+            counts.channels,
+            counts.values,
+            first,
+            G,
+            D,
+            h,
+            problem.column_sum,
+            C,
+            S,
         )
-        C = C.transpose(0, 1, 3, 2).reshape(h.shape[0], k, k * n_columns)
+        C = C.reshape(h.shape[0], k, k * n_columns)
         # an abundance at zero stays there and makes up for nothing
         C[h <= BOUND * h.sum(axis=1, keepdims=True)] = 0.0
-        root = np.linalg.cholesky(_abundance_precision(counts, D, h, first, sparsity))
-        Z = np.linalg.solve(root, C).reshape(-1, k * n_columns)
+        precision = _abundance_precision(counts, D, h, first, sparsity)
+        Z = np.linalg.solve(np.linalg.cholesky(precision), C)
+        Z = Z.reshape(-1, k * n_columns)
         profiled -= Z.T @ Z
     for i in range(k):
         for j in range(k):
             rows = slice(i * n_columns, (i + 1) * n_columns)
             columns = slice(j * n_columns, (j + 1) * n_columns)
-            profiled[rows, columns] += G.T @ (S[:, i, j, None] * G)
+            profiled[rows, columns] += G[i].T @ (S[:, i, j, None] * G[j])
     return profiled
 
 
@@ -195,7 +206,7 @@ def _slope(counts, problem, W, H):
     free = replace(problem, fixed=None)
     with Passes(counts, free, n_jobs=1) as passes:
         A, _ = passes.run(W, H, n_steps=0)
-    return np.outer(problem.column_sum, H.sum(axis=0)) - free.project(A)
+    return problem.column_sum * H.sum(axis=0) - free.project(A)
 
 
 def _null_space(constraints):

@@ -375,8 +375,12 @@ class EDSespmSpectrum(EDSTEMSpectrum):
             axes = [{"name": "Phase", "size": found.n_phases, "navigate": True}]
             shape = (found.n_phases,)
         else:
+            n_pixels = int(np.prod(self.data.shape[:-1]))
+            loadings = analysis.stored_loadings(
+                self.learning_results, n_pixels, found.n_phases
+            )
             symbols, percent, variance = analysis.pixel_composition(
-                found, self.data, self._espm_loadings(), units, elements
+                found, self.data, loadings, units, elements
             )
             axes = [
                 {**axis.get_axis_dictionary(), "navigate": True}
@@ -390,22 +394,6 @@ class EDSespmSpectrum(EDSTEMSpectrum):
             )
             for symbol, p, v in zip(symbols, percent, variance, strict=True)
         ]
-
-    def _espm_loadings(self) -> np.ndarray:
-        """Return the loadings of the espm decomposition of this very signal."""
-        results = self.learning_results
-        n_pixels = int(np.prod(self.data.shape[:-1]))
-        if (
-            results.decomposition_algorithm != "espm"
-            or results.loadings is None
-            or results.loadings.shape[0] != n_pixels
-        ):
-            raise RuntimeError(
-                "The maps of the phases are not in `learning_results`: it is empty "
-                "after slicing, and replaced by every other decomposition. Run "
-                "`s.decomposition(algorithm='espm', ...)` on this signal first."
-            )
-        return np.asarray(results.loadings)
 
     def get_decomposition_loadings(self):
         """Return the decomposition loadings as a signal.

@@ -143,7 +143,7 @@ def test_nothing_is_left_half_written(map_file, tmp_path, monkeypatch, no_figure
     def fail(*args):
         raise OSError("disk full")
 
-    monkeypatch.setattr(batch, "_write_composition", fail)
+    monkeypatch.setattr(batch, "write_composition", fail)
     result = run("decompose", map_file, "-n", 1, "-o", tmp_path / "out")
     assert result.exit_code == 1
     assert f"error: {map_file}: disk full" in result.output

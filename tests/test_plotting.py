@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from espm_hs import plotting
+from espm_hs.plotting import residuals, results, spectra, style
 from espm_hs.simulation import ground_truth, particles
 
 QUIET = {"algorithm": "espm", "print_info": False, "show_progressbar": False}
@@ -49,11 +50,11 @@ def test_a_row_for_each_phase(decomposed):
 
 
 def test_labels_keep_their_distance():
-    places = plotting._spread([0.4, 0.5, 0.52, 6.4], 0.3, 0.0, 10.0)
+    places = spectra._spread([0.4, 0.5, 0.52, 6.4], 0.3, 0.0, 10.0)
     assert np.diff(places).min() >= 0.3 - 1e-9
     assert places[-1] == 6.4  # one with room stays
     assert 0.15 <= places[0] < 0.4
-    crowded = plotting._spread([9.9, 9.95, 9.99], 0.3, 0.0, 10.0)
+    crowded = spectra._spread([9.9, 9.95, 9.99], 0.3, 0.0, 10.0)
     assert crowded.max() <= 10.0
 
 
@@ -63,7 +64,7 @@ def test_one_to_eight_phases(decomposed, n_phases):
     s.decomposition(output_dimension=n_phases, max_iter=5, **QUIET)
     for plot in (plotting.plot_phases, plotting.plot_fit, plotting.plot_residuals):
         assert plot(s).axes
-    assert len({plotting._colour(j) for j in range(8)}) == 8
+    assert len({style.phase_colour(j) for j in range(8)}) == 8
 
 
 def test_line_and_single_spectrum(decomposed):
@@ -102,15 +103,15 @@ def test_pixels_left_out(decomposed):
 
 
 def test_lazy_map_in_blocks_gives_the_same(decomposed, monkeypatch):
-    found, loadings = plotting._results(decomposed)
-    spectrum = plotting._summed_spectrum(decomposed, loadings)
-    values = plotting._pixel_significance(decomposed, found, loadings, spectrum)
+    found, loadings = results.read_results(decomposed)
+    spectrum = results.summed_spectrum(decomposed, loadings)
+    values = residuals.pixel_significance(decomposed, found, loadings, spectrum)
     lazy = decomposed.as_lazy()
     lazy.data = lazy.data.rechunk((7, 24, 1024))
-    monkeypatch.setattr(plotting, "_BLOCK", 5000)
-    np.testing.assert_array_equal(plotting._summed_spectrum(lazy, loadings), spectrum)
+    monkeypatch.setattr(results, "_BLOCK", 5000)
+    np.testing.assert_array_equal(results.summed_spectrum(lazy, loadings), spectrum)
     np.testing.assert_allclose(
-        plotting._pixel_significance(lazy, found, loadings, spectrum), values
+        residuals.pixel_significance(lazy, found, loadings, spectrum), values
     )
 
 

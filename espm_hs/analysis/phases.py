@@ -167,3 +167,39 @@ class PhaseAnalysis:
             interrupted=bool(stored["interrupted"]),
             **{name: np.asarray(stored[name], float) for name in arrays},
         )
+
+
+def stored_loadings(learning_results, n_pixels: int, n_phases: int) -> np.ndarray:
+    """Return the loadings that a decomposition into phases left in a signal.
+
+    Parameters
+    ----------
+    learning_results
+        The signal's.
+    n_pixels
+        Number of pixels of the signal.
+    n_phases
+        Number of phases that were found.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n_pixels, n_phases), NaN in the pixels left out.
+
+    Raises
+    ------
+    RuntimeError
+        If there are none, or not those of this signal.
+    """
+    loadings = learning_results.loadings
+    if (
+        learning_results.decomposition_algorithm != "espm"
+        or loadings is None
+        or loadings.shape != (n_pixels, n_phases)
+    ):
+        raise RuntimeError(
+            "The maps of the phases are not in `learning_results`: slicing empties it "
+            "and other decompositions replace it. Run "
+            "`s.decomposition(algorithm='espm', ...)` on this signal first."
+        )
+    return np.asarray(loadings, dtype=float)

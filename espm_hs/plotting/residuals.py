@@ -1,0 +1,142 @@
+"""Figure of the residuals: how significant they are, by energy and by pixel."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+from espm_hs.plotting.maps import draw_navigation
+from espm_hs.plotting.results import blocks_of_spectra, read_results, summed_spectrum
+from espm_hs.plotting.spectra import draw_sigmas
+from espm_hs.plotting.style import GREY
+
+
+def plot_residuals(signal) -> Figure:
+    """
+    Plot how significantly the data differ from the model, by energy and by pixel.
+
+    Parameters
+    ----------
+    signal : EDSespmSpectrum
+        With a decomposition by ``algorithm="espm"``.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Left: counts minus model of the summed spectrum, within a window as wide as a
+        peak (FWHM), in standard deviations; the energies of the largest ones are
+        written beside them: a positive one is a line that the model lacks. Right: for
+        each pixel, Pearson's chi-square over bands of energy with equal numbers of
+        counts, less its expectation and over its standard deviation: about 0 +- 1
+        where the model holds, large where a phase is missing.
+
+    Raises
+    ------
+    RuntimeError
+        If the signal has no such decomposition.
+    """
+    found, loadings = read_results(signal)
+    has_map = len(signal.axes_manager.navigation_axes) > 0
+    widths = [6.0] + [3.2] * has_map
+    figure, axes = plt.subplots(
+        1,
+        len(widths),
+        figsize=(sum(widths), 3.2),
+        width_ratios=widths,
+        squeeze=False,
+        layout="constrained",
+    )
+    counts = summed_spectrum(signal, loadings)
+    _draw_by_energy(axes[0, 0], found, counts, found.spectra @ np.nansum(loadings, 0))
+    if has_map:
+        significance = pixel_significance(signal, found, loadings, counts)
+        _draw_by_pixel(axes[0, 1], signal, significance)
+    return figure
+
+
+# -- by energy -------------------------------------------------------------------
+
+
+def _draw_by_energy(axes, found, counts, fitted) -> None:
+    """Residual within the width of a peak around each channel."""
+    window = _within_a_peak(found, counts - fitted) / np.sqrt(
+        np.maximum(_within_a_peak(found, fitted), 1e-300)
+    )
+    energy = found.model.energy[found.channels]
+    axes.plot(energy, window, color="black", lw=0.8)
+    draw_sigmas(axes, window)
+    _label_extremes(axes, energy, window)
+    axes.set_xlabel("energy (keV)")
+    axes.set_ylabel("residual within a peak width (σ)")
+
+
+def _within_a_peak(found, spectrum) -> np.ndarray:
+    """Sum of a spectrum over the width of a peak around each used channel."""
+    energy = found.model.energy[found.channels]
+    half = 0.5e-3 * found.model.detector.fwhm(energy)
+    cumulated = np.concatenate([[0.0], np.cumsum(spectrum[found.channels])])
+    first = np.searchsorted(energy, energy - half)
+    last = np.searchsorted(energy, energy + half, side="right")
+    return cumulated[last] - cumulated[first]
+
+
+def _label_extremes(axes, energy, values, most: int = 6) -> None:
+    """Write the energy beside the largest residuals, one for each stretch of them."""
+    beyond = np.abs(np.nan_to_num(values)) > 5
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], beyond, [0]])))
+    stretches = zip(edges[::2], edges[1::2], strict=True)
+    tops = [a + int(np.argmax(np.abs(values[a:b]))) for a, b in stretches]
+    for top in sorted(tops, key=lambda i: -abs(values[i]))[:most]:
+        up = values[top] > 0
+        axes.annotate(
+            f"{energy[top]:.2f}",
+            (energy[top], values[top]),
+            xytext=(0, 2 if up else -2),
+            textcoords="offset points",
+            ha="center",
+            va="bottom" if up else "top",
+            fontsize="x-small",
+        )
+
+
+# -- by pixel --------------------------------------------------------------------
+
+
+def _draw_by_pixel(axes, signal, significance) -> None:
+    """Map or profile of the misfit, 0 in the middle of the colours."""
+    extent = max(3.0, np.nanpercentile(np.abs(significance), 99.5))
+    draw_navigation(
+        axes,
+        signal,
+        significance,
+        "misfit (σ)",
+        colour=GREY,
+        cmap=plt.get_cmap("PuOr_r"),
+        limits=(-extent, extent),
+    )
+
+
+def pixel_significance(signal, found, loadings, spectrum) -> np.ndarray:
+    """
+    Chi-square of each pixel, standardised, shape (n_pixels,).
+
+    For a Poisson number x of expectation y, (x - y)**2 / y has expectation 1 and
+    variance 2 + 1/y, however small y is.
+    """
+    channels = np.flatnonzero(found.channels)
+    n_pixels = max(1, int(np.isfinite(loadings[:, 0]).sum()))
+    share = np.cumsum(spectrum[channels]) / max(spectrum[channels].sum(), 1)
+    n_bands = int(np.clip(spectrum.sum() / n_pixels / 5, 8, 64))
+    starts = np.unique(np.searchsorted(share, np.arange(n_bands) / n_bands))
+    bands = np.add.reduceat(found.spectra[channels], starts, axis=0)
+    significance = np.empty(len(loadings))
+    for where, block in blocks_of_spectra(signal):
+        counted = np.add.reduceat(block[:, channels], starts, axis=1, dtype=float)
+        # the floor keeps one count where nothing is expected from ruling a pixel
+        expected = np.maximum(loadings[where] @ bands.T, 1e-3)
+        excess = (counted - expected) ** 2 / expected - 1
+        significance[where] = excess.sum(axis=1) / np.sqrt(
+            (2 + 1 / expected).sum(axis=1)
+        )
+    return significance

@@ -1,0 +1,21 @@
+"""Colours of the figures."""
+
+from __future__ import annotations
+
+# The palette of Okabe and Ito (2008), which colour-blind readers can tell apart.
+COLOURS = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#000000",
+    "#B5A800",  # its yellow, darkened: it has to be read as a line on white
+)
+GREY = "#707070"
+
+
+def phase_colour(phase: int) -> str:
+    """Colour of a phase, the same in all figures."""
+    return COLOURS[phase % len(COLOURS)]

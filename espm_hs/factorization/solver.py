@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from joblib import effective_n_jobs
+from threadpoolctl import threadpool_limits
 
 from espm_hs.factorization.counts import Counts
 from espm_hs.factorization.passes import Passes
@@ -220,7 +221,10 @@ def factorize(
 
     rng = np.random.default_rng(random_state)
     best = None
-    with Passes(counts, problem, effective_n_jobs(n_jobs)) as passes:
+    # the matrix products between passes are small: BLAS threads would only spin
+    # on the cores that the passes need
+    one_blas_thread = threadpool_limits(1, user_api="blas")
+    with one_blas_thread, Passes(counts, problem, effective_n_jobs(n_jobs)) as passes:
         for start in range(n_init):
             named = "random" if start and isinstance(init, str) else init
             V, H = _start(passes, named, rng)

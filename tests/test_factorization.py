@@ -434,10 +434,42 @@ def test_standard_errors_match_the_scatter_of_replicates():
     assert np.all((ratio[inner] > 0.8) & (ratio[inner] < 1.25))
 
 
+@pytest.mark.parametrize("max_iter", [5, 500])
+def test_errors_stay_within_what_a_fraction_can_be(max_iter):
+    """Without sparsity the components of a mixture may turn into each other."""
+    data = make_problem(3, (12, 10), 60, 5, 3, 80)
+    counts = Counts.from_array(data.X)
+    problem = Problem(60, 3, G=data.G)
+    found = factorize(counts, problem, max_iter=max_iter, tol=0, random_state=0)
+    for covariance in composition_covariance(counts, problem, found.W, found.H):
+        assert np.isfinite(covariance).all()
+        assert np.linalg.eigvalsh(covariance).min() > -1e-12
+        assert np.sqrt(np.diag(covariance)).max() <= 0.31
+
+
+def test_convergence_means_that_the_composition_stands_still():
+    data = make_problem(2)
+    counts = Counts.from_array(data.X)
+    problem = Problem(60, 3, G=data.G, penalties=Penalties(1.0))
+    options = {"max_iter": 20_000, "random_state": 0}
+    loose = factorize(counts, problem, **options)
+    strict = factorize(counts, problem, tol=1e-8, **options)
+    assert loose.converged
+    assert strict.converged
+    errors = composition_covariance(counts, problem, loose.W, loose.H)
+    sigma = np.sqrt(np.diagonal(errors, axis1=1, axis2=2)).T
+    inner = loose.W > 1e-3
+    assert np.abs((loose.W - strict.W)[inner] / sigma[inner]).max() < 0.1
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"init": "pca"}, "nndsvd"),
+        ({"init": (np.zeros((5, 3)), None)}, "all zero"),
+        ({"init": (None, np.zeros((120, 3)))}, "all zero"),
+        ({"n_jobs": 0}, "n_jobs"),
+        ({"tol": "a"}, "tol"),
         ({"init": (np.ones((2, 2)), None)}, "shape"),
         ({"init": (-np.ones((5, 3)), None)}, "non-negative"),
         ({"n_init": 0}, "n_init"),

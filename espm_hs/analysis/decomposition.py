@@ -5,10 +5,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from numbers import Real
 
 import numpy as np
 
-from espm_hs.analysis.phases import PhaseAnalysis, phase_matrices
+from espm_hs.analysis.phases import PhaseAnalysis, fingerprint, phase_matrices
 from espm_hs.factorization import (
     Counts,
     Factorization,
@@ -16,13 +17,17 @@ from espm_hs.factorization import (
     Penalties,
     Problem,
     composition_covariance,
+    deviance_residuals,
     factorize,
+    fit_spectrum,
 )
 from espm_hs.physics import SpectrumModel
 
 # The composition that absorbs is iterated until no fraction moves by more.
 SETTLED = 1e-3
 MAX_ABSORPTION_ROUNDS = 20
+# Iterations of a fit, when nothing else is said.
+MAX_ITER = 1000
 # An element can be quantified if this share of its counts is in channels in use.
 MIN_SHARE = 0.01
 
@@ -109,14 +114,15 @@ def decompose(
         )
     if fixed is None and isinstance(init, str):
         found = _largest_first(found, problem)
-    if found.interrupted:
+    analysis = _analysis(model, problem, counts, found, used, pixels, navigation)
+    if analysis.interrupted:
         warnings.warn(
             f"The fit was interrupted after {found.n_iter} iterations; the best "
             "result so far is kept.",
             UserWarning,
             stacklevel=3,
         )
-    return _analysis(model, problem, counts, found, used, pixels, navigation)
+    return analysis
 
 
 def settle_absorption(
@@ -137,20 +143,28 @@ def settle_absorption(
     channels
         Boolean, shape (n_channels,): channels in use.
     """
-    counts = Counts.from_array(spectrum[None])
     last = np.zeros(len(model.elements))
     for _ in range(MAX_ABSORPTION_ROUNDS):
-        problem = Problem(
-            spectrum.size, 1, model.G[channels], simplex_rows=model.element_columns
-        )
-        found = factorize(counts, problem, max_iter=2000, tol=1e-7, random_state=0)
-        fractions = found.W[model.element_columns, 0]
-        if np.abs(fractions - last).max() < SETTLED:
-            break
+        weights, _ = fit_spectrum(model.G[channels], spectrum)
+        fractions = _fractions(weights[model.element_columns])
+        if np.abs(fractions - last).max() < SETTLED or fractions.sum() == 0:
+            return model
         last = fractions
         composition = dict(zip(model.elements, fractions.tolist(), strict=True))
         model = model.replace(composition=composition)
-    return model
+    return _unsettled(model)
+
+
+def _unsettled(result):
+    """Warn that composition and absorption chase each other."""
+    warnings.warn(
+        f"The composition still moves by more than {100 * SETTLED:g} at.% after "
+        f"{MAX_ABSORPTION_ROUNDS} rounds of the correction for absorption. Check the "
+        "thickness and density of `s.set_analysis_parameters`.",
+        UserWarning,
+        stacklevel=4,
+    )
+    return result
 
 
 def _settle_phases(counts, problem, found, model, channels, **options):
@@ -159,19 +173,25 @@ def _settle_phases(counts, problem, found, model, channels, **options):
     F depends on the composition through G here, so this goes on outside the
     factorisation, which starts each time from where it stood.
     """
-    options |= {"n_init": 1, "fall": found.history[0] - found.objective}
+    options["n_init"] = 1
+    left = options.pop("max_iter", MAX_ITER) - found.n_iter
     rows = model.element_columns
     for _ in range(MAX_ABSORPTION_ROUNDS):
-        if found.interrupted:
-            break
+        if found.interrupted or left <= 0:
+            return found, problem
         last = _fractions(found.W[rows])
-        G = phase_matrices(model, last)[:, channels]
-        problem = replace(problem, G=G)
-        again = factorize(counts, problem, init=(found.W, found.H), **options)
-        found = replace(again, n_iter=found.n_iter + again.n_iter)
+        problem = replace(problem, G=phase_matrices(model, last)[:, channels])
+        start = (found.W, found.H)
+        again = factorize(counts, problem, init=start, max_iter=left, **options)
+        left -= again.n_iter
+        found = replace(
+            again,
+            n_iter=found.n_iter + again.n_iter,
+            history=np.concatenate((found.history, again.history)),
+        )
         if np.abs(_fractions(found.W[rows]) - last).max() < SETTLED:
-            break
-    return found, problem
+            return found, problem
+    return _unsettled((found, problem))
 
 
 def _fractions(amounts):
@@ -226,12 +246,22 @@ def _check_lines(model, channels):
 
 def _fixed_entries(fixed_composition, model, n_phases) -> np.ndarray | None:
     """Array of fixed values of W, NaN where free."""
-    if not fixed_composition:
+    if fixed_composition is None or fixed_composition == {}:
         return None
     rows = np.flatnonzero(model.element_columns)
     row_of = dict(zip(model.elements, rows, strict=True))
     fixed = np.full((len(model.columns), n_phases), np.nan)
+    shape = "phase number -> {element: fraction}, such as {0: {'Si': 0.0}}"
+    if not isinstance(fixed_composition, Mapping):
+        raise TypeError(
+            f"`fixed_composition` must map {shape}; got {fixed_composition!r}."
+        )
     for phase, fractions in fixed_composition.items():
+        if not isinstance(fractions, Mapping):
+            raise TypeError(
+                f"`fixed_composition` must map {shape}; got {fractions!r} for phase "
+                f"{phase!r}."
+            )
         if phase not in range(n_phases):
             raise ValueError(
                 f"`fixed_composition` names phase {phase!r}, but the phases are "
@@ -244,7 +274,7 @@ def _fixed_entries(fixed_composition, model, n_phases) -> np.ndarray | None:
                     f"elements {list(model.elements)}. Add it with "
                     f"`s.add_elements(['{element}'])`."
                 )
-            if not 0 <= fraction <= 1:
+            if not (isinstance(fraction, Real) and 0 <= fraction <= 1):
                 raise ValueError(
                     f"`fixed_composition` gives {element} in phase {phase} the atomic "
                     f"fraction {fraction!r}; it must be between 0 and 1."
@@ -277,18 +307,32 @@ def _analysis(model, problem, counts, found, used, pixels, navigation):
         everywhere = np.full((pixels.size, loadings.shape[1]), np.nan)
         everywhere[pixels] = loadings
         loadings = everywhere
+    covariance, stopped = _covariance(counts, problem, found)
     fractions = found.W[model.element_columns].sum(axis=0)
+    residuals = deviance_residuals(counts.spectrum, D @ found.H.sum(axis=0) + 1e-9)
+    n_free = max(1, counts.n_channels - len(model.columns))
     return PhaseAnalysis(
         model=model,
         W=found.W,
-        covariance=composition_covariance(counts, problem, found.W, found.H),
+        covariance=covariance,
         spectra=spectra,
         loadings=loadings,
         atoms=fractions / scale,
         channels=used,
+        fingerprint=fingerprint(counts),
         objective=found.objective,
+        misfit=float((residuals**2).sum() / n_free),
         history=found.history,
         n_iter=found.n_iter,
         converged=found.converged,
-        interrupted=found.interrupted,
+        interrupted=found.interrupted or stopped,
     )
+
+
+def _covariance(counts, problem, found):
+    """Covariance of W, and whether the user did not want to wait for it."""
+    try:
+        return composition_covariance(counts, problem, found.W, found.H), False
+    except KeyboardInterrupt:
+        n_columns, k = found.W.shape
+        return np.full((k, n_columns, n_columns), np.nan), True

@@ -8,10 +8,21 @@ from functools import cached_property
 
 import numpy as np
 
+from espm_hs.factorization import Counts
 from espm_hs.physics import SpectrumModel
 
 # Version of the layout in which results are stored.
 STORAGE_VERSION = 1
+
+
+def fingerprint(counts: Counts) -> np.ndarray:
+    """Three numbers that change when pixels are moved, cropped or edited.
+
+    Number of pixels, all counts, and the sum over pixels of position times counts.
+    """
+    position = np.arange(counts.n_pixels)
+    per_pixel = counts.per_pixel
+    return np.array([counts.n_pixels, per_pixel.sum(), position @ per_pixel])
 
 
 def phase_matrices(model: SpectrumModel, composition: np.ndarray) -> np.ndarray:
@@ -65,10 +76,16 @@ class PhaseAnalysis:
         of 1 consists.
     channels
         Boolean, shape (n_channels,): channels in use.
+    fingerprint
+        Shape (3,): what tells these data from others, see `fingerprint`.
     objective
         F at the end of the fit, in nats.
+    misfit
+        Deviance of the summed spectrum per degree of freedom: about 1 for a model that
+        has all elements and the right energy scale.
     history
-        F during the fit.
+        F during the fit. Where each phase absorbs by its own composition, the fit is
+        repeated, and F starts again with every new G.
     n_iter
         Iterations of the fit.
     converged, interrupted
@@ -82,7 +99,9 @@ class PhaseAnalysis:
     loadings: np.ndarray | None
     atoms: np.ndarray
     channels: np.ndarray
+    fingerprint: np.ndarray
     objective: float
+    misfit: float
     history: np.ndarray
     n_iter: int
     converged: bool
@@ -132,8 +151,10 @@ class PhaseAnalysis:
             "spectra": self.spectra,
             "atoms": self.atoms,
             "channels": self.channels,
+            "fingerprint": self.fingerprint,
             # numpy's scalars are not what every writer takes
             "objective": float(self.objective),
+            "misfit": float(self.misfit),
             "history": self.history,
             "n_iter": int(self.n_iter),
             "converged": bool(self.converged),
@@ -156,12 +177,13 @@ class PhaseAnalysis:
                 f"reads layout {STORAGE_VERSION}. Update espm_hs, or run "
                 "`s.decomposition(algorithm='espm', ...)` again."
             )
-        arrays = ("W", "covariance", "spectra", "atoms", "history")
+        arrays = ("W", "covariance", "spectra", "atoms", "fingerprint", "history")
         return cls(
             model=SpectrumModel.from_dict(stored["model"]),
             loadings=None,
             channels=np.asarray(stored["channels"], bool),
             objective=float(stored["objective"]),
+            misfit=float(stored["misfit"]),
             n_iter=int(stored["n_iter"]),
             converged=bool(stored["converged"]),
             interrupted=bool(stored["interrupted"]),

@@ -8,6 +8,12 @@ from espm_hs.factorization.counts import Counts
 from espm_hs.factorization.estimator import EspmNMF
 from espm_hs.factorization.grid import Grid
 from espm_hs.factorization.problem import Penalties, Problem
+from espm_hs.factorization.regression import (
+    deviance_residuals,
+    divergence,
+    expected_deviance,
+    fit_spectrum,
+)
 from espm_hs.factorization.solver import Factorization, factorize, fit_loadings
 from espm_hs.factorization.uncertainty import (
     abundance_covariance,
@@ -23,6 +29,10 @@ __all__ = [
     "Problem",
     "abundance_covariance",
     "composition_covariance",
+    "deviance_residuals",
+    "divergence",
+    "expected_deviance",
     "factorize",
     "fit_loadings",
+    "fit_spectrum",
 ]

@@ -81,9 +81,11 @@ def _compact(values: np.ndarray) -> np.ndarray:
 
 def _slabs(data) -> Iterator:
     """Cut an array (..., channels) into consecutive two-dimensional pieces."""
-    if sp.issparse(data) or data.ndim == 1:
-        yield data.reshape((-1, data.shape[-1])) if data.ndim == 1 else data
+    if sp.issparse(data):
+        yield data
         return
+    if data.ndim == 1:
+        data = data[None]
     if hasattr(data, "dask"):
         edges = np.cumsum((0, *data.chunks[0]))
     else:
@@ -170,11 +172,10 @@ class Counts:
         ValueError
             If a kept value is negative, NaN or infinite.
         """
-        if data.dtype.kind not in "buif":
+        if data.dtype.kind not in "buif" or data.dtype.itemsize > 8:
             raise TypeError(
-                f"Complex data not supported: counts must be real numbers, but the "
-                f"data are of type {data.dtype}. Use `signal.real` or "
-                "`change_dtype` first."
+                "Counts must be real numbers of at most 64 bits, but the data are of "
+                f"type {data.dtype}. Use `signal.real` or `change_dtype` first."
             )
         n_channels = data.shape[-1]
         keep = np.ones(n_channels, bool) if channels is None else np.asarray(channels)

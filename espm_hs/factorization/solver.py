@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from numbers import Real
 
 import numpy as np
 from joblib import effective_n_jobs
@@ -21,6 +22,10 @@ from espm_hs.factorization.updates import normalise, update_composition
 
 # F costs one logarithm per non-zero, so it is looked at every so many iterations.
 CHECK_EVERY = 10
+# An extrapolation changes no number by more than this factor, in logarithms.
+LEAP = 3.0
+# The falls of F are taken to shrink by at least this share from check to check.
+SLOWEST = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,9 +60,11 @@ class Factorization:
     interrupted: bool = False
 
 
-def _iterate(passes, V, H, max_iter, tol, fall, check_every, callback) -> Factorization:
-    """Alternate the two updates until F settles; H is changed in place."""
+def _iterate(passes, V, H, max_iter, tol, check_every, callback) -> Factorization:
+    """Alternate the two updates until F settles."""
     problem = passes.problem
+    settled = tol * (np.count_nonzero(problem.variable_sum) + H.size)
+    leap = _Leap()
     history: list[float] = []
     converged = interrupted = False
     n_iter = 0
@@ -65,23 +72,70 @@ def _iterate(passes, V, H, max_iter, tol, fall, check_every, callback) -> Factor
         while n_iter < max_iter and not converged:
             check = n_iter % check_every == 0
             A, F = passes.run(V, H, with_loss=check)
-            V = update_composition(problem, V, A, H.sum(axis=0))
             n_iter += 1
-            if not check:
-                continue
-            if history:
-                decrease = history[-1] - F
-                so_far = history[0] - F if fall is None else fall
-                converged = bool(decrease <= max(tol * so_far, 0.0))
-            history.append(F)
-            if callback is not None:
-                callback(n_iter, F)
+            if check:
+                V, H, A, F, tried = leap(passes, V, H, A, F)
+                n_iter += tried
+                history.append(F)
+                converged = _expected_fall(history) <= settled
+                if callback is not None:
+                    callback(n_iter, F)
+            V = update_composition(problem, V, A, H.sum(axis=0))
     except KeyboardInterrupt:
         # each pixel of H is either updated or not: V and H are a valid result
         interrupted = True
     _, F = passes.run(V, H, n_steps=0, with_loss=True)
     history.append(F)
     return Factorization(V, H, F, np.array(history), n_iter, converged, interrupted)
+
+
+def _expected_fall(history) -> float:
+    """How far F will still fall, if its falls go on shrinking as they did last."""
+    if len(history) < 3:
+        return np.inf
+    before, last = history[-3] - history[-2], history[-2] - history[-1]
+    if last <= 0:
+        return 0.0
+    return last / max(1 - last / before if before > 0 else 0.0, SLOWEST)
+
+
+class _Leap:
+    """Extrapolation from one check to the next, kept only where F falls.
+
+    Multiplicative updates creep along curved valleys. What changed in V and H since the
+    last check, in logarithms, is repeated ``length`` times; the length doubles with
+    success and halves without.
+    """
+
+    def __init__(self):
+        self.last = None
+        self.length = 1.0
+
+    def __call__(self, passes, V, H, A, F):
+        """Return the better of the present and the extrapolated state, and its cost."""
+        tried = self.last is not None
+        if tried:
+            V_far = self._beyond(V, self.last[0])
+            H_far = self._beyond(H, self.last[1])
+            if passes.problem.simplex == "abundances":
+                H_far /= H_far.sum(axis=1, keepdims=True)
+            else:
+                V_far = normalise(passes.problem, V_far, V)
+            A_far, F_far = passes.run(V_far, H_far, with_loss=True)
+            if F_far < F:
+                V, H, A, F = V_far, H_far, A_far, F_far
+                self.length *= 2.0
+            else:
+                self.length = max(0.5, self.length / 2.0)
+        self.last = V.copy(), H.copy()
+        return V, H, A, F, int(tried)
+
+    def _beyond(self, now, before):
+        """Go on from ``before`` to ``now``, zeros staying zeros."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            change = self.length * np.log(now / before)
+        known = np.isfinite(change)
+        return now * np.exp(np.clip(np.where(known, change, 0.0), -LEAP, LEAP))
 
 
 def _start(passes: Passes, init, rng) -> tuple[np.ndarray, np.ndarray]:
@@ -143,14 +197,25 @@ def _check_init(init, problem: Problem, n_pixels: int):
             )
         if not np.isfinite(array).all() or array.min() < 0:
             raise ValueError(f"The start {name} must be finite and non-negative.")
+        empty = np.flatnonzero(array.sum(axis=0) == 0)
+        if empty.size:
+            raise ValueError(
+                f"Components {empty.tolist()} of the start {name} are all zero, and "
+                "zeros never leave a multiplicative update."
+            )
 
 
-def _check_numbers(n_init, max_iter, tol):
+def _check_numbers(n_init, max_iter, tol, n_jobs):
     for name, value in (("n_init", n_init), ("max_iter", max_iter)):
         if not isinstance(value, (int, np.integer)) or value < 1:
             raise ValueError(f"`{name}` must be an integer >= 1, got {value!r}.")
-    if not (np.isscalar(tol) and tol >= 0):
+    if not (isinstance(tol, Real) and tol >= 0):
         raise ValueError(f"`tol` must be a number >= 0, got {tol!r}.")
+    if n_jobs == 0 or not isinstance(n_jobs, (int, np.integer, type(None))):
+        raise ValueError(
+            "`n_jobs` must be a number of threads, or -1 for all cores; got "
+            f"{n_jobs!r}."
+        )
 
 
 def factorize(
@@ -161,7 +226,6 @@ def factorize(
     n_init: int = 1,
     max_iter: int = 1000,
     tol: float = 1e-4,
-    fall: float | None = None,
     random_state=None,
     n_jobs: int | None = None,
     check_every: int = CHECK_EVERY,
@@ -184,11 +248,9 @@ def factorize(
     max_iter
         Largest number of iterations of one start.
     tol
-        A start ends when F has fallen by less than ``tol`` times its fall since the
-        start, over ``check_every`` iterations.
-    fall
-        The fall that ``tol`` is a share of, where it is not the one since the start:
-        that of an earlier fit which this one continues.
+        A start ends when F, which is in nats, is expected to fall by less than ``tol``
+        for each free number of W and H: then no number moves by more than a small
+        part of its standard error any more, at any dose and size.
     random_state
         Seed: None, int or `numpy.random.Generator`.
     n_jobs
@@ -209,7 +271,7 @@ def factorize(
     ValueError
         If an argument is out of range, or the counts are all zero.
     """
-    _check_numbers(n_init, max_iter, tol)
+    _check_numbers(n_init, max_iter, tol, n_jobs)
     if counts.n_channels != problem.n_channels:
         raise ValueError(
             f"The counts have {counts.n_channels} channels, the model has "
@@ -227,8 +289,14 @@ def factorize(
     with one_blas_thread, Passes(counts, problem, effective_n_jobs(n_jobs)) as passes:
         for start in range(n_init):
             named = "random" if start and isinstance(init, str) else init
-            V, H = _start(passes, named, rng)
-            found = _iterate(passes, V, H, max_iter, tol, fall, check_every, callback)
+            try:
+                V, H = _start(passes, named, rng)
+            except KeyboardInterrupt:
+                if best is None:
+                    raise
+                best = replace(best, interrupted=True)
+                break
+            found = _iterate(passes, V, H, max_iter, tol, check_every, callback)
             if best is None or found.objective < best.objective:
                 best = replace(found, interrupted=False)
             if found.interrupted:

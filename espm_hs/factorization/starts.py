@@ -32,8 +32,8 @@ def _nndsvd_spectra(counts, n_components, rng):
     with a little of the mean spectrum, since zeros never leave a multiplicative
     update.
     """
-    pixel_scale = np.sqrt(np.maximum(counts.per_pixel, 1.0))
-    channel_scale = np.sqrt(np.maximum(counts.spectrum, 1.0))
+    pixel_scale = _root(counts.per_pixel)
+    channel_scale = _root(counts.spectrum)
     scaled = counts.to_csr()
     scaled.data /= np.repeat(pixel_scale, np.diff(counts.indptr))
     scaled.data /= channel_scale[counts.channels]
@@ -55,6 +55,11 @@ def _nndsvd_spectra(counts, n_components, rng):
         part = positive[int(np.argmax(strength))] * channel_scale * np.sqrt(S[j])
         D[:, j] = part / part.sum() + 0.1 * filling
     return D
+
+
+def _root(sums):
+    """Root of sums, those far below the mean raised so that they can divide."""
+    return np.sqrt(np.maximum(sums, 1e-2 * sums.mean()))
 
 
 def composition_of(problem: Problem, D: np.ndarray, n_iter: int = 200) -> np.ndarray:

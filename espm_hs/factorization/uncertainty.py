@@ -13,16 +13,21 @@ from espm_hs.factorization.problem import SPARSITY_BEND, Problem
 
 # An entry of W counts as being at its bound below this share of its column's counts.
 BOUND = 1e-7
+# Model of a channel where there is none, as a share of the mean count per entry.
+FLOOR = 1e-9
+# Standard deviation of the prior of a fraction, which lies between 0 and 1: no error is
+# larger than that of not knowing at all.
+SPREAD = 0.3
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _abundance_information(indptr, channels, values, first, D, H, information):
+def _abundance_information(indptr, channels, values, first, D, floor, H, information):
     """Sum over channels of d d^T x / y**2 for each pixel of H (p, k)."""
     k = H.shape[1]
     for p in range(H.shape[0]):
         for t in range(indptr[first + p], indptr[first + p + 1]):
             e = channels[t]
-            y = 1e-300
+            y = floor
             for j in range(k):
                 y += D[e, j] * H[p, j]
             weight = values[t] / (y * y)
@@ -32,7 +37,7 @@ def _abundance_information(indptr, channels, values, first, D, H, information):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _mixed_information(indptr, channels, values, first, G, D, H, G_sum, C, S):
+def _mixed_information(indptr, channels, values, first, G, D, floor, H, G_sum, C, S):
     """Mixed second derivatives C (p, k, k, c) of h and W, and S (e, k, k).
 
     G (k, e, c), G_sum (c, k). C[p, j, i, c] is that of h_pj and w_ci; S[e, i, j] sums
@@ -46,7 +51,7 @@ def _mixed_information(indptr, channels, values, first, G, D, H, G_sum, C, S):
                 C[p, j, j, c] += G_sum[c, j]
         for t in range(indptr[first + p], indptr[first + p + 1]):
             e = channels[t]
-            y = 1e-300
+            y = floor
             for j in range(k):
                 y += D[e, j] * H[p, j]
             ratio = values[t] / y
@@ -96,7 +101,14 @@ def _abundance_precision(counts, D, H, first, sparsity):
     k = H.shape[1]
     precision = np.zeros((H.shape[0], k, k))
     _abundance_information(
-        counts.indptr, counts.channels, counts.values, first, D, H, precision
+        counts.indptr,
+        counts.channels,
+        counts.values,
+        first,
+        D,
+        _floor(counts),
+        H,
+        precision,
     )
     D_sum = np.maximum(D.sum(axis=0), np.finfo(float).tiny)
     width = max(counts.total / counts.n_pixels, 1e-300) / D_sum
@@ -117,7 +129,8 @@ def composition_covariance(
     The inverse of the observed information of (W, H), block of W, along the
     directions that leave the sum of the simplex rows of each component unchanged
     (the scale between W and H is a convention). Fixed entries have no variance.
-    Entries at zero are left out of the inverse and get the variance of the
+    A fraction is known to lie between 0 and 1, which bounds its error where the data
+    say nothing. Entries at zero are left out of the inverse and get the variance of the
     exponential law that the slope of F there implies.
 
     Parameters
@@ -134,7 +147,12 @@ def composition_covariance(
     numpy.ndarray
         Shape (n_components, n_columns, n_columns): covariance within each component.
     """
+    # fractions of a whole, whatever the scale between W and H
+    whole = W[problem.rows_on_simplex].sum(axis=0)
+    whole = np.where(whole > 0, whole, 1.0)
+    W, H = W / whole, H * whole
     information = _profiled_information(counts, problem, W, H)
+    prior = _prior_precision(problem, W)
     slope = _slope(counts, problem, W, H)
 
     k, n_columns = W.shape[1], W.shape[0]
@@ -146,7 +164,10 @@ def composition_covariance(
     flat = inner.T.ravel()  # component after component
     gauge = np.kron(np.eye(k), problem.rows_on_simplex[None, :].astype(float))[:, flat]
     moves = _null_space(gauge)
-    inverse = moves @ _safe_inverse(moves.T @ information[np.ix_(flat, flat)] @ moves)
+    inverse = moves @ _safe_inverse(
+        moves.T @ information[np.ix_(flat, flat)] @ moves,
+        moves.T @ (prior[flat, None] * moves),
+    )
     full = np.zeros_like(information)
     full[np.ix_(flat, flat)] = inverse @ moves.T
 
@@ -158,7 +179,7 @@ def composition_covariance(
             curvature = information[part, part][c, c]
             steepness = max(slope[c, j], 0.0) ** 2 + max(curvature, 0.0)
             covariance[j, c, c] = 1.0 / steepness if steepness > 0 else 0.0
-    return covariance
+    return covariance * whole[:, None, None] ** 2
 
 
 def _profiled_information(counts, problem, W, H):
@@ -181,6 +202,7 @@ def _profiled_information(counts, problem, W, H):
             first,
             G,
             D,
+            _floor(counts),
             h,
             problem.column_sum,
             C,
@@ -209,6 +231,11 @@ def _slope(counts, problem, W, H):
     return problem.column_sum * H.sum(axis=0) - free.project(A)
 
 
+def _floor(counts):
+    """Least model of a channel; far below one count, and its square far from 0."""
+    return FLOOR * counts.total / (counts.n_pixels * counts.n_channels)
+
+
 def _null_space(constraints):
     """Orthonormal directions, as columns, that the constraints leave free."""
     _, s, Vt = np.linalg.svd(constraints)
@@ -216,11 +243,29 @@ def _null_space(constraints):
     return Vt[rank:].T
 
 
-def _safe_inverse(matrix):
-    """Inverse of a symmetric matrix; flat directions get a large, finite variance."""
+def _prior_precision(problem, W):
+    """Precision of each entry of W, component after component, before any data.
+
+    A fraction has the spread of a number between 0 and 1; any other row makes no more
+    counts than the component has.
+    """
+    spread = W * problem.column_sum
+    spread = spread.sum(axis=0) / np.maximum(problem.column_sum, np.finfo(float).tiny)
+    spread[problem.rows_on_simplex] = SPREAD
+    return 1 / np.maximum(spread, np.finfo(float).tiny).T.ravel() ** 2
+
+
+def _safe_inverse(matrix, prior):
+    """Inverse of matrix + prior, both symmetric; the prior is positive definite.
+
+    Away from the exact optimum the observed information may have negative eigenvalues:
+    directions of which the data say nothing.
+    """
     if matrix.size == 0:
         return matrix
-    scale = np.sqrt(np.maximum(np.abs(np.diag(matrix)), 1e-300))
+    scale = np.sqrt(np.diag(prior))
     values, vectors = np.linalg.eigh(matrix / np.outer(scale, scale))
-    values = np.maximum(values, 1e-10 * values.max())
-    return (vectors / values) @ vectors.T / np.outer(scale, scale)
+    known = (vectors * np.maximum(values, 0.0)) @ vectors.T
+    return np.linalg.inv(known + prior / np.outer(scale, scale)) / np.outer(
+        scale, scale
+    )

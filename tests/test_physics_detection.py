@@ -4,10 +4,11 @@ import json
 
 import numpy as np
 import pytest
+import xraylib
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
-from scipy.stats import norm
+from scipy.stats import exponnorm, norm
 
 from espm_hs.physics import (
     Detector,
@@ -18,7 +19,9 @@ from espm_hs.physics import (
 )
 from espm_hs.physics.absorption import escape_fraction
 from espm_hs.physics.background import bremsstrahlung
-from espm_hs.physics.peaks import peak_matrix
+from espm_hs.physics.escape_peak import ESCAPE_ENERGY, escape_share, with_escape_peaks
+from espm_hs.physics.peaks import Channels, Peaks, peak_matrix
+from espm_hs.physics.photoabsorption import _tables
 
 amounts = st.dictionaries(
     st.sampled_from(["H", "O", "Mg", "Si", "Fe", "Pt", "U"]),
@@ -45,7 +48,7 @@ def test_fraction_errors(fractions):
         atomic_to_mass_fractions(fractions)
 
 
-# photoelectric part of NIST XCOM, cm2/g
+# photoelectric part of NIST XCOM, cm2/g; the FFAST tables are up to 6 % below
 @pytest.mark.parametrize(
     ("element", "energy", "expected"),
     [
@@ -61,29 +64,46 @@ def test_fraction_errors(fractions):
 def test_absorption_against_xcom(element, energy, expected):
     found = mass_absorption_coefficient(element, energy)
     assert isinstance(found, float)
-    assert found == pytest.approx(expected, rel=0.03)
+    assert found == pytest.approx(expected, rel=0.07)
 
 
+# at Cu La in Cu and O Ka in O, just below edges, an interpolation across the edge is
+# wrong by a factor 2 to 10; other tables by 15 %
 @pytest.mark.parametrize(
-    ("element", "energy", "ffast"), [("Cu", 0.93, 1514), ("O", 0.525, 1120)]
+    ("element", "energy", "ffast"),
+    [("Cu", 0.9297, 1514), ("O", 0.5249, 1120), ("Cu", 8.6389, 39.57)],
 )
-def test_no_overshoot_below_edges(element, energy, ffast):
-    # tables differ by some 15 % here; an interpolation across the edge is wrong by
-    # a factor 2 to 10
-    assert mass_absorption_coefficient(element, energy) == pytest.approx(ffast, rel=0.2)
+def test_absorption_against_ffast(element, energy, ffast):
+    found = mass_absorption_coefficient(element, energy)
+    assert found == pytest.approx(ffast, rel=0.01)
 
 
 @pytest.mark.parametrize("z", range(1, 93))
-def test_absorption_is_positive_and_falls_above_every_edge(z):
-    energy = np.geomspace(0.1, 40, 400)
-    mu = mass_absorption_coefficient(z, energy)
-    assert np.all(mu > 0)
-    assert np.all(mu < 5e6)
-    # no dip or spike: from one point to the next it jumps up at an edge by less
-    # than a factor 30, and nowhere falls faster than E^-12 (Rn above M5)
-    ratio = mu[1:] / mu[:-1]
-    assert ratio.max() < 30
-    assert ratio.min() > (energy[0] / energy[1]) ** 12
+def test_absorption_is_positive_and_without_overshoot(z):
+    mu = mass_absorption_coefficient(z, np.geomspace(0.1, 40, 5000))
+    assert np.all((mu > 0) & (mu < 1e8))
+    if z not in _tables():
+        return
+    energy, coefficient = _tables()[z]
+    known = (energy > 0.05) & (energy < 400)
+    ends, values = np.log(energy[known]), coefficient[known]
+    inside = ends[:-1] + np.linspace(0, 1, 20)[1:-1, None] * np.diff(ends)
+    found = mass_absorption_coefficient(z, np.exp(inside))
+    # between neighbouring points: monotone and never beyond either
+    path = np.vstack([values[:-1], found, values[1:]])
+    steps = np.diff(path, axis=0) / path[:1]
+    assert np.all((steps > -1e-9).all(axis=0) | (steps < 1e-9).all(axis=0))
+
+
+def test_absorption_jumps_at_the_edge():
+    # points of the table at 0.9321 and 0.9377, L3 edge at 0.933 keV
+    edge = xraylib.EdgeEnergy(29, xraylib.L3_SHELL)
+    below, above = mass_absorption_coefficient("Cu", edge * np.array([0.9999, 1.0001]))
+    assert below == pytest.approx(1503, rel=0.01)
+    assert above / below > 3
+    energy, coefficient = _tables()[29]
+    assert below == pytest.approx(coefficient[energy < edge][-1])
+    assert above == pytest.approx(coefficient[energy > edge][0])
 
 
 def test_absorption_of_a_mixture_is_the_weighted_mean():
@@ -91,9 +111,8 @@ def test_absorption_of_a_mixture_is_the_weighted_mean():
     mixture = mass_absorption_coefficient({"Fe": 3, "O": 1}, energy)
     parts = [mass_absorption_coefficient(e, energy) for e in ("Fe", "O")]
     np.testing.assert_allclose(mixture, 0.75 * parts[0] + 0.25 * parts[1])
-    assert mass_absorption_coefficient("Fe", 0.02) == mass_absorption_coefficient(
-        "Fe", 0.1
-    )
+    held = mass_absorption_coefficient("Fe", np.array([0.02, 0.05]))
+    assert held[0] == held[1]
 
 
 @pytest.mark.parametrize(
@@ -116,6 +135,14 @@ def test_mass_thickness_and_escape():
     assert escape_fraction({"Au": 1}, np.array([2.12]), 0, 22) == pytest.approx(1)
     with pytest.raises(ValueError, match="density"):
         mass_thickness(100, -1)
+
+
+def test_escape_towards_several_detectors():
+    energy = np.array([0.5, 1.0, 5.0])
+    single = [escape_fraction({"Au": 1}, energy, 2e-3, angle) for angle in (15, 30)]
+    both = escape_fraction({"Au": 1}, energy, 2e-3, [15, 30])
+    np.testing.assert_allclose(both, np.mean(single, axis=0))
+    assert escape_fraction({"Au": 1}, 1.0, 2e-3, (15, 30)) == pytest.approx(both[1])
 
 
 def test_width_at_mn_ka_and_by_statistics():
@@ -185,6 +212,8 @@ def test_efficiency_curve():
         ({"transmission": 0}, "transmission"),
         ({"grid": ("Si", 380, 1.2)}, "open fraction"),
         ({"curve": ([1, 2], [0.5])}, "as many"),
+        ({"tail": 1.0}, "share of counts in the tail"),
+        ({"tail_length": 0.1}, "1 to 2000 eV, found 0.1"),
         ({"curve": ([2, 1], [0.5, 0.5])}, "increase"),
         ({"curve": ([1, 2], [0.5, 1.5])}, "between 0 and 1"),
     ],
@@ -211,11 +240,12 @@ def test_unknown_preset_lists_those_there_are():
         Detector.preset("ideal"),
         Detector.from_curve(np.array([0.1, 20]), np.array([0.3, 0.7])),
         Detector().replace(low_energy_shift=31.4),
+        Detector(tail=0.02, tail_length=150, escape_peak=np.True_),
     ],
 )
 def test_detector_survives_metadata(detector):
     plain = json.loads(json.dumps(detector.to_dict()))
-    assert all(isinstance(value, (float, str, list)) for value in plain.values())
+    assert all(isinstance(value, (float, str, list, bool)) for value in plain.values())
     assert Detector.from_dict(plain) == detector
     assert hash(Detector.from_dict(plain)) == hash(detector)
 
@@ -246,7 +276,8 @@ def test_peaks_equal_normal_distribution(peaks):
     offset, scale, size = -0.2, 0.02, 500
     position, sigma, area = map(np.array, zip(*peaks, strict=True))
     column = np.arange(len(peaks)) % 2
-    found = peak_matrix(offset, scale, size, position, sigma, area, column, 2)
+    channels = Channels(offset, scale, size)
+    found = peak_matrix(channels, Peaks(position, sigma, area, column), 2)
     edges = offset + scale * (np.arange(size + 1) - 0.5)
     expected = np.zeros((size, 2))
     for p, s, a, c in zip(position, sigma, area, column, strict=True):
@@ -257,4 +288,63 @@ def test_peaks_equal_normal_distribution(peaks):
 
 def test_no_peaks():
     none = np.array([])
-    assert not peak_matrix(0, 0.01, 10, none, none, none, none, 3).any()
+    peaks = Peaks(none, none, none, none)
+    assert not peak_matrix(Channels(0, 0.01, 10), peaks, 3, tail=0.1).any()
+
+
+@given(
+    st.floats(0.01, 0.2), st.floats(0.001, 1), st.floats(0, 0.99), st.floats(0.5, 2.0)
+)
+def test_tail_equals_folded_exponential(sigma, length, tail, position):
+    channels = Channels(-8.0, 0.05, 260)
+    peaks = Peaks(*map(np.array, ([position], [sigma], [3.0], [0])))
+    found = peak_matrix(channels, peaks, 1, tail=tail, tail_length=length)[:, 0]
+    edges = channels.offset + channels.scale * (np.arange(channels.size + 1) - 0.5)
+    # scipy's has its tail on the right
+    folded = np.diff(
+        -exponnorm.cdf(2 * position - edges, length / sigma, position, sigma)
+    )
+    plain = np.diff(norm.cdf(edges, position, sigma))
+    expected = 3 * ((1 - tail) * plain + tail * folded)
+    # the functions of scipy lose digits in short tails
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert np.all(found >= -1e-15)
+    # all counts are there but those below the axis
+    below = (
+        3
+        * tail
+        * exponnorm.sf(2 * position - edges[0], length / sigma, position, sigma)
+    )
+    assert found.sum() == pytest.approx(3 - below, abs=1e-6)
+
+
+def test_tail_moves_the_mean():
+    channels = Channels(-2.0, 0.005, 3000)
+    energy = -2.0 + 0.005 * np.arange(3000)
+    peaks = Peaks(*map(np.array, ([6.0], [0.05], [1.0], [0])))
+    found = peak_matrix(channels, peaks, 1, tail=0.2, tail_length=0.1)[:, 0]
+    assert found.sum() == pytest.approx(1, abs=1e-8)
+    assert energy @ found == pytest.approx(6 - 0.2 * 0.1, abs=1e-6)
+
+
+def test_escape_share():
+    energy = np.array([1.0, 1.8, 2.013, 3.69, 6.4, 15.0])
+    share = escape_share(energy)
+    assert np.all(share[:2] == 0)
+    assert np.all(np.diff(share[2:]) < 0)
+    # the formula by hand; measured ones are 1-2 % for P and below 1 % for Ca
+    mu, own = (mass_absorption_coefficient("Si", e) for e in (2.013, 1.7398))
+    omega, jump = xraylib.FluorYield(14, 0), xraylib.JumpFactor(14, 0)
+    expected = 0.5 * omega * (1 - 1 / jump) * (1 - own / mu * np.log(1 + mu / own))
+    assert share[2] == pytest.approx(expected, rel=1e-3)
+    assert 0.01 < share[2] < 0.02
+    assert 0.003 < share[3] < 0.01
+
+
+def test_escape_peaks_conserve_counts():
+    lines = np.array([1.74, 2.62, 6.40]), np.array([5.0, 2.0, 7.0]), np.arange(3)
+    energy, area, column = with_escape_peaks(*lines)
+    np.testing.assert_allclose(energy[3:], [2.62 - 1.7398, 6.40 - 1.7398], atol=1e-3)
+    assert column.tolist() == [0, 1, 2, 1, 2]
+    np.testing.assert_allclose(np.bincount(column, area), lines[1])
+    assert pytest.approx(1.7398, abs=1e-3) == ESCAPE_ENERGY

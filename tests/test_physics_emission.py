@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from espm_hs.physics import emission_lines, ionization_cross_section
+from espm_hs.physics.elements import symbol
 from espm_hs.physics.emission import _emission_lines
 from espm_hs.physics.ionization import SUBSHELLS, edge_energy, ionized_subshells
 from espm_hs.physics.relaxation import relaxation
@@ -45,6 +46,7 @@ def plain_cross_section(row, energy, exponent=0.25):
 
 
 def family_total(element, family, beam_energy, repaired=True):
+    element = symbol(element)
     lines = _emission_lines(element, float(beam_energy), repaired)
     return sum(line.cross_section for line in lines if line.family == family)
 
@@ -188,6 +190,72 @@ def test_repairs_make_totals_smooth():
         low, here, high = (family_total(n, family, 200) for n in (z - 1, z, z + 1))
         assert here == pytest.approx((low + high) / 2, rel=0.05)
     assert family_total("Re", "L", 200, False) < 0.75 * family_total("Re", "L", 200)
+
+
+# Steps of the atomic data that stay, with the reason
+_3D = "3d electrons, hence La and Lb, from Sc on"
+_CLOSED = "L1-L3M4,5 Coster-Kronig decays end at Z = 50, a real step"
+_ZINC = "rise at Zn, where L2-L3M4,5 Coster-Kronig decays should end"
+_4F = "4f electrons, hence Ma, from La on"
+ROUGH = {
+    ("yield", "L1"): {
+        "In": _CLOSED,
+        "Sn": _CLOSED,
+    },
+    ("yield", "L2"): {
+        "Cl": "Z = 15 to 18 run level before the step at Sc",
+        "Ca": _3D,
+        "Sc": _3D,
+        "Cu": _ZINC,
+        "Ga": _ZINC,
+    },
+    ("yield", "L3"): {
+        "Cl": "Z = 15 to 18 run level before the step at Sc",
+        "Ca": _3D,
+        "Sc": _3D,
+    },
+    ("yield", "M4"): {
+        "Os": "kink between calculated values; W and Au do not tell which is off"
+    },
+    ("emission", "L"): {"Ca": _3D, "Sc": _3D},
+    ("emission", "M"): {"Ba": _4F, "La": _4F, "Ce": _4F},
+}
+
+# P: L lines of Al and Si, L2 and L3, are below 0.1 keV
+FIRST = {"K": 5, "L": 15, "M": 48}
+
+
+def shows_lines(z, shell):
+    """Whether a detector shows radiative decays of a subshell."""
+    return any(t.energy > 0.1 for t in relaxation(z).radiative if t.initial == shell)
+
+
+def values_by_element(kind, shell):
+    """Yields of a subshell or emission of a family by atomic number."""
+    numbers = range(FIRST[shell[0]], 93)
+    if kind == "emission":
+        values = {z: family_total(z, shell, 200) for z in numbers}
+    else:
+        i = SUBSHELLS.index(shell)
+        numbers = [z for z in numbers if shows_lines(z, shell)]
+        values = {z: relaxation(z).fluorescence_yield[i] for z in numbers}
+    return {z: value for z, value in values.items() if value > 0}
+
+
+@pytest.mark.parametrize(
+    ("kind", "shell"),
+    [("yield", shell) for shell in SUBSHELLS] + [("emission", f) for f in "KLM"],
+)
+def test_atomic_data_are_smooth(kind, shell):
+    values = values_by_element(kind, shell)
+    rough = set()
+    for z, value in values.items():
+        near = [n for n in values if 0 < abs(n - z) <= 4]
+        logarithms = np.log([values[n] for n in near])
+        expected = np.exp(np.polyfit(np.array(near) - z, logarithms, 2)[-1])
+        if abs(value / expected - 1) > 0.15:
+            rough.add(xraylib.AtomicNumberToSymbol(z))
+    assert rough == set(ROUGH.get((kind, shell), ()))
 
 
 def test_lanthanides_have_alpha_and_beta_lines():

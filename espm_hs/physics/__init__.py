@@ -15,6 +15,7 @@ from espm_hs.physics.elements import (
 )
 from espm_hs.physics.emission import EmissionLine, emission_lines
 from espm_hs.physics.ionization import ionization_cross_section
+from espm_hs.physics.kfactors import line_factors_from_kfactors, read_kfactors
 from espm_hs.physics.model import SpectrumModel
 
 __all__ = [
@@ -27,7 +28,9 @@ __all__ = [
     "atomic_weight",
     "emission_lines",
     "ionization_cross_section",
+    "line_factors_from_kfactors",
     "mass_absorption_coefficient",
     "mass_thickness",
     "mass_to_atomic_fractions",
+    "read_kfactors",
 ]

@@ -1,16 +1,12 @@
 """Absorption of X-rays by matter."""
 
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-import xraylib
 from numpy.typing import ArrayLike
 
 from espm_hs.physics.elements import atomic_number, normalised_fractions
-
-#: Energies with tabulated coefficients, keV.
-_TABULATED = (0.1, 800.0)
+from espm_hs.physics.photoabsorption import ENERGIES, photoelectric_coefficient
 
 
 def mass_absorption_coefficient(
@@ -28,8 +24,8 @@ def mass_absorption_coefficient(
         Symbol or atomic number (Z = 1 to 92), or mass fractions of a mixture by
         symbol (normalised here).
     energy : float or array
-        Photon energy in keV, positive. Below 0.1 keV, where there are no data, the
-        coefficient at 0.1 keV is returned.
+        Photon energy in keV, positive. Below 0.05 keV, where there are no data, the
+        coefficient there is returned.
 
     Returns
     -------
@@ -40,19 +36,20 @@ def mass_absorption_coefficient(
     ------
     ValueError
         If an element is unknown or beyond uranium, the fractions cannot be
-        normalised, or an energy is not positive or above 800 keV.
+        normalised, or an energy is not positive or above 430 keV.
 
     Notes
     -----
-    Coefficients of xraylib (``CS_Photo``). They agree with the FFAST tables within
-    some per cent above 1 keV; below, the two differ by 10-20 % for light elements
-    and by up to 60 % for heavy ones.
+    FFAST tables of NIST (doi:10.18434/T4HS32), linear in the logarithms between
+    points, never across an edge; see `photoelectric_coefficient`. Other tables agree
+    within some per cent above 1 keV; just below edges and below 1 keV they differ by
+    10-20 % for light and by up to 60 % for heavy elements.
     """
     energies = np.asarray(energy, dtype=float)
-    if not np.all((energies > 0) & (energies <= _TABULATED[1])):
+    if not np.all((energies > 0) & (energies <= ENERGIES[1])):
         raise ValueError(
-            f"Photon energies must be above 0 and up to {_TABULATED[1]:g} keV, "
-            f"found {energy}."
+            f"Photon energies must be above 0 and up to {ENERGIES[1]:g} keV, "
+            f"found {energies.min():g} to {energies.max():g} keV."
         )
     if isinstance(element_or_mass_fractions, Mapping):
         fractions = normalised_fractions(element_or_mass_fractions)
@@ -67,20 +64,7 @@ def _element(element: str | int, energies: np.ndarray) -> np.ndarray:
     z = atomic_number(element)
     if z > 92:
         raise ValueError(f"No absorption coefficients beyond uranium, found {element}.")
-    return _photoelectric(z, energies.tobytes()).reshape(energies.shape)
-
-
-@lru_cache(maxsize=256)
-def _photoelectric(z: int, energies: bytes) -> np.ndarray:
-    """Coefficients in cm2/g at float64 energies; the array is read-only.
-
-    Kept by element and energies because a model is calculated again and again on
-    one energy axis while the composition of the absorbing sample changes.
-    """
-    grid = np.maximum(np.frombuffer(energies), _TABULATED[0])
-    values = np.array([xraylib.CS_Photo(z, e) for e in grid.tolist()])
-    values.flags.writeable = False
-    return values
+    return photoelectric_coefficient(z, energies)
 
 
 def mass_thickness(thickness_nm: float, density_g_cm3: float) -> float:
@@ -114,7 +98,7 @@ def escape_fraction(
     mass_fractions: Mapping[str, float],
     energy: ArrayLike,
     mass_thickness: float,
-    take_off_angle: float,
+    take_off_angle: float | Sequence[float],
 ) -> np.ndarray:
     """
     Fraction of the photons made evenly through a foil that leave it.
@@ -127,15 +111,17 @@ def escape_fraction(
         keV.
     mass_thickness : float
         kg/m2.
-    take_off_angle : float
-        Between the foil and the direction of the detector, degrees, 0 to 90.
+    take_off_angle : float or sequence of float
+        Between the foil and the direction of the detector, degrees, 0 to 90; several
+        for detectors of equal solid angles.
 
     Returns
     -------
     array
         (1 - exp(-chi)) / chi with chi = mu rho t / sin(take-off angle), the
         absorption term of the ratio methods (J. I. Goldstein et al., Introduction
-        to Analytical Electron Microscopy, 1979); 1 for mass thickness 0.
+        to Analytical Electron Microscopy, 1979), its mean over the angles; 1 for mass
+        thickness 0.
 
     Raises
     ------
@@ -144,5 +130,5 @@ def escape_fraction(
     """
     mu = np.asarray(mass_absorption_coefficient(mass_fractions, energy))
     path = 0.1 * mass_thickness / np.sin(np.radians(take_off_angle))  # g/cm2
-    chi = np.maximum(mu * path, 1e-12)
-    return -np.expm1(-chi) / chi
+    chi = np.maximum(np.multiply.outer(mu, np.atleast_1d(path)), 1e-12)
+    return (-np.expm1(-chi) / chi).mean(axis=-1)

@@ -1,7 +1,7 @@
 """Which lines share a column of the model, and which columns count."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from espm_hs.physics.elements import atomic_number, symbol
@@ -104,6 +104,35 @@ def line_columns(
             label = f"{element} {family} stray"
             stray.append(LineColumn(Column("stray", element, family, label), lines))
     return counting + free + stray
+
+
+def with_line_factors(
+    columns: Sequence[LineColumn], line_factors: Mapping[str, float]
+) -> list[LineColumn]:
+    """
+    Columns whose lines follow a calibration.
+
+    Parameters
+    ----------
+    columns : sequence of LineColumn
+        With the cross sections of the atomic data.
+    line_factors : mapping of str to float
+        By family, "Fe_K": factor on its emission.
+
+    Returns
+    -------
+    list of LineColumn
+    """
+    if not line_factors:
+        return list(columns)
+
+    def calibrated(line: EmissionLine) -> EmissionLine:
+        factor = line_factors.get(f"{line.element}_{line.family}", 1.0)
+        return replace(line, cross_section=factor * line.cross_section)
+
+    return [
+        entry._replace(lines=tuple(map(calibrated, entry.lines))) for entry in columns
+    ]
 
 
 def _sample_columns(

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from functools import cache
 from typing import Any
 
 import numpy as np
-import xraylib
 from numpy.typing import ArrayLike
 
-from espm_hs.physics.absorption import mass_absorption_coefficient
-from espm_hs.physics.elements import SYMBOLS
+from espm_hs.physics.layers import attenuation, material_data, parse_layers
 
 #: Energy of the line for which the resolution is given (mean of Mn Ka1, Ka2), keV.
 MN_KA_ENERGY = 5.895
@@ -22,15 +19,6 @@ _PAIR_ENERGY = 3.65
 FWHM_PER_SIGMA = 2 * np.sqrt(2 * np.log(2))
 #: Decay of the shift by incomplete charge collection, keV.
 _SHIFT_DECAY = 0.6
-
-# formula and density in g/cm3
-_COMPOUNDS = {
-    "polyimide": ("C22H10N2O5", 1.42),
-    "parylene": ("C8H8", 1.1),
-    "Si3N4": ("Si3N4", 3.17),
-    "SiO2": ("SiO2", 2.2),
-    "Al2O3": ("Al2O3", 3.97),
-}
 
 
 @dataclass(frozen=True)
@@ -61,6 +49,13 @@ class Detector:
         Constant factor of the efficiency, above 0 up to 1.
     curve : tuple of (energies, efficiencies) or None
         Measured efficiency, energies in keV; replaces layers, crystal and grid.
+    tail : float
+        Share of the counts of a peak, from 0 (none) to below 1, in a tail towards low
+        energies, by incomplete charge collection. It falls exponentially.
+    tail_length : float
+        Mean energy missing in the tail, eV.
+    escape_peak : bool
+        Whether lines above the Si K edge have an escape peak 1.74 keV below.
 
     Raises
     ------
@@ -77,6 +72,9 @@ class Detector:
     grid: tuple[str, float, float] | None = None
     transmission: float = 1.0
     curve: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    tail: float = 0.0
+    tail_length: float = 100.0
+    escape_peak: bool = False
 
     def __post_init__(self):
         # tuples, so that equal detectors compare equal and can be cached
@@ -85,7 +83,9 @@ class Detector:
         if self.curve is not None:
             curve = tuple(tuple(map(float, axis)) for axis in self.curve)
             object.__setattr__(self, "curve", curve)
+        object.__setattr__(self, "escape_peak", bool(self.escape_peak))
         self._check_width()
+        self._check_tail()
         self._check_transmission()
 
     def _check_width(self) -> None:
@@ -99,6 +99,16 @@ class Detector:
                 f"The resolution must be at least {limit:.1f} eV at Mn Ka (charge "
                 f"statistics alone, Fano factor {self.fano_factor:g}) and below "
                 f"1000 eV, found {self.resolution}."
+            )
+
+    def _check_tail(self) -> None:
+        if not 0 <= self.tail < 1:
+            raise ValueError(
+                f"The share of counts in the tail must be in [0, 1), found {self.tail}."
+            )
+        if not 1 <= self.tail_length <= 2000:
+            raise ValueError(
+                f"The tail length must be 1 to 2000 eV, found {self.tail_length}."
             )
 
     def _check_transmission(self) -> None:
@@ -115,7 +125,7 @@ class Detector:
                 f"The open fraction of a grid must be in [0, 1], found {self.grid[2]}."
             )
         for material in self._materials:
-            _material(material)
+            material_data(material)
         if self.curve is not None:
             _check_curve(*self.curve)
 
@@ -218,12 +228,12 @@ class Detector:
             return self.transmission * _interpolate(energies, *self.curve)
         passed = np.full(energies.shape, self.transmission)
         for material, thickness in self.layers:
-            passed *= np.exp(-_attenuation(material, energies, thickness))
+            passed *= np.exp(-attenuation(material, energies, thickness))
         if self.grid is not None:
             material, thickness, open_fraction = self.grid
-            closed = np.exp(-_attenuation(material, energies, thickness))
+            closed = np.exp(-attenuation(material, energies, thickness))
             passed *= open_fraction + (1 - open_fraction) * closed
-        stopped = -np.expm1(-_attenuation("Si", energies, 1e3 * self.crystal_thickness))
+        stopped = -np.expm1(-attenuation("Si", energies, 1e3 * self.crystal_thickness))
         return passed * stopped
 
     def fwhm(self, energy: ArrayLike) -> np.ndarray:
@@ -273,7 +283,7 @@ class Detector:
         Returns
         -------
         dict
-            Numbers, strings and lists of numbers only; nothing is None or empty
+            Numbers, strings, bools and lists of numbers only; nothing is None or empty
             except a string, so that every file format keeps it.
         """
         plain: dict[str, Any] = {
@@ -282,6 +292,9 @@ class Detector:
             "low_energy_shift": float(self.low_energy_shift),
             "crystal_thickness": float(self.crystal_thickness),
             "transmission": float(self.transmission),
+            "tail": float(self.tail),
+            "tail_length": float(self.tail_length),
+            "escape_peak": self.escape_peak,
             "layers": ", ".join(f"{material} {t!r} um" for material, t in self.layers),
         }
         if self.grid is not None:
@@ -318,7 +331,7 @@ class Detector:
                 f"expected some of {sorted(known)}."
             )
         if "layers" in plain:
-            plain["layers"] = _parse_layers(plain["layers"])
+            plain["layers"] = parse_layers(plain["layers"])
         if isinstance(plain.get("grid"), str):
             material, thickness, _, open_fraction = plain["grid"].split()
             plain["grid"] = (material, float(thickness), float(open_fraction))
@@ -339,46 +352,6 @@ _PRESETS: dict[str, dict[str, Any]] = {
     # a kilometre of silicon stops everything
     "ideal": {"layers": (), "crystal_thickness": 1e6},
 }
-
-
-@cache
-def _material(name: str) -> tuple[dict[str, float], float]:
-    """Mass fractions and density (g/cm3) of a material."""
-    if name in SYMBOLS:
-        return {name: 1.0}, xraylib.ElementDensity(SYMBOLS.index(name) + 1)
-    if name not in _COMPOUNDS:
-        raise ValueError(
-            f"Unknown detector material {name!r}: expected the symbol of an element "
-            f"or one of {', '.join(_COMPOUNDS)}."
-        )
-    formula, density = _COMPOUNDS[name]
-    parsed = xraylib.CompoundParser(formula)
-    shares = zip(parsed["Elements"], parsed["massFractions"], strict=True)
-    return {SYMBOLS[z - 1]: share for z, share in shares}, density
-
-
-def _attenuation(material: str, energies: np.ndarray, thickness: float) -> np.ndarray:
-    """Exponent of the absorption by a layer; energies keV, thickness um."""
-    mass_fractions, density = _material(material)
-    mu = mass_absorption_coefficient(mass_fractions, energies)
-    return np.asarray(mu) * density * thickness * 1e-4
-
-
-def _parse_layers(layers: Any) -> tuple[tuple[str, float], ...]:
-    """Read layers, "Al 0.038 um, polyimide 0.007 um" or a list of them."""
-    if isinstance(layers, str):
-        layers = [layer for layer in layers.split(",") if layer.strip()]
-    return tuple(_parse_layer(layer) for layer in layers)
-
-
-def _parse_layer(layer: Any) -> tuple[str, float]:
-    """Read a layer, "Al 0.038 um" or (material, um)."""
-    parts = layer.split() if isinstance(layer, str) else list(layer)
-    if len(parts) not in (2, 3) or parts[2:] not in ([], ["um"]):
-        raise ValueError(
-            f"A layer reads like 'Al 0.038 um' or ('Al', 0.038), found {layer!r}."
-        )
-    return str(parts[0]), float(parts[1])
 
 
 def _check_curve(energies: tuple[float, ...], efficiencies: tuple[float, ...]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +11,15 @@ from numpy.typing import ArrayLike
 
 from espm_hs.physics.absorption import escape_fraction, mass_thickness
 from espm_hs.physics.background import N_TERMS, bremsstrahlung
+from espm_hs.physics.checks import (
+    checked_angles,
+    checked_axis,
+    checked_composition,
+    checked_detector,
+    checked_spectra,
+    plain_float,
+    read_only,
+)
 from espm_hs.physics.columns import (
     Column,
     FittedRange,
@@ -19,11 +28,14 @@ from espm_hs.physics.columns import (
     checked_elements,
     checked_split,
     line_columns,
+    with_line_factors,
 )
 from espm_hs.physics.detector import FWHM_PER_SIGMA, Detector
-from espm_hs.physics.elements import atomic_to_mass_fractions, normalised_fractions
+from espm_hs.physics.elements import atomic_to_mass_fractions
 from espm_hs.physics.emission import EmissionLine, check_beam_energy
-from espm_hs.physics.peaks import peak_matrix
+from espm_hs.physics.escape_peak import ESCAPE_ENERGY, with_escape_peaks
+from espm_hs.physics.line_names import checked_line_factors
+from espm_hs.physics.peaks import TAIL_WINDOW, Channels, Peaks, peak_matrix
 
 #: Sum of every background column over the fitted channels: the order of magnitude
 #: of an element column, whose unit is the barn.
@@ -63,8 +75,13 @@ class SpectrumModel:
         others. Entries for elements not in the sample are ignored.
     detector : Detector or str, optional
         Or the name of a preset; default "windowless".
-    take_off_angle : float, optional
-        Degrees, above 0 up to 90; needed when there is a thickness.
+    line_factors : mapping of str to float, optional
+        By family ("Fe K", "Pt_L", or a line like "Fe_Ka" for its family): factor on
+        its emission, above 0; 1 is atomic data. `line_factors_from_kfactors` makes
+        them. Entries for elements not in the model are ignored.
+    take_off_angle : float or sequence of float, optional
+        Degrees, above 0 up to 90; needed when there is a thickness. Several: one for
+        each detector, of equal solid angles; their absorption factors are averaged.
     thickness, density : float, optional
         nm, g/cm3; both or none (no absorption by the sample).
     composition : mapping of str to float, optional
@@ -74,6 +91,9 @@ class SpectrumModel:
         keV; channels below are not fitted (noise peak).
     background : bool
         False: no bremsstrahlung columns.
+    extra_spectra : mapping of str to array, shape (n_channels,), optional
+        By label: non-negative spectra of the user, columns of kind "background".
+        Used as they are: absorption and detector are already in them.
 
     Raises
     ------
@@ -87,7 +107,8 @@ class SpectrumModel:
     A line column is the sum over its lines of emission cross section (barn) x
     fraction that escapes from the sample x detector efficiency x Gaussian integrated
     over the channels. A background column is shape x fraction that escapes x
-    efficiency in the fitted channels, scaled to sum 100 over these; 0 in the others.
+    efficiency in the fitted channels, scaled to sum 100 over these; 0 in the others;
+    extra spectra follow, scaled likewise.
     Rows at energies up to 0 and from the beam energy up are 0.
     """
 
@@ -100,26 +121,32 @@ class SpectrumModel:
         stray_elements: Iterable[str | int] = (),
         split_lines: Mapping[str, Split] | None = None,
         detector: Detector | str | None = None,
-        take_off_angle: float | None = None,
+        line_factors: Mapping[str, float] | None = None,
+        take_off_angle: float | Sequence[float] | None = None,
         thickness: float | None = None,
         density: float | None = None,
         composition: Mapping[str, float] | None = None,
         minimum_energy: float = 0.15,
         background: bool = True,
+        extra_spectra: Mapping[str, ArrayLike] | None = None,
     ):
-        self._offset, self._scale, self._size = _axis(energy)
+        self._offset, self._scale, self._size = checked_axis(energy)
         self.beam_energy = check_beam_energy(beam_energy)
         self.elements = checked_elements(elements, "elements")
         self.stray_elements = checked_elements(stray_elements, "stray_elements")
         self.split_lines = checked_split(split_lines)
-        self.detector = _checked_detector(detector)
-        self.take_off_angle = _plain_float(take_off_angle)
-        self.thickness = _plain_float(thickness)
-        self.density = _plain_float(density)
-        self.composition = _checked_composition(composition)
+        self.detector = checked_detector(detector)
+        self.line_factors = checked_line_factors(line_factors)
+        self.take_off_angle = checked_angles(take_off_angle)
+        self.thickness = plain_float(thickness)
+        self.density = plain_float(density)
+        self.composition = checked_composition(composition)
         self.minimum_energy = float(minimum_energy)
         self.background = bool(background)
+        self.extra_spectra: dict[str, np.ndarray] = {}
         self._check()
+        taken = [column.label for column in self.columns]
+        self.extra_spectra = checked_spectra(extra_spectra, self.channels, taken)
 
     def _check(self) -> None:
         if not self.elements:
@@ -140,30 +167,27 @@ class SpectrumModel:
                 "Absorption by the sample needs the take-off angle of the detector "
                 "(degrees)."
             )
-        if self.take_off_angle is not None and not 0 < self.take_off_angle <= 90:
-            raise ValueError(
-                "The take-off angle must be above 0 up to 90 degrees, found "
-                f"{self.take_off_angle:g}."
-            )
         if not self.channels.any():
             raise ValueError(
                 f"No channel to fit: the axis runs from {self.energy[0]:.3f} to "
                 f"{self.energy[-1]:.3f} keV, the fit from {self.minimum_energy:.3f} "
                 f"keV to below the beam energy {self.beam_energy:g} keV."
             )
-        _ = self._line_columns  # raises for elements without a line in range
+        # raise for a curve that ends before, and for elements without a line in range
+        self.detector.efficiency(np.array(self._fitted))
+        _ = self._line_columns
 
     @cached_property
     def energy(self) -> np.ndarray:
         """Centres of the channels, keV, shape (n_channels,)."""
-        return _read_only(self._offset + self._scale * np.arange(self._size))
+        return read_only(self._offset + self._scale * np.arange(self._size))
 
     @cached_property
     def channels(self) -> np.ndarray:
         """Channels to be fitted, bool, shape (n_channels,)."""
         lowest = max(self.minimum_energy, np.finfo(float).tiny)
         fitted = (self.energy >= lowest) & (self.energy < self.beam_energy)
-        return _read_only(fitted)
+        return read_only(fitted)
 
     @property
     def mass_thickness(self) -> float:
@@ -176,12 +200,9 @@ class SpectrumModel:
     def columns(self) -> tuple[Column, ...]:
         """What the columns of G stand for."""
         names = tuple(entry.column for entry in self._line_columns)
-        if self.background:
-            names += tuple(
-                Column("background", None, None, f"bremsstrahlung {i + 1}")
-                for i in range(N_TERMS)
-            )
-        return names
+        labels = [f"bremsstrahlung {i + 1}" for i in range(N_TERMS)]
+        shown = labels * self.background + list(self.extra_spectra)
+        return names + tuple(Column("background", None, None, x) for x in shown)
 
     @property
     def element_columns(self) -> np.ndarray:
@@ -200,10 +221,12 @@ class SpectrumModel:
         """The matrix, float64, non-negative, shape (n_channels, n_columns)."""
         parts = [self._peaks()]
         if self.background:
-            parts.append(self._bremsstrahlung())
+            parts.append(self._scaled(self._bremsstrahlung()))
+        for spectrum in self.extra_spectra.values():
+            parts.append(self._scaled(spectrum[self.channels, None]))
         matrix = np.hstack(parts)
         matrix[(self.energy <= 0) | (self.energy >= self.beam_energy)] = 0
-        return _read_only(matrix)
+        return read_only(matrix)
 
     @cached_property
     def _fitted(self) -> FittedRange:
@@ -212,13 +235,14 @@ class SpectrumModel:
 
     @cached_property
     def _line_columns(self) -> list[LineColumn]:
-        return line_columns(
+        found = line_columns(
             self.elements,
             self.stray_elements,
             self.split_lines,
             self.beam_energy,
             self._fitted,
         )
+        return with_line_factors(found, self.line_factors)
 
     def _peaks(self) -> np.ndarray:
         """Columns of characteristic lines."""
@@ -227,7 +251,7 @@ class SpectrumModel:
             (line.energy, line.cross_section, i, entry.column.kind != "stray")
             for i, entry in enumerate(self._line_columns)
             for line in entry.lines
-            if low - _MARGIN <= line.energy <= high + _MARGIN
+            if low - _MARGIN <= line.energy <= high + self._reach
         ]
         fields = zip(*peaks, strict=True)
         energy, cross_section, column, absorbed = (np.array(f) for f in fields)
@@ -236,23 +260,34 @@ class SpectrumModel:
         area = self.detector.efficiency(np.clip(energy, low, high))
         area *= cross_section / _CM2_PER_BARN
         area[absorbed] *= self._escape(energy[absorbed])
+        if self.detector.escape_peak:
+            energy, area, column = with_escape_peaks(energy, area, column)
+        position = self.detector.peak_energy(energy)
+        sigma = 1e-3 * self.detector.fwhm(energy) / FWHM_PER_SIGMA
         return peak_matrix(
-            self._offset,
-            self._scale,
-            self._size,
-            position=self.detector.peak_energy(energy),
-            sigma=1e-3 * self.detector.fwhm(energy) / FWHM_PER_SIGMA,
-            area=area,
-            column=column,
-            n_columns=len(self._line_columns),
+            Channels(self._offset, self._scale, self._size),
+            Peaks(position, sigma, area, column),
+            len(self._line_columns),
+            tail=self.detector.tail,
+            tail_length=1e-3 * self.detector.tail_length,
         )
 
+    @property
+    def _reach(self) -> float:
+        """How far above the fitted channels a line still shows, keV."""
+        detector = self.detector
+        tail = 1e-3 * TAIL_WINDOW * detector.tail_length if detector.tail else 0.0
+        return _MARGIN + tail + ESCAPE_ENERGY * detector.escape_peak
+
     def _bremsstrahlung(self) -> np.ndarray:
-        """Columns of the background."""
+        """Shapes of the background in the fitted channels."""
         energy = self.energy[self.channels]
         seen = self.detector.efficiency(energy) * self._escape(energy)
-        shapes = bremsstrahlung(energy, self.beam_energy) * seen[:, None]
-        matrix = np.zeros((self._size, N_TERMS))
+        return bremsstrahlung(energy, self.beam_energy) * seen[:, None]
+
+    def _scaled(self, shapes: np.ndarray) -> np.ndarray:
+        """Background columns from shapes in the fitted channels."""
+        matrix = np.zeros((self._size, shapes.shape[1]))
         matrix[self.channels] = shapes * (BACKGROUND_SUM / shapes.sum(axis=0))
         return matrix
 
@@ -273,12 +308,14 @@ class SpectrumModel:
             "stray_elements",
             "split_lines",
             "detector",
+            "line_factors",
             "take_off_angle",
             "thickness",
             "density",
             "composition",
             "minimum_energy",
             "background",
+            "extra_spectra",
         )
         return {name: getattr(self, name) for name in names}
 
@@ -321,7 +358,10 @@ class SpectrumModel:
             "elements": list(self.elements),
             "stray_elements": list(self.stray_elements),
             "detector": self.detector.to_dict(),
+            "extra_spectra": {k: v.tolist() for k, v in self.extra_spectra.items()},
         }
+        if isinstance(self.take_off_angle, tuple):
+            plain["take_off_angle"] = list(self.take_off_angle)
         return {
             name: value
             for name, value in plain.items()
@@ -364,58 +404,3 @@ class SpectrumModel:
             f"{self.energy[-1]:.3f} keV, {self.beam_energy:g} keV beam, elements "
             f"{', '.join(self.elements)}, {len(self.columns)} columns)"
         )
-
-
-def _axis(energy: ArrayLike) -> tuple[float, float, int]:
-    """Offset, scale and size of an energy axis in keV."""
-    centres = np.asarray(energy, dtype=float)
-    if centres.ndim != 1 or centres.size < 2 or not np.all(np.isfinite(centres)):
-        raise ValueError(
-            "The energy axis must be a list of 2 or more finite numbers, found shape "
-            f"{centres.shape}."
-        )
-    steps = np.diff(centres)
-    # rounded, so that an axis built from offset and scale gives them back
-    scale = float(f"{(centres[-1] - centres[0]) / (centres.size - 1):.12g}")
-    if scale <= 0 or np.any(np.abs(steps - scale) > 1e-3 * scale):
-        raise ValueError(
-            "The energy axis must increase in equal steps, found steps of "
-            f"{steps.min():g} to {steps.max():g} keV."
-        )
-    if centres[-1] > 1000:
-        raise ValueError(
-            f"The energy axis ends at {centres[-1]:g}: it seems to be in eV. Convert "
-            "it to keV."
-        )
-    return float(centres[0]), scale, int(centres.size)
-
-
-def _checked_composition(
-    composition: Mapping[str, float] | None,
-) -> dict[str, float] | None:
-    """Amounts by symbol, as given: normalising twice would not give the same bits."""
-    if not composition:
-        return None
-    normalised_fractions(composition)  # raises
-    return {str(name): float(value) for name, value in composition.items()}
-
-
-def _checked_detector(detector: Detector | str | None) -> Detector:
-    if detector is None:
-        return Detector()
-    if isinstance(detector, str):
-        return Detector.preset(detector)
-    if isinstance(detector, Detector):
-        return detector
-    raise ValueError(
-        f"The detector must be a Detector or the name of a preset, found {detector!r}."
-    )
-
-
-def _plain_float(value: float | None) -> float | None:
-    return None if value is None else float(value)
-
-
-def _read_only(array: np.ndarray) -> np.ndarray:
-    array.flags.writeable = False
-    return array

@@ -20,12 +20,19 @@ from espm_hs.physics.ionization import SUBSHELLS
 _INDEX = {shell: i for i, shell in enumerate(SUBSHELLS)}
 
 # (subshell, atomic numbers with a bad yield) -> the good neighbours between which
-# the logarithm of the yield is linear in Z
+# the logarithm of the yield is linear in Z. Steps with a cause stay: L1 at Sn and L2
+# at Zn, where Coster-Kronig decays to M4,5 become impossible; L2 and L3 at Sc, where
+# the 3d shell begins to fill
 _YIELD_REPAIRS = (
-    # Re: all three L yields a third below those of W and Os
+    # P: ten times below Si and S, a slip of the decimal point
+    ("L2", range(15, 16), (14, 16)),
+    ("L3", range(15, 16), (14, 16)),
+    # Re: all three L yields a third below those of W and Os; W L2: that of Os
     ("L1", range(75, 76), (74, 76)),
-    ("L2", range(75, 76), (74, 76)),
+    ("L2", range(74, 76), (73, 76)),
     ("L3", range(75, 76), (74, 76)),
+    # Ir: 20 % above Os and Pt, between which the yield falls
+    ("L1", range(77, 78), (76, 78)),
     # Sb: above Te; the L lines come out 13 % too strong
     ("L2", range(51, 52), (50, 52)),
     ("L3", range(51, 52), (50, 52)),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,18 @@ from pathlib import Path
 import hyperspy.api as hs
 import matplotlib.pyplot as plt
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
 from espm_hs import analysis, plotting, simulation
-from espm_hs.tables import comparison_table, composition_table, write_composition
+from espm_hs.tables import (
+    comparison_table,
+    composition_table,
+    fit_remarks,
+    write_composition,
+)
+
+# One of them is in every folder that zarr, the format of .zspy, writes.
+_ZARR_FILES = {".zgroup", "zarr.json"}
 
 
 @dataclass(frozen=True)
@@ -133,7 +143,8 @@ def file_info(path: str | Path) -> str:
     chosen = choose_map(spectra)
     paragraphs, described = [], {}
     for number, signal in enumerate(spectra, start=1):
-        rows = tuple(analysis.describe(signal.metadata, signal.original_metadata))
+        axis = signal.axes_manager.signal_axes[0]
+        rows = tuple(analysis.describe(signal.metadata, signal.original_metadata, axis))
         # the detectors of a Velox file would repeat the same rows
         first = described.setdefault(rows, number)
         known = rows if first == number else [("parameters", f"as of {first}", "")]
@@ -182,22 +193,24 @@ def decompose_file(path: str | Path, folder: str | Path, settings: Settings) -> 
     Returns
     -------
     str
-        Table of the compositions.
+        Table of the compositions, with remarks on the fit.
 
     Raises
     ------
     OSError, ValueError, TypeError
         If the file cannot be read, or settings are missing or make no sense.
+    KeyboardInterrupt
+        If the user interrupts the fit; nothing is written then.
     """
     signal = choose_map(read_spectra(path))
     _apply(signal, settings)
-    seconds = _decompose(signal, settings)
+    found, seconds = _decompose(signal, settings)
     with _finished_files(Path(folder)) as unfinished:
         name = Path(path).stem
         _save_figure(plotting.plot_phases(signal), unfinished / f"{name}_phases.png")
         write_composition(signal, unfinished / f"{name}_composition.csv")
         signal.save(unfinished / f"{name}_espm.hspy")
-    return f"{composition_table(signal)}\n{seconds:.1f} s"
+    return f"{composition_table(signal)}\n{fit_remarks(found)}\n{seconds:.1f} s"
 
 
 def _apply(signal, settings: Settings) -> None:
@@ -210,11 +223,12 @@ def _apply(signal, settings: Settings) -> None:
     }
     if any(value is not None for value in microscope.values()):
         signal.set_microscope_parameters(**microscope)
-    signal.set_analysis_parameters(
-        thickness=settings.thickness,
-        density=settings.density,
-        stray_elements=settings.stray,
-    )
+    with _options_named("--elements, --stray, --thickness, --density"):
+        signal.set_analysis_parameters(
+            thickness=settings.thickness,
+            density=settings.density,
+            stray_elements=settings.stray,
+        )
     # the messages of the signal name Python calls, these the options
     metadata = signal.metadata
     if not metadata.get_item("Sample.elements"):
@@ -227,23 +241,44 @@ def _apply(signal, settings: Settings) -> None:
     if (known[0] is None) != (known[1] is None):
         missing = "--density (g/cm3)" if known[1] is None else "--thickness (nm)"
         raise ValueError(f"absorption needs thickness and density: give {missing} too.")
-    try:
+    with _options_named("--elements, --stray"):
         signal.physical_model()
+
+
+@contextmanager
+def _options_named(options: str) -> Iterator[None]:
+    """Add the options to messages that name Python calls."""
+    try:
+        yield
     except ValueError as error:
-        raise ValueError(f"{error} (The options: --elements, --stray.)") from None
+        raise ValueError(f"{error} (The options: {options}.)") from None
 
 
-def _decompose(signal, settings: Settings) -> float:
-    """Run the decomposition; return the seconds it took."""
+def _decompose(signal, settings: Settings) -> tuple[analysis.PhaseAnalysis, float]:
+    """
+    Run the decomposition; return its result and the seconds it took.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If the user interrupted it: nobody can look at what there is so far.
+    """
     start = time.perf_counter()
-    signal.decomposition(
-        algorithm="espm",
-        output_dimension=settings.phases,
-        show_progressbar=settings.progress,
-        print_info=False,
-        **(settings.fit or {}),
-    )
-    return time.perf_counter() - start
+    with warnings.catch_warnings():
+        # said below the table, and by the exit code
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", "The fit was interrupted")
+        found = signal.decomposition(
+            algorithm="espm",
+            output_dimension=settings.phases,
+            show_progressbar=settings.progress,
+            print_info=False,
+            return_info=True,
+            **(settings.fit or {}),
+        )
+    if found.interrupted:
+        raise KeyboardInterrupt
+    return found, time.perf_counter() - start
 
 
 @contextmanager
@@ -265,7 +300,33 @@ def _finished_files(folder: Path):
     with tempfile.TemporaryDirectory(prefix=".espm-hs-", dir=folder) as unfinished:
         yield Path(unfinished)
         for file in sorted(Path(unfinished).iterdir()):
-            os.replace(file, folder / file.name)
+            _replace(file, folder / file.name)
+
+
+def _replace(new: Path, target: Path) -> None:
+    """
+    Move a file, or the folder that a .zspy is, to the place of an older one.
+
+    Raises
+    ------
+    OSError
+        If the older one is a folder and not a .zspy.
+    """
+    if not (new.is_dir() and target.is_dir()):
+        os.replace(new, target)
+        return
+    entries = {entry.name for entry in target.iterdir()}
+    if entries and not entries & _ZARR_FILES:
+        raise FileExistsError(f"{target} is a folder of other files: move it away.")
+    # a folder cannot take the place of another one in a single step
+    with tempfile.TemporaryDirectory(prefix=".espm-hs-", dir=target.parent) as aside:
+        old = Path(aside, target.name)
+        os.replace(target, old)
+        try:
+            os.replace(new, target)
+        except BaseException:
+            os.replace(old, target)
+            raise
 
 
 def _save_figure(figure, path: Path) -> None:
@@ -293,7 +354,7 @@ def demo(folder: str | Path, seed: int = 0) -> str:
         Table of found and true compositions.
     """
     signal = simulation.particles(seed=seed)
-    seconds = _decompose(signal, Settings(phases=3))
+    found, seconds = _decompose(signal, Settings(phases=3))
     with _finished_files(Path(folder)) as unfinished:
         _save_figure(plotting.plot_phases(signal), unfinished / "phases.png")
         signal.save(unfinished / "map.hspy")
@@ -302,6 +363,7 @@ def demo(folder: str | Path, seed: int = 0) -> str:
     return (
         f"Simulated map, {shape}, {counts:.0f} counts per pixel. Composition, at.%:\n\n"
         f"{comparison_table(signal)}\n\n"
+        f"{fit_remarks(found)}\n"
         f"Decomposition: {seconds:.1f} s"
     )
 

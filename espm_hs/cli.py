@@ -109,7 +109,7 @@ def decompose(files, phases, elements, stray, output, **options) -> None:
 
     Writes NAME_espm.hspy (map and results), NAME_phases.png and NAME_composition.csv
     to the output folder, replacing older ones. Goes on after a file that fails; the
-    exit code is then 1.
+    exit code is then 1. Ctrl-C stops at once, without files for the map it stopped.
     """
     _check_names(files)
     batch = _batch()
@@ -141,13 +141,16 @@ def _check_names(files: tuple[str, ...]) -> None:
 
 
 @main.command()
-@click.argument("file", type=click.Path(dir_okay=False))
+@click.argument("file", type=click.Path())
 @click.option("--shape", nargs=2, type=click.IntRange(1), default=(64, 64),
               show_default=True, help="Rows and columns.")  # fmt: skip
 @click.option("--counts", default=100.0, show_default=True, help="Per pixel.")
 @click.option("--seed", default=0, show_default=True, help="Of the counts.")
 def simulate(file: str, shape: tuple[int, int], counts: float, seed: int) -> None:
-    """Write a simulated map of two particles to FILE (.hspy or .zspy)."""
+    """Write a simulated map of two particles to FILE (.hspy or .zspy).
+
+    Replaces an older one.
+    """
     if Path(file).suffix not in (".hspy", ".zspy"):
         raise click.BadParameter(f"{file} must end in .hspy or .zspy.")
     try:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
+import warnings
 from collections.abc import Mapping, Sequence
+from numbers import Real
 
 import hyperspy.api as hs
 import numpy as np
 from exspy.signals import EDSTEMSpectrum, LazyEDSTEMSpectrum
 from exspy.utils.eds import take_off_angle
 from hyperspy.external.progressbar import progressbar
+from sklearn.exceptions import ConvergenceWarning
 
 from espm_hs import analysis
-from espm_hs.analysis.parameters import EDS, NODE, TEM
+from espm_hs.analysis.parameters import EDS, NODE, TEM, check_stray
 from espm_hs.physics import Detector, SpectrumModel
 
 RESULTS = f"{NODE}.results"
@@ -81,7 +85,9 @@ class EDSespmSpectrum(EDSTEMSpectrum):
             column per family), an energy in keV (lines above it count, those below
             are free), or None (all lines in one column).
         detector
-            Name of a preset such as "windowless", or an `espm_hs.physics.Detector`.
+            Name of a preset such as "windowless", or an `espm_hs.physics.Detector`, or
+            a dictionary of its parameters. The resolution that the last two state
+            becomes ``energy_resolution_MnKa`` of `set_microscope_parameters`.
 
         Raises
         ------
@@ -99,6 +105,7 @@ class EDSespmSpectrum(EDSTEMSpectrum):
             split_lines=split_lines,
             detector=detector,
         )
+        check_stray(self.metadata, given.get(f"{NODE}.stray_elements", ()))
         analysis.write_parameters(self.metadata, given)
 
     def physical_model(self, **overrides) -> SpectrumModel:
@@ -127,7 +134,8 @@ class EDSespmSpectrum(EDSTEMSpectrum):
 
         ``algorithm="espm"`` finds phases under the physical model of the metadata; the
         arguments below are for it. Every other algorithm goes to eXSpy and HyperSpy
-        with all its arguments as they are.
+        with all its arguments as they are; its results replace the phases, which
+        `quantify` then no longer knows.
 
         Parameters
         ----------
@@ -135,30 +143,30 @@ class EDSespmSpectrum(EDSTEMSpectrum):
             "espm", or any of HyperSpy's.
         output_dimension : int
             Number of phases.
-        sparsity : float
+        sparsity : float, default 1.0
             Strength of ``sum(log(1 + share / 0.01))`` over phases and pixels, the share
             being that of the phase in the counts of the pixel: says that a pixel
             holds few phases.
-        smoothness : float
+        smoothness : float, default 0.0
             Strength of the penalty on differences between neighbouring pixels.
-        simplex : {"elements", "abundances", None}
+        simplex : {"elements", "abundances", None}, default "elements"
             What adds up to 1: the element fractions of each phase, or the abundances
             of each pixel (for a sample of even thickness), or neither.
         fixed_composition : dict
             Phase number -> {element: atomic fraction} to keep, for example
             ``{0: {"Si": 0.0}, 2: {"Fe": 0.16, "Pt": 0.84}}``.
-        init : str or tuple
+        init : str or tuple, default "nndsvd"
             Start: "nndsvd", "random", or arrays ``(W, H)``, either of them None.
-        n_init : int
+        n_init : int, default 1
             Number of starts, the best of which is kept.
-        max_iter : int
+        max_iter : int, default 1000
             Largest number of iterations of each start.
-        tol : float
-            A start ends when ten iterations lower the objective by less than ``tol``
-            times its fall since the start.
-        random_state : int or numpy.random.Generator
+        tol : float, default 1e-4
+            A start ends when the objective, which is in nats, is expected to fall by
+            less than ``tol`` for each free number of the model.
+        random_state : int or numpy.random.Generator, default 0
             Seed.
-        n_jobs : int
+        n_jobs : int, default -1
             Number of threads, -1 for all cores. Results do not depend on it.
         show_progressbar : bool
             None for HyperSpy's preference.
@@ -168,9 +176,11 @@ class EDSespmSpectrum(EDSTEMSpectrum):
         signal_mask : bool array or signal
             True where channels are left out. Channels below 0.15 keV and above the
             beam energy always are.
-        return_info : bool
+        normalize_poissonian_noise : bool
+            Has no effect: Poisson noise is part of the model.
+        return_info : bool, default False
             Return the `espm_hs.analysis.PhaseAnalysis`.
-        print_info : bool
+        print_info : bool, default True
             Print a summary.
 
         Returns
@@ -183,6 +193,11 @@ class EDSespmSpectrum(EDSTEMSpectrum):
         ValueError, TypeError
             If something is missing or makes no sense; signal and metadata are then as
             they were.
+
+        Warns
+        -----
+        sklearn.exceptions.ConvergenceWarning
+            If the iterations ended before ``tol`` was met.
 
         Notes
         -----
@@ -201,8 +216,13 @@ class EDSespmSpectrum(EDSTEMSpectrum):
                     "With algorithm='espm' all arguments are given by name, for "
                     "example `s.decomposition(algorithm='espm', output_dimension=3)`."
                 )
+            _check_options(kwargs)
             return self._decompose_phases(**kwargs)
-        return super().decomposition(*args, algorithm=algorithm, **kwargs)
+        info = super().decomposition(*args, algorithm=algorithm, **kwargs)
+        if self.metadata.has_item(RESULTS):
+            # the maps of these phases are gone
+            del self.metadata.get_item(NODE).results
+        return info
 
     def _decompose_phases(
         self,
@@ -223,7 +243,7 @@ class EDSespmSpectrum(EDSTEMSpectrum):
         signal_mask=None,
         return_info=False,
         print_info=True,
-        normalize_poissonian_noise=True,  # Poisson noise is part of the model
+        normalize_poissonian_noise=True,
     ):
         model = self.physical_model()
         pixels = self._used_pixels(navigation_mask)
@@ -259,6 +279,13 @@ class EDSespmSpectrum(EDSTEMSpectrum):
         finally:
             bar.close()
         self._store(found, pixels)
+        if not found.converged and not found.interrupted:
+            warnings.warn(
+                f"The fit did not converge in {found.n_iter} iterations. Raise "
+                f"`max_iter` (now {max_iter}) or `tol` (now {tol:g}).",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
         if print_info:
             print(_summary(found))
         return found if return_info else None
@@ -267,25 +294,34 @@ class EDSespmSpectrum(EDSTEMSpectrum):
         """Pixels in use, flat in array order, from a HyperSpy mask (True = out)."""
         if mask is None:
             return None
-        if isinstance(mask, (int, float)) and not isinstance(mask, bool):
+        if isinstance(mask, Real) and not isinstance(mask, bool):
             mask = self.vacuum_mask(float(mask))
         shape = self.axes_manager.navigation_shape
         is_signal = isinstance(mask, hs.signals.BaseSignal)
-        found = mask.axes_manager.navigation_shape if is_signal else np.shape(mask)
+        if is_signal and shape and mask.axes_manager.signal_dimension > 0:
+            raise ValueError(
+                "`navigation_mask` is a signal with signal axes, "
+                f"{mask.axes_manager.signal_shape}; needed are navigation axes only. "
+                "Give its transpose, `navigation_mask=mask.T`."
+            )
+        array = _boolean(
+            "navigation_mask",
+            mask,
+            "a boolean array or signal, or a number, the threshold of `vacuum_mask`",
+        )
+        found = mask.axes_manager.navigation_shape if is_signal else array.shape
         if found != shape:
             raise ValueError(
                 f"`navigation_mask` has shape {found}; needed is the navigation shape "
                 f"of the signal, {shape} (x, y), with True where pixels are left out."
             )
-        array = np.asarray(mask.data) if is_signal else np.asarray(mask).T
-        return ~array.astype(bool).ravel()
+        return ~(array if is_signal else array.T).ravel()
 
     def _used_channels(self, mask) -> np.ndarray | None:
         """Channels in use from a HyperSpy mask (True = out)."""
         if mask is None:
             return None
-        array = mask.data if isinstance(mask, hs.signals.BaseSignal) else mask
-        array = np.asarray(array).astype(bool)
+        array = _boolean("signal_mask", mask, "a boolean array or signal")
         size = self.axes_manager.signal_axes[0].size
         if array.shape != (size,):
             raise ValueError(
@@ -363,9 +399,10 @@ class EDSespmSpectrum(EDSTEMSpectrum):
         Raises
         ------
         RuntimeError
-            If there is no espm decomposition of this signal.
+            If there is no espm decomposition of this signal, or, for pixels, the data
+            have been transposed, cropped or changed since.
         ValueError
-            If an argument is unknown.
+            If an argument is unknown, or an element is named twice.
         """
         if target not in ("phases", "pixels"):
             raise ValueError(f"`target` must be 'phases' or 'pixels', got {target!r}.")
@@ -455,6 +492,28 @@ class LazyEDSespmSpectrum(EDSespmSpectrum, LazyEDSTEMSpectrum):
     """
 
 
+def _check_options(given) -> None:
+    """Raise TypeError for options that ``algorithm="espm"`` does not have."""
+    known = list(inspect.signature(EDSespmSpectrum._decompose_phases).parameters)[1:]
+    if unknown := [f"`{name}`" for name in given if name not in known]:
+        raise TypeError(
+            f"`decomposition(algorithm='espm')` does not know {', '.join(unknown)}. "
+            f"Its options are {', '.join(known)}; it takes none of other algorithms."
+        )
+
+
+def _boolean(name, mask, needed) -> np.ndarray:
+    """Array of a mask, which must be boolean."""
+    array = np.asarray(mask.data if isinstance(mask, hs.signals.BaseSignal) else mask)
+    if array.dtype != bool:
+        kind = repr(mask) if isinstance(mask, str) else f"of type {array.dtype}"
+        raise ValueError(
+            f"`{name}` is {kind}; needed is {needed} (True = left out), such as "
+            "the result of a comparison."
+        )
+    return array
+
+
 def _composition_signal(title, symbol, percent, variance, axes):
     """One composition signal, titled and tagged as eXSpy's are."""
     signal = hs.signals.BaseSignal(percent, axes=axes)
@@ -468,7 +527,7 @@ def _composition_signal(title, symbol, percent, variance, axes):
 
 def _summary(found: analysis.PhaseAnalysis) -> str:
     """Text in the manner of HyperSpy's decomposition info."""
-    ending = "converged" if found.converged else "not converged: raise `max_iter`"
+    ending = "converged" if found.converged else "not converged: raise max_iter or tol"
     if found.interrupted:
         ending = "interrupted"
     columns = [column.label for column in found.model.columns]
@@ -480,5 +539,7 @@ def _summary(found: analysis.PhaseAnalysis) -> str:
             f"  columns of the model: {', '.join(columns)}",
             f"  objective={found.objective:.8g} after {found.n_iter} iterations "
             f"({ending})",
+            "  deviance of the summed spectrum per degree of freedom="
+            f"{found.misfit:.3g}",
         ]
     )

@@ -42,6 +42,32 @@ def composition_table(signal) -> str:
     return "\n".join(lines)
 
 
+def fit_remarks(found) -> str:
+    """
+    How good a fit is, and whether it came to its end.
+
+    Parameters
+    ----------
+    found : PhaseAnalysis
+        Result of a decomposition.
+
+    Returns
+    -------
+    str
+        One line, or two.
+    """
+    lines = [
+        f"Deviance of the summed spectrum per degree of freedom: {found.misfit:.3g} "
+        "(about 1 if the model is complete)"
+    ]
+    if not found.converged:
+        lines.append(
+            f"The fit did not converge in {found.n_iter} iterations: look at the maps "
+            "before you trust the numbers."
+        )
+    return "\n".join(lines)
+
+
 def comparison_table(signal) -> str:
     """
     Found against true composition of a simulated map.

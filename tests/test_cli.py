@@ -150,6 +150,42 @@ def test_nothing_is_left_half_written(map_file, tmp_path, monkeypatch, no_figure
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_the_table_says_how_good_the_fit_is(map_file, tmp_path, no_figures):
+    result = run("decompose", map_file, "-n", 2, "-o", tmp_path)
+    assert "per degree of freedom" in result.output
+    assert "did not converge" not in result.output
+
+
+def test_a_fit_that_does_not_converge_is_told(map_file, tmp_path, no_figures):
+    settings = batch.Settings(2, fit={"max_iter": 2})
+    table = batch.decompose_file(map_file, tmp_path, settings)
+    assert "did not converge in 2 iterations" in table
+
+
+def test_ctrl_c_writes_nothing(map_file, tmp_path, monkeypatch, no_figures):
+    from espm_hs import signals
+
+    class Bar:
+        n = 0
+
+        def __init__(self, *args, **kwargs):
+            pass
+
+        def update(self, n):
+            raise KeyboardInterrupt
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(signals, "progressbar", Bar)
+    out = tmp_path / "out"
+    result = run("decompose", map_file, map_file, "-n", 2, "-o", out)
+    assert result.exit_code == 1
+    assert "Aborted!" in result.output
+    assert "phase 1" not in result.output
+    assert not out.exists()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -194,6 +230,15 @@ def test_info_names_what_is_there(map_file, bare_file):
     assert "set_elements" in run("info", bare_file).output
 
 
+def test_info_names_elements_without_a_line(tmp_path):
+    s = particles((4, 4)).isig[0.83:]
+    s.save(tmp_path / "high.hspy")
+    lines = run("info", tmp_path / "high.hspy").output.splitlines()
+    line = next(line for line in lines if line.split()[:1] == ["elements"])
+    kept = [e for e in s.metadata.Sample.elements if e != "O"]
+    assert f"no line of O in the energy range: s.set_elements({kept})" in line
+
+
 def test_the_map_with_most_counts_is_chosen():
     s = particles((5, 5), counts_per_pixel=50)
     few = particles((9, 9), counts_per_pixel=5)
@@ -209,6 +254,27 @@ def test_simulate(tmp_path):
     expected = particles((5, 7), counts_per_pixel=20, seed=3)
     np.testing.assert_array_equal(hs.load(path).data, expected.data)
     assert "must end in" in run("simulate", tmp_path / "map.tif").output
+
+
+@pytest.mark.parametrize("extension", ["hspy", "zspy"])
+def test_simulate_replaces_an_older_map(tmp_path, extension):
+    path = tmp_path / f"map.{extension}"
+    for seed in (1, 2):
+        result = run("simulate", path, "--shape", 5, 7, "--seed", seed)
+        assert result.exit_code == 0, result.output
+    expected = particles((5, 7), counts_per_pixel=100, seed=2)
+    np.testing.assert_array_equal(hs.load(path).data, expected.data)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_simulate_spares_other_folders(tmp_path):
+    path = tmp_path / "map.zspy"
+    path.mkdir()
+    (path / "thesis.txt").write_text("years of work")
+    result = run("simulate", path, "--shape", 5, 7)
+    assert result.exit_code == 1
+    assert "folder of other files" in result.output
+    assert [f.name for f in tmp_path.rglob("*")] == ["map.zspy", "thesis.txt"]
 
 
 @measured

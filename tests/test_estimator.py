@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from espm_hs import EspmNMF
@@ -51,7 +52,27 @@ def test_smoothness_needs_the_shape_of_the_map(small):
     assert roughness(smooth) < roughness(rough)
 
 
-@pytest.mark.parametrize("bad", [0, -1, 1.5, "many"])
+@pytest.mark.parametrize("shape", [7, (), (12.0, 10.0), (-12, -10), "map"])
+def test_bad_shape_of_the_map(small, shape):
+    with pytest.raises(ValueError, match="`navigation_shape` must be a tuple"):
+        EspmNMF(3, small.G, navigation_shape=shape).fit(small.X)
+    with pytest.raises(ValueError, match="`navigation_shape` must be a tuple"):
+        EspmNMF(3, small.G, navigation_shape=120).fit(small.X)
+
+
+@pytest.mark.parametrize("rows", [[True] * 4, [1, 1, 1, 0, 0], True])
+def test_bad_simplex_rows(small, rows):
+    with pytest.raises(ValueError, match=r"`simplex_rows` must be .*\(5,\)"):
+        EspmNMF(3, small.G, simplex_rows=rows).fit(small.X)
+
+
+def test_a_fit_that_does_not_converge_warns(small):
+    with pytest.warns(ConvergenceWarning, match="`max_iter`"):
+        nmf = EspmNMF(3, small.G, max_iter=2, random_state=0).fit(small.X)
+    assert not nmf.converged_
+
+
+@pytest.mark.parametrize("bad", [0, -1, 1.5, "many", True])
 def test_bad_number_of_components(small, bad):
     with pytest.raises(ValueError, match="n_components"):
         EspmNMF(bad).fit(small.X)

@@ -165,6 +165,30 @@ def test_without_results(decomposed):
         plotting.plot_fit(decomposed.inav[:5])
 
 
+def test_another_number_of_channels(decomposed):
+    s = decomposed.deepcopy()
+    s.crop_signal(0.5, 9.0)
+    for plot in (plotting.plot_phases, plotting.plot_fit, plotting.plot_residuals):
+        with pytest.raises(RuntimeError, match="no longer those that were decomposed"):
+            plot(s)
+
+
+def test_labels_stand_on_the_spectrum_of_the_phase(decomposed):
+    """Where the phases absorb differently, so do the heights of their peaks."""
+    s = decomposed.inav[:8, :8]
+    s.set_analysis_parameters(thickness=2000, density=8.0)
+    s.decomposition(output_dimension=2, **QUIET)
+    found, _ = results.read_results(s)
+    for axes, spectrum in zip(
+        plotting.plot_phases(s).axes[1::3], found.spectra.T, strict=False
+    ):
+        labels = [text for text in axes.texts if text.get_text()]
+        assert labels
+        for label in labels:
+            channel = np.argmin(np.abs(found.model.energy - label.xy[0]))
+            assert label.xy[1] == pytest.approx(spectrum[channel], rel=5e-3)
+
+
 def test_after_saving(decomposed, tmp_path):
     decomposed.save(tmp_path / "map.hspy")
     again = hs.load(tmp_path / "map.hspy")

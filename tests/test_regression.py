@@ -37,11 +37,11 @@ def test_finds_the_optimum_of_a_general_optimiser(seed, dose):
     assert objective(w) <= best.fun + 1e-5 * max(1.0, abs(best.fun))
 
 
-def test_same_columns_and_a_known_start():
+def test_same_and_empty_columns_and_a_known_start():
     rng = np.random.default_rng(0)
     g = rng.random((30, 1))
-    G = np.hstack([g, g, rng.random((30, 1))])
-    x = rng.poisson(50 * G @ [1.0, 0.0, 2.0]).astype(float)
+    G = np.hstack([g, g, rng.random((30, 1)), np.zeros((30, 1))])
+    x = rng.poisson(50 * G @ [1.0, 0.0, 2.0, 0.0]).astype(float)
     w, y = fit_spectrum(G, x)
     again, y_again = fit_spectrum(G, x, start=w)
     np.testing.assert_allclose(y_again, y, rtol=1e-6)

@@ -1,6 +1,7 @@
 """The signal classes, as a HyperSpy user meets them."""
 
 import copy
+import re
 
 import exspy
 import hyperspy.api as hs
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from conftest import ELEMENTS, PHASES, make_map
 from scipy.optimize import linear_sum_assignment
+from sklearn.exceptions import ConvergenceWarning
 
 from espm_hs.physics import Detector
 from espm_hs.signals import EDSespmSpectrum, LazyEDSespmSpectrum
@@ -259,6 +261,76 @@ def test_weight_percent_and_chosen_elements(eds):
         eds.quantify(units="molar")
     with pytest.raises(ValueError, match="target"):
         eds.quantify("maps")
+    with pytest.raises(ValueError, match="Fe more than once"):
+        eds.quantify(elements=["Fe", "Ni", "Fe"])
+
+
+def test_other_decompositions_replace_the_phases(eds):
+    eds.set_analysis_parameters(stray_elements=["Cu"])
+    eds.change_dtype("float64")
+    eds.decomposition(output_dimension=2, **QUIET)
+    with pytest.raises(ValueError, match="centre"):
+        eds.decomposition(algorithm="SVD", centre="everything", print_info=False)
+    assert eds.quantify()[0].data.shape == (2,)  # a failure replaces nothing
+    eds.decomposition(algorithm="SVD", output_dimension=2, print_info=False)
+    with pytest.raises(RuntimeError, match="no phases yet"):
+        eds.quantify()
+    assert list(eds.metadata.EDS_espm.stray_elements) == ["Cu"]
+
+
+def edited(s):
+    s.data[0, 0, 200] += 1
+    return s
+
+
+def cropped(s):
+    s.crop_signal(0.5, 8.0)
+    return s
+
+
+@pytest.mark.parametrize(
+    "change", [lambda s: s.transpose(navigation_axes=[1, 0]), cropped, edited]
+)
+def test_pixels_of_data_that_moved(change):
+    s = make_map((8, 8))
+    s.decomposition(output_dimension=2, **QUIET)
+    s.quantify("pixels")
+    moved = change(s)
+    with pytest.raises(RuntimeError, match="no longer those that were decomposed"):
+        moved.quantify("pixels")
+    assert moved.quantify()[0].data.shape == (2,)  # the phases are still known
+
+
+def test_pixels_slab_by_slab_give_the_same(eds, monkeypatch):
+    from espm_hs.analysis import quantification
+
+    eds.decomposition(output_dimension=3, **QUIET)
+    whole = eds.quantify("pixels")
+    shapes = []
+    covariance = quantification.abundance_covariance
+    monkeypatch.setattr(quantification, "SLAB", 13)
+    monkeypatch.setattr(
+        quantification,
+        "abundance_covariance",
+        lambda counts, D, H, **rest: (
+            shapes.append(len(H)) or covariance(counts, D, H, **rest)
+        ),
+    )
+    for ours, theirs in zip(eds.quantify("pixels"), whole, strict=True):
+        ours, theirs = (s.metadata.Signal.Noise_properties for s in (ours, theirs))
+        np.testing.assert_allclose(ours.variance.data, theirs.variance.data)
+    assert max(shapes) == 13
+
+
+def test_a_fit_that_does_not_converge_warns(eds, capsys):
+    with pytest.warns(ConvergenceWarning, match="2 iterations.*`max_iter`.*`tol`"):
+        eds.decomposition(output_dimension=3, max_iter=2, **QUIET)
+    with pytest.warns(ConvergenceWarning):
+        eds.decomposition(algorithm="espm", output_dimension=3, max_iter=2)
+    printed = capsys.readouterr().out
+    assert "not converged" in printed
+    misfit = eds.analysis_results().misfit
+    assert f"per degree of freedom={misfit:.3g}" in printed
 
 
 @pytest.mark.parametrize("extension", ["hspy", "zspy"])
@@ -349,6 +421,14 @@ def test_vacuum_threshold_as_in_exspy(eds):
     masked = eds.learning_results.navigation_mask
     np.testing.assert_array_equal(masked, eds.vacuum_mask(0.5).data)
     assert masked[:, 0].all()
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int16, int])
+def test_vacuum_threshold_of_any_number_type(eds, kind):
+    eds.data[:, :2] = 0
+    eds.decomposition(output_dimension=2, navigation_mask=kind(1), **QUIET)
+    masked = eds.learning_results.navigation_mask
+    np.testing.assert_array_equal(masked, eds.vacuum_mask(1.0).data)
 
 
 def test_energy_axis_in_ev_gives_the_same(eds):
@@ -529,8 +609,57 @@ class TestErrors:
         self.eds.set_analysis_parameters(thickness=100)
         self.fails(r"s.set_analysis_parameters\(density=")
 
-    def test_unknown_argument(self):
-        self.fails("centre", TypeError, centre="navigation")
+    @pytest.mark.parametrize(
+        "mask",
+        [np.zeros((7, 9)), np.zeros((7, 9), int).tolist(), "vacuum", np.array(1.0)],
+        ids=["float", "list", "text", "array"],
+    )
+    def test_navigation_mask_is_boolean(self, mask):
+        self.fails("`navigation_mask` is .*True = left out", navigation_mask=mask)
+
+    @pytest.mark.parametrize("mask", [np.zeros(500, int), 1.0, "noise"])
+    def test_signal_mask_is_boolean(self, mask):
+        self.fails("`signal_mask` is .*True = left out", signal_mask=mask)
+
+    @pytest.mark.parametrize("kind", [hs.signals.Signal1D, hs.signals.Signal2D])
+    def test_mask_with_signal_axes(self, kind):
+        self.fails("mask.T", navigation_mask=kind(np.zeros((9, 7), bool)))
+
+    @pytest.mark.parametrize("name", ["centre", "sparcity", "svd_solver", "copy"])
+    def test_unknown_argument(self, name):
+        message = rf"algorithm='espm'\)` does not know `{name}`.*sparsity, smoothness"
+        self.fails(message, TypeError, **{name: None})
+
+    @pytest.mark.parametrize(
+        ("item", "value", "call"),
+        [
+            ("Sample.density", "abc", r"s.set_analysis_parameters\(density="),
+            ("Sample.thickness", "thin", r"s.set_analysis_parameters\(thickness="),
+            (
+                "Acquisition_instrument.TEM.beam_energy",
+                "200 kV",
+                r"s.set_microscope_parameters\(beam_energy=200",
+            ),
+            (
+                "Acquisition_instrument.TEM.Detector.EDS.energy_resolution_MnKa",
+                np.nan,
+                r"s.set_microscope_parameters\(energy_resolution_MnKa=",
+            ),
+            (
+                "Acquisition_instrument.TEM.Detector.EDS.elevation_angle",
+                [18, 18],
+                r"s.set_microscope_parameters\(elevation_angle=",
+            ),
+        ],
+    )
+    def test_metadata_that_are_no_number(self, item, value, call):
+        self.eds.metadata.set_item(item, value)
+        self.fails(rf"{item}.*{re.escape(repr(value))}.*{call}")
+
+    def test_thickness_in_nm_without_units(self):
+        self.eds.metadata.set_item("Sample.thickness", 100.0)
+        self.eds.metadata.set_item("Sample.density", 4.0)
+        self.fails(r"read in metres.*s.set_analysis_parameters\(thickness=")
 
     def test_positional_argument(self):
         self.data = self.eds.data.copy()
@@ -580,6 +709,13 @@ class TestAnalysisParameters:
             {"split_lines": ["Fe"]},
             {"detector": "golden"},
             {"detector": 3},
+            {"thickness": True},
+            {"thickness": 1e7},
+            {"stray_elements": ["Cu", "Cu"]},
+            {"stray_elements": 29},
+            {"stray_elements": ["Cu", "Fe"]},  # Fe is in the sample
+            {"split_lines": {"Fe": "K"}},
+            {"split_lines": {"Fe": -3}},
         ],
     )
     def test_bad_values_write_nothing(self, eds, bad):
@@ -587,6 +723,32 @@ class TestAnalysisParameters:
         with pytest.raises((ValueError, TypeError)):
             eds.set_analysis_parameters(**{"density": 3.0, **bad})
         assert str(eds.metadata.as_dictionary()) == before
+
+    def test_stored_as_the_model_reads_them(self, eds):
+        eds.set_analysis_parameters(stray_elements=[29], split_lines={26: None})
+        assert list(eds.metadata.EDS_espm.stray_elements) == ["Cu"]
+        assert eds.metadata.EDS_espm.split_lines.as_dictionary() == {"Fe": "none"}
+        assert eds.physical_model().stray_elements == ("Cu",)
+
+    def test_stray_elements_of_the_sample(self, eds):
+        with pytest.raises(ValueError, match=r"Fe cannot be both.*s.set_elements"):
+            eds.set_analysis_parameters(stray_elements=["Cu", "Fe"])
+
+    @pytest.mark.parametrize(
+        "detector", [Detector(resolution=150), {"resolution": 150}]
+    )
+    def test_resolution_of_the_detector(self, eds, detector):
+        eds.set_analysis_parameters(detector=detector)
+        microscope = eds.metadata.Acquisition_instrument.TEM
+        assert microscope.Detector.EDS.energy_resolution_MnKa == 150
+        assert eds.physical_model().detector.resolution == 150
+        # a preset says nothing about the resolution of this detector
+        eds.set_analysis_parameters(detector="polymer_window")
+        assert eds.physical_model().detector.resolution == 150
+
+    def test_a_single_element_as_text(self, eds):
+        eds.metadata.Sample.elements = "Fe"
+        assert eds.physical_model().elements == ("Fe",)
 
     def test_overrides(self, eds):
         assert eds.physical_model(beam_energy=80.0).beam_energy == 80

@@ -8,45 +8,55 @@ from espm_hs.analysis.parameters import (
     EDS,
     NODE,
     beam_energy,
+    density,
+    energy_axis,
+    microscope_number,
     sample_elements,
     stray_elements,
     thickness,
 )
+from espm_hs.physics import SpectrumModel
+from espm_hs.physics.emission import check_beam_energy
 
-# What eXSpy fills in when a file does not say, with the call that sets it.
+# What eXSpy fills in when a file does not say, with its unit.
 EXSPY_DEFAULTS = {
-    f"{EDS}.elevation_angle": (35.0, "elevation_angle"),
-    f"{EDS}.azimuth_angle": (0.0, "azimuth_angle"),
-    f"{EDS}.energy_resolution_MnKa": (130.0, "energy_resolution_MnKa"),
+    "elevation_angle": (35.0, "degrees"),
+    "azimuth_angle": (0.0, "degrees"),
+    "energy_resolution_MnKa": (130.0, "eV"),
 }
 
 
-def describe(metadata, original_metadata) -> list[tuple[str, str, str]]:
+def describe(metadata, original_metadata, axis=None) -> list[tuple[str, str, str]]:
     """List what an analysis would use: (name, value, remark).
 
     The remark says what is a default, what is missing and which call sets it.
+
+    Parameters
+    ----------
+    metadata, original_metadata
+        Of an EDS signal.
+    axis
+        Its energy axis, to name elements that have no line on it; None: not checked.
+
+    Raises
+    ------
+    ValueError
+        If a number in the metadata is none.
     """
-    rows = [_describe_beam(metadata), _describe_elements(metadata)]
-    stray = stray_elements(metadata)
-    rows.append(
-        (
-            "stray elements",
-            ", ".join(stray) or "none",
-            "" if stray else "s.set_analysis_parameters(stray_elements=['Cu'])",
-        )
-    )
+    rows = [_describe_beam(metadata)]
+    rows += _describe_elements(metadata, axis)
     rows += _describe_sample(metadata)
-    for path, (default, name) in EXSPY_DEFAULTS.items():
-        value = metadata.get_item(path)
+    for name, (default, unit) in EXSPY_DEFAULTS.items():
+        value = microscope_number(metadata, f"{EDS}.{name}", name, unit)
         remark = ""
         if value is None:
             remark = f"missing: s.set_microscope_parameters({name}=...)"
-        elif float(value) == default:
+        elif value == default:
             remark = (
                 "eXSpy's default, perhaps not measured: "
                 f"s.set_microscope_parameters({name}=...)"
             )
-        rows.append((name, "-" if value is None else f"{float(value):g}", remark))
+        rows.append((name, "-" if value is None else f"{value:g}", remark))
     rows += _describe_velox(metadata, original_metadata)
     stored = metadata.has_item(f"{NODE}.detector")
     rows.append(
@@ -67,15 +77,48 @@ def _describe_beam(metadata):
     return ("beam energy", f"{energy:g} keV", "")
 
 
-def _describe_elements(metadata):
-    elements = sample_elements(metadata)
-    if not elements:
-        return ("elements", "-", "missing: s.set_elements(['O', 'Si'])")
-    return ("elements", ", ".join(elements), "")
+def _describe_elements(metadata, axis):
+    elements, stray = sample_elements(metadata) or [], stray_elements(metadata)
+    remarks = ["missing: s.set_elements(['O', 'Si'])"] * (not elements)
+    remarks += _unseen(metadata, axis, elements, "s.set_elements({})")
+    call = "s.set_analysis_parameters(stray_elements={})"
+    stray_remarks = [call.format(["Cu"])] * (not stray)
+    stray_remarks += _unseen(metadata, axis, stray, call)
+    return [
+        ("elements", ", ".join(elements) or "-", "".join(remarks)),
+        ("stray elements", ", ".join(stray) or "none", "".join(stray_remarks)),
+    ]
+
+
+def _unseen(metadata, axis, elements, call):
+    """Remark on elements without a line, none or one, with the call that drops them."""
+    lost = _without_a_line(metadata, axis, elements)
+    if not lost:
+        return []
+    kept = [element for element in elements if element not in lost]
+    advice = f": {call.format(kept)}" if kept else ""
+    return [f"no line of {', '.join(lost)} in the energy range{advice}"]
+
+
+def _without_a_line(metadata, axis, elements):
+    """Those of the elements that a model of this axis would not take."""
+    if axis is None:
+        return []
+    try:
+        energy, beam = energy_axis(axis), check_beam_energy(beam_energy(metadata))
+    except (TypeError, ValueError):  # an axis or a beam that no model takes
+        return []
+    lost = []
+    for element in elements:
+        try:
+            SpectrumModel(energy, beam, [element], background=False)
+        except ValueError:
+            lost.append(element)
+    return lost
 
 
 def _describe_sample(metadata):
-    depth, density = thickness(metadata), metadata.get_item("Sample.density")
+    depth, mean_density = thickness(metadata), density(metadata)
     remark = "missing, no absorption: s.set_analysis_parameters(thickness=, density=)"
     return [
         (
@@ -85,8 +128,8 @@ def _describe_sample(metadata):
         ),
         (
             "density",
-            "-" if density is None else f"{float(density):g} g/cm3",
-            remark * (density is None),
+            "-" if mean_density is None else f"{mean_density:g} g/cm3",
+            remark * (mean_density is None),
         ),
     ]
 

@@ -10,12 +10,14 @@ Where they live:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from numbers import Real
 
 import numpy as np
 from exspy.utils.eds import take_off_angle
 
-from espm_hs.physics import Detector, SpectrumModel, atomic_number
+from espm_hs.physics import Detector, SpectrumModel
+from espm_hs.physics.columns import checked_elements, checked_split
 
 NODE = "EDS_espm"
 TEM = "Acquisition_instrument.TEM"
@@ -24,6 +26,8 @@ EDS = f"{TEM}.Detector.EDS"
 # HyperSpy's own unit of Sample.thickness is the metre, in which a value without
 # thickness_units is therefore read.
 NM_PER_UNIT = {"nm": 1.0, "um": 1e3, "µm": 1e3, "cm": 1e7, "m": 1e9}
+# nm, 1 mm: no electron passes, so a larger value is in another unit than it says.
+MAX_THICKNESS = 1e6
 
 
 def check_parameters(
@@ -43,11 +47,12 @@ def check_parameters(
     density
         Density of the sample in g/cm3.
     stray_elements
-        Symbols of elements of grid, holder and column.
+        Symbols or atomic numbers of elements of grid, holder and column.
     split_lines
         Which lines of an element count for its composition, see `SpectrumModel`.
     detector
-        Name of a preset, `Detector`, or its dictionary.
+        Name of a preset, `Detector`, or its dictionary. The resolution that the last
+        two state goes to ``energy_resolution_MnKa``.
 
     Returns
     -------
@@ -60,39 +65,69 @@ def check_parameters(
         If a value is out of range, naming the parameter.
     """
     items = {}
-    for name, value, unit in (
-        ("thickness", thickness, "nm"),
-        ("density", density, "g/cm3"),
+    for name, value, unit, most in (
+        ("thickness", thickness, "nm", MAX_THICKNESS),
+        ("density", density, "g/cm3", np.inf),
     ):
-        if value is None:
-            continue
-        if not (np.isscalar(value) and np.isreal(value) and 0 < value < np.inf):
-            raise ValueError(
-                f"`{name}` must be a positive number in {unit}, got {value!r}."
-            )
-        items[f"Sample.{name}"] = float(value)
-        items[f"Sample.{name}_units"] = unit
+        if value is not None:
+            items[f"Sample.{name}"] = _positive(name, value, unit, most)
+            items[f"Sample.{name}_units"] = unit
     if stray_elements is not None:
-        if isinstance(stray_elements, str):
-            raise TypeError(
-                "`stray_elements` must be a list of symbols such as ['Cu', 'C'], got "
-                f"the string {stray_elements!r}."
-            )
-        for element in stray_elements:
-            atomic_number(element)  # raises for what is no element
-        items[f"{NODE}.stray_elements"] = [str(element) for element in stray_elements]
+        items[f"{NODE}.stray_elements"] = _symbols(stray_elements)
     if split_lines is not None:
         if not isinstance(split_lines, Mapping):
             raise TypeError(
                 "`split_lines` must map elements to 'families', an energy in keV or "
                 f"None, such as {{'Fe': 3.0}}; got {split_lines!r}."
             )
-        for element in split_lines:
-            atomic_number(element)
-        items[f"{NODE}.split_lines"] = dict(split_lines)
+        items[f"{NODE}.split_lines"] = checked_split(split_lines)
     if detector is not None:
-        items[f"{NODE}.detector"] = _as_detector(detector).to_dict()
+        found = _as_detector(detector)
+        items[f"{NODE}.detector"] = found.to_dict()
+        if _states_resolution(detector):
+            items[f"{EDS}.energy_resolution_MnKa"] = float(found.resolution)
     return items
+
+
+def _positive(name, value, unit, most) -> float:
+    """Check a number that the user gives; True is none."""
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not (is_number and 0 < value < np.inf):
+        raise ValueError(
+            f"`{name}` must be a positive number in {unit}, got {value!r}."
+        )
+    if value > most:
+        raise ValueError(f"`{name}` must be at most {most:g} {unit}, got {value!r}.")
+    return float(value)
+
+
+def _symbols(stray_elements) -> list[str]:
+    """Check the symbols that the user gives."""
+    if not isinstance(stray_elements, Iterable):
+        raise TypeError(
+            "`stray_elements` must be a list of symbols such as ['Cu', 'C'], got "
+            f"{stray_elements!r}."
+        )
+    return list(checked_elements(stray_elements, "`stray_elements`"))
+
+
+def _states_resolution(detector) -> bool:
+    """Whether a resolution comes with the detector: not with the name of a preset."""
+    return isinstance(detector, Detector) or (
+        isinstance(detector, Mapping) and "resolution" in detector
+    )
+
+
+def check_stray(metadata, stray) -> None:
+    """Raise ValueError for stray elements that the sample has, too."""
+    sample = sample_elements(metadata) or []
+    if both := [element for element in stray if element in sample]:
+        names = ", ".join(both)
+        raise ValueError(
+            f"{names} cannot be both in the sample and stray: the same lines would "
+            f"count twice. Leave {names} out of `stray_elements`, or set the elements "
+            "of the sample without it first, with `s.set_elements([...])`."
+        )
 
 
 def write_parameters(metadata, items: dict) -> None:
@@ -156,7 +191,7 @@ def build_model(metadata, axis, **overrides) -> SpectrumModel:
         "detector": detector(metadata),
         "take_off_angle": _take_off_angle(metadata),
         "thickness": thickness(metadata),
-        "density": metadata.get_item("Sample.density"),
+        "density": density(metadata),
     }
     arguments.update(overrides)
     _require(arguments)
@@ -194,34 +229,100 @@ def _require(arguments):
 
 def beam_energy(metadata) -> float | None:
     """Beam energy in keV, or None."""
-    value = metadata.get_item(f"{TEM}.beam_energy")
-    return None if value is None else float(value)
+    call = "s.set_microscope_parameters(beam_energy=200)"
+    return number(metadata, f"{TEM}.beam_energy", call, "keV")
 
 
 def sample_elements(metadata) -> list[str] | None:
     """Symbols of the elements of the sample, or None."""
-    elements = metadata.get_item("Sample.elements")
-    return None if elements is None else [str(element) for element in elements]
+    return _texts(metadata.get_item("Sample.elements"))
 
 
 def stray_elements(metadata) -> list[str]:
     """Symbols of the stray elements."""
-    stray = metadata.get_item(f"{NODE}.stray_elements")
-    return [] if stray is None else [str(element) for element in stray]
+    return _texts(metadata.get_item(f"{NODE}.stray_elements")) or []
+
+
+def _texts(item) -> list[str] | None:
+    """List of texts; a text alone is a list of one."""
+    if item is None:
+        return None
+    return [item] if isinstance(item, str) else [str(text) for text in item]
 
 
 def thickness(metadata) -> float | None:
-    """Thickness of the sample in nm, or None."""
-    value = metadata.get_item("Sample.thickness")
+    """Thickness of the sample in nm, or None.
+
+    Raises
+    ------
+    ValueError
+        If it is no number, in an unknown unit, or more than 1 mm.
+    """
+    call = "s.set_analysis_parameters(thickness=...)"
+    value = number(metadata, "Sample.thickness", call, "nm")
     if value is None:
         return None
-    units = str(metadata.get_item("Sample.thickness_units") or "m")
+    stated = metadata.get_item("Sample.thickness_units")
+    units = str(stated or "m")
     if units not in NM_PER_UNIT:
         raise ValueError(
             f"Sample.thickness_units is {units!r}; known are {list(NM_PER_UNIT)}. Set "
-            "the thickness with `s.set_analysis_parameters(thickness=...)` (nm)."
+            f"the thickness with `{call}` (nm)."
         )
-    return float(value) * NM_PER_UNIT[units]
+    in_nm = value * NM_PER_UNIT[units]
+    if in_nm > MAX_THICKNESS:
+        hint = "" if stated else "Without thickness_units it is read in metres. "
+        raise ValueError(
+            f"Sample.thickness is {value:g} {units}, which no electron passes. {hint}"
+            f"Set it with `{call}` (nm)."
+        )
+    return in_nm
+
+
+def density(metadata) -> float | None:
+    """Density of the sample in g/cm3, or None."""
+    call = "s.set_analysis_parameters(density=...)"
+    return number(metadata, "Sample.density", call, "g/cm3")
+
+
+def number(metadata, path: str, call: str, unit: str) -> float | None:
+    """Read a number from metadata, or None.
+
+    Parameters
+    ----------
+    metadata
+        Of a signal.
+    path
+        Of the item.
+    call
+        What sets the item, for the message.
+    unit
+        Of the number, for the message.
+
+    Raises
+    ------
+    ValueError
+        If the item is something else than a finite number.
+    """
+    value = metadata.get_item(path)
+    if value is None:
+        return None
+    try:
+        found = np.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        found = np.nan
+    if not np.isfinite(found):
+        raise ValueError(
+            f"{path} in the metadata is {value!r}; needed is a number in {unit}. Set "
+            f"it with `{call}` ({unit})."
+        )
+    return found
+
+
+def microscope_number(metadata, path: str, name: str, unit: str) -> float | None:
+    """As `number`, for what `set_microscope_parameters` sets by name."""
+    call = f"s.set_microscope_parameters({name}=...)"
+    return number(metadata, path, call, unit)
 
 
 def detector(metadata) -> Detector:
@@ -231,10 +332,9 @@ def detector(metadata) -> Detector:
     """
     stored = _node(metadata, f"{NODE}.detector")
     found = Detector.preset("windowless") if stored is None else _as_detector(stored)
-    resolution = metadata.get_item(f"{EDS}.energy_resolution_MnKa")
-    if resolution is None:
-        return found
-    return _as_detector({**found.to_dict(), "resolution": float(resolution)})
+    name = "energy_resolution_MnKa"
+    resolution = microscope_number(metadata, f"{EDS}.{name}", name, "eV")
+    return found if resolution is None else found.replace(resolution=resolution)
 
 
 def _as_detector(value) -> Detector:
@@ -258,10 +358,16 @@ def _node(metadata, path):
 
 def _take_off_angle(metadata) -> float | None:
     """Take-off angle in degrees from tilts and detector position, or None."""
-    tilt = metadata.get_item(f"{TEM}.Stage.tilt_alpha")
-    azimuth = metadata.get_item(f"{EDS}.azimuth_angle")
-    elevation = metadata.get_item(f"{EDS}.elevation_angle")
+    tilt, azimuth, elevation = (
+        microscope_number(metadata, path, name, "degrees")
+        for path, name in (
+            (f"{TEM}.Stage.tilt_alpha", "tilt_stage"),
+            (f"{EDS}.azimuth_angle", "azimuth_angle"),
+            (f"{EDS}.elevation_angle", "elevation_angle"),
+        )
+    )
+    path = f"{TEM}.Stage.tilt_beta"
+    beta = number(metadata, path, f"s.metadata.set_item('{path}', 0.0)", "degrees")
     if None in (tilt, azimuth, elevation):
         return None
-    beta = metadata.get_item(f"{TEM}.Stage.tilt_beta", 0.0)
-    return float(take_off_angle(tilt, azimuth, elevation, beta))
+    return float(take_off_angle(tilt, azimuth, elevation, beta or 0.0))

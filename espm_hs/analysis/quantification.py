@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from espm_hs.analysis.phases import PhaseAnalysis
+from espm_hs.analysis.phases import PhaseAnalysis, fingerprint
 from espm_hs.factorization import Counts, abundance_covariance
 from espm_hs.physics import atomic_weight
 
@@ -21,7 +21,7 @@ def choose_elements(analysis: PhaseAnalysis, elements: Sequence[str] | None):
     Raises
     ------
     ValueError
-        If an element was not part of the decomposition.
+        If an element was not part of the decomposition, or is named twice.
     """
     if elements is None:
         return list(range(len(analysis.elements)))
@@ -34,7 +34,32 @@ def choose_elements(analysis: PhaseAnalysis, elements: Sequence[str] | None):
             f"{list(analysis.elements)}. Choose among these, or set others with "
             "`s.set_elements(...)` and decompose again."
         )
+    if twice := sorted({e for e in elements if list(elements).count(e) > 1}):
+        raise ValueError(
+            f"`elements` is {list(elements)}, which names {', '.join(twice)} more than "
+            "once. Name each element once: `s.quantify(elements=[...])`."
+        )
     return [analysis.elements.index(e) for e in elements]
+
+
+def check_channels(analysis: PhaseAnalysis, data) -> None:
+    """Raise RuntimeError if the data have other channels than were decomposed."""
+    if analysis.channels.size != data.shape[-1]:
+        raise _moved(f"{data.shape[-1]} channels, not {analysis.channels.size}")
+
+
+def _check_counts(analysis, counts) -> None:
+    """Raise RuntimeError if these are not the counts that were decomposed."""
+    if not np.array_equal(analysis.fingerprint, fingerprint(counts)):
+        raise _moved("other counts, or the same ones in other pixels")
+
+
+def _moved(found) -> RuntimeError:
+    return RuntimeError(
+        f"The data are no longer those that were decomposed: they have {found}, so "
+        "they were transposed, cropped or changed since. Run "
+        "`s.decomposition(algorithm='espm', output_dimension=...)` again."
+    )
 
 
 def _mass_per_amount(analysis, chosen, units):
@@ -115,13 +140,20 @@ def pixel_composition(
     percent, variance : ndarray of shape (n_elements, n_pixels)
         In percent and percent squared; the variance is that of the abundances, for
         phases taken as known. NaN in pixels left out or without counts.
+
+    Raises
+    ------
+    RuntimeError
+        If the data are not those that were decomposed.
     """
+    check_channels(analysis, data)
     chosen = choose_elements(analysis, elements)
     mass = _mass_per_amount(analysis, chosen, units)
     per_loading = mass[:, None] * _atoms_per_loading(analysis)[chosen]
     used = ~np.isnan(loadings).any(axis=1)
     H = np.ascontiguousarray(loadings[used])
     counts = Counts.from_array(data, pixels=used, channels=analysis.channels)
+    _check_counts(analysis, counts)
     spectra = np.ascontiguousarray(analysis.spectra[analysis.channels])
 
     percent = np.full((len(chosen), used.size), np.nan)
@@ -131,17 +163,21 @@ def pixel_composition(
         total = amounts.sum(axis=1, keepdims=True)
         fractions = np.where(total > 0, amounts / total, np.nan)
     percent[:, used] = 100 * fractions.T
-    covariance = abundance_covariance(counts, spectra, H)
     where = np.flatnonzero(used)
     for first in range(0, H.shape[0], SLAB):
         part = slice(first, first + SLAB)
+        covariance = abundance_covariance(counts, spectra, H[part], first=first)
         # d fraction / d loading, shape (pixels, elements, phases)
         response = per_loading - fractions[part, :, None] * per_loading.sum(axis=0)
         response = (
             100 * response / np.where(total[part] > 0, total[part], np.nan)[..., None]
         )
         variance[:, where[part]] = np.einsum(
-            "pek,pkl,pel->ep", response, covariance[part], response, optimize=True
+            "pek,pkl,pel->ep",
+            response,
+            covariance,
+            response,
+            optimize=True,
         )
     return [analysis.elements[i] for i in chosen], percent, variance
 

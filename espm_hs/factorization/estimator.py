@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+from numbers import Integral
+
 import numpy as np
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
 )
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from espm_hs.factorization.counts import Counts
@@ -47,7 +51,8 @@ class EspmNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         units of N, the mean counts per pixel. Needs ``navigation_shape``. Acts in
         ``fit`` alone: ``transform`` treats each pixel by itself.
     navigation_shape
-        Shape of the map whose pixels, unfolded in C order, are the rows of X.
+        Shape of the map whose pixels, unfolded in C order, are the rows of X, such as
+        ``(64, 64)``; ``(100,)`` for a line.
     init
         "nndsvd", "random", or a pair of arrays (W, H), either of which may be None.
     n_init
@@ -55,8 +60,8 @@ class EspmNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     max_iter
         Largest number of iterations of a start.
     tol
-        A start ends when ten iterations lower the objective by less than ``tol``
-        times its fall since the start.
+        A start ends when the objective, which is in nats, is expected to fall by less
+        than ``tol`` for each free number of the model.
     random_state
         Seed: None, an integer, or a `numpy.random.RandomState`.
     n_jobs
@@ -150,6 +155,11 @@ class EspmNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         ValueError
             If X has negative or non-finite entries or no counts at all, or an option
             is out of range.
+
+        Warns
+        -----
+        sklearn.exceptions.ConvergenceWarning
+            If the iterations ended before ``tol`` was met.
         """
         self._fit(X)
         return self
@@ -214,22 +224,19 @@ class EspmNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def _problem(self, n_channels, n_pixels):
         k = self.n_components
-        if not isinstance(k, (int, np.integer)) or k < 1:
+        if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
             raise ValueError(f"`n_components` must be an integer >= 1, got {k!r}.")
         grid = None
         if self.navigation_shape is not None:
-            if np.prod(self.navigation_shape) != n_pixels:
-                raise ValueError(
-                    f"`navigation_shape` {self.navigation_shape} does not make the "
-                    f"{n_pixels} rows of X."
-                )
-            grid = Grid.from_shape(tuple(self.navigation_shape))
+            grid = Grid.from_shape(_map_shape(self.navigation_shape, n_pixels))
+        G = None if self.G is None else np.asarray(self.G, dtype=np.float64)
+        columns = (n_channels,) if G is None else G.shape[-1:]
         return Problem(
             n_channels,
             k,
-            G=None if self.G is None else np.asarray(self.G, dtype=np.float64),
+            G=G,
             simplex=self.simplex,
-            simplex_rows=self.simplex_rows,
+            simplex_rows=_rows(self.simplex_rows, columns),
             fixed=None if self.fixed is None else np.asarray(self.fixed, float),
             penalties=Penalties(self.sparsity, self.smoothness),
             grid=grid,
@@ -248,6 +255,13 @@ class EspmNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             random_state=_generator(self.random_state),
             n_jobs=self.n_jobs,
         )
+        if not found.converged and not found.interrupted:
+            warnings.warn(
+                f"The fit did not converge in {found.n_iter} iterations. Raise "
+                f"`max_iter` (now {self.max_iter}) or `tol` (now {self.tol:g}).",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
         self.W_ = found.W
         self.components_ = self._problem_.spectra(found.W).T
         self.reconstruction_err_ = found.objective
@@ -271,6 +285,34 @@ class EspmNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         tags.input_tags.sparse = True
         tags.input_tags.positive_only = True
         return tags
+
+
+def _map_shape(shape, n_pixels) -> tuple[int, ...]:
+    """Check the shape of a map of so many pixels."""
+    sizes = shape if isinstance(shape, (tuple, list, np.ndarray)) else ()
+    if not len(sizes) or not all(isinstance(n, Integral) and n > 0 for n in sizes):
+        raise ValueError(
+            "`navigation_shape` must be a tuple of positive integers such as (64, 64), "
+            f"got {shape!r}."
+        )
+    if np.prod(sizes) != n_pixels:
+        raise ValueError(
+            f"`navigation_shape` {shape} does not make the {n_pixels} rows of X."
+        )
+    return tuple(int(n) for n in sizes)
+
+
+def _rows(simplex_rows, shape: tuple[int]) -> np.ndarray | None:
+    """Check which rows of W are fractions."""
+    if simplex_rows is None:
+        return None
+    rows = np.asarray(simplex_rows)
+    if rows.dtype != bool or rows.shape != shape:
+        raise ValueError(
+            f"`simplex_rows` must be boolean, of shape {shape}: one for each column "
+            f"of G. Got type {rows.dtype}, shape {rows.shape}."
+        )
+    return rows
 
 
 def _generator(random_state):

@@ -70,7 +70,8 @@ def _weighted_nnls(A, b, variance):
     """Minimise sum((A w - b)**2 / variance) over w >= 0, by the normal equations."""
     weighted = A / variance[:, None]
     normal = A.T @ weighted
-    scale = np.sqrt(np.maximum(np.diag(normal), np.finfo(float).tiny))
+    diagonal = np.diag(normal)
+    scale = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
     # a trace of ridge: columns may be the same
     ridge = 1e-13 * np.eye(scale.size)
     R = np.linalg.cholesky(normal / np.outer(scale, scale) + ridge).T

@@ -69,9 +69,14 @@ def _mixed_information(indptr, channels, values, first, G, D, floor, H, G_sum, C
 
 
 def abundance_covariance(
-    counts: Counts, D: np.ndarray, H: np.ndarray, sparsity: float = 0.0
+    counts: Counts,
+    D: np.ndarray,
+    H: np.ndarray,
+    *,
+    first: int = 0,
+    sparsity: float = 0.0,
 ) -> np.ndarray:
-    """Covariance of the abundances of each pixel, for known spectra.
+    """Covariance of the abundances of consecutive pixels, for known spectra.
 
     The observed information, to which two priors are added: the width of the
     abundances over the map (without it a pixel with fewer counts than components
@@ -85,16 +90,18 @@ def abundance_covariance(
     D
         Spectra, shape (n_channels, n_components).
     H
-        Abundances, shape (n_pixels, n_components).
+        Abundances, shape (n, n_components): of all pixels, or of some.
+    first
+        Which pixel of ``counts`` is the first of H.
     sparsity
         Strength of the sparsity term in the fit.
 
     Returns
     -------
     numpy.ndarray
-        Shape (n_pixels, n_components, n_components).
+        Shape (n, n_components, n_components).
     """
-    return np.linalg.inv(_abundance_precision(counts, D, H, 0, sparsity))
+    return np.linalg.inv(_abundance_precision(counts, D, H, first, sparsity))
 
 
 def _abundance_precision(counts, D, H, first, sparsity):

@@ -53,7 +53,7 @@ def _draw_model(axes, found, totals, counts, fitted) -> None:
     """Draw data, model and the parts of the model, with labelled lines."""
     energy, used = found.model.energy, found.channels
     weights = column_weights(found) * totals
-    peaks = find_peaks(found, weights.sum(axis=1))
+    peaks = find_peaks(found, np.einsum("jec,cj->ec", found.G, weights))
     axes.step(energy, counts, where="mid", color="#A0A0A0", lw=1, label="data")
     axes.plot(energy, fitted, color="black", lw=1, label="model")
     # a single phase would hide the model

@@ -44,7 +44,8 @@ def plot_phases(signal) -> Figure:
     errors = np.sqrt(variance)
     has_map = len(signal.axes_manager.navigation_axes) > 0
     figure, axes = _grid(found.n_phases, has_map)
-    peaks = [find_peaks(found, weights) for weights in column_weights(found).T]
+    parts = zip(found.G, column_weights(found).T, strict=True)
+    peaks = [find_peaks(found, G * weights) for G, weights in parts]
     energies = energy_limits(found, peaks)
     for j, row in enumerate(axes):
         colour = phase_colour(j)

@@ -7,14 +7,22 @@ from collections.abc import Iterator
 import numpy as np
 
 from espm_hs.analysis import PhaseAnalysis, stored_loadings
+from espm_hs.analysis.quantification import check_channels
 
 # Numbers in a block of floats while reading a map: 32 MB.
 _BLOCK = 1 << 22
 
 
 def read_results(signal) -> tuple[PhaseAnalysis, np.ndarray]:
-    """Analysis and loadings, the latter of shape (n_pixels, n_phases)."""
+    """Analysis and loadings, the latter of shape (n_pixels, n_phases).
+
+    Raises
+    ------
+    RuntimeError
+        If there are none, or the signal has got other channels since.
+    """
     found = signal.analysis_results()
+    check_channels(found, signal.data)
     n_pixels = int(np.prod(signal.data.shape[:-1]))
     return found, stored_loadings(signal.learning_results, n_pixels, found.n_phases)
 

@@ -32,16 +32,29 @@ class Peak:
     stray: bool
 
 
-def find_peaks(found, weights) -> list[Peak]:
-    """Families of lines that stand out of a spectrum, by increasing energy."""
-    total = found.model.G @ weights
+def find_peaks(found, parts) -> list[Peak]:
+    """
+    Families of lines that stand out of a spectrum, by increasing energy.
+
+    Parameters
+    ----------
+    found : PhaseAnalysis
+        For the lines and the channels in use.
+    parts : array, shape (n_channels, n_columns)
+        What each column of the model has in the spectrum.
+
+    Returns
+    -------
+    list of Peak
+    """
+    total = parts.sum(axis=1)
     peaks = []
     for i, column in enumerate(found.model.columns):
-        if column.kind == "background" or weights[i] <= 0:
+        if column.kind == "background" or not parts[:, i].any():
             continue
         # of the families in one column the clearest: the others say the same
         families = [
-            _family_peak(found, i, name, weights[i], total) for name in column.family
+            _family_peak(found, i, name, parts[:, i], total) for name in column.family
         ]
         share, peak = max(families, key=lambda candidate: candidate[0])
         if peak is not None and share > _LABELLED_SHARE:
@@ -49,7 +62,7 @@ def find_peaks(found, weights) -> list[Peak]:
     return sorted(peaks, key=lambda peak: peak.energy)
 
 
-def _family_peak(found, i, family, weight, total) -> tuple[float, Peak | None]:
+def _family_peak(found, i, family, part, total) -> tuple[float, Peak | None]:
     """Share of a family of column i in the spectrum at its main line, and label."""
     model, column = found.model, found.model.columns[i]
     line = _main_line(model, column.element, family)
@@ -60,7 +73,7 @@ def _family_peak(found, i, family, weight, total) -> tuple[float, Peak | None]:
         return 0.0, None
     text = f"{column.element} {family}{'α' if 'a1' in line.name else ''}"
     peak = Peak(line.energy, total[channel], text, column.kind == "stray")
-    return model.G[channel, i] * weight / total[channel], peak
+    return part[channel] / total[channel], peak
 
 
 def _main_line(model, element, family):

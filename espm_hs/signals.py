@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Mapping, Sequence
-from numbers import Real
 
 import hyperspy.api as hs
 import numpy as np
@@ -16,6 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from espm_hs import analysis
 from espm_hs.analysis.parameters import EDS, NODE, TEM, check_stray
+from espm_hs.masks import used_channels, used_pixels
 from espm_hs.physics import Detector, SpectrumModel
 
 RESULTS = f"{NODE}.results"
@@ -65,6 +65,10 @@ class EDSespmSpectrum(EDSTEMSpectrum):
         stray_elements: Sequence[str] | None = None,
         split_lines: Mapping | None = None,
         detector: str | Detector | Mapping | None = None,
+        line_factors: Mapping[str, float] | None = None,
+        minimum_energy: float | None = None,
+        take_off_angle: float | Sequence[float] | None = None,
+        extra_spectra: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         """Write what the physical model needs to the metadata.
 
@@ -88,6 +92,19 @@ class EDSespmSpectrum(EDSTEMSpectrum):
             Name of a preset such as "windowless", or an `espm_hs.physics.Detector`, or
             a dictionary of its parameters. The resolution that the last two state
             becomes ``energy_resolution_MnKa`` of `set_microscope_parameters`.
+        line_factors
+            Family of lines, such as "Fe_K" -> factor on its emission, 1 being the
+            atomic data; `espm_hs.physics.line_factors_from_kfactors` makes them from
+            k-factors.
+        minimum_energy
+            Energy in keV from which spectra are fitted (0.15 if never set).
+        take_off_angle
+            Take-off angle in degrees, or one for each of several detectors, whose
+            absorption factors are averaged. It takes the place of the one that stage
+            tilt and detector position give.
+        extra_spectra
+            Label -> spectrum over the channels, for a background of your own: a column
+            beside the bremsstrahlung, never quantified.
 
         Raises
         ------
@@ -104,6 +121,10 @@ class EDSespmSpectrum(EDSTEMSpectrum):
             stray_elements=stray_elements,
             split_lines=split_lines,
             detector=detector,
+            line_factors=line_factors,
+            minimum_energy=minimum_energy,
+            take_off_angle=take_off_angle,
+            extra_spectra=extra_spectra,
         )
         check_stray(self.metadata, given.get(f"{NODE}.stray_elements", ()))
         analysis.write_parameters(self.metadata, given)
@@ -128,6 +149,104 @@ class EDSespmSpectrum(EDSTEMSpectrum):
         """
         axis = self.axes_manager.signal_axes[0]
         return analysis.build_model(self.metadata, axis, **overrides)
+
+    def refine_calibration(
+        self,
+        parameters: Sequence[str] = analysis.CALIBRATED,
+        signal_mask=None,
+        plot: bool = False,
+        print_info: bool = True,
+    ) -> analysis.Calibration:
+        """Fit energy scale and peak width to the summed spectrum.
+
+        On success the energy axis, the resolution and the detector in the metadata are
+        set, and, where the noise peak reaches above it, the energy from which spectra
+        are fitted.
+
+        Parameters
+        ----------
+        parameters
+            What to fit, among "offset" and "gain" of the axis, "noise" (the part of the
+            peak width that is not statistics), "fano_factor", "low_energy_shift" and
+            "mass_thickness".
+        signal_mask
+            True where channels are left out.
+        plot
+            Plot the spectrum with the models before and after.
+        print_info
+            Print values before and after.
+
+        Returns
+        -------
+        espm_hs.analysis.Calibration
+
+        Raises
+        ------
+        ValueError
+            If a parameter is unknown, the metadata lack something, or there are no
+            counts; nothing is changed then.
+
+        Notes
+        -----
+        The composition need not be known, but the elements should be complete: see
+        `suggest_elements`.
+        """
+        spectrum = self._summed()
+        channels = used_channels(self, signal_mask)
+        found = analysis.calibrate(
+            self.physical_model(), spectrum, parameters, channels
+        )
+        items = analysis.calibrated_parameters(self.metadata, found)
+        axis = self.axes_manager.signal_axes[0]
+        unit = 1.0 if str(axis.units).lower() == "kev" else 1e3
+        first, second = found.after.energy[:2]
+        axis.offset, axis.scale = float(first) * unit, float(second - first) * unit
+        analysis.write_parameters(self.metadata, items)
+        if print_info:
+            print(found)
+        if plot:
+            from espm_hs import plotting
+
+            plotting.plot_calibration(found, spectrum)
+        return found
+
+    def suggest_elements(
+        self, add: bool = False, signal_mask=None, print_info: bool = True
+    ) -> analysis.Suggestions:
+        """Name elements that the summed spectrum shows and the model lacks.
+
+        Large misfits hide small ones: add what is named, calibrate, and ask again.
+
+        Parameters
+        ----------
+        add
+            Add the missing elements to the stray elements; else nothing is changed.
+        signal_mask
+            True where channels are left out.
+        print_info
+            Print the suggestions with the lines that speak for them.
+
+        Returns
+        -------
+        espm_hs.analysis.Suggestions
+            Also of elements of the model of which nothing is seen.
+        """
+        found = analysis.suggest(
+            self.physical_model(), self._summed(), used_channels(self, signal_mask)
+        )
+        if print_info:
+            print(found)
+        if add and found.missing:
+            stray = analysis.stray_elements(self.metadata)
+            self.set_analysis_parameters(
+                stray_elements=[*stray, *(one.element for one in found.missing)]
+            )
+        return found
+
+    def _summed(self) -> np.ndarray:
+        """Sum the counts of each channel over the whole map."""
+        axes = tuple(range(self.data.ndim - 1))
+        return np.asarray(self.data.sum(axis=axes, dtype=float))
 
     def decomposition(self, *args, algorithm="SVD", **kwargs):
         """Decompose the map into components.
@@ -246,8 +365,8 @@ class EDSespmSpectrum(EDSTEMSpectrum):
         normalize_poissonian_noise=True,
     ):
         model = self.physical_model()
-        pixels = self._used_pixels(navigation_mask)
-        channels = self._used_channels(signal_mask)
+        pixels = used_pixels(self, navigation_mask)
+        channels = used_channels(self, signal_mask)
         if show_progressbar is None:
             show_progressbar = hs.preferences.General.show_progressbar
         # one bar for all starts: it goes back to the beginning with each
@@ -287,48 +406,8 @@ class EDSespmSpectrum(EDSTEMSpectrum):
                 stacklevel=3,
             )
         if print_info:
-            print(_summary(found))
+            print(found)
         return found if return_info else None
-
-    def _used_pixels(self, mask) -> np.ndarray | None:
-        """Pixels in use, flat in array order, from a HyperSpy mask (True = out)."""
-        if mask is None:
-            return None
-        if isinstance(mask, Real) and not isinstance(mask, bool):
-            mask = self.vacuum_mask(float(mask))
-        shape = self.axes_manager.navigation_shape
-        is_signal = isinstance(mask, hs.signals.BaseSignal)
-        if is_signal and shape and mask.axes_manager.signal_dimension > 0:
-            raise ValueError(
-                "`navigation_mask` is a signal with signal axes, "
-                f"{mask.axes_manager.signal_shape}; needed are navigation axes only. "
-                "Give its transpose, `navigation_mask=mask.T`."
-            )
-        array = _boolean(
-            "navigation_mask",
-            mask,
-            "a boolean array or signal, or a number, the threshold of `vacuum_mask`",
-        )
-        found = mask.axes_manager.navigation_shape if is_signal else array.shape
-        if found != shape:
-            raise ValueError(
-                f"`navigation_mask` has shape {found}; needed is the navigation shape "
-                f"of the signal, {shape} (x, y), with True where pixels are left out."
-            )
-        return ~(array if is_signal else array.T).ravel()
-
-    def _used_channels(self, mask) -> np.ndarray | None:
-        """Channels in use from a HyperSpy mask (True = out)."""
-        if mask is None:
-            return None
-        array = _boolean("signal_mask", mask, "a boolean array or signal")
-        size = self.axes_manager.signal_axes[0].size
-        if array.shape != (size,):
-            raise ValueError(
-                f"`signal_mask` has shape {array.shape}; needed is ({size},), with "
-                "True where channels are left out."
-            )
-        return ~array
 
     def _store(self, found: analysis.PhaseAnalysis, pixels) -> None:
         """Fill learning_results as HyperSpy does, and keep the rest in metadata."""
@@ -502,18 +581,6 @@ def _check_options(given) -> None:
         )
 
 
-def _boolean(name, mask, needed) -> np.ndarray:
-    """Array of a mask, which must be boolean."""
-    array = np.asarray(mask.data if isinstance(mask, hs.signals.BaseSignal) else mask)
-    if array.dtype != bool:
-        kind = repr(mask) if isinstance(mask, str) else f"of type {array.dtype}"
-        raise ValueError(
-            f"`{name}` is {kind}; needed is {needed} (True = left out), such as "
-            "the result of a comparison."
-        )
-    return array
-
-
 def _composition_signal(title, symbol, percent, variance, axes):
     """One composition signal, titled and tagged as eXSpy's are."""
     signal = hs.signals.BaseSignal(percent, axes=axes)
@@ -523,23 +590,3 @@ def _composition_signal(title, symbol, percent, variance, axes):
     spread.metadata.General.title = f"Variance of {title}"
     signal.set_noise_variance(spread)
     return signal
-
-
-def _summary(found: analysis.PhaseAnalysis) -> str:
-    """Text in the manner of HyperSpy's decomposition info."""
-    ending = "converged" if found.converged else "not converged: raise max_iter or tol"
-    if found.interrupted:
-        ending = "interrupted"
-    columns = [column.label for column in found.model.columns]
-    return "\n".join(
-        [
-            "Decomposition info:",
-            "  algorithm=espm",
-            f"  output_dimension={found.n_phases}",
-            f"  columns of the model: {', '.join(columns)}",
-            f"  objective={found.objective:.8g} after {found.n_iter} iterations "
-            f"({ending})",
-            "  deviance of the summed spectrum per degree of freedom="
-            f"{found.misfit:.3g}",
-        ]
-    )

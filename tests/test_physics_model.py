@@ -430,3 +430,27 @@ def test_composition_of_real_nanoparticles():
     assert 0.14 < iron / (iron + platinum) < 0.175
     # 3.3 when this was written, 6.5 without the refined energies
     assert deviance / (len(counts) - len(w)) < 3.5
+
+
+def test_line_free_channels_hold_background_alone():
+    model = SpectrumModel(
+        0.01 * np.arange(1000), 200.0, ["O", "Si", "Fe"], stray_elements=["Cu"]
+    )
+    free = model.line_free()
+    assert 50 < free.sum() < model.channels.sum()
+    kinds = np.array([column.kind for column in model.columns])
+    lines = model.G[:, kinds != "background"].sum(axis=1)
+    assert lines[free].max() < 1e-2 * lines.max()
+    assert model.line_free(width=4.0).sum() < free.sum()
+
+
+def test_plot_labels_the_main_lines():
+    import matplotlib.pyplot as plt
+
+    model = SpectrumModel(
+        0.01 * np.arange(1000), 200.0, ["Si", "Fe"], stray_elements=["Cu"]
+    )
+    figure = model.plot()
+    texts = {text.get_text() for axes in figure.axes for text in axes.texts}
+    assert {"Si Ka1", "Fe Ka1", "Cu Ka1"} <= texts
+    plt.close(figure)

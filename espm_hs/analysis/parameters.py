@@ -5,7 +5,8 @@ Where they live:
 - ``Sample.elements`` (eXSpy's), ``Sample.thickness`` with ``thickness_units``,
   ``Sample.density`` with ``density_units``;
 - ``Acquisition_instrument.TEM``: eXSpy's beam energy, angles and resolution;
-- ``EDS_espm``: stray elements, split lines and detector.
+- ``EDS_espm``: stray elements, split and rescaled lines, detector, take-off angles of
+  several detectors, the energy from which spectra are fitted, spectra of a background.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import numpy as np
 from exspy.utils.eds import take_off_angle
 
 from espm_hs.physics import Detector, SpectrumModel
+from espm_hs.physics.checks import checked_angles
 from espm_hs.physics.columns import checked_elements, checked_split
+from espm_hs.physics.line_names import checked_line_factors
 
 NODE = "EDS_espm"
 TEM = "Acquisition_instrument.TEM"
@@ -37,6 +40,10 @@ def check_parameters(
     stray_elements=None,
     split_lines=None,
     detector=None,
+    line_factors=None,
+    minimum_energy=None,
+    take_off_angle=None,
+    extra_spectra=None,
 ) -> dict:
     """Check analysis parameters and return them as what metadata can hold.
 
@@ -53,6 +60,14 @@ def check_parameters(
     detector
         Name of a preset, `Detector`, or its dictionary. The resolution that the last
         two state goes to ``energy_resolution_MnKa``.
+    line_factors
+        Family of lines -> factor on its emission, see `SpectrumModel`.
+    minimum_energy
+        Energy in keV from which spectra are fitted.
+    take_off_angle
+        Angle in degrees, or one for each detector.
+    extra_spectra
+        Label -> spectrum of a background, see `SpectrumModel`.
 
     Returns
     -------
@@ -86,6 +101,20 @@ def check_parameters(
         items[f"{NODE}.detector"] = found.to_dict()
         if _states_resolution(detector):
             items[f"{EDS}.energy_resolution_MnKa"] = float(found.resolution)
+    if line_factors is not None:
+        items[f"{NODE}.line_factors"] = checked_line_factors(line_factors)
+    if minimum_energy is not None:
+        items[f"{NODE}.minimum_energy"] = _positive(
+            "minimum_energy", minimum_energy, "keV", 100.0
+        )
+    if take_off_angle is not None:
+        angles = checked_angles(take_off_angle)
+        items[f"{NODE}.take_off_angle"] = np.atleast_1d(angles).tolist()
+    if extra_spectra is not None:
+        items[f"{NODE}.extra_spectra"] = {
+            str(label): np.asarray(spectrum, dtype=float)
+            for label, spectrum in extra_spectra.items()
+        }
     return items
 
 
@@ -128,6 +157,31 @@ def check_stray(metadata, stray) -> None:
             f"count twice. Leave {names} out of `stray_elements`, or set the elements "
             "of the sample without it first, with `s.set_elements([...])`."
         )
+
+
+def calibrated_parameters(metadata, found) -> dict:
+    """Metadata items that a `Calibration` changes, but for the energy axis.
+
+    Raises
+    ------
+    ValueError
+        If a mass thickness was fitted and the density that turns it into a thickness is
+        not set.
+    """
+    after = found.after
+    items = check_parameters(detector=after.detector)
+    if after.minimum_energy != found.before.minimum_energy:
+        items |= check_parameters(minimum_energy=after.minimum_energy)
+    if "mass_thickness" in found.errors:
+        density = metadata.get_item("Sample.density")
+        if density is None:
+            raise ValueError(
+                "To write a fitted mass thickness as a thickness the density is "
+                "needed: set it with `s.set_analysis_parameters(density=...)` (g/cm3)."
+            )
+        # kg/m2 over g/cm3 is 1e-3 m
+        items |= check_parameters(thickness=1e6 * after.mass_thickness / float(density))
+    return items
 
 
 def write_parameters(metadata, items: dict) -> None:
@@ -193,6 +247,9 @@ def build_model(metadata, axis, **overrides) -> SpectrumModel:
         "thickness": thickness(metadata),
         "density": density(metadata),
     }
+    for name in ("line_factors", "minimum_energy", "take_off_angle", "extra_spectra"):
+        if (value := _node(metadata, f"{NODE}.{name}")) is not None:
+            arguments[name] = value
     arguments.update(overrides)
     _require(arguments)
     return SpectrumModel(**arguments)

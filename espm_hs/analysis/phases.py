@@ -137,6 +137,27 @@ class PhaseAnalysis:
         rows = self.model.element_columns
         return self.covariance[:, rows][:, :, rows]
 
+    def __str__(self) -> str:
+        """Text in the manner of HyperSpy's decomposition info."""
+        ending = (
+            "converged" if self.converged else "not converged: raise max_iter or tol"
+        )
+        if self.interrupted:
+            ending = "interrupted"
+        columns = [column.label for column in self.model.columns]
+        return "\n".join(
+            [
+                "Decomposition info:",
+                "  algorithm=espm",
+                f"  output_dimension={self.n_phases}",
+                f"  columns of the model: {', '.join(columns)}",
+                f"  objective={self.objective:.8g} after {self.n_iter} iterations "
+                f"({ending})",
+                "  deviance of the summed spectrum per degree of freedom="
+                f"{self.misfit:.3g}",
+            ]
+        )
+
     def to_dict(self) -> dict:
         """Return arrays, numbers and text that HyperSpy can write to a file.
 

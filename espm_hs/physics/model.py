@@ -216,6 +216,39 @@ class SpectrumModel:
         visible = (line for line in lines if line.energy in self._fitted)
         return tuple(sorted(visible, key=lambda line: (line.energy, line.name)))
 
+    def line_free(self, width: float = 1.5) -> np.ndarray:
+        """
+        Channels in which bremsstrahlung is all that is expected.
+
+        Parameters
+        ----------
+        width : float
+            Least distance from every line, in FWHM of its peak.
+
+        Returns
+        -------
+        array of bool, shape (n_channels,)
+            Among the fitted ones.
+        """
+        free = self.channels.copy()
+        for line in self.emission_lines:
+            centre = self.detector.peak_energy(line.energy)
+            reach = 1e-3 * width * self.detector.fwhm(line.energy)
+            free &= np.abs(self.energy - centre) > reach
+        return free
+
+    def plot(self):
+        """
+        Plot the columns with their main lines labelled.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        from espm_hs.physics.figure import plot_model
+
+        return plot_model(self)
+
     @cached_property
     def G(self) -> np.ndarray:
         """The matrix, float64, non-negative, shape (n_channels, n_columns)."""

@@ -1,0 +1,98 @@
+"""What each refinement of the model is worth on measured spectra.
+
+Prints the deviance of summed spectra per degree of freedom as the model is refined, and
+each refinement taken away from the full model. The FePt spectrum comes with eXSpy, the
+maps are read from the folder named by ESPM_HS_TEST_DATA. Run with
+
+    python benchmarks/deviance.py
+"""
+
+import os
+import warnings
+from pathlib import Path
+
+import exspy
+import hyperspy.api as hs
+import numpy as np
+
+from espm_hs.analysis import calibrate, suggest
+from espm_hs.analysis.calibration import end_of_noise
+from espm_hs.factorization import divergence, expected_deviance, fit_spectrum
+
+MAPS = {
+    "mantle minerals": "mantle_minerals_80x80.hspy",
+    "Pd-Ti-O map": "bruker_tem_64x64.bcf",
+    "Velox map": "velox_si_16x16.emd",
+}
+MINERALS = ["Al", "Ca", "Fe", "Hf", "Lu", "Mg", "Nd", "Si", "Sm", "U"]
+
+
+def spectra():
+    """Return name -> summed spectrum."""
+    found = {"FePt": exspy.data.EDS_TEM_FePt_nanoparticles()}
+    folder = os.environ.get("ESPM_HS_TEST_DATA")
+    for name, file in MAPS.items() if folder else ():
+        signals = hs.load(Path(folder) / file)
+        signals = signals if isinstance(signals, list) else [signals]
+        maps = [s for s in signals if s.axes_manager.navigation_dimension == 2]
+        found[name] = maps[0].sum()
+    for signal in found.values():
+        signal.set_signal_type("EDS_espm")
+    if "mantle minerals" in found:
+        found["mantle minerals"].set_elements(MINERALS)
+    return found
+
+
+def deviance(model, counts):
+    """Return the deviance, its expectation and the degrees of freedom."""
+    used = model.channels
+    x = counts[used].astype(float)
+    _, y = fit_spectrum(model.G[used], x)
+    return 2 * divergence(x, y), expected_deviance(y), used.sum() - len(model.columns)
+
+
+def refine(model, counts, rounds=3):
+    """Suggest elements and calibrate, as a user would; return all steps."""
+    steps = [("elements of the sample", model)]
+    model = model.replace(minimum_energy=end_of_noise(model, counts))
+    for number in range(1, rounds + 1):
+        missing = [one.element for one in suggest(model, counts).missing]
+        if missing:
+            stray = (*model.stray_elements, *missing)
+            model = model.replace(stray_elements=stray)
+            steps.append((f"+ {', '.join(missing)}", model))
+        model = calibrate(model, counts).after
+        steps.append((f"+ calibration {number}", model))
+    return steps
+
+
+def without(model):
+    """Return name -> the full model less one refinement."""
+    plain = model.detector.replace(low_energy_shift=0.0)
+    first, second = model.energy[:2]
+    moved = model.energy + 0.01 * (second - first) * np.arange(model.energy.size) * 0.1
+    return {
+        "- low-energy shift": model.replace(detector=plain),
+        "- gain (0.1 % off)": model.replace(energy=moved),
+        "- offset (10 eV off)": model.replace(energy=model.energy + 0.01),
+        "- width (10 eV off)": model.replace(
+            detector=model.detector.replace(resolution=model.detector.resolution + 10)
+        ),
+        "- stray elements": model.replace(stray_elements=()),
+    }
+
+
+def main():
+    for name, signal in spectra().items():
+        counts = signal.data
+        steps = refine(signal.physical_model(), counts)
+        print(f"\n{name}: {counts.sum():.0f} counts")
+        print(f"{'':44}{'per dof':>10}{'/ expected':>12}")
+        for label, model in [*steps, *without(steps[-1][1]).items()]:
+            total, expected, n_free = deviance(model, counts)
+            print(f"{label:44}{total / n_free:>10.3f}{total / expected:>12.3f}")
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    main()

@@ -1,0 +1,211 @@
+"""Energy scale, peak width and elements of a spectrum, from the spectrum itself."""
+
+import os
+from pathlib import Path
+
+import exspy
+import hyperspy.api as hs
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from conftest import make_map
+
+from espm_hs.analysis import calibrate, suggest
+from espm_hs.factorization import expected_deviance, fit_spectrum
+from espm_hs.physics import Detector, SpectrumModel
+from espm_hs.simulation import phase_spectra
+
+FOLDER = os.environ.get("ESPM_HS_TEST_DATA")
+needs_maps = pytest.mark.skipif(not FOLDER, reason="ESPM_HS_TEST_DATA is not set")
+SAMPLES = [["O", "Mg", "Si", "Ca", "Fe"], ["Cr", "Fe", "Ni"], ["Al", "Ga", "As"]]
+
+
+def simulate(seed, elements, **options):
+    """Spectrum of a million counts, and the model behind it."""
+    rng = np.random.default_rng(seed)
+    detector = Detector.preset("windowless", resolution=rng.uniform(124, 145))
+    step = rng.choice([0.005, 0.01, 0.02])
+    model = SpectrumModel(
+        -0.1 + step * np.arange(round(20 / step)),
+        200.0,
+        elements,
+        detector=detector,
+        **options,
+    )
+    even = dict.fromkeys(elements, 1.0)
+    spectrum = phase_spectra(model, [even], background=0.1)[:, 0]
+    return model, rng.poisson(1e6 * spectrum), rng
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_recovers_a_wrong_axis_and_width(seed):
+    """+-50 eV, +-1 % and the width: back within 2 eV, 0.05 % and 3 eV."""
+    true, counts, rng = simulate(seed, SAMPLES[seed % 3])
+    first, step = true.energy[0], true.energy[1] - true.energy[0]
+    wrong = true.replace(
+        energy=first
+        + 1e-3 * rng.uniform(-50, 50)
+        + step * (1 + 1e-2 * rng.uniform(-1, 1)) * np.arange(true.energy.size),
+        detector=true.detector.replace(resolution=max(121, 130 + rng.uniform(-8, 10))),
+    )
+    found = calibrate(wrong, counts)
+    after = found.after
+    assert abs(after.energy[0] - first) < 2e-3
+    assert abs((after.energy[1] - after.energy[0]) / step - 1) < 5e-4
+    assert abs(after.detector.resolution - true.detector.resolution) < 3
+    assert found.deviance[1] < found.deviance[0]
+    assert set(found.errors) >= {"offset", "gain"}
+
+
+def test_missing_elements_do_not_drag_the_scale():
+    true, counts, _ = simulate(0, SAMPLES[0])
+    fewer = true.replace(elements=["O", "Mg", "Ca", "Fe"])
+    found = calibrate(fewer, counts).after
+    assert abs(found.energy[0] - true.energy[0]) < 4e-3
+
+
+def test_few_counts_stay_near_the_start():
+    true, counts, rng = simulate(1, SAMPLES[1])
+    few = rng.binomial(counts, 1e-4)
+    found = calibrate(true, few).after
+    assert abs(found.energy[0] - true.energy[0]) < 0.1
+    assert abs(found.detector.resolution - true.detector.resolution) < 30
+
+
+def test_names_missing_and_superfluous_elements():
+    true, counts, _ = simulate(3, ["O", "Si", "Fe", "Cu", "Mo"])
+    guess = true.replace(elements=["O", "Fe", "Ti"])
+    found = suggest(guess, counts)
+    assert {one.element for one in found.missing} == {"Si", "Cu", "Mo"}
+    assert [one.element for one in found.superfluous] == ["Ti"]
+    silicon = next(one for one in found.missing if one.element == "Si")
+    assert silicon.lines == ("Si Ka1",)
+    assert found.misfit[1] < 1.3 < found.misfit[0]
+    assert "missing: Cu, for Cu " in str(found)
+    complete = suggest(true, counts)
+    assert complete.missing == complete.superfluous == ()
+
+
+class TestSignal:
+    def test_writes_axis_and_metadata(self, eds):
+        axis = eds.axes_manager[-1]
+        before = axis.offset, axis.scale
+        axis.offset, axis.scale = axis.offset + 0.03, axis.scale * 1.005
+        found = eds.refine_calibration(print_info=False)
+        assert axis.offset == pytest.approx(before[0], abs=3e-3)
+        assert axis.scale == pytest.approx(before[1], rel=1e-3)
+        model = eds.physical_model()
+        assert model.detector.resolution == found.after.detector.resolution
+        np.testing.assert_allclose(model.energy, found.after.energy)
+
+    def test_axis_in_ev(self, eds):
+        axis = eds.axes_manager[-1]
+        before = axis.offset * 1e3
+        axis.units, axis.offset, axis.scale = "eV", before + 30.0, axis.scale * 1e3
+        eds.refine_calibration(print_info=False)
+        assert axis.offset == pytest.approx(before, abs=3)
+
+    def test_lazy(self, eds):
+        lazy = eds.as_lazy()
+        for s in (eds, lazy):
+            s.refine_calibration(print_info=False)
+        assert lazy.axes_manager[-1].offset == eds.axes_manager[-1].offset
+
+    def test_plot_and_print(self, eds, capsys):
+        eds.refine_calibration(plot=True)
+        assert "channel width" in capsys.readouterr().out
+        assert len(plt.gcf().axes) == 3
+        plt.close("all")
+
+    @pytest.mark.parametrize(
+        ("parameters", "message"),
+        [(["focus"], "offset"), (["mass_thickness"], "density"), ([], "choose")],
+    )
+    def test_failure_changes_nothing(self, eds, parameters, message):
+        axis = eds.axes_manager[-1]
+        before = axis.offset, axis.scale, str(eds.metadata.as_dictionary())
+        with pytest.raises(ValueError, match=message):
+            eds.refine_calibration(parameters)
+        assert (axis.offset, axis.scale, str(eds.metadata.as_dictionary())) == before
+
+    def test_suggestions_are_added_on_demand(self, capsys):
+        s = make_map((6, 6), 5000)
+        s.set_elements(["O", "Si", "Ti", "Ni"])
+        before = str(s.metadata.as_dictionary())
+        found = s.suggest_elements()
+        assert [one.element for one in found.missing] == ["Fe"]
+        assert "missing: Fe" in capsys.readouterr().out
+        assert str(s.metadata.as_dictionary()) == before
+        s.suggest_elements(add=True, print_info=False)
+        assert s.physical_model().stray_elements == ("Fe",)
+
+    def test_minimum_energy_and_line_factors(self, eds):
+        plain = eds.physical_model()
+        eds.set_analysis_parameters(minimum_energy=0.3, line_factors={"Fe_K": 2.0})
+        model = eds.physical_model()
+        assert model.energy[model.channels][0] >= 0.3
+        fe = [column.label for column in model.columns].index("Fe")
+        high = model.energy > 6
+        np.testing.assert_allclose(model.G[high, fe], 2 * plain.G[high, fe])
+        for bad in ({"minimum_energy": -1}, {"line_factors": {"Fe_K": -1.0}}):
+            with pytest.raises(ValueError, match="positive number"):
+                eds.set_analysis_parameters(**bad)
+
+    def test_several_detectors_and_a_background_of_ones_own(self, eds):
+        own = np.linspace(2.0, 1.0, 500)
+        eds.set_analysis_parameters(
+            thickness=200,
+            density=5,
+            take_off_angle=[18, 40],
+            extra_spectra={"ice": own},
+        )
+        model = eds.physical_model()
+        single = [model.replace(take_off_angle=angle).G for angle in (18.0, 40.0)]
+        lines = [column.kind != "background" for column in model.columns]
+        np.testing.assert_allclose(model.G[:, lines], np.mean(single, axis=0)[:, lines])
+        assert model.columns[-1].label == "ice"
+        eds.decomposition(algorithm="espm", output_dimension=2, print_info=False)
+        with pytest.raises(ValueError, match="90 degrees"):
+            eds.set_analysis_parameters(take_off_angle=[-3])
+
+
+def load_spectrum(name):
+    if name == "FePt":
+        return exspy.data.EDS_TEM_FePt_nanoparticles()
+    found = hs.load(Path(FOLDER) / name)
+    found = found if isinstance(found, list) else [found]
+    return next(s.sum() for s in found if s.axes_manager.navigation_dimension == 2
+                and s.axes_manager.signal_dimension == 1)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "limit"),
+    [
+        ("FePt", 5.5),
+        pytest.param("mantle_minerals_80x80.hspy", 2.1, marks=needs_maps),
+        pytest.param("bruker_tem_64x64.bcf", 1.4, marks=needs_maps),
+    ],
+)
+def test_measured_spectra(name, limit):
+    """Suggest, calibrate, and once more: what a user does with a new file."""
+    s = load_spectrum(name)
+    s.set_signal_type("EDS_espm")
+    if "mantle" in name:
+        s.set_elements(["Al", "Ca", "Fe", "Hf", "Lu", "Mg", "Nd", "Si", "Sm", "U"])
+    for _ in range(3):
+        s.suggest_elements(add=True, print_info=False)
+        found = s.refine_calibration(print_info=False)
+    assert found.deviance[1] < limit
+
+
+@needs_maps
+def test_noise_peak_of_a_velox_file():
+    s = load_spectrum("velox_si_16x16.emd")
+    s.set_signal_type("EDS_espm")
+    s.refine_calibration(print_info=False)
+    model = s.physical_model()
+    assert 0.19 < model.minimum_energy < 0.25
+    x = s.data[model.channels].astype(float)
+    _, y = fit_spectrum(model.G[model.channels], x)
+    deviance = 2 * (y - x + np.where(x > 0, x * np.log(np.maximum(x, 1) / y), 0)).sum()
+    assert deviance < 1.2 * expected_deviance(y)

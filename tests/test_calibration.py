@@ -64,6 +64,25 @@ def test_missing_elements_do_not_drag_the_scale():
     assert abs(found.energy[0] - true.energy[0]) < 4e-3
 
 
+def test_mass_thickness_from_lines_of_one_element():
+    composition = {"O": 0.5, "Cu": 0.2, "Zn": 0.15, "Ga": 0.15}
+    true = SpectrumModel(
+        -0.1 + 0.01 * np.arange(1500),
+        200.0,
+        list(composition),
+        split_lines=dict.fromkeys(["Cu", "Zn", "Ga"]),
+        take_off_angle=20.0,
+        thickness=300.0,
+        density=6.0,
+        composition=composition,
+    )
+    spectrum = phase_spectra(true, [composition], background=0.1)[:, 0]
+    counts = np.random.default_rng(0).poisson(1e6 * spectrum)
+    found = calibrate(true.replace(thickness=100.0), counts, ["mass_thickness"])
+    assert found.after.mass_thickness == pytest.approx(1.8e-3, rel=0.02)
+    assert found.errors["mass_thickness"] < 2e-5
+
+
 def test_few_counts_stay_near_the_start():
     true, counts, rng = simulate(1, SAMPLES[1])
     few = rng.binomial(counts, 1e-4)

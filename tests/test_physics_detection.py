@@ -348,3 +348,15 @@ def test_escape_peaks_conserve_counts():
     assert column.tolist() == [0, 1, 2, 1, 2]
     np.testing.assert_allclose(np.bincount(column, area), lines[1])
     assert pytest.approx(1.7398, abs=1e-3) == ESCAPE_ENERGY
+
+
+def test_curve_of_a_file(tmp_path):
+    file = tmp_path / "curve.csv"
+    file.write_text("# keV, efficiency\n0.1, 0.2\n1, 0.8\n40 0.5\n")
+    detector = Detector.from_file(file, resolution=125.0)
+    assert detector.resolution == 125
+    np.testing.assert_allclose(detector.efficiency([0.1, 0.55, 40]), [0.2, 0.5, 0.5])
+    for text, message in (("a, b\n", "numbers"), ("1 2 3\n", "two columns")):
+        file.write_text(text)
+        with pytest.raises(ValueError, match=message):
+            Detector.from_file(file)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -188,6 +190,42 @@ class Detector:
         """
         curve = (np.ravel(energy), np.ravel(efficiency))
         return cls(curve=curve, layers=(), **changes)
+
+    @classmethod
+    def from_file(cls, path: str | PathLike, **changes: Any) -> Detector:
+        """
+        Return a detector with the efficiency curve of a text file.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Two columns, energy in keV and efficiency between 0 and 1, separated by
+            white space or commas; lines that begin with # are skipped.
+        **changes
+            Other parameters of the class (resolution, ...).
+
+        Returns
+        -------
+        Detector
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        ValueError
+            If it does not hold two columns of numbers that make a curve.
+        """
+        lines = Path(path).read_text(encoding="utf-8").replace(",", " ").splitlines()
+        try:
+            table = np.loadtxt(lines, ndmin=2)
+        except ValueError as error:
+            raise ValueError(f"{path} is not a table of numbers: {error}.") from None
+        if table.ndim != 2 or table.shape[1] != 2:
+            raise ValueError(
+                f"{path} must hold two columns, energy (keV) and efficiency; found "
+                f"{table.shape[1]}."
+            )
+        return cls.from_curve(*table.T, **changes)
 
     def replace(self, **changes: Any) -> Detector:
         """

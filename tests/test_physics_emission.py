@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from espm_hs.physics import emission_lines, ionization_cross_section
-from espm_hs.physics.elements import symbol
+from espm_hs.physics.elements import atomic_number, symbol
 from espm_hs.physics.emission import _emission_lines
 from espm_hs.physics.ionization import SUBSHELLS, edge_energy, ionized_subshells
 from espm_hs.physics.relaxation import relaxation
@@ -183,6 +183,18 @@ def test_family_totals(element, family, expected):
     energies = (100, 200, 300)
     totals = [1e23 * family_total(element, family, e, False) for e in energies]
     np.testing.assert_allclose(totals, expected, rtol=0.03)
+
+
+@pytest.mark.parametrize("beam_energy", [20, 100, 200, 300])
+@pytest.mark.parametrize("element", ["O", "Si", "Fe", "As", "Zr"])
+def test_k_family_is_plain_ionisation_times_yield(element, beam_energy):
+    """Nothing feeds the K shell, so its emission needs no cascade."""
+    z = atomic_number(element)
+    row = next(row for row in TABLE if row[:2] == (z, "K"))
+    expected = plain_cross_section(row, beam_energy) * xraylib.FluorYield(
+        z, xraylib.K_SHELL
+    )
+    assert family_total(element, "K", beam_energy) == pytest.approx(expected, rel=2e-3)
 
 
 def test_repairs_make_totals_smooth():

@@ -70,7 +70,7 @@ def without(model):
     """Return name -> the full model less one refinement."""
     plain = model.detector.replace(low_energy_shift=0.0)
     first, second = model.energy[:2]
-    moved = model.energy + 0.01 * (second - first) * np.arange(model.energy.size) * 0.1
+    moved = model.energy + 1e-3 * (second - first) * np.arange(model.energy.size)
     return {
         "- low-energy shift": model.replace(detector=plain),
         "- gain (0.1 % off)": model.replace(energy=moved),

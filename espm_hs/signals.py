@@ -14,7 +14,13 @@ from hyperspy.external.progressbar import progressbar
 from sklearn.exceptions import ConvergenceWarning
 
 from espm_hs import analysis
-from espm_hs.analysis.parameters import EDS, NODE, TEM, check_stray
+from espm_hs.analysis.parameters import (
+    EDS,
+    NODE,
+    check_calibration,
+    check_stray,
+    detector_angles,
+)
 from espm_hs.masks import used_channels, used_pixels
 from espm_hs.physics import Detector, SpectrumModel
 
@@ -50,13 +56,7 @@ class EDSespmSpectrum(EDSTEMSpectrum):
         --------
         exspy.utils.eds.take_off_angle
         """
-        microscope = self.metadata.get_item(TEM)
-        return take_off_angle(
-            microscope.get_item("Stage.tilt_alpha"),
-            microscope.get_item("Detector.EDS.azimuth_angle"),
-            microscope.get_item("Detector.EDS.elevation_angle"),
-            microscope.get_item("Stage.tilt_beta", 0.0),
-        )
+        return take_off_angle(*detector_angles(self.metadata))
 
     def set_analysis_parameters(
         self,
@@ -191,11 +191,11 @@ class EDSespmSpectrum(EDSTEMSpectrum):
         The composition need not be known, but the elements should be complete: see
         `suggest_elements`.
         """
-        spectrum = self._summed()
+        check_calibration(self.metadata, parameters)
+        model = self.physical_model()
         channels = used_channels(self, signal_mask)
-        found = analysis.calibrate(
-            self.physical_model(), spectrum, parameters, channels
-        )
+        spectrum = self._summed()
+        found = analysis.calibrate(model, spectrum, parameters, channels)
         items = analysis.calibrated_parameters(self.metadata, found)
         axis = self.axes_manager.signal_axes[0]
         unit = 1.0 if str(axis.units).lower() == "kev" else 1e3

@@ -147,6 +147,11 @@ class TestSignal:
             eds.refine_calibration(parameters)
         assert (axis.offset, axis.scale, str(eds.metadata.as_dictionary())) == before
 
+    def test_density_is_asked_for_before_any_work(self, eds, monkeypatch):
+        monkeypatch.setattr("espm_hs.analysis.calibrate", None)
+        with pytest.raises(ValueError, match="density is needed"):
+            eds.refine_calibration(["mass_thickness"])
+
     def test_suggestions_are_added_on_demand(self, capsys):
         s = make_map((6, 6), 5000)
         s.set_elements(["O", "Si", "Ti", "Ni"])

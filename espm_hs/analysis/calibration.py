@@ -259,8 +259,9 @@ class _Search:
         no blur. All ways are gone, and the end with the lowest robust loss is taken.
         """
         ends = [self.refine(self.start, BLURS[-1], "soft_l1")]
+        coarse = self.coarse_start()
         for loss in ("linear", "soft_l1"):
-            theta = self.coarse_start()
+            theta = coarse
             for blur in BLURS[:-1]:
                 theta = self.refine(theta, blur, loss).x
             ends.append(self.refine(theta, BLURS[-1], "soft_l1"))

@@ -159,28 +159,29 @@ def check_stray(metadata, stray) -> None:
         )
 
 
-def calibrated_parameters(metadata, found) -> dict:
-    """Metadata items that a `Calibration` changes, but for the energy axis.
+def check_calibration(metadata, parameters) -> None:
+    """Raise ValueError if what is to be calibrated could not be written.
 
-    Raises
-    ------
-    ValueError
-        If a mass thickness was fitted and the density that turns it into a thickness is
-        not set.
+    A mass thickness becomes a thickness by the density.
     """
+    if "mass_thickness" in parameters and metadata.get_item("Sample.density") is None:
+        raise ValueError(
+            "To write a fitted mass thickness as a thickness the density is needed: "
+            "set it with `s.set_analysis_parameters(thickness=..., density=...)` (nm, "
+            "g/cm3)."
+        )
+
+
+def calibrated_parameters(metadata, found) -> dict:
+    """Metadata items that a `Calibration` changes, but for the energy axis."""
     after = found.after
     items = check_parameters(detector=after.detector)
     if after.minimum_energy != found.before.minimum_energy:
         items |= check_parameters(minimum_energy=after.minimum_energy)
     if "mass_thickness" in found.errors:
-        density = metadata.get_item("Sample.density")
-        if density is None:
-            raise ValueError(
-                "To write a fitted mass thickness as a thickness the density is "
-                "needed: set it with `s.set_analysis_parameters(density=...)` (g/cm3)."
-            )
+        density = float(metadata.get_item("Sample.density"))
         # kg/m2 over g/cm3 is 1e-3 m
-        items |= check_parameters(thickness=1e6 * after.mass_thickness / float(density))
+        items |= check_parameters(thickness=1e6 * after.mass_thickness / density)
     return items
 
 
@@ -413,8 +414,11 @@ def _node(metadata, path):
     return item.as_dictionary() if hasattr(item, "as_dictionary") else item
 
 
-def _take_off_angle(metadata) -> float | None:
-    """Take-off angle in degrees from tilts and detector position, or None."""
+def detector_angles(metadata) -> tuple[float | None, ...]:
+    """Stage tilt, azimuth, elevation and second tilt in degrees, None where unknown.
+
+    In the order in which `exspy.utils.eds.take_off_angle` takes them.
+    """
     tilt, azimuth, elevation = (
         microscope_number(metadata, path, name, "degrees")
         for path, name in (
@@ -425,6 +429,10 @@ def _take_off_angle(metadata) -> float | None:
     )
     path = f"{TEM}.Stage.tilt_beta"
     beta = number(metadata, path, f"s.metadata.set_item('{path}', 0.0)", "degrees")
-    if None in (tilt, azimuth, elevation):
-        return None
-    return float(take_off_angle(tilt, azimuth, elevation, beta or 0.0))
+    return tilt, azimuth, elevation, beta or 0.0
+
+
+def _take_off_angle(metadata) -> float | None:
+    """Take-off angle in degrees, or None if an angle is missing."""
+    angles = detector_angles(metadata)
+    return None if None in angles else float(take_off_angle(*angles))

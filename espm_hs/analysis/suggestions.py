@@ -198,10 +198,7 @@ class _Search:
         own = self._columns_of(element) & self.active
         _, y = fit_spectrum(self.G[:, self.active & ~own], self.x)
         rise = 2 * (divergence(self.x, y) - self.F)
-        strongest = [
-            self._main_line(column)
-            for column in np.array(self.columns, dtype=object)[own]
-        ]
+        strongest = [self._main_line(self.columns[i]) for i in np.flatnonzero(own)]
         return Suggestion(element, tuple(strongest), rise)
 
     def _columns_of(self, element):

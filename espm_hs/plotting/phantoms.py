@@ -79,11 +79,11 @@ def _panels() -> dict[str, _Panel]:
         ),
         "wedge": _Panel(
             stripes * phantoms.wedge(_SHAPE, 5, 80)[..., None],
-            ("lamella", "lamella, 5 to 80 nm"),
+            ("first, 5 to 80 nm", "second, 5 to 80 nm"),
         ),
         "grain_boundary": _Panel(
             phantoms.grain_boundary(_SHAPE, 6, 0.9, angle=25, ripple=9),
-            ("grain", "grain", "segregation"),
+            ("first grain", "second grain", "boundary"),
         ),
         "lamellae": _Panel(
             phantoms.lamellae(_SHAPE, 3, 48, angle=-35, blur=2),
@@ -162,7 +162,7 @@ def _hills(centres) -> tuple[np.ndarray, ...]:
 def _draw(axes, name: str, panel: _Panel) -> None:
     """Composite of the maps, the legend below, the sources in a corner."""
     colours = [phase_colour(j) for j in range(panel.maps.shape[-1])]
-    axes.imshow(_composite(panel.maps, colours))
+    axes.imshow(_composite(panel.maps, colours), interpolation="nearest")
     axes.set_title(name, family="monospace", weight="bold", fontsize="medium")
     axes.set_xticks([])
     axes.set_yticks([])

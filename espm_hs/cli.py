@@ -158,7 +158,7 @@ def simulate(
     counts: float | None,
     seed: int,
 ) -> None:
-    r"""Write the simulated data set NAME to a file.
+    """Write the simulated data set NAME to a file.
 
     \b
     particles       taenite and ilmenite in olivine
@@ -167,7 +167,7 @@ def simulate(
     mantle          minerals of the lower mantle, after Teurtrie et al. (2024)
 
     The truth goes to the metadata of the file.
-    """
+    """  # noqa: D301 - click keeps the lines after the backspace as they are
     if Path(file).suffix not in (".hspy", ".zspy"):
         raise click.BadParameter(f"{file} must end in .hspy or .zspy.")
     given = {"shape": shape, "counts_per_pixel": counts}

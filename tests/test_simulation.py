@@ -203,7 +203,9 @@ def test_detector_and_angle_of_the_true_model():
     true = both(effects=ALL_EFFECTS).true_model
     assert true.detector.low_energy_shift == 20
     assert true.detector.tail == 0.05
-    assert true.take_off_angle == (20.0,) or true.take_off_angle == 20.0
+    assert true.take_off_angle == 20.0
+    two = make_model(thickness=120, density=4.0, take_off_angle=(20, 30))
+    assert both(effects=ALL_EFFECTS, model=two).true_model.take_off_angle == (15, 25)
     plain = both(effects=Effects(dead_time=0.5))
     assert plain.true_model is plain.model
 

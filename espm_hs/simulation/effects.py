@@ -107,8 +107,8 @@ class Effects:
                 tail=max(detector.tail, self.tail),
             )
         if self.tilt and model.take_off_angle is not None:
-            angles = np.atleast_1d(model.take_off_angle) + self.tilt
-            changes["take_off_angle"] = angles.tolist()
+            angle = np.asarray(model.take_off_angle) + self.tilt
+            changes["take_off_angle"] = angle.tolist()
         return model.replace(**changes) if changes else model
 
     def hole_spectrum(self, true_model: SpectrumModel) -> np.ndarray:

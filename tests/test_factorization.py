@@ -97,7 +97,7 @@ def test_objective_never_increases_and_constraints_hold(options):
         check_every=1,
         random_state=options["seed"],
     )
-    rise = np.diff(found.history).max()
+    rise = np.diff(found.history).max(initial=0)
     assert rise <= 1e-11 * max(counts.total, abs(found.history).max())
     assert np.isfinite(found.W).all()
     assert np.isfinite(found.H).all()

@@ -208,6 +208,13 @@ class Problem:
         """Pull A (n_channels, n_components) back to the variables: ``M^T G^T A``."""
         return self._untied(self._transposed(A))
 
+    def tied_matrices(self) -> list[np.ndarray]:
+        """``G M`` of each component, each (n_channels, n_columns); G is not None."""
+        matrices = [self.G] * self.n_components if self.G.ndim == 2 else list(self.G)
+        for j, M in self._ties.items():
+            matrices[j] = matrices[j] @ M
+        return matrices
+
     def _transposed(self, A):
         """``G^T A``."""
         if self.G is None:

@@ -12,6 +12,72 @@ from espm_hs.factorization.updates import normalise
 NAMED_STARTS = ("nndsvd", "random")
 
 
+def start(counts: Counts, problem: Problem, init, rng) -> tuple[np.ndarray, np.ndarray]:
+    """First V and H of a fit: spectra of sum 1 and counts, or shares and counts."""
+    W, H = (None, None) if isinstance(init, str) else init
+    if W is None:
+        name = init if isinstance(init, str) else "nndsvd"
+        D = starting_spectra(counts, problem.n_components, name, rng)
+        V = composition_of(problem, D)
+        scale = np.full(problem.n_components, 1.0)
+    else:
+        V = problem.variables(W)
+        scale = (V * problem.variable_sum).sum(axis=0)
+        V = normalise(problem, V, V)
+    if problem.simplex == "abundances":
+        V = V * (counts.total / counts.n_pixels)
+    if H is None:
+        return V, even_abundances(counts, problem)
+    H = np.array(H, dtype=np.float64, order="C") * scale
+    if problem.simplex == "abundances":
+        total = H.sum(axis=1, keepdims=True)
+        return V, np.where(total > 0, H / np.where(total > 0, total, 1), 1 / H.shape[1])
+    return V, H * (counts.total / max(H.sum(), np.finfo(float).tiny))
+
+
+def even_abundances(counts: Counts, problem: Problem) -> np.ndarray:
+    """H in which the components share each pixel equally."""
+    k = problem.n_components
+    if problem.simplex == "abundances":
+        return np.full((counts.n_pixels, k), 1.0 / k)
+    return np.repeat(counts.per_pixel[:, None] / k, k, axis=1)
+
+
+def check_start(init, problem: Problem, n_pixels: int):
+    """Raise ValueError unless init is a known name or fitting arrays."""
+    if isinstance(init, str):
+        if init not in NAMED_STARTS:
+            raise ValueError(
+                f"`init` must be one of {NAMED_STARTS} or a pair of arrays (W, H), "
+                f"got {init!r}."
+            )
+        return
+    if not (isinstance(init, tuple) and len(init) == 2):
+        raise ValueError(
+            f"`init` must be one of {NAMED_STARTS} or a pair (W, H), either of which "
+            f"may be None; got {type(init).__name__}."
+        )
+    k = problem.n_components
+    for name, array, rows in zip(
+        "WH", init, (problem.n_columns, n_pixels), strict=True
+    ):
+        if array is None:
+            continue
+        array = np.asarray(array)
+        if array.shape != (rows, k):
+            raise ValueError(
+                f"The start {name} has shape {array.shape}, needed is {(rows, k)}."
+            )
+        if not np.isfinite(array).all() or array.min() < 0:
+            raise ValueError(f"The start {name} must be finite and non-negative.")
+        empty = np.flatnonzero(array.sum(axis=0) == 0)
+        if empty.size:
+            raise ValueError(
+                f"Components {empty.tolist()} of the start {name} are all zero, and "
+                "zeros never leave a multiplicative update."
+            )
+
+
 def starting_spectra(
     counts: Counts, n_components: int, init: str, rng: np.random.Generator
 ) -> np.ndarray:

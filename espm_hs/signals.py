@@ -274,6 +274,8 @@ class EDSespmSpectrum(EDSTEMSpectrum):
         fixed_composition : dict
             Phase number -> {element: atomic fraction} to keep, for example
             ``{0: {"Si": 0.0}, 2: {"Fe": 0.16, "Pt": 0.84}}``.
+        solver : {"auto", "newton", "mu"}, default "auto"
+            Newton's method, multiplicative updates, or what is faster to ``tol``.
         init : str or tuple, default "nndsvd"
             Start: "nndsvd", "random", or arrays ``(W, H)``, either of them None.
         n_init : int, default 1
@@ -351,6 +353,7 @@ class EDSespmSpectrum(EDSTEMSpectrum):
         smoothness=0.0,
         simplex="elements",
         fixed_composition=None,
+        solver="auto",
         init="nndsvd",
         n_init=1,
         max_iter=1000,
@@ -387,6 +390,7 @@ class EDSespmSpectrum(EDSTEMSpectrum):
                 simplex=simplex,
                 sparsity=sparsity,
                 smoothness=smoothness,
+                solver=solver,
                 init=init,
                 n_init=n_init,
                 max_iter=max_iter,

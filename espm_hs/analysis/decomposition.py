@@ -67,7 +67,7 @@ def decompose(
     callback
         Called with the number of iterations and F now and then.
     **options
-        ``n_init``, ``max_iter``, ``tol``, ``random_state``, ``n_jobs`` of
+        ``solver``, ``n_init``, ``max_iter``, ``tol``, ``random_state``, ``n_jobs`` of
         `espm_hs.factorization.factorize`.
 
     Returns
@@ -186,6 +186,8 @@ def _settle_phases(counts, problem, found, model, channels, **options):
         left -= again.n_iter
         found = replace(
             again,
+            objectives=found.objectives,
+            n_agreeing=found.n_agreeing,
             n_iter=found.n_iter + again.n_iter,
             history=np.concatenate((found.history, again.history)),
         )
@@ -326,6 +328,8 @@ def _analysis(model, problem, counts, found, used, pixels, navigation):
         n_iter=found.n_iter,
         converged=found.converged,
         interrupted=found.interrupted or stopped,
+        n_starts=len(found.objectives),
+        n_agreeing=found.n_agreeing,
     )
 
 

@@ -21,6 +21,7 @@ from functools import cache
 import numpy as np
 from numba import njit
 
+from espm_hs.factorization.kernels import add_log, total_log
 from espm_hs.factorization.registers import add_row, add_square, dot, load
 
 # A pixel is left when the last full step promised to lower its F by less (in nats):
@@ -182,6 +183,7 @@ def exact_pass(k: int):
         bent, free = np.zeros(k), np.empty(k, np.bool_)
         M, L = np.empty((k, k)), np.empty((k, k))
         loss = 0.0
+        logs = 0.0, 1.0, 1.0
         for p in range(first, last):
             pixel_channels = channels[indptr[p] : indptr[p + 1]]
             pixel_values = values[indptr[p] : indptr[p + 1]]
@@ -257,7 +259,7 @@ def exact_pass(k: int):
                 y = dot(held_row, D, e, floor)
                 inverse = 1.0 / y
                 ratio = pixel_values[t] * inverse
-                loss -= pixel_values[t] * np.log(y)
+                logs = add_log(logs, pixel_values[t], y)
                 for j in range(k):
                     A[e, j] += held_row[j] * ratio
                 if S.shape[0] > 0:
@@ -267,7 +269,7 @@ def exact_pass(k: int):
                         for j in range(i + 1):
                             S[e, n_pair] += held_row[i] * held_row[j] * ratio
                             n_pair += 1
-        return loss
+        return loss - total_log(logs)
 
     return run
 

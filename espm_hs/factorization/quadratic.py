@@ -21,6 +21,8 @@ ACTIVE = 1e-7
 # Added to the diagonal of the preconditioner, relative: columns of G may be dependent.
 RIDGE = 1e-10
 MAX_CONJUGATE = 40
+# Below this part of its largest the (squared) slope is rounding.
+SOLVED = 1e-12
 # Conjugate gradients end when an iteration adds less than this part of the mean gain.
 STALLED = 0.3
 # The same where all that is left to gain would be little enough to end the fit.
@@ -85,8 +87,10 @@ class QuadraticModel:
         room = self.V[self.free]
         z = towards = self._precondition(r)
         rz, fall, complete = float(r @ z), 0.0, True
+        largest = rz
         for n in range(1, MAX_CONJUGATE + 1):
-            if rz <= 0:
+            largest = max(largest, rz)
+            if rz <= SOLVED * largest:
                 break
             if self.passes.n_passes >= max_passes:
                 complete = False

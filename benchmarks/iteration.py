@@ -15,7 +15,7 @@ from sklearn.decomposition import NMF
 
 from espm_hs.factorization import Counts, Penalties, Problem, factorize
 from espm_hs.physics import SpectrumModel
-from espm_hs.simulation import simulate_counts
+from espm_hs.simulation import Experiment, Phase
 
 PHASES = [
     {"Mg": 0.245, "Fe": 0.035, "Ca": 0.031, "Si": 0.219, "Al": 0.024, "O": 0.436},
@@ -30,8 +30,8 @@ def build(counts_per_pixel):
         0.3 + 0.01 * np.arange(1980), 200.0, ["Al", "Ca", "Fe", "Mg", "O", "Si"]
     )
     shares = np.random.default_rng(0).dirichlet(np.ones(3), (128, 128))
-    simulated = simulate_counts(model, PHASES, shares, counts_per_pixel, seed=0)
-    return simulated.counts, model
+    phases = [Phase("", composition, 4.5) for composition in PHASES]
+    return Experiment(model, phases, shares, counts_per_pixel).counts(), model
 
 
 def seconds_per_iteration(run, few=5, many=35, repeats=5):

@@ -11,11 +11,20 @@ _LAZY = {
     "physics": None,
     "factorization": None,
     "analysis": None,
+    "metrics": None,
     "simulation": None,
     "signals": None,
 }
 
-__all__ = ["EspmNMF", "analysis", "factorization", "physics", "signals", "simulation"]
+__all__ = [
+    "EspmNMF",
+    "analysis",
+    "factorization",
+    "metrics",
+    "physics",
+    "signals",
+    "simulation",
+]
 
 
 def __dir__() -> list[str]:

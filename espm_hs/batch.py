@@ -368,24 +368,23 @@ def demo(folder: str | Path, seed: int = 0) -> str:
     )
 
 
-def simulate(
-    path: str | Path, shape: tuple[int, int], counts: float, seed: int
-) -> None:
+def simulate(name: str, path: str | Path, seed: int, **options) -> None:
     """
-    Write the simulated map of two particles, with its truth in the metadata.
+    Write a built-in data set, with its truth in the metadata.
 
     Parameters
     ----------
+    name : str
+        One of ``simulation.DATASETS``.
     path : str or Path
         File, ending in .hspy or .zspy.
-    shape : tuple of int
-        Rows and columns.
-    counts : float
-        Expected number of counts of a pixel.
     seed : int
         Of the counts.
+    **options
+        Shape and counts_per_pixel that differ from those of the data set.
     """
     path = Path(path)
-    signal = simulation.particles(shape, counts, seed)
+    # lazy: of a large map only a few chunks are ever dense
+    signal = simulation.DATASETS[name](seed=seed, lazy=True, **options)
     with _finished_files(path.parent) as unfinished:
         signal.save(unfinished / path.name)

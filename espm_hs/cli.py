@@ -13,6 +13,8 @@ from espm_hs import __version__
 
 # HyperSpy is imported inside the commands: --help must not wait for it.
 
+_DATASETS = ("particles", "grain_boundary", "core_shell", "mantle")
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="espm-hs")
@@ -141,20 +143,37 @@ def _check_names(files: tuple[str, ...]) -> None:
 
 
 @main.command()
-@click.argument("file", type=click.Path())
-@click.option("--shape", nargs=2, type=click.IntRange(1), default=(64, 64),
-              show_default=True, help="Rows and columns.")  # fmt: skip
-@click.option("--counts", default=100.0, show_default=True, help="Per pixel.")
+@click.argument("name", type=click.Choice(_DATASETS))
+@click.option("-o", "--output", "file", required=True, type=click.Path(),
+              help="File to write, .hspy or .zspy; replaces an older one.")  # fmt: skip
+@click.option("--shape", nargs=2, type=click.IntRange(1),
+              help="Rows and columns.  [default: of the data set]")  # fmt: skip
+@click.option("--counts", type=float,
+              help="Mean per pixel.  [default: of the data set]")  # fmt: skip
 @click.option("--seed", default=0, show_default=True, help="Of the counts.")
-def simulate(file: str, shape: tuple[int, int], counts: float, seed: int) -> None:
-    """Write a simulated map of two particles to FILE (.hspy or .zspy).
+def simulate(
+    name: str,
+    file: str,
+    shape: tuple[int, int] | None,
+    counts: float | None,
+    seed: int,
+) -> None:
+    r"""Write the simulated data set NAME to a file.
 
-    Replaces an older one.
+    \b
+    particles       taenite and ilmenite in olivine
+    grain_boundary  glass between alumina and zirconia
+    core_shell      Pt-Fe cores in shells of magnetite, on carbon
+    mantle          minerals of the lower mantle, after Teurtrie et al. (2024)
+
+    The truth goes to the metadata of the file.
     """
     if Path(file).suffix not in (".hspy", ".zspy"):
         raise click.BadParameter(f"{file} must end in .hspy or .zspy.")
+    given = {"shape": shape, "counts_per_pixel": counts}
+    options = {key: value for key, value in given.items() if value is not None}
     try:
-        _batch().simulate(file, shape, counts, seed)
+        _batch().simulate(name, file, seed, **options)
     except (ValueError, OSError) as error:
         raise click.ClickException(_in_a_line(error)) from None
     click.echo(f"Written: {file}")

@@ -13,7 +13,7 @@ from exspy.utils.eds import take_off_angle
 from hyperspy.external.progressbar import progressbar
 from sklearn.exceptions import ConvergenceWarning
 
-from espm_hs import analysis
+from espm_hs import analysis, simulation
 from espm_hs.analysis.parameters import (
     EDS,
     NODE,
@@ -453,6 +453,20 @@ class EDSespmSpectrum(EDSTEMSpectrum):
                 "`s.decomposition(algorithm='espm', output_dimension=...)`."
             )
         return analysis.PhaseAnalysis.from_dict(stored.as_dictionary())
+
+    def ground_truth(self) -> simulation.GroundTruth:
+        """Return what a simulated map was made from.
+
+        Raises
+        ------
+        ValueError
+            If the map is not a simulated one, or was cut or binned since.
+
+        See Also
+        --------
+        espm_hs.simulation
+        """
+        return simulation.ground_truth(self)
 
     def quantify(
         self,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from espm_hs import simulation
+from espm_hs import metrics, simulation
 from espm_hs.analysis import to_percent
 
 
@@ -85,7 +85,7 @@ def comparison_table(signal) -> str:
     truth = simulation.ground_truth(signal)
     found = signal.analysis_results()
     percent, error = _percent(found, "atomic")
-    order, angles = simulation.match_phases(found.spectra, truth.spectra)
+    order, angles = metrics.match_phases(found.spectra, truth.spectra)
     rows = [found.elements.index(symbol) for symbol in truth.elements]
     heads = "".join(f"{symbol:>13}" for symbol in truth.elements)
     lines = [f"{'':16}{heads}{'angle':>9}"]

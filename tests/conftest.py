@@ -37,16 +37,15 @@ ELEMENTS = ["Fe", "Ni", "O", "Si", "Ti"]
 def make_map(shape=(9, 7), counts_per_pixel=300, seed=0, offset=-0.1, size=500):
     """EDSespmSpectrum of three phases; ``shape`` in array order."""
     from espm_hs.physics import SpectrumModel
-    from espm_hs.simulation import simulate_counts
+    from espm_hs.simulation import Experiment, Phase
 
     energy = offset + 0.02 * np.arange(size)
     model = SpectrumModel(energy, 200.0, ELEMENTS)
     rng = np.random.default_rng(seed)
     shares = rng.dirichlet(np.full(3, 0.3), shape)
-    simulated = simulate_counts(
-        model, PHASES, shares, counts_per_pixel, background=0.05, seed=seed
-    )
-    s = hs.signals.Signal1D(simulated.counts)
+    phases = [Phase(str(i), PHASES[i], 5.0, 0.05) for i in range(3)]
+    counts = Experiment(model, phases, shares, counts_per_pixel).counts(seed)
+    s = hs.signals.Signal1D(counts.toarray().reshape(*shape, size))
     axis = s.axes_manager[-1]
     axis.name, axis.units, axis.offset, axis.scale = "Energy", "keV", offset, 0.02
     s.set_signal_type("EDS_espm")

@@ -13,7 +13,7 @@ from conftest import make_map
 from espm_hs.analysis import calibrate, suggest
 from espm_hs.factorization import expected_deviance, fit_spectrum
 from espm_hs.physics import Detector, SpectrumModel
-from espm_hs.simulation import phase_spectra
+from espm_hs.simulation import Experiment, Phase
 
 FOLDER = os.environ.get("ESPM_HS_TEST_DATA")
 needs_maps = pytest.mark.skipif(not FOLDER, reason="ESPM_HS_TEST_DATA is not set")
@@ -32,8 +32,8 @@ def simulate(seed, elements, **options):
         detector=detector,
         **options,
     )
-    even = dict.fromkeys(elements, 1.0)
-    spectrum = phase_spectra(model, [even], background=0.1)[:, 0]
+    even = Phase("even", dict.fromkeys(elements, 1.0), density=5.0)
+    spectrum = Experiment(model, [even], [50.0]).spectra[:, 0]
     return model, rng.poisson(1e6 * spectrum), rng
 
 
@@ -76,7 +76,8 @@ def test_mass_thickness_from_lines_of_one_element():
         density=6.0,
         composition=composition,
     )
-    spectrum = phase_spectra(true, [composition], background=0.1)[:, 0]
+    phase = Phase("sample", composition, density=5.0)
+    spectrum = Experiment(true, [phase], [50.0]).spectra[:, 0]
     counts = np.random.default_rng(0).poisson(1e6 * spectrum)
     found = calibrate(true.replace(thickness=100.0), counts, ["mass_thickness"])
     assert found.after.mass_thickness == pytest.approx(1.8e-3, rel=0.02)

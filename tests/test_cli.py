@@ -249,18 +249,21 @@ def test_the_map_with_most_counts_is_chosen():
 
 def test_simulate(tmp_path):
     path = tmp_path / "sub" / "map.hspy"
-    result = run("simulate", path, "--shape", 5, 7, "--counts", 20, "--seed", 3)
+    options = ["--shape", 5, 7, "--counts", 20, "--seed", 3]
+    result = run("simulate", "particles", "-o", path, *options)
     assert result.exit_code == 0, result.output
     expected = particles((5, 7), counts_per_pixel=20, seed=3)
     np.testing.assert_array_equal(hs.load(path).data, expected.data)
-    assert "must end in" in run("simulate", tmp_path / "map.tif").output
+    assert "must end in" in run("simulate", "mantle", "-o", tmp_path / "map.tif").output
 
 
 @pytest.mark.parametrize("extension", ["hspy", "zspy"])
 def test_simulate_replaces_an_older_map(tmp_path, extension):
     path = tmp_path / f"map.{extension}"
     for seed in (1, 2):
-        result = run("simulate", path, "--shape", 5, 7, "--seed", seed)
+        result = run(
+            "simulate", "particles", "-o", path, "--shape", 5, 7, "--seed", seed
+        )
         assert result.exit_code == 0, result.output
     expected = particles((5, 7), counts_per_pixel=100, seed=2)
     np.testing.assert_array_equal(hs.load(path).data, expected.data)
@@ -271,7 +274,7 @@ def test_simulate_spares_other_folders(tmp_path):
     path = tmp_path / "map.zspy"
     path.mkdir()
     (path / "thesis.txt").write_text("years of work")
-    result = run("simulate", path, "--shape", 5, 7)
+    result = run("simulate", "particles", "-o", path, "--shape", 5, 7)
     assert result.exit_code == 1
     assert "folder of other files" in result.output
     assert [f.name for f in tmp_path.rglob("*")] == ["map.zspy", "thesis.txt"]

@@ -6,15 +6,17 @@ from conftest import ELEMENTS, PHASES
 
 from espm_hs.analysis import decompose
 from espm_hs.physics import SpectrumModel
-from espm_hs.simulation import simulate_counts
+from espm_hs.simulation import Experiment, Phase
 
 THICK = {"thickness": 300.0, "density": 5.0, "take_off_angle": 22.0}
 
 
-def simulate(shape=(10, 9), counts=2000, **options):
+def simulate(shape=(10, 9), dose=2000, **options):
     model = SpectrumModel(-0.1 + 0.02 * np.arange(500), 200.0, ELEMENTS, **options)
     shares = np.random.default_rng(0).dirichlet(np.full(3, 0.1), shape)
-    return simulate_counts(model, PHASES, shares, counts, background=0.05), model
+    phases = [Phase(str(i), PHASES[i], 5.0, 0.05) for i in range(3)]
+    drawn = Experiment(model, phases, shares, dose).counts()
+    return drawn.toarray().reshape(*shape, 500), model
 
 
 def truth():
@@ -27,11 +29,11 @@ def distance(found):
 
 
 def test_each_phase_absorbs_by_its_own_composition():
-    simulated, model = simulate(**THICK)
-    found = decompose(simulated.counts, model, 3, sparsity=1.0, random_state=0)
+    counts, model = simulate(**THICK)
+    found = decompose(counts, model, 3, sparsity=1.0, random_state=0)
     assert distance(found.composition).max() < 0.02
     ignored = model.replace(thickness=None, density=None)
-    wrong = decompose(simulated.counts, ignored, 3, sparsity=1.0, random_state=0)
+    wrong = decompose(counts, ignored, 3, sparsity=1.0, random_state=0)
     assert distance(wrong.composition).max() > 0.05
     assert found.G.shape == (3, 500, len(model.columns))
     assert np.ptp(found.G, axis=0).max() > 0
@@ -39,15 +41,15 @@ def test_each_phase_absorbs_by_its_own_composition():
 
 @pytest.mark.parametrize("max_iter", [1, 7, 40])
 def test_iterations_are_limited_over_all_rounds(max_iter):
-    simulated, model = simulate(**THICK)
-    found = decompose(simulated.counts, model, 3, max_iter=max_iter, random_state=0)
+    counts, model = simulate(**THICK)
+    found = decompose(counts, model, 3, max_iter=max_iter, random_state=0)
     assert found.n_iter <= max_iter + 1  # an extrapolation may come on top
     assert not found.converged
 
 
 @pytest.mark.parametrize("after", [5, 60])
 def test_interrupt_ends_all_rounds(after):
-    simulated, model = simulate(**THICK)
+    counts, model = simulate(**THICK)
     calls = []
 
     def stop(n_iter, objective):
@@ -56,7 +58,7 @@ def test_interrupt_ends_all_rounds(after):
             raise KeyboardInterrupt
 
     with pytest.warns(UserWarning, match="interrupted"):
-        found = decompose(simulated.counts, model, 3, callback=stop, random_state=0)
+        found = decompose(counts, model, 3, callback=stop, random_state=0)
     assert found.interrupted
     assert len(calls) < 20
     assert np.isfinite(found.composition).all()
@@ -68,19 +70,19 @@ def test_interrupt_while_errors_are_computed(monkeypatch):
     def stop(*args):
         raise KeyboardInterrupt
 
-    simulated, model = simulate()
+    counts, model = simulate()
     monkeypatch.setattr(decomposition, "composition_covariance", stop)
     with pytest.warns(UserWarning, match="interrupted"):
-        found = decompose(simulated.counts, model, 3, random_state=0)
+        found = decompose(counts, model, 3, random_state=0)
     assert np.isnan(found.covariance).all()
     assert np.isfinite(found.composition).all()
 
 
 def test_misfit_tells_a_missing_element():
-    simulated, model = simulate()
-    right = decompose(simulated.counts, model, 3, random_state=0)
+    counts, model = simulate()
+    right = decompose(counts, model, 3, random_state=0)
     fewer = model.replace(elements=[e for e in ELEMENTS if e != "Si"])
-    wrong = decompose(simulated.counts, fewer, 3, random_state=0)
+    wrong = decompose(counts, fewer, 3, random_state=0)
     assert right.misfit < 1.5
     assert wrong.misfit > 10
 
@@ -89,15 +91,15 @@ def test_misfit_tells_a_missing_element():
     "fixed", [["Si"], {0: "Si"}, {0: None}, {0: {"Si": "a"}}, {"a": {"Si": 0.0}}]
 )
 def test_fixed_composition_of_the_wrong_kind(fixed):
-    simulated, model = simulate()
+    counts, model = simulate()
     with pytest.raises((TypeError, ValueError), match="fixed_composition"):
-        decompose(simulated.counts, model, 3, fixed_composition=fixed)
+        decompose(counts, model, 3, fixed_composition=fixed)
 
 
 def test_fingerprint_notices_moved_pixels():
-    simulated, model = simulate((8, 8))
+    counts, model = simulate((8, 8))
     prints = [
         decompose(data, model, 2, max_iter=3, random_state=0).fingerprint
-        for data in (simulated.counts, simulated.counts.transpose(1, 0, 2))
+        for data in (counts, counts.transpose(1, 0, 2))
     ]
     assert not np.array_equal(*prints)

@@ -13,6 +13,7 @@ from espm_hs.physics import (
     SpectrumModel,
     atomic_to_mass_fractions,
     emission_lines,
+    escape_through,
     mass_absorption_coefficient,
 )
 
@@ -454,3 +455,29 @@ def test_plot_labels_the_main_lines():
     texts = {text.get_text() for axes in figure.axes for text in axes.texts}
     assert {"Si Ka1", "Fe Ka1", "Cu Ka1"} <= texts
     plt.close(figure)
+
+
+def test_sources_add_up_to_the_columns():
+    """Each line by itself, times what escapes, summed by column, is G."""
+    thick = model(
+        ["O", "Fe", "Pt"],
+        stray_elements=["Cu"],
+        thickness=100,
+        density=8,
+        take_off_angle=20,
+        detector=Detector.preset("windowless", tail=0.05, escape_peak=True),
+    )
+    lines, spectra, background = thick.sources()
+    mu = mass_absorption_coefficient(
+        atomic_to_mass_fractions(dict.fromkeys(thick.elements, 1.0)), lines.energy
+    )
+    share = np.where(lines.absorbed, escape_through(1e-7 * 100 * 8 * mu, 20), 1.0)
+    for i, column in enumerate(thick.columns):
+        if column.kind != "background":
+            own = lines.column == i
+            np.testing.assert_allclose(
+                spectra[:, own] @ share[own], thick.G[:, i], rtol=1e-9, atol=1e-12
+            )
+    assert background.shape == (2048, 3)
+    thin = thick.replace(thickness=None, density=None).G[:, -3:]
+    np.testing.assert_allclose(background / background.sum(axis=0), thin / 100)

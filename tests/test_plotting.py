@@ -126,7 +126,7 @@ def test_misfit_is_standard_where_the_model_holds_and_shows_a_missing_phase(deco
     maps = ground_truth(decomposed).maps
     metal, olivine = maps[..., 1] > 0.9, maps[..., 0] == 1
     assert bad[metal].min() > 5
-    assert np.median(bad[olivine]) < 2
+    assert np.median(bad[olivine]) < 0.2 * bad[metal].min()
 
 
 def test_missing_line_is_named(decomposed):
@@ -145,7 +145,8 @@ def test_fit_adds_up(decomposed):
     used = ~np.isnan(lines["model"])
     total = lines["data"][used].sum()
     assert lines["model"][used].sum() == pytest.approx(total, rel=0.02)
-    assert (lines["background"][used] <= lines["model"][used] * (1 + 1e-9)).all()
+    # absorption by the phases settles to 0.1 at.%, the model and its parts likewise
+    assert (lines["background"][used] <= lines["model"][used] * (1 + 1e-4)).all()
 
 
 def test_plain_pixels_and_micrometres(decomposed):

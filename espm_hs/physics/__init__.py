@@ -4,7 +4,11 @@ Ionisation, emission, absorption and detection of characteristic X-rays and
 bremsstrahlung, joined in `SpectrumModel`. Energies in keV, cross sections in cm2.
 """
 
-from espm_hs.physics.absorption import mass_absorption_coefficient, mass_thickness
+from espm_hs.physics.absorption import (
+    escape_through,
+    mass_absorption_coefficient,
+    mass_thickness,
+)
 from espm_hs.physics.columns import Column
 from espm_hs.physics.detector import Detector
 from espm_hs.physics.elements import (
@@ -17,16 +21,20 @@ from espm_hs.physics.emission import EmissionLine, emission_lines
 from espm_hs.physics.ionization import ionization_cross_section
 from espm_hs.physics.kfactors import line_factors_from_kfactors, read_kfactors
 from espm_hs.physics.model import SpectrumModel
+from espm_hs.physics.sources import Lines, Sources
 
 __all__ = [
     "Column",
     "Detector",
     "EmissionLine",
+    "Lines",
+    "Sources",
     "SpectrumModel",
     "atomic_number",
     "atomic_to_mass_fractions",
     "atomic_weight",
     "emission_lines",
+    "escape_through",
     "ionization_cross_section",
     "line_factors_from_kfactors",
     "mass_absorption_coefficient",

@@ -129,6 +129,31 @@ def escape_fraction(
         As `mass_absorption_coefficient`.
     """
     mu = np.asarray(mass_absorption_coefficient(mass_fractions, energy))
-    path = 0.1 * mass_thickness / np.sin(np.radians(take_off_angle))  # g/cm2
-    chi = np.maximum(np.multiply.outer(mu, np.atleast_1d(path)), 1e-12)
-    return (-np.expm1(-chi) / chi).mean(axis=-1)
+    return escape_through(0.1 * mass_thickness * mu, take_off_angle)
+
+
+def escape_through(
+    depth: ArrayLike, take_off_angle: float | Sequence[float]
+) -> np.ndarray:
+    """
+    Fraction of the photons made evenly through a foil of known optical depth.
+
+    Parameters
+    ----------
+    depth : array
+        Mass absorption coefficient x mass thickness, across the foil; no unit.
+    take_off_angle : float or sequence of float
+        As in `escape_fraction`.
+
+    Returns
+    -------
+    array
+        Shape of `depth`.
+    """
+    depth = np.asarray(depth, dtype=float)
+    angles = np.atleast_1d(take_off_angle)
+    total = np.zeros(depth.shape)
+    for sine in np.sin(np.radians(angles)):
+        chi = np.maximum(depth / sine, 1e-12)
+        total += -np.expm1(-chi) / chi
+    return total / len(angles)

@@ -30,21 +30,16 @@ from espm_hs.physics.columns import (
     line_columns,
     with_line_factors,
 )
-from espm_hs.physics.detector import FWHM_PER_SIGMA, Detector
+from espm_hs.physics.detector import Detector
 from espm_hs.physics.elements import atomic_to_mass_fractions
 from espm_hs.physics.emission import EmissionLine, check_beam_energy
-from espm_hs.physics.escape_peak import ESCAPE_ENERGY, with_escape_peaks
 from espm_hs.physics.line_names import checked_line_factors
-from espm_hs.physics.peaks import TAIL_WINDOW, Channels, Peaks, peak_matrix
+from espm_hs.physics.peaks import Channels
+from espm_hs.physics.sources import Lines, Sources, line_matrix, lines_in_reach
 
 #: Sum of every background column over the fitted channels: the order of magnitude
 #: of an element column, whose unit is the barn.
 BACKGROUND_SUM = 100.0
-
-_CM2_PER_BARN = 1e-24
-
-# Lines this far (keV) outside the fitted channels still reach them with their tail.
-_MARGIN = 0.5
 
 
 class SpectrumModel:
@@ -237,6 +232,25 @@ class SpectrumModel:
             free &= np.abs(self.energy - centre) > reach
         return free
 
+    def sources(self) -> Sources:
+        """
+        All that shines, line by line, before absorption by the sample.
+
+        Returns
+        -------
+        Sources
+            Times the fraction that escapes, and summed by column, its lines are the
+            columns of G. Extra spectra are not among them.
+        """
+        lines = self._lines
+        each = lines._replace(column=np.arange(len(lines.energy)))
+        spectra = line_matrix(each, self.detector, self._axis, len(lines.energy))
+        spectra[(self.energy <= 0) | (self.energy >= self.beam_energy)] = 0
+        background = np.zeros((self._size, N_TERMS * self.background))
+        if self.background:
+            background[self.channels] = self._detected_background()
+        return Sources(lines, spectra, background)
+
     def plot(self):
         """
         Plot the columns with their main lines labelled.
@@ -279,43 +293,30 @@ class SpectrumModel:
 
     def _peaks(self) -> np.ndarray:
         """Columns of characteristic lines."""
-        low, high = self._fitted
-        peaks = [
-            (line.energy, line.cross_section, i, entry.column.kind != "stray")
-            for i, entry in enumerate(self._line_columns)
-            for line in entry.lines
-            if low - _MARGIN <= line.energy <= high + self._reach
-        ]
-        fields = zip(*peaks, strict=True)
-        energy, cross_section, column, absorbed = (np.array(f) for f in fields)
-        # a line outside is seen by its tail in the first or last channel; so a
-        # user's efficiency curve has to cover the fitted channels only
-        area = self.detector.efficiency(np.clip(energy, low, high))
-        area *= cross_section / _CM2_PER_BARN
-        area[absorbed] *= self._escape(energy[absorbed])
-        if self.detector.escape_peak:
-            energy, area, column = with_escape_peaks(energy, area, column)
-        position = self.detector.peak_energy(energy)
-        sigma = 1e-3 * self.detector.fwhm(energy) / FWHM_PER_SIGMA
-        return peak_matrix(
-            Channels(self._offset, self._scale, self._size),
-            Peaks(position, sigma, area, column),
-            len(self._line_columns),
-            tail=self.detector.tail,
-            tail_length=1e-3 * self.detector.tail_length,
-        )
+        lines = self._lines
+        area = lines.area.copy()
+        area[lines.absorbed] *= self._escape(lines.energy[lines.absorbed])
+        seen = lines._replace(area=area)
+        n_columns = len(self._line_columns)
+        return line_matrix(seen, self.detector, self._axis, n_columns)
 
     @property
-    def _reach(self) -> float:
-        """How far above the fitted channels a line still shows, keV."""
-        detector = self.detector
-        tail = 1e-3 * TAIL_WINDOW * detector.tail_length if detector.tail else 0.0
-        return _MARGIN + tail + ESCAPE_ENERGY * detector.escape_peak
+    def _lines(self) -> Lines:
+        return lines_in_reach(self._line_columns, self.detector, self._fitted)
+
+    @property
+    def _axis(self) -> Channels:
+        return Channels(self._offset, self._scale, self._size)
 
     def _bremsstrahlung(self) -> np.ndarray:
         """Shapes of the background in the fitted channels."""
         energy = self.energy[self.channels]
-        seen = self.detector.efficiency(energy) * self._escape(energy)
+        return self._detected_background() * self._escape(energy)[:, None]
+
+    def _detected_background(self) -> np.ndarray:
+        """Shapes of the background before absorption by the sample."""
+        energy = self.energy[self.channels]
+        seen = self.detector.efficiency(energy)
         return bremsstrahlung(energy, self.beam_energy) * seen[:, None]
 
     def _scaled(self, shapes: np.ndarray) -> np.ndarray:

@@ -1,19 +1,32 @@
-"""Simulated spectrum images: abundance maps, X-ray physics, Poisson noise."""
+"""Simulated spectrum images: samples, X-ray physics, effects, Poisson noise."""
 
-from espm_hs.simulation.comparison import match_phases, spectral_angles
-from espm_hs.simulation.datasets import GroundTruth, ground_truth, particles
-from espm_hs.simulation.forward import Simulation, phase_spectra, simulate_counts
-from espm_hs.simulation.phantoms import Sphere, spheres_in_matrix
+from espm_hs.simulation import phantoms
+from espm_hs.simulation.datasets import (
+    DATASETS,
+    core_shell,
+    experiment,
+    grain_boundary,
+    mantle,
+    particles,
+)
+from espm_hs.simulation.effects import Effects
+from espm_hs.simulation.experiment import Experiment
+from espm_hs.simulation.phases import Phase
+from espm_hs.simulation.recording import record
+from espm_hs.simulation.truth import GroundTruth, ground_truth
 
 __all__ = [
+    "DATASETS",
+    "Effects",
+    "Experiment",
     "GroundTruth",
-    "Simulation",
-    "Sphere",
+    "Phase",
+    "core_shell",
+    "experiment",
+    "grain_boundary",
     "ground_truth",
-    "match_phases",
+    "mantle",
     "particles",
-    "phase_spectra",
-    "simulate_counts",
-    "spectral_angles",
-    "spheres_in_matrix",
+    "phantoms",
+    "record",
 ]

@@ -1,219 +1,338 @@
-"""Built-in data sets, as signals that carry their own truth."""
+"""Built-in data sets: experiments with fixed samples, any dose, seed and effects."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 
 from espm_hs.physics import SpectrumModel
-from espm_hs.simulation.forward import Simulation, simulate_counts
-from espm_hs.simulation.phantoms import Sphere, spheres_in_matrix
+from espm_hs.simulation.effects import Effects
+from espm_hs.simulation.experiment import Experiment
+from espm_hs.simulation.phantoms import (
+    CoreShell,
+    Sphere,
+    core_shell_particles,
+    spheres_in_matrix,
+)
+from espm_hs.simulation.phantoms import grain_boundary as boundary_maps
+from espm_hs.simulation.phases import Phase
+from espm_hs.simulation.recording import record
 
-# Where the truth is kept in the metadata.
-_TRUTH = "EDS_espm.truth"
-
-#: A chondrite in small: metal and ilmenite in olivine. Iron is in all three phases;
-#: the L lines of Ti and Fe touch the K line of O, and those of Ni and stray Cu overlap.
-CHONDRITE = {
-    "olivine": {"O": 4.0, "Mg": 1.8, "Si": 1.0, "Fe": 0.2},
-    "taenite": {"Fe": 0.65, "Ni": 0.35},
-    "ilmenite": {"O": 3.0, "Mg": 0.1, "Ti": 1.0, "Fe": 0.9},
-}
-
-
-@dataclass(frozen=True, eq=False)
-class GroundTruth:
-    """
-    What a simulated map was made from.
-
-    Attributes
-    ----------
-    names : tuple of str
-        Names of the phases.
-    elements : tuple of str
-        Symbols.
-    composition : array, shape (n_elements, n_phases)
-        Atomic fractions.
-    maps : array, shape (*navigation, n_phases)
-        Share of the counts of each pixel that comes from each phase.
-    spectra : array, shape (n_channels, n_phases)
-        Spectra of the phases without noise, of sum 1.
-    """
-
-    names: tuple[str, ...]
-    elements: tuple[str, ...]
-    composition: np.ndarray
-    maps: np.ndarray
-    spectra: np.ndarray
-
-    def __repr__(self) -> str:
-        lines = []
-        for name, fractions in zip(self.names, self.composition.T, strict=True):
-            parts = [
-                f"{symbol} {100 * x:.1f}"
-                for symbol, x in zip(self.elements, fractions, strict=True)
-                if x > 0
-            ]
-            lines.append(f"{name} (at.%): {', '.join(parts)}")
-        return "\n".join(lines)
+Shape = tuple[int, int]
 
 
 def particles(
-    shape: tuple[int, int] = (64, 64), counts_per_pixel: float = 100, seed: int = 0
+    shape: Shape = (64, 64),
+    counts_per_pixel: float = 100,
+    seed: int = 0,
+    *,
+    effects: Effects | None = None,
+    lazy: bool = False,
 ):
     """
-    Map of two particles in a matrix.
+    Two particles in a matrix: a chondrite in small.
 
     Taenite (iron-nickel metal) and ilmenite (FeTiO3), each a sphere, in olivine, with
     stray copper of the grid: 200 keV, foil of 100 nm, 2 nm per pixel, 1024 channels
     of 10 eV. The foil cuts both spheres, so that there are pixels of each particle
-    alone and, around them, mixtures with olivine.
+    alone and, around them, mixtures with olivine. Iron is in all three phases; the L
+    lines of Ti and Fe touch the K line of O, and those of Ni and Cu overlap.
 
     Parameters
     ----------
     shape : tuple of int
         Rows and columns.
     counts_per_pixel : float
-        Expected number of counts of a pixel.
+        Expected number of counts of a pixel, mean of the map.
     seed : int
         The same seed gives the same map.
+    effects : Effects, optional
+        What the metadata, and so the fit, do not know.
+    lazy : bool
+        Return a lazy signal, whose counts are kept sparse.
 
     Returns
     -------
-    EDSespmSpectrum
+    EDSespmSpectrum or LazyEDSespmSpectrum
         With beam energy, elements, thickness, density and stray elements set, ready
-        for ``decomposition(algorithm="espm", output_dimension=3)``. `ground_truth`
-        tells what was put in.
+        for ``decomposition(algorithm="espm", output_dimension=3)``. Its
+        ``ground_truth()`` tells what was put in.
 
     Raises
     ------
     ValueError
-        If shape or counts_per_pixel make no sense.
+        If a number makes no sense.
 
     Examples
     --------
     >>> s = particles(counts_per_pixel=50)
     >>> s.decomposition(algorithm="espm", output_dimension=3)
-    >>> ground_truth(s)
+    >>> s.ground_truth()
     """
-    elements = ["O", "Mg", "Si", "Ti", "Fe", "Ni"]
+    return _recorded("particles", shape, counts_per_pixel, seed, effects, lazy)
+
+
+def grain_boundary(
+    shape: Shape = (96, 96),
+    counts_per_pixel: float = 60,
+    seed: int = 0,
+    *,
+    effects: Effects | None = None,
+    lazy: bool = False,
+):
+    """
+    Wavy boundary between two grains with a film of glass in it.
+
+    Alumina and yttrium-doped zirconia; the glass of Si, Ca, Al and O reaches 60 % of
+    the thickness in the boundary and falls off as a Gaussian of 1 nm, so that it is
+    pure nowhere. Its Si K line stands beside the L lines of Y and Zr. 200 keV, foil of
+    60 nm, 0.25 nm per pixel, 2048 channels of 10 eV.
+
+    Parameters
+    ----------
+    shape, counts_per_pixel, seed, effects, lazy
+        As in `particles`.
+
+    Returns
+    -------
+    EDSespmSpectrum or LazyEDSespmSpectrum
+        As `particles`.
+    """
+    return _recorded("grain_boundary", shape, counts_per_pixel, seed, effects, lazy)
+
+
+def core_shell(
+    shape: Shape = (96, 96),
+    counts_per_pixel: float = 40,
+    seed: int = 0,
+    *,
+    effects: Effects | None = None,
+    lazy: bool = False,
+):
+    """
+    Platinum-iron particles with a shell of magnetite, on carbon.
+
+    Cores of Fe16Pt84 in shells of Fe3O4 on a film of 20 nm, with stray copper of the
+    grid. In projection a core is never seen without its shell, and iron is in both.
+    200 keV, 1 nm per pixel, 2048 channels of 10 eV from -0.1 keV.
+
+    Parameters
+    ----------
+    shape, counts_per_pixel, seed, effects, lazy
+        As in `particles`.
+
+    Returns
+    -------
+    EDSespmSpectrum or LazyEDSespmSpectrum
+        As `particles`.
+    """
+    return _recorded("core_shell", shape, counts_per_pixel, seed, effects, lazy)
+
+
+def mantle(
+    shape: Shape = (128, 128),
+    counts_per_pixel: float = 293,
+    seed: int = 0,
+    *,
+    effects: Effects | None = None,
+    lazy: bool = False,
+):
+    """
+    Minerals of the lower mantle: the synthetic map of Teurtrie et al. (2024).
+
+    A matrix and two spheres that partly overlap and fill at most half the thickness,
+    so that their own spectra are seen nowhere. 200 keV, take-off angle 35 degrees,
+    100 nm of 4.5 g/cm3, 1980 channels of 10 eV from 0.3 keV. The paper uses 293 and
+    18 counts per pixel.
+
+    Parameters
+    ----------
+    shape, counts_per_pixel, seed, effects, lazy
+        As in `particles`.
+
+    Returns
+    -------
+    EDSespmSpectrum or LazyEDSespmSpectrum
+        As `particles`.
+    """
+    return _recorded("mantle", shape, counts_per_pixel, seed, effects, lazy)
+
+
+def experiment(
+    name: str,
+    shape: Shape | None = None,
+    counts_per_pixel: float | None = None,
+    effects: Effects | None = None,
+) -> Experiment:
+    """
+    Return the experiment behind a data set: for its means, or for many draws.
+
+    Parameters
+    ----------
+    name : str
+        One of `DATASETS`.
+    shape : tuple of int, optional
+        Rows and columns; default that of the data set.
+    counts_per_pixel : float, optional
+        Mean of the map; default that of the data set.
+    effects : Effects, optional
+        What the model does not know.
+
+    Returns
+    -------
+    Experiment
+
+    Raises
+    ------
+    ValueError
+        If there is no such data set, or a number makes no sense.
+    """
+    if name not in DATASETS:
+        raise ValueError(
+            f"There is no data set {name!r}: there are {', '.join(DATASETS)}."
+        )
+    usual = DATASETS[name].__defaults__
+    return _BUILDERS[name](shape or usual[0], counts_per_pixel or usual[1], effects)
+
+
+def _recorded(name, shape, counts_per_pixel, seed, effects, lazy):
+    made = _BUILDERS[name](shape, counts_per_pixel, effects)
+    return record(
+        made,
+        seed,
+        pixel_size=_PIXEL_SIZES[name],
+        title=f"Simulated {name.replace('_', ' ')}",
+        lazy=lazy,
+    )
+
+
+def _particles(shape, counts_per_pixel, effects) -> Experiment:
+    olivine = {"O": 4, "Mg": 1.8, "Si": 1, "Fe": 0.2}
+    ilmenite = {"O": 3, "Mg": 0.1, "Ti": 1, "Fe": 0.9}
     model = SpectrumModel(
         0.01 * np.arange(1024),
         beam_energy=200,
-        elements=elements,
+        elements=["Fe", "Mg", "Ni", "O", "Si", "Ti"],
         stray_elements=["Cu"],
         take_off_angle=22,
         thickness=100,
         density=4.0,
     )
+    phases = [
+        Phase("olivine", olivine, 3.4, (0.02, 0.04, 0.06)),
+        Phase("taenite", {"Fe": 0.65, "Ni": 0.35}, 8.0, (0.05, 0.05, 0.08)),
+        Phase("ilmenite", ilmenite, 4.7, (0.03, 0.04, 0.07)),
+    ]
     metal = Sphere(y=0.36, x=0.33, radius=0.22, thickness=1.6)
     oxide = Sphere(y=0.66, x=0.70, radius=0.22, thickness=1.7)
-    simulation = simulate_counts(
+    return Experiment(
         model,
-        list(CHONDRITE.values()),
-        spheres_in_matrix(shape, [metal, oxide]),
+        phases,
+        100 * spheres_in_matrix(shape, [metal, oxide]),
         counts_per_pixel,
-        background=[[0.02, 0.04, 0.06], [0.05, 0.05, 0.08], [0.03, 0.04, 0.07]],
         stray={"Cu": 0.03},
-        seed=seed,
-    )
-    signal = _as_signal(simulation, model, nm_per_pixel=2.0)
-    signal.metadata.General.title = "Simulated particles in olivine"
-    _set_parameters(signal, model)
-    _set_truth(signal, simulation, list(CHONDRITE), elements)
-    return signal
-
-
-def ground_truth(signal) -> GroundTruth:
-    """
-    Return what a simulated map was made from.
-
-    Parameters
-    ----------
-    signal : HyperSpy signal
-        Simulated here; may have been saved and loaded.
-
-    Returns
-    -------
-    GroundTruth
-
-    Raises
-    ------
-    ValueError
-        If the signal is not a simulated one.
-    """
-    stored = signal.metadata.get_item(_TRUTH)
-    if stored is None:
-        raise ValueError(
-            "The metadata of the signal hold no EDS_espm.truth: only simulated maps "
-            "have one. Make one with espm_hs.simulation.particles()."
-        )
-    return GroundTruth(
-        names=tuple(str(name) for name in stored["names"]),
-        elements=tuple(str(symbol) for symbol in stored["elements"]),
-        composition=np.asarray(stored["composition"]),
-        maps=np.asarray(stored["maps"]),
-        spectra=np.asarray(stored["spectra"]),
+        effects=effects,
     )
 
 
-def _as_signal(simulation: Simulation, model: SpectrumModel, nm_per_pixel: float):
-    """Signal of simulated counts, axes calibrated."""
-    # HyperSpy takes seconds to import and the functions on plain arrays do without
-    import hyperspy.api as hs
-
-    energy = model.energy
-    axes = [
-        {"name": name, "size": size, "scale": nm_per_pixel, "units": "nm"}
-        for name, size in zip("yx", simulation.counts.shape[:2], strict=True)
+def _grain_boundary(shape, counts_per_pixel, effects) -> Experiment:
+    model = SpectrumModel(
+        0.01 * np.arange(2048),
+        beam_energy=200,
+        elements=["Al", "Ca", "O", "Si", "Y", "Zr"],
+        take_off_angle=22,
+        thickness=60,
+        density=4.8,
+    )
+    phases = [
+        Phase("alumina", {"Al": 2, "O": 3}, 3.95, 0.08),
+        Phase("zirconia", {"Zr": 0.94, "Y": 0.06, "O": 1.97}, 6.0, 0.14),
+        Phase("glass", {"Si": 1, "Ca": 0.3, "Al": 0.4, "O": 2.9}, 2.7, 0.1),
     ]
-    axes.append(
-        {
-            "name": "Energy",
-            "size": energy.size,
-            "offset": float(energy[0]),
-            "scale": float(energy[1] - energy[0]),
-            "units": "keV",
-        }
+    maps = boundary_maps(
+        shape,
+        width=4 * min(shape) / 96,
+        segregation=0.6,
+        angle=20,
+        ripple=4 * min(shape) / 96,
     )
-    signal = hs.signals.Signal1D(simulation.counts, axes=axes)
-    signal.set_signal_type("EDS_espm")
-    return signal
+    return Experiment(model, phases, 60 * maps, counts_per_pixel, effects=effects)
 
 
-def _set_parameters(signal, model: SpectrumModel) -> None:
-    """Tell the signal, as a user would, what the model knows."""
-    signal.set_microscope_parameters(
-        beam_energy=model.beam_energy,
-        elevation_angle=model.take_off_angle,
-        azimuth_angle=0.0,
-        tilt_stage=0.0,
-        energy_resolution_MnKa=model.detector.resolution,
-        live_time=1e-3 * float(signal.axes_manager.navigation_size),
+def _core_shell(shape, counts_per_pixel, effects) -> Experiment:
+    model = SpectrumModel(
+        -0.1 + 0.01 * np.arange(2048),
+        beam_energy=200,
+        elements=["C", "Fe", "O", "Pt"],
+        stray_elements=["Cu"],
+        take_off_angle=22,
+        thickness=40,
+        density=5.0,
     )
-    signal.set_elements(list(model.elements))
-    signal.set_analysis_parameters(
-        thickness=model.thickness,
-        density=model.density,
-        stray_elements=list(model.stray_elements),
+    phases = [
+        Phase("carbon", {"C": 1}, 2.0, 0.2),
+        Phase("core", {"Fe": 0.16, "Pt": 0.84}, 19.5, 0.12),
+        Phase("shell", {"Fe": 3, "O": 4}, 5.2, 0.08),
+    ]
+    places = [
+        CoreShell(y=0.26, x=0.28, radius=0.19, core=0.60),
+        CoreShell(y=0.30, x=0.74, radius=0.16, core=0.55),
+        CoreShell(y=0.72, x=0.33, radius=0.17, core=0.65),
+        CoreShell(y=0.70, x=0.75, radius=0.20, core=0.50),
+        CoreShell(y=0.50, x=0.52, radius=0.08, core=0.60),
+    ]
+    maps = core_shell_particles(shape, places, pixel_size=96 / min(shape), support=20)
+    return Experiment(
+        model, phases, maps, counts_per_pixel, stray={"Cu": 0.04}, effects=effects
     )
 
 
-def _set_truth(
-    signal, simulation: Simulation, names: Sequence[str], elements: Sequence[str]
-) -> None:
-    """Write the truth to the metadata: text and plain arrays, which files keep."""
-    phases: Sequence[Mapping[str, float]] = simulation.compositions
-    fractions = [[phase.get(symbol, 0.0) for phase in phases] for symbol in elements]
-    signal.metadata.set_item(
-        _TRUTH,
-        {
-            "names": list(names),
-            "elements": list(elements),
-            "composition": np.array(fractions),
-            "maps": simulation.abundances,
-            "spectra": simulation.spectra,
-        },
+def _mantle(shape, counts_per_pixel, effects) -> Experiment:
+    matrix = {"Mg": 0.245, "Fe": 0.035, "Ca": 0.031, "Si": 0.219, "Al": 0.024,
+              "O": 0.436, "Cu": 0.05, "Hf": 0.01}  # fmt: skip
+    sphere_1 = {"Mg": 0.522, "Fe": 0.104, "O": 0.374, "Cu": 0.05}
+    sphere_2 = {"Mg": 0.020, "Fe": 0.018, "Ca": 0.188, "Si": 0.173, "Al": 0.010,
+                "O": 0.572, "Ti": 0.004, "Cu": 0.05, "Sm": 0.007, "Lu": 0.006,
+                "Nd": 0.006}  # fmt: skip
+    model = SpectrumModel(
+        0.3 + 0.01 * np.arange(1980),
+        beam_energy=200,
+        elements=sorted({*matrix, *sphere_1, *sphere_2}),
+        take_off_angle=35,
+        thickness=100,
+        density=4.5,
     )
+    phases = [
+        Phase("matrix", matrix, 4.5 * 1.0, (0.005, 0.01, 0.03)),
+        Phase("sphere 1", sphere_1, 4.5 * 0.8, (0.01, 0.01, 0.02)),
+        Phase("sphere 2", sphere_2, 4.5 * 1.2, (0.005, 0.02, 0.04)),
+    ]
+    # a foil of 4 radii: half of it is sphere in the middle
+    spheres = [
+        Sphere(y=50 / 128, x=50 / 128, radius=25 / 128, thickness=4.0),
+        Sphere(y=78 / 128, x=78 / 128, radius=25 / 128, thickness=4.0),
+    ]
+    maps = spheres_in_matrix(shape, spheres)
+    return Experiment(model, phases, 100 * maps, counts_per_pixel, effects=effects)
+
+
+#: Name -> function that simulates the data set.
+DATASETS: dict[str, Callable] = {
+    "particles": particles,
+    "grain_boundary": grain_boundary,
+    "core_shell": core_shell,
+    "mantle": mantle,
+}
+_BUILDERS: dict[str, Callable[..., Experiment]] = {
+    "particles": _particles,
+    "grain_boundary": _grain_boundary,
+    "core_shell": _core_shell,
+    "mantle": _mantle,
+}
+_PIXEL_SIZES = {
+    "particles": 2.0,
+    "grain_boundary": 0.25,
+    "core_shell": 1.0,
+    "mantle": 1.0,
+}

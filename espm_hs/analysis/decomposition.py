@@ -114,7 +114,10 @@ def decompose(
         )
     if fixed is None and isinstance(init, str):
         found = _largest_first(found, problem)
-    analysis = _analysis(model, problem, counts, found, used, pixels, navigation)
+    covariance = _covariance(counts, problem, found, options.get("n_jobs"))
+    analysis = _analysis(
+        model, problem, counts, found, covariance, used, pixels, navigation
+    )
     if analysis.interrupted:
         warnings.warn(
             f"The fit was interrupted after {found.n_iter} iterations; the best "
@@ -296,7 +299,7 @@ def _largest_first(found: Factorization, problem: Problem) -> Factorization:
     )
 
 
-def _analysis(model, problem, counts, found, used, pixels, navigation):
+def _analysis(model, problem, counts, found, covariance, used, pixels, navigation):
     """Return the result in user units, over the whole map and energy axis."""
     D = problem.spectra(found.W)
     in_counts = problem.simplex != "abundances"
@@ -309,7 +312,7 @@ def _analysis(model, problem, counts, found, used, pixels, navigation):
         everywhere = np.full((pixels.size, loadings.shape[1]), np.nan)
         everywhere[pixels] = loadings
         loadings = everywhere
-    covariance, stopped = _covariance(counts, problem, found)
+    covariance, stopped = covariance
     fractions = found.W[model.element_columns].sum(axis=0)
     residuals = deviance_residuals(counts.spectrum, D @ found.H.sum(axis=0) + 1e-9)
     n_free = max(1, counts.n_channels - len(model.columns))
@@ -333,10 +336,13 @@ def _analysis(model, problem, counts, found, used, pixels, navigation):
     )
 
 
-def _covariance(counts, problem, found):
+def _covariance(counts, problem, found, n_jobs):
     """Covariance of W, and whether the user did not want to wait for it."""
     try:
-        return composition_covariance(counts, problem, found.W, found.H), False
+        covariance = composition_covariance(
+            counts, problem, found.W, found.H, n_jobs=n_jobs
+        )
+        return covariance, False
     except KeyboardInterrupt:
         n_columns, k = found.W.shape
         return np.full((k, n_columns, n_columns), np.nan), True

@@ -277,7 +277,8 @@ class EDSespmSpectrum(EDSTEMSpectrum):
         solver : {"auto", "newton", "mu"}, default "auto"
             Newton's method, multiplicative updates, or what is faster to ``tol``.
         init : str or tuple, default "nndsvd"
-            Start: "nndsvd", "random", or arrays ``(W, H)``, either of them None.
+            Start: "nndsvd", "pure", "random", or arrays ``(W, H)``, either of which
+            may be None.
         n_init : int, default 1
             Number of starts, the best of which is kept.
         max_iter : int, default 1000

@@ -12,6 +12,7 @@ from espm_hs.factorization import counts as counts_module
 from espm_hs.factorization.kernels import add_log, total_log
 from espm_hs.factorization.passes import Passes
 from espm_hs.factorization.registers import add_row, add_square, dot, load, times
+from espm_hs.factorization.starts import starting_spectra
 
 BEND = 0.01
 
@@ -261,3 +262,20 @@ def test_written_out_vectors_are_the_plain_ones():
 def test_bad_solver(small):
     with pytest.raises(ValueError, match="`solver` must be one of"):
         factorize(Counts.from_array(small.X), Problem(60, 3, G=small.G), solver="lbfgs")
+
+
+def test_pure_start_finds_pure_pixels():
+    data = make_problem(5, (40, 40), 60, 5, 3, 500)
+    D = starting_spectra(Counts.from_array(data.X), 3, "pure", np.random.default_rng(0))
+    truth = data.G @ data.W
+    cosine = D.T @ truth
+    cosine /= np.linalg.norm(D, axis=0)[:, None] * np.linalg.norm(truth, axis=0)
+    assert (cosine.max(axis=1) > 0.97).all()
+    assert sorted(cosine.argmax(axis=1)) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("init", ["pure", "nndsvd"])
+def test_named_starts_with_more_components_than_pixels(init):
+    X = np.random.default_rng(0).poisson(3.0, (3, 20))
+    found = factorize(Counts.from_array(X), Problem(20, 5), init=init, random_state=0)
+    assert np.isfinite(found.objective)

@@ -58,7 +58,8 @@ class EspmNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         updates with extrapolation; "auto": the first, or the second where there is
         smoothness (which "newton" cannot handle, and takes "mu" for).
     init
-        "nndsvd", "random", or a pair of arrays (W, H), either of which may be None.
+        "nndsvd", "pure", "random", or a pair of arrays (W, H), either of which may be
+        None.
     n_init
         Number of starts, the best of which is kept. Starts that trail far behind the
         others are not taken to their end.

@@ -16,7 +16,12 @@ from espm_hs.factorization.multiplicative import MultiplicativeDescent
 from espm_hs.factorization.newton import WARM_UP, NewtonDescent
 from espm_hs.factorization.passes import Passes
 from espm_hs.factorization.problem import Problem
-from espm_hs.factorization.starts import check_start, even_abundances, start
+from espm_hs.factorization.starts import (
+    check_start,
+    even_abundances,
+    name_of_start,
+    start,
+)
 
 SOLVERS = ("auto", "mu", "newton")
 # F costs one logarithm per non-zero, so it is looked at every so many iterations.
@@ -108,17 +113,20 @@ def factorize(
         updates with extrapolation. "auto" takes the first, except with smoothness,
         which ties pixels together: that always takes the second.
     init
-        "nndsvd", "random", or a pair of arrays (W, H), either of them None. Arrays
-        are brought into the constraints first.
+        "nndsvd"; "pure", from the pixels that are least like mixtures; "random"; or a
+        pair of arrays (W, H), either of them None. Arrays are brought into the
+        constraints first.
     n_init
-        Number of starts; the best result is returned. Starts after the first use
-        "random" when the named start is deterministic in all but its seed.
+        Number of starts; the best result is returned. After "nndsvd" comes "pure",
+        all others are "random". They go on together, and those that trail far behind
+        the best are not taken to their end.
     max_iter
         Largest number of iterations of one start.
     tol
         A start ends when F, which is in nats, is expected to fall by less than ``tol``
-        for each free number of W and H: then no number moves by more than a small
-        part of its standard error any more, at any dose and size.
+        for each free number of W (with multiplicative updates, of W and H): Newton's
+        method then leaves W within a few hundredths of its standard error, at any dose
+        and size.
     random_state
         Seed: None, int or `numpy.random.Generator`.
     n_jobs
@@ -158,7 +166,7 @@ def factorize(
         interrupted = False
         try:
             for number in range(n_init):
-                named = "random" if number and isinstance(init, str) else init
+                named = name_of_start(number, init)
                 V, H = start(counts, problem, named, rng)
                 if solver == "mu" or problem.penalties.smoothness > 0:
                     descent = MultiplicativeDescent(passes, V, H, tol, check_every)

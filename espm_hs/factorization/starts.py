@@ -9,7 +9,9 @@ from espm_hs.factorization.counts import Counts
 from espm_hs.factorization.problem import Problem
 from espm_hs.factorization.updates import normalise
 
-NAMED_STARTS = ("nndsvd", "random")
+NAMED_STARTS = ("nndsvd", "pure", "random")
+# A pure spectrum is summed over this share of the pixels.
+POOLED = 0.01
 
 
 def start(counts: Counts, problem: Problem, init, rng) -> tuple[np.ndarray, np.ndarray]:
@@ -86,17 +88,23 @@ def starting_spectra(
         mean = counts.spectrum + counts.total / counts.n_channels
         D = mean[:, None] * rng.exponential(size=(counts.n_channels, n_components))
     else:
-        D = _nndsvd_spectra(counts, n_components, rng)
+        make = _pure_spectra if init == "pure" else _nndsvd_spectra
+        D = make(counts, n_components, rng)
     return D / D.sum(axis=0)
 
 
-def _nndsvd_spectra(counts, n_components, rng):
-    """Non-negative double SVD (Boutsidis & Gallopoulos 2008) of scaled counts.
+def name_of_start(number: int, init):
+    """Kind of the n-th of several starts: the one asked for, then all others."""
+    if number == 0 or not isinstance(init, str):
+        return init
+    return "pure" if number == 1 and init == "nndsvd" else "random"
+
+
+def _scaled_svd(counts, n_components, rng):
+    """Leading singular vectors of scaled counts, and the roots they were divided by.
 
     Rows and columns are divided by the square root of their sums first, which
-    evens out Poisson noise (Keenan & Kotula 2004); zeros of the result are filled
-    with a little of the mean spectrum, since zeros never leave a multiplicative
-    update.
+    evens out Poisson noise (Keenan & Kotula 2004).
     """
     pixel_scale = _root(counts.per_pixel)
     channel_scale = _root(counts.spectrum)
@@ -105,8 +113,46 @@ def _nndsvd_spectra(counts, n_components, rng):
     scaled.data /= channel_scale[counts.channels]
     rank = min(n_components, *scaled.shape)
     seed = int(rng.integers(2**31))
-    U, S, V = randomized_svd(scaled, rank, random_state=seed)
+    return *randomized_svd(scaled, rank, random_state=seed), pixel_scale, channel_scale
 
+
+def _pure_spectra(counts, n_components, rng):
+    """Spectra of the pixels that are least like mixtures of the others.
+
+    Successive projection (Araujo et al. 2001) in the space of the leading singular
+    vectors: the pixel furthest from those already found, and the pixels that lie
+    furthest in its direction, are summed.
+    """
+    U, S, _, pixel_scale, _ = _scaled_svd(counts, n_components, rng)
+    place = U * S / pixel_scale[:, None]
+    # what few counts say of a pixel is noise
+    place[counts.per_pixel < 0.5 * counts.per_pixel.mean()] = 0.0
+    X = counts.to_csr()
+    n_pooled = max(1, round(POOLED * counts.n_pixels))
+    filling = counts.spectrum / counts.total
+    D = np.empty((counts.n_channels, n_components))
+    for j in range(n_components):
+        length = np.linalg.norm(place, axis=1)
+        if length.max() <= 1e-9 * S[0]:  # all are mixtures of what there is
+            D[:, j] = filling * rng.exponential(size=filling.size)
+            continue
+        away = place @ place[np.argmax(length)]
+        pooled = np.argpartition(-away, n_pooled - 1)[:n_pooled]
+        spectrum = X[pooled].sum(axis=0)
+        D[:, j] = spectrum / spectrum.sum() + 0.1 * filling
+        centre = place[pooled].mean(axis=0)
+        place = place - np.outer(place @ centre, centre) / (centre @ centre)
+    return D
+
+
+def _nndsvd_spectra(counts, n_components, rng):
+    """Non-negative double SVD (Boutsidis & Gallopoulos 2008) of scaled counts.
+
+    Zeros of the result are filled with a little of the mean spectrum, since zeros
+    never leave a multiplicative update.
+    """
+    U, S, V, _, channel_scale = _scaled_svd(counts, n_components, rng)
+    rank = S.size
     filling = counts.spectrum / counts.total
     D = np.empty((counts.n_channels, n_components))
     for j in range(n_components):

@@ -387,6 +387,7 @@ class EDSespmSpectrum(EDSTEMSpectrum):
                 output_dimension,
                 pixels=pixels,
                 channels=channels,
+                pixel_size=_pixel_size(self),
                 fixed_composition=fixed_composition,
                 simplex=simplex,
                 sparsity=sparsity,
@@ -609,3 +610,11 @@ def _composition_signal(title, symbol, percent, variance, axes):
     spread.metadata.General.title = f"Variance of {title}"
     signal.set_noise_variance(spread)
     return signal
+
+
+def _pixel_size(signal) -> tuple[float, ...] | None:
+    """Step of each navigation axis, in array order; None where they do not compare."""
+    axes = signal.axes_manager.navigation_axes[::-1]
+    steps = tuple(float(getattr(axis, "scale", 0.0)) for axis in axes)
+    same_unit = len({str(axis.units) for axis in axes}) == 1
+    return steps if same_unit and all(steps) else None

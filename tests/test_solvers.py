@@ -279,3 +279,33 @@ def test_named_starts_with_more_components_than_pixels(init):
     X = np.random.default_rng(0).poisson(3.0, (3, 20))
     found = factorize(Counts.from_array(X), Problem(20, 5), init=init, random_state=0)
     assert np.isfinite(found.objective)
+
+
+def test_smoothness_weighs_neighbours_by_their_distance():
+    grid = Grid.from_shape((3, 4), scales=(2.0, 0.5))
+    H = np.random.default_rng(0).random((12, 2))
+    maps = H.reshape(3, 4, 2)
+    rows, columns = ((np.diff(maps, axis=axis) ** 2).sum() for axis in (0, 1))
+    assert grid.roughness(H) == pytest.approx(rows / 4 + columns * 4)
+    assert Grid.from_shape((3, 4), scales=(7, 7)).roughness(H) == pytest.approx(
+        Grid.from_shape((3, 4)).roughness(H)
+    )
+
+
+def test_smoothness_on_long_pixels_falls_and_evens_out_the_short_way():
+    data = make_problem(1)
+    counts = Counts.from_array(data.X)
+
+    def fit(scales):
+        grid = Grid.from_shape((12, 10), scales=scales)
+        problem = Problem(60, 3, G=data.G, penalties=Penalties(0, 3.0), grid=grid)
+        return factorize(counts, problem, max_iter=200, tol=0, random_state=0)
+
+    rough = []
+    for scales in ((1.0, 1.0), (1.0, 10.0)):
+        found = fit(scales)
+        assert np.diff(found.history).max() <= 1e-9 * counts.total
+        maps = found.H.reshape(12, 10, 3)
+        rough.append([(np.diff(maps, axis=axis) ** 2).sum() for axis in (0, 1)])
+    assert rough[1][0] < rough[0][0]
+    assert rough[1][1] > rough[0][1]

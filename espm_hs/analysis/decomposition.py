@@ -39,6 +39,7 @@ def decompose(
     *,
     pixels: np.ndarray | None = None,
     channels: np.ndarray | None = None,
+    pixel_size: tuple[float, ...] | None = None,
     fixed_composition: Mapping | None = None,
     simplex: str | None = "elements",
     sparsity: float = 0.0,
@@ -60,6 +61,9 @@ def decompose(
     pixels, channels
         Boolean: the pixels, shape (prod(navigation),), and channels to use, None for
         all. Channels outside ``model.channels`` are never used.
+    pixel_size
+        Size of a pixel along each navigation axis, in one unit, for the smoothness;
+        None: square.
     fixed_composition
         Phase number -> {element: atomic fraction}.
     simplex, sparsity, smoothness, init
@@ -96,7 +100,9 @@ def decompose(
         simplex_rows=model.element_columns,
         fixed=fixed,
         penalties=penalties,
-        grid=Grid.from_shape(navigation, pixels) if smoothness > 0 else None,
+        grid=Grid.from_shape(navigation, pixels, pixel_size)
+        if smoothness > 0
+        else None,
     )
     counts = Counts.from_array(data, pixels=pixels, channels=used)
     if counts.n_nonzeros == 0:

@@ -158,9 +158,9 @@ def _penalised_update(
     for m in range(neighbours.shape[1]):
         other = neighbours[p, m]
         if other >= 0:
-            q += smoothness
+            q += smoothness[m]
             for j in range(h.size):
-                b[j] -= smoothness * H[other, j]
+                b[j] -= smoothness[m] * H[other, j]
     if sparsity > 0.0 and total == 0.0:
         _keep_steepest(b)
     for j in range(h.size):
@@ -204,7 +204,8 @@ def block_pass(k: int):
 
         indptr (p + 1,) int64, channels and values (n,), D (e, k), D_sum (k,),
         H (p, k) updated in place n_steps times, or until no abundance moves by more
-        than step_tol times their sum, neighbours (p, m) int64, colours (p,) uint8,
+        than step_tol times their sum, smoothness (m,) that of each column of neighbours
+        (p, m) int64, colours (p,) uint8,
         A (e, k) added to: A += (x / y) h. Returns the block's share of F, without
         its smoothness and constant terms (0 unless with_loss).
         """

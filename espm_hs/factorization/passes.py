@@ -65,7 +65,7 @@ class Passes:
                 self.on_simplex,
                 self.problem.penalties.sparsity,
                 SPARSITY_BEND,
-                self.smoothness,
+                self.smoothness * self.grid.weights,
                 self.grid.neighbours,
                 self.grid.colours,
                 colour,

@@ -28,7 +28,8 @@ class Penalties:
         small shares to zero and leaves the counts of each pixel alone.
     smoothness
         ``smoothness * N / 2 * sum((h_p - h_q)**2)`` over neighbouring pixels p, q,
-        for h in units of N, the mean counts per pixel.
+        for h in units of N, the mean counts per pixel. Where pixels are not square,
+        each pair weighs by the inverse square of its distance.
     """
 
     sparsity: float = 0.0

@@ -274,8 +274,11 @@ class EDSespmSpectrum(EDSTEMSpectrum):
         fixed_composition : dict
             Phase number -> {element: atomic fraction} to keep, for example
             ``{0: {"Si": 0.0}, 2: {"Fe": 0.16, "Pt": 0.84}}``.
+        solver : {"auto", "newton", "mu"}, default "auto"
+            Newton's method, multiplicative updates, or what is faster to ``tol``.
         init : str or tuple, default "nndsvd"
-            Start: "nndsvd", "random", or arrays ``(W, H)``, either of them None.
+            Start: "nndsvd", "pure", "random", or arrays ``(W, H)``, either of which
+            may be None.
         n_init : int, default 1
             Number of starts, the best of which is kept.
         max_iter : int, default 1000
@@ -351,6 +354,7 @@ class EDSespmSpectrum(EDSTEMSpectrum):
         smoothness=0.0,
         simplex="elements",
         fixed_composition=None,
+        solver="auto",
         init="nndsvd",
         n_init=1,
         max_iter=1000,
@@ -383,10 +387,12 @@ class EDSespmSpectrum(EDSTEMSpectrum):
                 output_dimension,
                 pixels=pixels,
                 channels=channels,
+                pixel_size=_pixel_size(self),
                 fixed_composition=fixed_composition,
                 simplex=simplex,
                 sparsity=sparsity,
                 smoothness=smoothness,
+                solver=solver,
                 init=init,
                 n_init=n_init,
                 max_iter=max_iter,
@@ -604,3 +610,11 @@ def _composition_signal(title, symbol, percent, variance, axes):
     spread.metadata.General.title = f"Variance of {title}"
     signal.set_noise_variance(spread)
     return signal
+
+
+def _pixel_size(signal) -> tuple[float, ...] | None:
+    """Step of each navigation axis, in array order; None where they do not compare."""
+    axes = signal.axes_manager.navigation_axes[::-1]
+    steps = tuple(float(getattr(axis, "scale", 0.0)) for axis in axes)
+    same_unit = len({str(axis.units) for axis in axes}) == 1
+    return steps if same_unit and all(steps) else None

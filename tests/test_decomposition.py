@@ -67,7 +67,7 @@ def test_interrupt_ends_all_rounds(after):
 def test_interrupt_while_errors_are_computed(monkeypatch):
     from espm_hs.analysis import decomposition
 
-    def stop(*args):
+    def stop(*args, **options):
         raise KeyboardInterrupt
 
     counts, model = simulate()

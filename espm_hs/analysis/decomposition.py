@@ -39,6 +39,7 @@ def decompose(
     *,
     pixels: np.ndarray | None = None,
     channels: np.ndarray | None = None,
+    pixel_size: tuple[float, ...] | None = None,
     fixed_composition: Mapping | None = None,
     simplex: str | None = "elements",
     sparsity: float = 0.0,
@@ -60,6 +61,9 @@ def decompose(
     pixels, channels
         Boolean: the pixels, shape (prod(navigation),), and channels to use, None for
         all. Channels outside ``model.channels`` are never used.
+    pixel_size
+        Size of a pixel along each navigation axis, in one unit, for the smoothness;
+        None: square.
     fixed_composition
         Phase number -> {element: atomic fraction}.
     simplex, sparsity, smoothness, init
@@ -67,7 +71,7 @@ def decompose(
     callback
         Called with the number of iterations and F now and then.
     **options
-        ``n_init``, ``max_iter``, ``tol``, ``random_state``, ``n_jobs`` of
+        ``solver``, ``n_init``, ``max_iter``, ``tol``, ``random_state``, ``n_jobs`` of
         `espm_hs.factorization.factorize`.
 
     Returns
@@ -96,7 +100,9 @@ def decompose(
         simplex_rows=model.element_columns,
         fixed=fixed,
         penalties=penalties,
-        grid=Grid.from_shape(navigation, pixels) if smoothness > 0 else None,
+        grid=Grid.from_shape(navigation, pixels, pixel_size)
+        if smoothness > 0
+        else None,
     )
     counts = Counts.from_array(data, pixels=pixels, channels=used)
     if counts.n_nonzeros == 0:
@@ -114,7 +120,10 @@ def decompose(
         )
     if fixed is None and isinstance(init, str):
         found = _largest_first(found, problem)
-    analysis = _analysis(model, problem, counts, found, used, pixels, navigation)
+    covariance = _covariance(counts, problem, found, options.get("n_jobs"))
+    analysis = _analysis(
+        model, problem, counts, found, covariance, used, pixels, navigation
+    )
     if analysis.interrupted:
         warnings.warn(
             f"The fit was interrupted after {found.n_iter} iterations; the best "
@@ -186,6 +195,8 @@ def _settle_phases(counts, problem, found, model, channels, **options):
         left -= again.n_iter
         found = replace(
             again,
+            objectives=found.objectives,
+            n_agreeing=found.n_agreeing,
             n_iter=found.n_iter + again.n_iter,
             history=np.concatenate((found.history, again.history)),
         )
@@ -294,7 +305,7 @@ def _largest_first(found: Factorization, problem: Problem) -> Factorization:
     )
 
 
-def _analysis(model, problem, counts, found, used, pixels, navigation):
+def _analysis(model, problem, counts, found, covariance, used, pixels, navigation):
     """Return the result in user units, over the whole map and energy axis."""
     D = problem.spectra(found.W)
     in_counts = problem.simplex != "abundances"
@@ -307,7 +318,7 @@ def _analysis(model, problem, counts, found, used, pixels, navigation):
         everywhere = np.full((pixels.size, loadings.shape[1]), np.nan)
         everywhere[pixels] = loadings
         loadings = everywhere
-    covariance, stopped = _covariance(counts, problem, found)
+    covariance, stopped = covariance
     fractions = found.W[model.element_columns].sum(axis=0)
     residuals = deviance_residuals(counts.spectrum, D @ found.H.sum(axis=0) + 1e-9)
     n_free = max(1, counts.n_channels - len(model.columns))
@@ -326,13 +337,18 @@ def _analysis(model, problem, counts, found, used, pixels, navigation):
         n_iter=found.n_iter,
         converged=found.converged,
         interrupted=found.interrupted or stopped,
+        n_starts=len(found.objectives),
+        n_agreeing=found.n_agreeing,
     )
 
 
-def _covariance(counts, problem, found):
+def _covariance(counts, problem, found, n_jobs):
     """Covariance of W, and whether the user did not want to wait for it."""
     try:
-        return composition_covariance(counts, problem, found.W, found.H), False
+        covariance = composition_covariance(
+            counts, problem, found.W, found.H, n_jobs=n_jobs
+        )
+        return covariance, False
     except KeyboardInterrupt:
         n_columns, k = found.W.shape
         return np.full((k, n_columns, n_columns), np.nan), True

@@ -90,6 +90,8 @@ class PhaseAnalysis:
         Iterations of the fit.
     converged, interrupted
         How the fit ended.
+    n_starts, n_agreeing
+        Starts of the fit, and how many of them ended in this optimum.
     """
 
     model: SpectrumModel
@@ -106,6 +108,8 @@ class PhaseAnalysis:
     n_iter: int
     converged: bool
     interrupted: bool
+    n_starts: int = 1
+    n_agreeing: int = 1
 
     @property
     def n_phases(self) -> int:
@@ -153,6 +157,7 @@ class PhaseAnalysis:
                 f"  columns of the model: {', '.join(columns)}",
                 f"  objective={self.objective:.8g} after {self.n_iter} iterations "
                 f"({ending})",
+                f"  {self.n_agreeing} of {self.n_starts} start(s) ended there",
                 "  deviance of the summed spectrum per degree of freedom="
                 f"{self.misfit:.3g}",
             ]
@@ -180,6 +185,8 @@ class PhaseAnalysis:
             "n_iter": int(self.n_iter),
             "converged": bool(self.converged),
             "interrupted": bool(self.interrupted),
+            "n_starts": int(self.n_starts),
+            "n_agreeing": int(self.n_agreeing),
         }
 
     @classmethod
@@ -208,6 +215,8 @@ class PhaseAnalysis:
             n_iter=int(stored["n_iter"]),
             converged=bool(stored["converged"]),
             interrupted=bool(stored["interrupted"]),
+            n_starts=int(stored.get("n_starts", 1)),
+            n_agreeing=int(stored.get("n_agreeing", 1)),
             **{name: np.asarray(stored[name], float) for name in arrays},
         )
 

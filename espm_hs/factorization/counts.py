@@ -19,6 +19,9 @@ from numba import njit
 # Non-zeros per block: small enough that a thread's share stays balanced and its
 # counts stay in the second-level cache, large enough to hide the call.
 BLOCK_NONZEROS = 1 << 16
+# Each block has its own sums of size channels x components; more of them than this
+# would cost memory and balance no better.
+MAX_BLOCKS = 64
 # Dense input is read in slabs of about this size, so that no second copy of a
 # large map ever exists.
 SLAB_BYTES = 1 << 26
@@ -238,13 +241,18 @@ class Counts:
         return float((x * np.log(x) - x).sum())
 
     @cached_property
+    def smallest(self) -> float:
+        """Smallest count that is not zero; infinite where there is none."""
+        return float(self.values.min()) if self.n_nonzeros else np.inf
+
+    @cached_property
     def blocks(self) -> np.ndarray:
         """First pixel of each block, and the end: shape (n_blocks + 1,).
 
         The cuts depend on the counts alone, never on the number of workers, so
         that sums over blocks have the same bits on one thread and on many.
         """
-        n_blocks = max(1, round(self.n_nonzeros / BLOCK_NONZEROS))
+        n_blocks = min(max(1, round(self.n_nonzeros / BLOCK_NONZEROS)), MAX_BLOCKS)
         targets = np.linspace(0, self.n_nonzeros, n_blocks + 1)[1:-1]
         cuts = np.searchsorted(self.indptr, targets)
         return np.unique(np.concatenate(([0], cuts, [self.n_pixels])))

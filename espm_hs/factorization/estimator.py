@@ -53,12 +53,19 @@ class EspmNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     navigation_shape
         Shape of the map whose pixels, unfolded in C order, are the rows of X, such as
         ``(64, 64)``; ``(100,)`` for a line.
+    solver
+        "newton": Newton's method, each row of X solved exactly; "mu": multiplicative
+        updates with extrapolation; "auto": the first, or the second where there is
+        smoothness (which "newton" cannot handle, and takes "mu" for).
     init
-        "nndsvd", "random", or a pair of arrays (W, H), either of which may be None.
+        "nndsvd", "pure", "random", or a pair of arrays (W, H), either of which may be
+        None.
     n_init
-        Number of starts, the best of which is kept.
+        Number of starts, the best of which is kept. Starts that trail far behind the
+        others are not taken to their end.
     max_iter
-        Largest number of iterations of a start.
+        Largest number of passes over the counts of a start; a multiplicative
+        iteration is one.
     tol
         A start ends when the objective, which is in nats, is expected to fall by less
         than ``tol`` for each free number of the model.
@@ -76,9 +83,11 @@ class EspmNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     reconstruction_err_ : float
         Objective at the end of the fit: Kullback-Leibler divergence plus penalties.
     objective_history_ : ndarray
-        The objective every ten iterations.
+        The objective whenever it was computed.
     n_iter_ : int
-        Iterations of the start that was kept.
+        Passes over the counts of the start that was kept.
+    n_agreeing_ : int
+        How many starts ended in the optimum that was kept.
     converged_ : bool
         Whether that start met ``tol``.
 
@@ -113,6 +122,7 @@ class EspmNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         sparsity: float = 0.0,
         smoothness: float = 0.0,
         navigation_shape: tuple[int, ...] | None = None,
+        solver: str = "auto",
         init="nndsvd",
         n_init: int = 1,
         max_iter: int = 1000,
@@ -128,6 +138,7 @@ class EspmNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.sparsity = sparsity
         self.smoothness = smoothness
         self.navigation_shape = navigation_shape
+        self.solver = solver
         self.init = init
         self.n_init = n_init
         self.max_iter = max_iter
@@ -248,6 +259,7 @@ class EspmNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         found = factorize(
             counts,
             self._problem_,
+            solver=self.solver,
             init=self.init,
             n_init=self.n_init,
             max_iter=self.max_iter,
@@ -267,6 +279,7 @@ class EspmNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.reconstruction_err_ = found.objective
         self.objective_history_ = found.history
         self.n_iter_ = found.n_iter
+        self.n_agreeing_ = found.n_agreeing
         self.converged_ = found.converged
         self._dose = counts.total / counts.n_pixels
         return counts, found

@@ -19,13 +19,21 @@ class Grid:
         Shape (n_pixels,), uint8: 0 or 1 as on a chessboard. No pixel has a
         neighbour of its own colour, so all pixels of one colour can be updated at
         once and exactly while the others stand still.
+    weights
+        Shape (2 n_axes,): how much the neighbours of each column count.
     """
 
     neighbours: np.ndarray
     colours: np.ndarray
+    weights: np.ndarray
 
     @classmethod
-    def from_shape(cls, shape: tuple[int, ...], pixels=None) -> Grid:
+    def from_shape(
+        cls,
+        shape: tuple[int, ...],
+        pixels=None,
+        scales: tuple[float, ...] | None = None,
+    ) -> Grid:
         """Build the grid of a map.
 
         Parameters
@@ -35,25 +43,33 @@ class Grid:
         pixels
             Boolean, shape (prod(shape),): True for the pixels in use. A pixel that
             is not in use is nobody's neighbour.
+        scales
+            Size of a pixel along each axis, in one unit (None: all equal). What
+            counts is the slope, so that neighbours weigh by the inverse square of
+            their distance; the geometric mean of the weights is 1.
         """
+        size = np.abs(np.ones(len(shape)) if scales is None else np.asarray(scales))
+        log_size = np.log(size)
+        weights = np.repeat(np.exp(2 * (log_size.mean() - log_size)), 2)
         used = np.ones(shape, bool) if pixels is None else np.reshape(pixels, shape)
         number = np.full(shape, -1, dtype=np.int64)
         number[used] = np.arange(used.sum())
         padded = np.pad(number, 1, constant_values=-1)
         centre = (slice(1, -1),) * len(shape)
-        columns = []
+        columns: list[np.ndarray] = []
         for axis in range(len(shape)):
             for move in (slice(None, -2), slice(2, None)):
                 window = (*centre[:axis], move, *centre[axis + 1 :])
                 columns.append(padded[window][used])
         neighbours = np.stack(columns, axis=1) if columns else np.empty((1, 0), int)
         colours = np.indices(shape).sum(axis=0)[used] % 2
-        return cls(np.ascontiguousarray(neighbours), colours.astype(np.uint8))
+        return cls(np.ascontiguousarray(neighbours), colours.astype(np.uint8), weights)
 
     @classmethod
     def unconnected(cls, n_pixels: int) -> Grid:
         """Pixels without neighbours."""
-        return cls(np.empty((n_pixels, 0), np.int64), np.zeros(n_pixels, np.uint8))
+        neighbours = np.empty((n_pixels, 0), np.int64)
+        return cls(neighbours, np.zeros(n_pixels, np.uint8), np.empty(0))
 
     @property
     def connected(self) -> bool:
@@ -61,13 +77,16 @@ class Grid:
         return bool((self.neighbours >= 0).any())
 
     def roughness(self, H: np.ndarray) -> float:
-        """Sum over pairs of neighbours of their squared difference.
+        """Sum over pairs of neighbours of their squared difference, weighted.
 
         Equal to ``tr(H^T L H)`` with the graph Laplacian L, for H of shape
         (n_pixels, n_components).
         """
         total = 0.0
-        for column in self.neighbours[:, 1::2].T:  # each pair once
+        each_pair_once = zip(
+            self.neighbours[:, 1::2].T, self.weights[1::2], strict=True
+        )
+        for column, weight in each_pair_once:
             pairs = column >= 0
-            total += float(((H[pairs] - H[column[pairs]]) ** 2).sum())
+            total += weight * float(((H[pairs] - H[column[pairs]]) ** 2).sum())
         return total

@@ -15,12 +15,46 @@ from functools import cache
 import numpy as np
 from numba import njit
 
+from espm_hs.factorization.registers import add_row, dot, load
+
 # Added to the model of every channel (as a share of the mean count per entry), so
 # that a count where the model is zero costs much but not infinitely much.
 MODEL_FLOOR = 1e-12
 # Below this an abundance or a composition is set to zero: denormal numbers would
 # slow every later pass by two orders of magnitude.
 TINY = 1e-100
+
+
+# Products of models stay within these, of which the logarithm is taken once in a while.
+_SMALL, _LARGE = 1e-200, 1e200
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def add_log(logs, x, y):
+    """Add ``x log(y)`` to a sum kept as (sum, product of y with x = 1, with x = 2).
+
+    Most counts are 1 or 2: a multiplication instead of a logarithm.
+    """
+    known, ones, twos = logs
+    if x == 1:
+        ones *= y
+        if ones < _SMALL or ones > _LARGE:
+            known += np.log(ones)
+            ones = 1.0
+    elif x == 2:
+        twos *= y
+        if twos < _SMALL or twos > _LARGE:
+            known += 2.0 * np.log(twos)
+            twos = 1.0
+    else:
+        known += x * np.log(y)
+    return known, ones, twos
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def total_log(logs):
+    """Return what `add_log` has summed."""
+    return logs[0] + np.log(logs[1]) + 2.0 * np.log(logs[2])
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
@@ -111,13 +145,37 @@ def _keep_steepest(b):
             b[j] = max(b[j], 0.0)
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def _penalised_update(
+    a, D_sum, on_simplex, sparsity, bend, smoothness, neighbours, H, p, h, b
+):
+    """Update h (k,) of pixel p under constraints and penalties, a = sum(d x / y)."""
+    q = 0.0
+    total = h.sum()
+    b[:] = D_sum
+    if sparsity > 0.0 and total > 0.0:
+        _add_sparsity(h, total, sparsity, bend, a, b)
+    for m in range(neighbours.shape[1]):
+        other = neighbours[p, m]
+        if other >= 0:
+            q += smoothness[m]
+            for j in range(h.size):
+                b[j] -= smoothness[m] * H[other, j]
+    if sparsity > 0.0 and total == 0.0:
+        _keep_steepest(b)
+    for j in range(h.size):
+        a[j] *= h[j]
+    if on_simplex:
+        solve_on_simplex(a, b, q, 1.0, h)
+        return
+    for j in range(h.size):
+        h[j] = _positive_root(a[j], b[j], q)
+
+
 @cache
 def block_pass(k: int):
-    """Return the kernel for ``k`` components.
-
-    ``k`` is a constant of the compiled code, so that the loops over components are
-    unrolled: twice as fast as with ``k`` read from the shape of H.
-    """
+    """Return the kernel for ``k`` components."""
+    zero = (0.0,) * k
 
     @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
     def run(
@@ -146,81 +204,71 @@ def block_pass(k: int):
 
         indptr (p + 1,) int64, channels and values (n,), D (e, k), D_sum (k,),
         H (p, k) updated in place n_steps times, or until no abundance moves by more
-        than step_tol times their sum, neighbours (p, m) int64, colours (p,) uint8,
+        than step_tol times their sum, smoothness (m,) that of each column of neighbours
+        (p, m) int64, colours (p,) uint8,
         A (e, k) added to: A += (x / y) h. Returns the block's share of F, without
         its smoothness and constant terms (0 unless with_loss).
         """
-        h = np.empty(k)
-        a = np.empty(k)
-        b = np.empty(k)
+        h, a, b = np.empty(k), np.empty(k), np.empty(k)
+        plain = not on_simplex and sparsity == 0.0 and neighbours.shape[1] == 0
         loss = 0.0
+        logs = 0.0, 1.0, 1.0
         for p in range(first, last):
             if colours[p] != colour:
                 continue
             # slices: their loops need no check for negative positions
             pixel_channels = channels[indptr[p] : indptr[p + 1]]
             pixel_values = values[indptr[p] : indptr[p + 1]]
-            for j in range(k):
-                h[j] = H[p, j]
             for _ in range(n_steps):
-                for j in range(k):
-                    a[j] = 0.0
-                    b[j] = D_sum[j]
-                total = h.sum()
-                if sparsity > 0.0 and total > 0.0:
-                    _add_sparsity(h, total, sparsity, bend, a, b)
+                row, sums = load(zero, H, p), zero
                 for t in range(pixel_values.size):
                     e = pixel_channels[t]
-                    y = floor
-                    for j in range(k):
-                        y += D[e, j] * h[j]
-                    ratio = pixel_values[t] / y
-                    for j in range(k):
-                        a[j] += D[e, j] * ratio
-                q = 0.0
-                for m in range(neighbours.shape[1]):
-                    other = neighbours[p, m]
-                    if other >= 0:
-                        q += smoothness
-                        for j in range(k):
-                            b[j] -= smoothness * H[other, j]
-                if sparsity > 0.0 and total == 0.0:
-                    _keep_steepest(b)
-                for j in range(k):
-                    a[j] *= h[j]
-                if on_simplex:
-                    solve_on_simplex(a, b, q, 1.0, h)
-                else:
-                    for j in range(k):
-                        h[j] = _positive_root(a[j], b[j], q)
+                    ratio = pixel_values[t] / dot(row, D, e, floor)
+                    sums = add_row(sums, D, e, ratio)
                 change = total = 0.0
+                for j in range(k):
+                    a[j] = sums[j]
+                    h[j] = row[j] * sums[j] / D_sum[j] if plain else row[j]
+                if not plain:
+                    _penalised_update(
+                        a,
+                        D_sum,
+                        on_simplex,
+                        sparsity,
+                        bend,
+                        smoothness,
+                        neighbours,
+                        H,
+                        p,
+                        h,
+                        b,
+                    )
                 for j in range(k):
                     if h[j] < TINY:
                         h[j] = 0.0
-                    change = max(change, abs(h[j] - H[p, j]))
+                    change = max(change, abs(h[j] - row[j]))
                     total += h[j]
                     H[p, j] = h[j]
                 if change <= step_tol * total:
                     break
+            row = load(zero, H, p)
             if with_loss:
                 total = 0.0
                 for j in range(k):
-                    loss += D_sum[j] * h[j]
-                    total += h[j]
+                    loss += D_sum[j] * row[j]
+                    total += row[j]
                 if sparsity > 0.0 and total > 0.0:
                     loss -= sparsity * np.log1p(1.0 / bend)
                     for j in range(k):
-                        loss += sparsity * np.log1p(h[j] / (bend * total))
+                        loss += sparsity * np.log1p(row[j] / (bend * total))
             for t in range(pixel_values.size):
                 e = pixel_channels[t]
-                y = floor
-                for j in range(k):
-                    y += D[e, j] * h[j]
+                y = dot(row, D, e, floor)
                 ratio = pixel_values[t] / y
                 for j in range(k):
-                    A[e, j] += h[j] * ratio
+                    A[e, j] += row[j] * ratio
                 if with_loss:
-                    loss -= pixel_values[t] * np.log(y)
-        return loss
+                    logs = add_log(logs, pixel_values[t], y)
+        return loss - total_log(logs)
 
     return run

@@ -8,28 +8,29 @@ from contextlib import nullcontext
 import numpy as np
 
 from espm_hs.factorization.counts import Counts
+from espm_hs.factorization.exact import curvature_pass, exact_pass
 from espm_hs.factorization.grid import Grid
 from espm_hs.factorization.kernels import MODEL_FLOOR, block_pass
 from espm_hs.factorization.problem import SPARSITY_BEND, Problem
 
 
 class Passes:
-    """Runs the kernel over the blocks of the counts, on threads."""
+    """Runs the kernels over the blocks of the counts, on threads."""
 
     def __init__(self, counts: Counts, problem: Problem, n_jobs: int, dose=None):
         self.counts = counts
         self.problem = problem
         self.n_workers = min(n_jobs, counts.blocks.size - 1)
-        self.kernel = block_pass(problem.n_components)
         # mean counts per pixel, from which every scale below follows
         dose = dose or max(counts.total / counts.n_pixels, 1e-300)
-        on_abundances = problem.simplex == "abundances"
+        self.on_simplex = problem.simplex == "abundances"
         # mean abundance of a pixel: 1 on its simplex, else its counts
-        mean = 1.0 if on_abundances else dose
+        mean = 1.0 if self.on_simplex else dose
         self.smoothness = problem.penalties.smoothness * dose / mean**2
         self.floor = MODEL_FLOOR * dose / counts.n_channels
         smooth = self.smoothness > 0
         self.grid = problem.grid if smooth else Grid.unconnected(counts.n_pixels)
+        self.n_passes = 0
 
     def __enter__(self):
         self.pool = (
@@ -44,42 +45,36 @@ class Passes:
     def run(self, V, H, *, n_steps=1, step_tol=0.0, with_loss=False):
         """Update H in place ``n_steps`` times; return A and, if asked for, F.
 
-        F is that of the V given and the H left behind; NaN unless ``with_loss``.
+        A (n_channels, n_components) sums (x / y) h over the pixels. F is that of the V
+        given and the H left behind; NaN unless ``with_loss``.
         """
-        problem = self.problem
-        D = problem.spectra(problem.compose(V))
-        D_sum = np.maximum(D.sum(axis=0), np.finfo(float).tiny)
-        n_blocks = self.counts.blocks.size - 1
-        A = np.zeros((n_blocks, *D.shape))
-        loss = np.zeros(n_blocks)
+        D, D_sum = self._spectra(V)
+        A = self._zeros(D.shape)
+        loss = np.zeros(len(A))
+        kernel = block_pass(self.problem.n_components)
 
-        def work(worker, colour):
-            for block in range(worker, n_blocks, self.n_workers):
-                loss[block] += self.kernel(
-                    self.counts.indptr,
-                    self.counts.channels,
-                    self.counts.values,
-                    self.counts.blocks[block],
-                    self.counts.blocks[block + 1],
-                    D,
-                    D_sum,
-                    self.floor,
-                    H,
-                    n_steps,
-                    step_tol,
-                    problem.simplex == "abundances",
-                    problem.penalties.sparsity,
-                    SPARSITY_BEND,
-                    self.smoothness,
-                    self.grid.neighbours,
-                    self.grid.colours,
-                    colour,
-                    with_loss,
-                    A[block],
-                )
+        def work(block, colour):
+            loss[block] += kernel(
+                *self._block(block),
+                D,
+                D_sum,
+                self.floor,
+                H,
+                n_steps,
+                step_tol,
+                self.on_simplex,
+                self.problem.penalties.sparsity,
+                SPARSITY_BEND,
+                self.smoothness * self.grid.weights,
+                self.grid.neighbours,
+                self.grid.colours,
+                colour,
+                with_loss,
+                A[block],
+            )
 
         for colour in range(2 if self.grid.connected else 1):
-            self._on_all_workers(work, colour)
+            self._on_all_blocks(work, colour)
         F = np.nan
         if with_loss:
             F = loss.sum() + self.counts.saturated
@@ -87,11 +82,96 @@ class Passes:
                 F += 0.5 * self.smoothness * self.grid.roughness(H)
         return A.sum(axis=0), float(F)
 
-    def _on_all_workers(self, work, colour):
+    def solve_pixels(self, V, H, *, with_curvature=False, n_steps=50):
+        """Solve every pixel for H in place; return A, F and S.
+
+        S (n_channels, k (k + 1) / 2) sums x / y**2 h_i h_j over the pixels, for
+        i >= j; None unless ``with_curvature``. There must be no smoothness.
+        """
+        D, D_sum = self._spectra(V)
+        k = D.shape[1]
+        A = self._zeros(D.shape)
+        n_pairs = k * (k + 1) // 2
+        S = self._zeros((D.shape[0] if with_curvature else 0, n_pairs))
+        loss = np.zeros(len(A))
+        kernel = exact_pass(k)
+
+        def work(block):
+            loss[block] = kernel(
+                *self._block(block),
+                D,
+                D_sum,
+                self.floor,
+                H,
+                n_steps,
+                self.on_simplex,
+                self.problem.penalties.sparsity,
+                SPARSITY_BEND,
+                self._concordance,
+                A[block],
+                S[block],
+            )
+
+        self._on_all_blocks(work)
+        F = float(loss.sum() + self.counts.saturated)
+        return A.sum(axis=0), F, S.sum(axis=0) if with_curvature else None
+
+    def curvature(self, V, H, dV):
+        """Change of A and of the sum of H with V, H following as a minimum."""
+        D, _ = self._spectra(V)
+        dD, _ = self._spectra(dV)
+        dD_sum = dD.sum(axis=0) if self.on_simplex else np.zeros(D.shape[1])
+        dA = self._zeros(D.shape)
+        dH_sum = self._zeros(D.shape[1:])
+        kernel = curvature_pass(D.shape[1])
+
+        def work(block):
+            kernel(
+                *self._block(block),
+                D,
+                dD,
+                dD_sum,
+                self.floor,
+                H,
+                self.problem.penalties.sparsity,
+                SPARSITY_BEND,
+                dA[block],
+                dH_sum[block],
+            )
+
+        self._on_all_blocks(work)
+        return dA.sum(axis=0), dH_sum.sum(axis=0)
+
+    def _spectra(self, V):
+        """Return D = G W and its sums over the channels, never zero."""
+        D = self.problem.spectra(self.problem.compose(V))
+        return D, np.maximum(D.sum(axis=0), np.finfo(float).tiny)
+
+    @property
+    def _concordance(self):
+        """How much faster than that of one count the curvature can change."""
+        return 1.0 / np.sqrt(min(1.0, self.counts.smallest))
+
+    def _zeros(self, shape):
+        return np.zeros((self.counts.blocks.size - 1, *shape))
+
+    def _block(self, block):
+        counts = self.counts
+        first, last = counts.blocks[block], counts.blocks[block + 1]
+        return counts.indptr, counts.channels, counts.values, first, last
+
+    def _on_all_blocks(self, work, *arguments):
+        """Call ``work(block, *arguments)`` for each block; each thread takes turns."""
+        self.n_passes += 1
+
+        def some(worker):
+            for block in range(worker, self.counts.blocks.size - 1, self.n_workers):
+                work(block, *arguments)
+
         if self.n_workers == 1:
-            work(0, colour)
+            some(0)
             return
-        tasks = [self.pool.submit(work, i, colour) for i in range(self.n_workers)]
+        tasks = [self.pool.submit(some, i) for i in range(self.n_workers)]
         try:
             for task in tasks:
                 task.result()

@@ -28,7 +28,8 @@ class Penalties:
         small shares to zero and leaves the counts of each pixel alone.
     smoothness
         ``smoothness * N / 2 * sum((h_p - h_q)**2)`` over neighbouring pixels p, q,
-        for h in units of N, the mean counts per pixel.
+        for h in units of N, the mean counts per pixel. Where pixels are not square,
+        each pair weighs by the inverse square of its distance.
     """
 
     sparsity: float = 0.0
@@ -207,6 +208,13 @@ class Problem:
     def project(self, A: np.ndarray) -> np.ndarray:
         """Pull A (n_channels, n_components) back to the variables: ``M^T G^T A``."""
         return self._untied(self._transposed(A))
+
+    def tied_matrices(self) -> list[np.ndarray]:
+        """``G M`` of each component, each (n_channels, n_columns); G is not None."""
+        matrices = [self.G] * self.n_components if self.G.ndim == 2 else list(self.G)
+        for j, M in self._ties.items():
+            matrices[j] = matrices[j] @ M
+        return matrices
 
     def _transposed(self, A):
         """``G^T A``."""

@@ -9,7 +9,75 @@ from espm_hs.factorization.counts import Counts
 from espm_hs.factorization.problem import Problem
 from espm_hs.factorization.updates import normalise
 
-NAMED_STARTS = ("nndsvd", "random")
+NAMED_STARTS = ("nndsvd", "pure", "random")
+# A pure spectrum is summed over this share of the pixels.
+POOLED = 0.01
+
+
+def start(counts: Counts, problem: Problem, init, rng) -> tuple[np.ndarray, np.ndarray]:
+    """First V and H of a fit: spectra of sum 1 and counts, or shares and counts."""
+    W, H = (None, None) if isinstance(init, str) else init
+    if W is None:
+        name = init if isinstance(init, str) else "nndsvd"
+        D = starting_spectra(counts, problem.n_components, name, rng)
+        V = composition_of(problem, D)
+        scale = np.full(problem.n_components, 1.0)
+    else:
+        V = problem.variables(W)
+        scale = (V * problem.variable_sum).sum(axis=0)
+        V = normalise(problem, V, V)
+    if problem.simplex == "abundances":
+        V = V * (counts.total / counts.n_pixels)
+    if H is None:
+        return V, even_abundances(counts, problem)
+    H = np.array(H, dtype=np.float64, order="C") * scale
+    if problem.simplex == "abundances":
+        total = H.sum(axis=1, keepdims=True)
+        return V, np.where(total > 0, H / np.where(total > 0, total, 1), 1 / H.shape[1])
+    return V, H * (counts.total / max(H.sum(), np.finfo(float).tiny))
+
+
+def even_abundances(counts: Counts, problem: Problem) -> np.ndarray:
+    """H in which the components share each pixel equally."""
+    k = problem.n_components
+    if problem.simplex == "abundances":
+        return np.full((counts.n_pixels, k), 1.0 / k)
+    return np.repeat(counts.per_pixel[:, None] / k, k, axis=1)
+
+
+def check_start(init, problem: Problem, n_pixels: int):
+    """Raise ValueError unless init is a known name or fitting arrays."""
+    if isinstance(init, str):
+        if init not in NAMED_STARTS:
+            raise ValueError(
+                f"`init` must be one of {NAMED_STARTS} or a pair of arrays (W, H), "
+                f"got {init!r}."
+            )
+        return
+    if not (isinstance(init, tuple) and len(init) == 2):
+        raise ValueError(
+            f"`init` must be one of {NAMED_STARTS} or a pair (W, H), either of which "
+            f"may be None; got {type(init).__name__}."
+        )
+    k = problem.n_components
+    for name, array, rows in zip(
+        "WH", init, (problem.n_columns, n_pixels), strict=True
+    ):
+        if array is None:
+            continue
+        array = np.asarray(array)
+        if array.shape != (rows, k):
+            raise ValueError(
+                f"The start {name} has shape {array.shape}, needed is {(rows, k)}."
+            )
+        if not np.isfinite(array).all() or array.min() < 0:
+            raise ValueError(f"The start {name} must be finite and non-negative.")
+        empty = np.flatnonzero(array.sum(axis=0) == 0)
+        if empty.size:
+            raise ValueError(
+                f"Components {empty.tolist()} of the start {name} are all zero, and "
+                "zeros never leave a multiplicative update."
+            )
 
 
 def starting_spectra(
@@ -20,17 +88,23 @@ def starting_spectra(
         mean = counts.spectrum + counts.total / counts.n_channels
         D = mean[:, None] * rng.exponential(size=(counts.n_channels, n_components))
     else:
-        D = _nndsvd_spectra(counts, n_components, rng)
+        make = _pure_spectra if init == "pure" else _nndsvd_spectra
+        D = make(counts, n_components, rng)
     return D / D.sum(axis=0)
 
 
-def _nndsvd_spectra(counts, n_components, rng):
-    """Non-negative double SVD (Boutsidis & Gallopoulos 2008) of scaled counts.
+def name_of_start(number: int, init):
+    """Kind of the n-th of several starts: the one asked for, then all others."""
+    if number == 0 or not isinstance(init, str):
+        return init
+    return "pure" if number == 1 and init == "nndsvd" else "random"
+
+
+def _scaled_svd(counts, n_components, rng):
+    """Leading singular vectors of scaled counts, and the roots they were divided by.
 
     Rows and columns are divided by the square root of their sums first, which
-    evens out Poisson noise (Keenan & Kotula 2004); zeros of the result are filled
-    with a little of the mean spectrum, since zeros never leave a multiplicative
-    update.
+    evens out Poisson noise (Keenan & Kotula 2004).
     """
     pixel_scale = _root(counts.per_pixel)
     channel_scale = _root(counts.spectrum)
@@ -39,8 +113,46 @@ def _nndsvd_spectra(counts, n_components, rng):
     scaled.data /= channel_scale[counts.channels]
     rank = min(n_components, *scaled.shape)
     seed = int(rng.integers(2**31))
-    U, S, V = randomized_svd(scaled, rank, random_state=seed)
+    return *randomized_svd(scaled, rank, random_state=seed), pixel_scale, channel_scale
 
+
+def _pure_spectra(counts, n_components, rng):
+    """Spectra of the pixels that are least like mixtures of the others.
+
+    Successive projection (Araujo et al. 2001) in the space of the leading singular
+    vectors: the pixel furthest from those already found, and the pixels that lie
+    furthest in its direction, are summed.
+    """
+    U, S, _, pixel_scale, _ = _scaled_svd(counts, n_components, rng)
+    place = U * S / pixel_scale[:, None]
+    # what few counts say of a pixel is noise
+    place[counts.per_pixel < 0.5 * counts.per_pixel.mean()] = 0.0
+    X = counts.to_csr()
+    n_pooled = max(1, round(POOLED * counts.n_pixels))
+    filling = counts.spectrum / counts.total
+    D = np.empty((counts.n_channels, n_components))
+    for j in range(n_components):
+        length = np.linalg.norm(place, axis=1)
+        if length.max() <= 1e-9 * S[0]:  # all are mixtures of what there is
+            D[:, j] = filling * rng.exponential(size=filling.size)
+            continue
+        away = place @ place[np.argmax(length)]
+        pooled = np.argpartition(-away, n_pooled - 1)[:n_pooled]
+        spectrum = X[pooled].sum(axis=0)
+        D[:, j] = spectrum / spectrum.sum() + 0.1 * filling
+        centre = place[pooled].mean(axis=0)
+        place = place - np.outer(place @ centre, centre) / (centre @ centre)
+    return D
+
+
+def _nndsvd_spectra(counts, n_components, rng):
+    """Non-negative double SVD (Boutsidis & Gallopoulos 2008) of scaled counts.
+
+    Zeros of the result are filled with a little of the mean spectrum, since zeros
+    never leave a multiplicative update.
+    """
+    U, S, V, _, channel_scale = _scaled_svd(counts, n_components, rng)
+    rank = S.size
     filling = counts.spectrum / counts.total
     D = np.empty((counts.n_channels, n_components))
     for j in range(n_components):

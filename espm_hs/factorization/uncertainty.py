@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
+from joblib import effective_n_jobs
 from numba import njit
+from threadpoolctl import threadpool_limits
 
 from espm_hs.factorization.counts import Counts
 from espm_hs.factorization.passes import Passes
@@ -15,6 +18,8 @@ from espm_hs.factorization.problem import SPARSITY_BEND, Problem
 BOUND = 1e-7
 # Model of a channel where there is none, as a share of the mean count per entry.
 FLOOR = 1e-9
+# Numbers in the largest array of a thread.
+LARGEST = 1 << 19
 # Standard deviation of the prior of a fraction, which lies between 0 and 1: no error is
 # larger than that of not knowing at all.
 SPREAD = 0.3
@@ -36,19 +41,26 @@ def _abundance_information(indptr, channels, values, first, D, floor, H, informa
                     information[p, i, j] += weight * D[e, i] * D[e, j]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _mixed_information(indptr, channels, values, first, G, D, floor, H, G_sum, C, S):
-    """Mixed second derivatives C (p, k, k, c) of h and W, and S (e, k, k).
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _mixed_information(
+    indptr, channels, values, first, G, D, floor, H, G_sum, precision, bound, Z, S
+):
+    """Add up what each pixel of H (p, k) says of W, and what it takes back.
 
-    G (k, e, c), G_sum (c, k). C[p, j, i, c] is that of h_pj and w_ci; S[e, i, j] sums
-    h_i h_j x / y**2.
+    G (m, e, c) with m = 1 or k, G_sum (c, k), precision (p, k, k) of the abundances.
+    Z (p, k, k c) becomes L^-1 C with C[j, i c] the mixed second derivatives of h_j and
+    W_ci and L L^T the precision. S (e, k, k) sums h_i h_j x / y**2.
     """
     k = H.shape[1]
-    n_columns = G.shape[2]
+    m, _, n_columns = G.shape
+    one = np.empty((m, n_columns))
+    two = np.empty((m, k, n_columns))
     for p in range(H.shape[0]):
+        one[:] = 0.0
+        two[:] = 0.0
+        total = 0.0
         for j in range(k):
-            for c in range(n_columns):
-                C[p, j, j, c] += G_sum[c, j]
+            total += H[p, j]
         for t in range(indptr[first + p], indptr[first + p + 1]):
             e = channels[t]
             y = floor
@@ -58,14 +70,34 @@ def _mixed_information(indptr, channels, values, first, G, D, floor, H, G_sum, C
             for i in range(k):
                 for j in range(k):
                     S[e, i, j] += ratio / y * H[p, i] * H[p, j]
-            for i in range(k):
+            for i in range(m):
                 for c in range(n_columns):
-                    g = G[i, e, c] * ratio
-                    if g == 0.0:
-                        continue
-                    C[p, i, i, c] -= g
-                    for j in range(k):
-                        C[p, j, i, c] += g / y * D[e, j] * H[p, i]
+                    one[i, c] += ratio * G[i, e, c]
+                for j in range(k):
+                    factor = ratio / y * D[e, j]
+                    for c in range(n_columns):
+                        two[i, j, c] += factor * G[i, e, c]
+        for j in range(k):
+            # an abundance at zero stays there and makes up for nothing
+            fixed = H[p, j] <= bound * total
+            for i in range(k):
+                n = i if m > 1 else 0
+                for c in range(n_columns):
+                    mixed = 0.0 if fixed else H[p, i] * two[n, j, c]
+                    if i == j and not fixed:
+                        mixed += G_sum[c, i] - one[n, c]
+                    Z[p, j, i * n_columns + c] = mixed
+        for j in range(k):
+            for i in range(j + 1):
+                x = precision[p, j, i]
+                for n in range(i):
+                    x -= precision[p, j, n] * precision[p, i, n]
+                precision[p, j, i] = np.sqrt(x) if i == j else x / precision[p, i, i]
+            for n in range(j):
+                for c in range(k * n_columns):
+                    Z[p, j, c] -= precision[p, j, n] * Z[p, n, c]
+            for c in range(k * n_columns):
+                Z[p, j, c] /= precision[p, j, j]
 
 
 def abundance_covariance(
@@ -129,7 +161,12 @@ def _abundance_precision(counts, D, H, first, sparsity):
 
 
 def composition_covariance(
-    counts: Counts, problem: Problem, W: np.ndarray, H: np.ndarray
+    counts: Counts,
+    problem: Problem,
+    W: np.ndarray,
+    H: np.ndarray,
+    *,
+    n_jobs: int | None = None,
 ) -> np.ndarray:
     """Covariance of W with the abundances profiled out.
 
@@ -148,6 +185,8 @@ def composition_covariance(
         G (not None), the fixed entries and the sparsity; smoothness is left out.
     W, H
         The fit, shapes (n_columns, n_components) and (n_pixels, n_components).
+    n_jobs
+        Number of threads, as in scikit-learn (None: 1, -1: all cores).
 
     Returns
     -------
@@ -158,7 +197,8 @@ def composition_covariance(
     whole = W[problem.rows_on_simplex].sum(axis=0)
     whole = np.where(whole > 0, whole, 1.0)
     W, H = W / whole, H * whole
-    information = _profiled_information(counts, problem, W, H)
+    n_jobs = effective_n_jobs(n_jobs)
+    information = _profiled_information(counts, problem, W, H, n_jobs)
     prior = _prior_precision(problem, W)
     slope = _slope(counts, problem, W, H)
 
@@ -189,44 +229,53 @@ def composition_covariance(
     return covariance * whole[:, None, None] ** 2
 
 
-def _profiled_information(counts, problem, W, H):
+def _profiled_information(counts, problem, W, H, n_jobs=1):
     """Information of W, component after component, less what H can make up for."""
     k, n_columns = W.shape[1], W.shape[0]
-    G = np.ascontiguousarray(np.broadcast_to(problem.G, (k, *problem.G.shape[-2:])))
+    G = np.ascontiguousarray(problem.G if problem.G.ndim == 3 else problem.G[None])
     D = problem.spectra(W)
-    sparsity = problem.penalties.sparsity
+    # the mixed derivatives are the largest array: some pixels at a time
+    step = max(1, LARGEST // (k * k * n_columns))
+
+    def some(block):
+        S = np.zeros((problem.n_channels, k, k))
+        taken = np.zeros((k * n_columns, k * n_columns))
+        edges = counts.blocks[block : block + 2]
+        for first in range(edges[0], edges[1], step):
+            h = np.ascontiguousarray(H[first : min(first + step, edges[1])])
+            Z = np.empty((h.shape[0], k, k * n_columns))
+            _mixed_information(
+                counts.indptr,
+                counts.channels,
+                counts.values,
+                first,
+                G,
+                D,
+                _floor(counts),
+                h,
+                problem.column_sum,
+                _abundance_precision(counts, D, h, first, problem.penalties.sparsity),
+                BOUND,
+                Z,
+                S,
+            )
+            Z = Z.reshape(-1, k * n_columns)
+            taken += Z.T @ Z
+        return S, taken
+
     S = np.zeros((problem.n_channels, k, k))
     profiled = np.zeros((k * n_columns, k * n_columns))
-    # a slab of pixels at a time: the mixed derivatives are the largest array
-    step = max(1, (1 << 24) // (k * k * n_columns))
-    for first in range(0, counts.n_pixels, step):
-        h = np.ascontiguousarray(H[first : first + step])
-        C = np.zeros((h.shape[0], k, k, n_columns))
-        _mixed_information(
-            counts.indptr,
-            counts.channels,
-            counts.values,
-            first,
-            G,
-            D,
-            _floor(counts),
-            h,
-            problem.column_sum,
-            C,
-            S,
-        )
-        C = C.reshape(h.shape[0], k, k * n_columns)
-        # an abundance at zero stays there and makes up for nothing
-        C[h <= BOUND * h.sum(axis=1, keepdims=True)] = 0.0
-        precision = _abundance_precision(counts, D, h, first, sparsity)
-        Z = np.linalg.solve(np.linalg.cholesky(precision), C)
-        Z = Z.reshape(-1, k * n_columns)
-        profiled -= Z.T @ Z
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(n_jobs) as pool:
+        for part, taken in pool.map(some, range(counts.blocks.size - 1)):
+            S += part
+            profiled -= taken
     for i in range(k):
         for j in range(k):
             rows = slice(i * n_columns, (i + 1) * n_columns)
             columns = slice(j * n_columns, (j + 1) * n_columns)
-            profiled[rows, columns] += G[i].T @ (S[:, i, j, None] * G[j])
+            profiled[rows, columns] += G[i % len(G)].T @ (
+                S[:, i, j, None] * G[j % len(G)]
+            )
     return profiled
 
 

@@ -1,0 +1,359 @@
+"""Compiled passes that solve each pixel exactly, by Newton's method.
+
+For known spectra the abundances h of a pixel minimise
+
+    phi(h) = b h - sum_e x_e log(d_e h) + sparsity * sum_k log(h_k + c),  sum(h) = n,
+
+a problem in k numbers. `exact_pass` solves it and adds up the statistics that a step on
+W needs; `curvature_pass` multiplies a change of the spectra with the second derivative
+of F, the abundances following the change.
+
+Counts are at least 1, so ``-x log y`` is self-concordant: along a direction with slope
+-a and curvature r**2 the likelihood term lies below ``-a t - t r - log(1 - t r)``
+(Nesterov & Nemirovskii 1994). Steps taken by that bound lower phi for certain, without
+a logarithm being computed. With counts below 1 the bound is scaled by their root.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numba import njit
+
+from espm_hs.factorization.kernels import add_log, total_log
+from espm_hs.factorization.registers import add_row, add_square, dot, load
+
+# A pixel is left when the last full step promised to lower its F by less (in nats):
+# convergence is quadratic, what remains is about the square of that.
+SETTLED = 1e-6
+# Added to the diagonal, as a share of the trace: fewer counts than components.
+RIDGE = 1e-10
+# Below this share of its pixel an abundance that costs more than others is zero.
+NEGLIGIBLE = 1e-13
+
+_options = {"cache": True, "nogil": True, "error_model": "numpy"}
+
+
+@njit(**_options)
+def _cholesky(M, bent, free, L):
+    """Lower factor L (k, k) of M - diag(bent) on the free rows, others identity.
+
+    Returns whether the matrix is positive definite.
+    """
+    k = M.shape[0]
+    trace = 0.0
+    for j in range(k):
+        trace += M[j, j]
+    for i in range(k):
+        for j in range(i + 1):
+            s = M[i, j] if free[i] and free[j] else 0.0
+            for n in range(j):
+                s -= L[i, n] * L[j, n]
+            if i != j:
+                L[i, j] = s / L[j, j]
+            elif not free[i]:
+                L[i, i] = 1.0
+            else:
+                s += RIDGE * trace - bent[i]
+                # far from singular: a step of a bent function must not be a leap
+                if s <= (0.1 * M[i, i] if bent[i] > 0.0 else 0.0):
+                    return False
+                L[i, i] = np.sqrt(s)
+    return True
+
+
+@njit(**_options)
+def _solve(L, free, x):
+    """Solve L L^T x = x in place on the free rows, zero elsewhere."""
+    k = L.shape[0]
+    for i in range(k):
+        if not free[i]:
+            x[i] = 0.0
+        for n in range(i):
+            x[i] -= L[i, n] * x[n]
+        x[i] /= L[i, i]
+    for i in range(k - 1, -1, -1):
+        for n in range(i + 1, k):
+            x[i] -= L[n, i] * x[n]
+        x[i] /= L[i, i]
+
+
+@njit(**_options)
+def _direction(M, bent, g, h, free, L, one, d):
+    """Newton direction d with sum(d) = 0 that leaves h (k,) non-negative.
+
+    ``bent`` (k,) is what a concave term takes from the diagonal of M; set to zero where
+    the difference is not positive.
+    """
+    k = h.size
+    total = mean = 0.0
+    for j in range(k):
+        total += h[j]
+        mean += h[j] * g[j]
+    mean /= total
+    for j in range(k):
+        free[j] = h[j] > 0.0 or g[j] < mean
+    while True:
+        if not _cholesky(M, bent, free, L):
+            bent[:] = 0.0
+            if not _cholesky(M, bent, free, L):
+                d[:] = 0.0
+                return
+        for j in range(k):
+            one[j] = 1.0
+            d[j] = g[j]
+        _solve(L, free, one)
+        _solve(L, free, d)
+        multiplier = d.sum() / one.sum()
+        again = False
+        for j in range(k):
+            d[j] = multiplier * one[j] - d[j]
+            if h[j] == 0.0 and d[j] < 0.0:
+                free[j] = False
+                again = True
+        if not again:
+            return
+
+
+@njit(**_options)
+def _step_length(M, bent, g, h, d, concordance, sparsity, c):
+    """Return (t, promised): how far to go along d so that phi falls for certain."""
+    k = h.size
+    a = square = bend2 = bend3 = 0.0
+    furthest = np.inf
+    for i in range(k):
+        a -= g[i] * d[i]
+        for j in range(k):
+            square += d[i] * M[i, j] * d[j] if j <= i else d[i] * M[j, i] * d[j]
+        if d[i] < 0.0:
+            furthest = min(furthest, -h[i] / d[i])
+        if sparsity > 0.0:
+            u = d[i] / (h[i] + c)
+            bend2 += sparsity * u * u
+            bend3 += sparsity * u * u * u
+    if a <= 0.0:
+        return 0.0, 0.0
+    r = concordance * np.sqrt(square)
+    # minimum of the bound with the concave term replaced by its tangent
+    t = min(furthest, a / (square + a * r))
+    far = min(1.0, furthest)
+    reach = far * r
+    if reach < 0.7:
+        rise = (-reach - np.log1p(-reach)) / (concordance * concordance)
+        # log(1 + u) <= u - u**2 / 2 + u**3 / 3
+        if -far * a + rise - far**2 * bend2 / 2 + far**3 * bend3 / 3 < -0.05 * far * a:
+            t = max(t, far)
+    return t, a
+
+
+@cache
+def exact_pass(k: int):
+    """Return the kernel for ``k`` components."""
+    zero = (0.0,) * k
+    zeros = (0.0,) * (k * (k + 1) // 2)
+
+    @njit(**_options, fastmath={"contract"})
+    def run(
+        indptr,
+        channels,
+        values,
+        first,
+        last,
+        D,
+        D_sum,
+        floor,
+        H,
+        n_steps,
+        on_simplex,
+        sparsity,
+        bend,
+        concordance,
+        A,
+        S,
+    ):
+        """Pass over pixels first..last.
+
+        indptr (p + 1,) int64, channels and values (n,), D (e, k), D_sum (k,), H (p, k)
+        updated in place, A (e, k) added to: A += (x / y) h, S (e, k (k + 1) / 2) added
+        to unless empty: S += (x / y**2) h h^T. Returns the block's share of F without
+        constant terms.
+        """
+        g, h, d, one = np.empty(k), np.empty(k), np.empty(k), np.empty(k)
+        bent, free = np.zeros(k), np.empty(k, np.bool_)
+        M, L = np.empty((k, k)), np.empty((k, k))
+        loss = 0.0
+        logs = 0.0, 1.0, 1.0
+        for p in range(first, last):
+            pixel_channels = channels[indptr[p] : indptr[p + 1]]
+            pixel_values = values[indptr[p] : indptr[p + 1]]
+            n = pixel_values.size
+            total, held = 0.0, 0.0
+            for j in range(k):
+                held += H[p, j]
+            if on_simplex:
+                total = 1.0
+            else:
+                for t in range(n):
+                    total += pixel_values[t]
+            if n == 0:
+                for j in range(k):
+                    H[p, j] = 0.0
+                if on_simplex:
+                    H[p, np.argmin(D_sum)] = 1.0
+                    loss += D_sum.min()
+                continue
+            for j in range(k):
+                h[j] = H[p, j] * (total / held) if held > 0.0 else total / k
+            c = bend * total
+            for _ in range(n_steps):
+                for j in range(k):
+                    H[p, j] = h[j]
+                held_row = load(zero, H, p)
+                a, m = zero, zeros
+                for t in range(n):
+                    e = pixel_channels[t]
+                    inverse = 1.0 / dot(held_row, D, e, floor)
+                    ratio = pixel_values[t] * inverse
+                    a = add_row(a, D, e, ratio)
+                    m = add_square(m, a, D, e, ratio * inverse)
+                n_pair = 0
+                for i in range(k):
+                    g[i] = (D_sum[i] if on_simplex else 1.0) - a[i]
+                    for j in range(i + 1):
+                        M[i, j] = m[n_pair]
+                        n_pair += 1
+                    if sparsity > 0.0:
+                        slope = 1.0 / (h[i] + c)
+                        g[i] += sparsity * slope
+                        bent[i] = sparsity * slope * slope
+                mean = 0.0
+                for j in range(k):
+                    mean += h[j] * g[j] / total
+                for j in range(k):
+                    if h[j] < NEGLIGIBLE * total and g[j] >= mean:
+                        h[j] = 0.0
+                _direction(M, bent, g, h, free, L, one, d)
+                t, promised = _step_length(M, bent, g, h, d, concordance, sparsity, c)
+                if t == 0.0:
+                    break
+                held = 0.0
+                for j in range(k):
+                    ahead = h[j] + t * d[j]
+                    h[j] = ahead if ahead > NEGLIGIBLE * h[j] else 0.0
+                    held += h[j]
+                for j in range(k):
+                    h[j] *= total / held
+                if promised <= SETTLED and t >= 1.0:
+                    break
+            for j in range(k):
+                H[p, j] = h[j]
+                loss += D_sum[j] * h[j]
+                if sparsity > 0.0:
+                    loss += sparsity * np.log1p(h[j] / c)
+            if sparsity > 0.0:
+                loss -= sparsity * np.log1p(1.0 / bend)
+            held_row = load(zero, H, p)
+            for t in range(n):
+                e = pixel_channels[t]
+                y = dot(held_row, D, e, floor)
+                inverse = 1.0 / y
+                ratio = pixel_values[t] * inverse
+                logs = add_log(logs, pixel_values[t], y)
+                for j in range(k):
+                    A[e, j] += held_row[j] * ratio
+                if S.shape[0] > 0:
+                    n_pair = 0
+                    ratio *= inverse
+                    for i in range(k):
+                        for j in range(i + 1):
+                            S[e, n_pair] += held_row[i] * held_row[j] * ratio
+                            n_pair += 1
+        return loss - total_log(logs)
+
+    return run
+
+
+@cache
+def curvature_pass(k: int):
+    """Return the kernel for ``k`` components."""
+    zero = (0.0,) * k
+    zeros = (0.0,) * (k * (k + 1) // 2)
+
+    @njit(**_options, fastmath={"contract"})
+    def run(
+        indptr,
+        channels,
+        values,
+        first,
+        last,
+        D,
+        dD,
+        dD_sum,
+        floor,
+        H,
+        sparsity,
+        bend,
+        dA,
+        dH_sum,
+    ):
+        """Pass over pixels first..last for the derivatives of A and sum(H) along dD.
+
+        D and dD (e, k), dD_sum (k,), H (p, k) exact, dA (e, k) and dH_sum (k,) added
+        to. Other arguments as in `exact_pass`.
+        """
+        h, d, one = np.empty(k), np.empty(k), np.empty(k)
+        bent, free = np.zeros(k), np.empty(k, np.bool_)
+        M, L, move = np.empty((k, k)), np.empty((k, k)), np.empty((1, k))
+        for p in range(first, last):
+            pixel_channels = channels[indptr[p] : indptr[p + 1]]
+            pixel_values = values[indptr[p] : indptr[p + 1]]
+            n = pixel_values.size
+            if n == 0:
+                continue
+            held_row = load(zero, H, p)
+            a, m = zero, zeros
+            for t in range(n):
+                e = pixel_channels[t]
+                inverse = 1.0 / dot(held_row, D, e, floor)
+                ratio = pixel_values[t] * inverse
+                bend_e = ratio * inverse
+                a = add_row(a, dD, e, ratio)
+                a = add_row(a, D, e, -bend_e * dot(held_row, dD, e, 0.0))
+                m = add_square(m, a, D, e, bend_e)
+            total = 0.0
+            n_pair = 0
+            for i in range(k):
+                h[i] = H[p, i]
+                total += h[i]
+                free[i] = h[i] > 0.0
+                d[i] = a[i] - dD_sum[i]
+                one[i] = 1.0
+                for j in range(i + 1):
+                    M[i, j] = m[n_pair]
+                    n_pair += 1
+            if sparsity > 0.0:
+                for j in range(k):
+                    bent[j] = sparsity / (h[j] + bend * total) ** 2
+            if not _cholesky(M, bent, free, L):
+                bent[:] = 0.0
+                if not _cholesky(M, bent, free, L):
+                    continue
+            _solve(L, free, one)
+            _solve(L, free, d)
+            multiplier = d.sum() / one.sum()
+            for j in range(k):
+                d[j] -= multiplier * one[j]
+                dH_sum[j] += d[j]
+                move[0, j] = d[j]
+            move_row = load(zero, move, 0)
+            for t in range(n):
+                e = pixel_channels[t]
+                inverse = 1.0 / dot(held_row, D, e, floor)
+                ratio = pixel_values[t] * inverse
+                dy = dot(held_row, dD, e, dot(move_row, D, e, 0.0))
+                bend_e = ratio * inverse * dy
+                for j in range(k):
+                    dA[e, j] += ratio * move_row[j] - bend_e * held_row[j]
+
+    return run

@@ -275,7 +275,8 @@ class EDSespmSpectrum(EDSTEMSpectrum):
             Phase number -> {element: atomic fraction} to keep, for example
             ``{0: {"Si": 0.0}, 2: {"Fe": 0.16, "Pt": 0.84}}``.
         solver : {"auto", "newton", "mu"}, default "auto"
-            Newton's method, multiplicative updates, or what is faster to ``tol``.
+            Newton's method, multiplicative updates, or the first without penalties
+            and the second with them, as it keeps to the optimum near the start.
         init : str or tuple, default "nndsvd"
             Start: "nndsvd", "pure", "random", or arrays ``(W, H)``, either of which
             may be None.

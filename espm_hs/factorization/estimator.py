@@ -55,8 +55,8 @@ class EspmNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         ``(64, 64)``; ``(100,)`` for a line.
     solver
         "newton": Newton's method, each row of X solved exactly; "mu": multiplicative
-        updates with extrapolation; "auto": the first, or the second where there is
-        smoothness (which "newton" cannot handle, and takes "mu" for).
+        updates with extrapolation; "auto": the first without penalties, the second
+        with sparsity or smoothness (which "newton" cannot handle, and takes "mu" for).
     init
         "nndsvd", "pure", "random", or a pair of arrays (W, H), either of which may be
         None.

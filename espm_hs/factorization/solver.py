@@ -15,7 +15,7 @@ from espm_hs.factorization.descent import Descent
 from espm_hs.factorization.multiplicative import MultiplicativeDescent
 from espm_hs.factorization.newton import WARM_UP, NewtonDescent
 from espm_hs.factorization.passes import Passes
-from espm_hs.factorization.problem import Problem
+from espm_hs.factorization.problem import Penalties, Problem
 from espm_hs.factorization.starts import (
     check_start,
     even_abundances,
@@ -110,8 +110,10 @@ def factorize(
         G, constraints and penalties.
     solver
         "newton": Newton's method on W, each pixel solved exactly; "mu": multiplicative
-        updates with extrapolation. "auto" takes the first, except with smoothness,
-        which ties pixels together: that always takes the second.
+        updates with extrapolation. "auto" takes the first without penalties and the
+        second with them: sparsity makes F bend down in places, and small steps keep
+        to the optimum near the start where long ones may pass it by. Smoothness, which
+        ties pixels together, always takes the second.
     init
         "nndsvd"; "pure", from the pixels that are least like mixtures; "random"; or a
         pair of arrays (W, H), either of them None. Arrays are brought into the
@@ -168,10 +170,10 @@ def factorize(
             for number in range(n_init):
                 named = name_of_start(number, init)
                 V, H = start(counts, problem, named, rng)
-                if solver == "mu" or problem.penalties.smoothness > 0:
-                    descent = MultiplicativeDescent(passes, V, H, tol, check_every)
-                else:
+                if _takes_newton(solver, problem.penalties):
                     descent = NewtonDescent(passes, V, H, tol)
+                else:
+                    descent = MultiplicativeDescent(passes, V, H, tol, check_every)
                 descents.append(descent)
             _race(descents, max_iter, callback)
         except KeyboardInterrupt:
@@ -182,6 +184,12 @@ def factorize(
         for descent in descents:
             descent.finish()
     return _in_fractions(_best(descents, interrupted), problem)
+
+
+def _takes_newton(solver: str, penalties: Penalties) -> bool:
+    if solver == "mu" or penalties.smoothness > 0:
+        return False
+    return solver == "newton" or penalties.sparsity == 0
 
 
 def _race(descents, max_iter, callback):

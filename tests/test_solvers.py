@@ -157,7 +157,9 @@ def test_pixels_are_solved_exactly(small, simplex, sparsity):
 def test_curvature_is_the_derivative_of_the_profiled_gradient(small, simplex):
     problem = Problem(60, 3, G=small.G, simplex=simplex, penalties=Penalties(0.5))
     counts = Counts.from_array(small.X)
-    found = factorize(counts, problem, random_state=0, max_iter=40, tol=0)
+    found = factorize(
+        counts, problem, solver="newton", random_state=0, max_iter=40, tol=0
+    )
     scale = 1.0 if simplex == "abundances" else problem.spectra(found.W).sum(axis=0)
     V, H = found.W / scale, found.H * scale
     step = 1e-6 * V * np.random.default_rng(0).normal(size=V.shape)
@@ -309,3 +311,14 @@ def test_smoothness_on_long_pixels_falls_and_evens_out_the_short_way():
         rough.append([(np.diff(maps, axis=axis) ** 2).sum() for axis in (0, 1)])
     assert rough[1][0] < rough[0][0]
     assert rough[1][1] > rough[0][1]
+
+
+def test_auto_is_newton_without_penalties_alone(small):
+    counts = Counts.from_array(small.X)
+    for sparsity, name in ((0.0, "newton"), (0.5, "mu")):
+        problem = Problem(60, 3, G=small.G, penalties=Penalties(sparsity))
+        chosen, named = (
+            factorize(counts, problem, solver=solver, max_iter=30, random_state=0)
+            for solver in ("auto", name)
+        )
+        np.testing.assert_array_equal(chosen.history, named.history)

@@ -21,13 +21,12 @@ from espm_hs.analysis.parameters import (
     check_stray,
     detector_angles,
 )
+from espm_hs.composition import RESULTS, Quantification
 from espm_hs.masks import used_channels, used_pixels
 from espm_hs.physics import Detector, SpectrumModel
 
-RESULTS = f"{NODE}.results"
 
-
-class EDSespmSpectrum(EDSTEMSpectrum):
+class EDSespmSpectrum(Quantification, EDSTEMSpectrum):
     """EDS spectra from an electron microscope, to be decomposed with physics.
 
     Everything that `exspy.signals.EDSTEMSpectrum` offers, and
@@ -343,7 +342,7 @@ class EDSespmSpectrum(EDSTEMSpectrum):
         info = super().decomposition(*args, algorithm=algorithm, **kwargs)
         if self.metadata.has_item(RESULTS):
             # the maps of these phases are gone
-            del self.metadata.get_item(NODE).results
+            del self.metadata.EDS_espm.results
         return info
 
     def _decompose_phases(
@@ -438,24 +437,6 @@ class EDSespmSpectrum(EDSTEMSpectrum):
         )
         analysis.write_parameters(self.metadata, {RESULTS: found.to_dict()})
 
-    def analysis_results(self) -> analysis.PhaseAnalysis:
-        """Return the phases that the last espm decomposition found.
-
-        Raises
-        ------
-        RuntimeError
-            If there was none.
-        ValueError
-            If another version of the package stored them.
-        """
-        stored = self.metadata.get_item(RESULTS)
-        if stored is None:
-            raise RuntimeError(
-                "There are no phases yet. Find them with "
-                "`s.decomposition(algorithm='espm', output_dimension=...)`."
-            )
-        return analysis.PhaseAnalysis.from_dict(stored.as_dictionary())
-
     def ground_truth(self) -> simulation.GroundTruth:
         """Return what a simulated map was made from.
 
@@ -469,67 +450,6 @@ class EDSespmSpectrum(EDSTEMSpectrum):
         espm_hs.simulation
         """
         return simulation.ground_truth(self)
-
-    def quantify(
-        self,
-        target: str = "phases",
-        units: str = "atomic",
-        elements: Sequence[str] | None = None,
-    ) -> list:
-        """Composition of the phases or of each pixel, in percent.
-
-        Parameters
-        ----------
-        target
-            "phases" or "pixels".
-        units
-            "atomic" or "weight".
-        elements
-            Elements that make up 100 %. None: all that were decomposed.
-
-        Returns
-        -------
-        list of hyperspy.api.signals.BaseSignal
-            One for each element, of shape (n_phases,) or of the shape of the map, with
-            the variance in ``metadata.Signal.Noise_properties.variance``. That of the
-            phases is the inverse Fisher information with the abundances profiled out;
-            that of pixels takes the phases as known.
-
-        Raises
-        ------
-        RuntimeError
-            If there is no espm decomposition of this signal, or, for pixels, the data
-            have been transposed, cropped or changed since.
-        ValueError
-            If an argument is unknown, or an element is named twice.
-        """
-        if target not in ("phases", "pixels"):
-            raise ValueError(f"`target` must be 'phases' or 'pixels', got {target!r}.")
-        found = self.analysis_results()
-        if target == "phases":
-            symbols, percent, variance = analysis.to_percent(found, units, elements)
-            axes = [{"name": "Phase", "size": found.n_phases, "navigate": True}]
-            shape = (found.n_phases,)
-        else:
-            n_pixels = int(np.prod(self.data.shape[:-1]))
-            loadings = analysis.stored_loadings(
-                self.learning_results, n_pixels, found.n_phases
-            )
-            symbols, percent, variance = analysis.pixel_composition(
-                found, self.data, loadings, units, elements
-            )
-            axes = [
-                {**axis.get_axis_dictionary(), "navigate": True}
-                for axis in reversed(self.axes_manager.navigation_axes)
-            ]
-            shape = self.data.shape[:-1] or (1,)
-        title = f"{units} percent of {{}}"
-        return [
-            _composition_signal(
-                title.format(symbol), symbol, p.reshape(shape), v.reshape(shape), axes
-            )
-            for symbol, p, v in zip(symbols, percent, variance, strict=True)
-        ]
 
     def get_decomposition_loadings(self):
         """Return the decomposition loadings as a signal.
@@ -599,17 +519,6 @@ def _check_options(given) -> None:
             f"`decomposition(algorithm='espm')` does not know {', '.join(unknown)}. "
             f"Its options are {', '.join(known)}; it takes none of other algorithms."
         )
-
-
-def _composition_signal(title, symbol, percent, variance, axes):
-    """One composition signal, titled and tagged as eXSpy's are."""
-    signal = hs.signals.BaseSignal(percent, axes=axes)
-    signal.metadata.General.title = title
-    signal.metadata.set_item("Sample.elements", [symbol])
-    spread = hs.signals.BaseSignal(variance, axes=axes)
-    spread.metadata.General.title = f"Variance of {title}"
-    signal.set_noise_variance(spread)
-    return signal
 
 
 def _pixel_size(signal) -> tuple[float, ...] | None:

@@ -68,6 +68,8 @@ class EDSespmSpectrum(Quantification, EDSTEMSpectrum):
         minimum_energy: float | None = None,
         take_off_angle: float | Sequence[float] | None = None,
         extra_spectra: Mapping[str, np.ndarray] | None = None,
+        solid_angle: float | None = None,
+        live_time_of: str | None = None,
     ) -> None:
         """Write what the physical model needs to the metadata.
 
@@ -104,6 +106,11 @@ class EDSespmSpectrum(Quantification, EDSTEMSpectrum):
         extra_spectra
             Label -> spectrum over the channels, for a background of your own: a column
             beside the bremsstrahlung, never quantified.
+        solid_angle
+            Of the detector in sr. With beam current and live time it gives amounts per
+            area.
+        live_time_of
+            "pixel" or "map": what the live time in the metadata is the time of.
 
         Raises
         ------
@@ -124,9 +131,22 @@ class EDSespmSpectrum(Quantification, EDSTEMSpectrum):
             minimum_energy=minimum_energy,
             take_off_angle=take_off_angle,
             extra_spectra=extra_spectra,
+            solid_angle=solid_angle,
+            live_time_pixels=self._pixels_of(live_time_of),
         )
         check_stray(self.metadata, given.get(f"{NODE}.stray_elements", ()))
         analysis.write_parameters(self.metadata, given)
+
+    def _pixels_of(self, live_time_of: str | None) -> int | None:
+        """Return the number of pixels that the live time is for."""
+        if live_time_of is None:
+            return None
+        known = {"pixel": 1, "map": max(1, self.axes_manager.navigation_size)}
+        if live_time_of not in known:
+            raise ValueError(
+                f"`live_time_of` must be one of {tuple(known)}, got {live_time_of!r}."
+            )
+        return known[live_time_of]
 
     def physical_model(self, **overrides) -> SpectrumModel:
         """Return the model of the spectrum that the metadata describe.

@@ -1,13 +1,23 @@
 """What joins physics and factorisation: from metadata to composition."""
 
+from espm_hs.analysis.amounts import (
+    absorbing_mass_thickness,
+    areal_densities,
+    check_thickness,
+    mass_thicknesses,
+    nm_per_mass,
+    pixel_amounts,
+)
 from espm_hs.analysis.calibration import DEFAULT as CALIBRATED
 from espm_hs.analysis.calibration import Calibration, calibrate
 from espm_hs.analysis.decomposition import decompose
 from espm_hs.analysis.description import describe
+from espm_hs.analysis.exposure import dose, has_dose
 from espm_hs.analysis.parameters import (
     build_model,
     calibrated_parameters,
     check_parameters,
+    density,
     stray_elements,
     write_parameters,
 )
@@ -20,12 +30,21 @@ __all__ = [
     "Calibration",
     "PhaseAnalysis",
     "Suggestions",
+    "absorbing_mass_thickness",
+    "areal_densities",
     "build_model",
     "calibrate",
     "calibrated_parameters",
     "check_parameters",
+    "check_thickness",
     "decompose",
+    "density",
     "describe",
+    "dose",
+    "has_dose",
+    "mass_thicknesses",
+    "nm_per_mass",
+    "pixel_amounts",
     "pixel_composition",
     "stored_loadings",
     "stray_elements",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -199,42 +199,62 @@ def pixel_composition(
     RuntimeError
         If the data are not those that were decomposed.
     """
-    check_channels(analysis, data)
     symbols, per_atom = amounts_of(analysis, units, elements, oxygen)
-    per_loading = per_atom @ _atoms_per_loading(analysis)
+    per_loading = per_atom @ atoms_per_loading(analysis)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        amounts = loadings @ per_loading.T
+        total = amounts.sum(axis=1, keepdims=True)
+        total = np.where(total > 0, total, np.nan)
+        fractions = amounts / total
+    variance = np.full(fractions.shape, np.nan)
+    for where, covariance in abundance_slabs(analysis, data, loadings):
+        # d fraction / d loading, shape (pixels, elements, phases)
+        response = per_loading - fractions[where][..., None] * per_loading.sum(axis=0)
+        response = 100 * response / total[where][..., None]
+        variance[where] = np.einsum(
+            "pek,pkl,pel->pe", response, covariance, response, optimize=True
+        )
+    return symbols, 100 * fractions.T, variance.T
+
+
+def abundance_slabs(
+    analysis: PhaseAnalysis, data, loadings: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Covariance of the loadings, for phases taken as known, some pixels at a time.
+
+    Parameters
+    ----------
+    analysis
+        Result of a decomposition.
+    data
+        The counts, shape (*navigation, n_channels).
+    loadings
+        Shape (n_pixels, n_phases), NaN in pixels left out.
+
+    Yields
+    ------
+    pixels : ndarray of int, shape (n,)
+    covariance : ndarray of shape (n, n_phases, n_phases)
+
+    Raises
+    ------
+    RuntimeError
+        If the data are not those that were decomposed.
+    """
+    check_channels(analysis, data)
     used = ~np.isnan(loadings).any(axis=1)
     H = np.ascontiguousarray(loadings[used])
     counts = Counts.from_array(data, pixels=used, channels=analysis.channels)
     _check_counts(analysis, counts)
     spectra = np.ascontiguousarray(analysis.spectra[analysis.channels])
-
-    percent = np.full((len(symbols), used.size), np.nan)
-    variance = np.full((len(symbols), used.size), np.nan)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        amounts = H @ per_loading.T
-        total = amounts.sum(axis=1, keepdims=True)
-        fractions = np.where(total > 0, amounts / total, np.nan)
-    percent[:, used] = 100 * fractions.T
     where = np.flatnonzero(used)
     for first in range(0, H.shape[0], SLAB):
         part = slice(first, first + SLAB)
         covariance = abundance_covariance(counts, spectra, H[part], first=first)
-        # d fraction / d loading, shape (pixels, elements, phases)
-        response = per_loading - fractions[part, :, None] * per_loading.sum(axis=0)
-        response = (
-            100 * response / np.where(total[part] > 0, total[part], np.nan)[..., None]
-        )
-        variance[:, where[part]] = np.einsum(
-            "pek,pkl,pel->ep",
-            response,
-            covariance,
-            response,
-            optimize=True,
-        )
-    return symbols, percent, variance
+        yield where[part], covariance
 
 
-def _atoms_per_loading(analysis):
+def atoms_per_loading(analysis):
     """Atoms of each element in a loading of 1, shape (n_elements, n_phases)."""
     composition = analysis.composition
     total = composition.sum(axis=0)

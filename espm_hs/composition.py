@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import hyperspy.api as hs
 import numpy as np
+from hyperspy.external.progressbar import progressbar
 
 from espm_hs import analysis
 from espm_hs.analysis.parameters import NODE
@@ -26,13 +27,17 @@ class Quantification:
         ValueError
             If another version of the package stored them.
         """
+        return analysis.PhaseAnalysis.from_dict(self._results())
+
+    def _results(self) -> dict:
+        """Return what the last espm decomposition stored."""
         stored = self.metadata.get_item(RESULTS)
         if stored is None:
             raise RuntimeError(
                 "There are no phases yet. Find them with "
                 "`s.decomposition(algorithm='espm', output_dimension=...)`."
             )
-        return analysis.PhaseAnalysis.from_dict(stored.as_dictionary())
+        return stored.as_dictionary()
 
     def quantify(
         self,
@@ -92,6 +97,105 @@ class Quantification:
             )
             for symbol, p, v in zip(symbols, percent, variance, strict=True)
         ]
+
+    def bootstrap_quantification(
+        self,
+        n: int = 50,
+        units: str = "atomic",
+        elements: Sequence[str] | None = None,
+        oxygen: str | Mapping[str, float] = "measured",
+        random_state: int = 0,
+        n_jobs: int = -1,
+        show_progressbar: bool | None = None,
+    ) -> list:
+        """Composition of the phases in simulated repetitions of the measurement.
+
+        A parametric bootstrap, to check the errors that `quantify` states: counts are
+        drawn from the fitted model and decomposed with the options of the fit, from
+        where it stood. It takes as long as ``n`` fits, and the memory of the map.
+
+        Parameters
+        ----------
+        n
+            Number of repetitions.
+        units, elements, oxygen
+            As in `quantify`.
+        random_state
+            Seed of the counts.
+        n_jobs
+            Number of threads.
+        show_progressbar
+            None for HyperSpy's preference.
+
+        Returns
+        -------
+        list of hyperspy.api.signals.BaseSignal
+            One for each element, percent, with axes "Phase" and "Repetition":
+            ``[q.std("Repetition") for q in ...]`` are the errors, and the mean less
+            `quantify` is the bias that the fit has on data like its own model.
+
+        Raises
+        ------
+        RuntimeError, ValueError
+            As `quantify`.
+        """
+        found = self.analysis_results()
+        options = analysis.read_options(self._results()["options"])
+        repetitions = analysis.replicates(
+            found,
+            self._loadings(found),
+            self.data.shape[:-1],
+            n,
+            options,
+            random_state=random_state,
+            n_jobs=n_jobs,
+        )
+        if show_progressbar is None:
+            show_progressbar = hs.preferences.General.show_progressbar
+        bar = progressbar(repetitions, total=n, disable=not show_progressbar)
+        tables = [analysis.to_percent(one, units, elements, oxygen) for one in bar]
+        axes = [
+            *_phase_axis(found),
+            {"name": "Repetition", "size": n, "navigate": True},
+        ]
+        signals = []
+        for i, symbol in enumerate(tables[0][0]):
+            percent = np.stack([table[1][i] for table in tables], axis=1)
+            title = f"{units} percent of {symbol}"
+            signals.append(_tagged(title, percent, axes, [symbol]))
+        return signals
+
+    def print_quantification(
+        self,
+        units: str = "atomic",
+        elements: Sequence[str] | None = None,
+        oxygen: str | Mapping[str, float] = "measured",
+        line_errors: Mapping[str, float] | None = None,
+    ) -> analysis.Report:
+        """Print the composition of the phases with all errors.
+
+        Parameters
+        ----------
+        units, elements, oxygen
+            As in `quantify`.
+        line_errors
+            Family of lines ("K", "L", "M") or element -> relative uncertainty of its
+            line data, in place of 3, 10 and 15 %.
+
+        Returns
+        -------
+        espm_hs.analysis.Report
+            The same, with `entries` and `to_dataframe`; a table in notebooks.
+
+        Raises
+        ------
+        RuntimeError, ValueError
+            As `quantify`.
+        """
+        found = self.analysis_results()
+        table = analysis.report(found, units, elements, oxygen, line_errors)
+        print(table)
+        return table
 
     def estimate_areal_densities(
         self,
@@ -277,13 +381,17 @@ def _phase_axis(found) -> list[dict]:
     return [{"name": "Phase", "size": found.n_phases, "navigate": True}]
 
 
-def _with_variance(title, values, variance, axes, elements=None):
-    """One signal with its variance, titled and tagged as eXSpy's are."""
+def _tagged(title, values, axes, elements=None):
+    """One signal, titled and tagged as eXSpy's are."""
     signal = hs.signals.BaseSignal(values, axes=axes)
     signal.metadata.General.title = title
     if elements is not None:
         signal.metadata.set_item("Sample.elements", elements)
-    spread = hs.signals.BaseSignal(variance, axes=axes)
-    spread.metadata.General.title = f"Variance of {title}"
-    signal.set_noise_variance(spread)
+    return signal
+
+
+def _with_variance(title, values, variance, axes, elements=None):
+    """One signal with its variance."""
+    signal = _tagged(title, values, axes, elements)
+    signal.set_noise_variance(_tagged(f"Variance of {title}", variance, axes))
     return signal

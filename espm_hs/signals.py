@@ -216,6 +216,7 @@ class EDSespmSpectrum(Quantification, EDSTEMSpectrum):
         spectrum = self._summed()
         found = analysis.calibrate(model, spectrum, parameters, channels)
         items = analysis.calibrated_parameters(self.metadata, found)
+        items[f"{NODE}.calibration"] = analysis.calibration_record(found)
         axis = self.axes_manager.signal_axes[0]
         unit = 1.0 if str(axis.units).lower() == "kev" else 1e3
         first, second = found.after.energy[:2]
@@ -297,7 +298,9 @@ class EDSespmSpectrum(Quantification, EDSTEMSpectrum):
             Newton's method, multiplicative updates, or what is faster to ``tol``.
         init : str or tuple, default "nndsvd"
             Start: "nndsvd", "pure", "random", or arrays ``(W, H)``, either of which
-            may be None.
+            may be None; "previous" goes on from the phases of the last decomposition,
+            also one that was loaded, of which the map was a part, or that had other
+            elements.
         n_init : int, default 1
             Number of starts, the best of which is kept.
         max_iter : int, default 1000
@@ -390,6 +393,12 @@ class EDSespmSpectrum(Quantification, EDSTEMSpectrum):
         model = self.physical_model()
         pixels = used_pixels(self, navigation_mask)
         channels = used_channels(self, signal_mask)
+        if isinstance(init, str) and init == "previous":
+            output_dimension, start = self._previous_start(
+                output_dimension, model, pixels
+            )
+        else:
+            start = init
         if show_progressbar is None:
             show_progressbar = hs.preferences.General.show_progressbar
         # one bar for all starts: it goes back to the beginning with each
@@ -412,7 +421,7 @@ class EDSespmSpectrum(Quantification, EDSTEMSpectrum):
                 sparsity=sparsity,
                 smoothness=smoothness,
                 solver=solver,
-                init=init,
+                init=start,
                 n_init=n_init,
                 max_iter=max_iter,
                 tol=tol,
@@ -422,7 +431,19 @@ class EDSespmSpectrum(Quantification, EDSTEMSpectrum):
             )
         finally:
             bar.close()
-        self._store(found, pixels)
+        options = {
+            "sparsity": sparsity,
+            "smoothness": smoothness,
+            "simplex": simplex,
+            "fixed_composition": fixed_composition,
+            "solver": solver,
+            "init": init,
+            "n_init": n_init,
+            "max_iter": max_iter,
+            "tol": tol,
+            "random_state": random_state,
+        }
+        self._store(found, pixels, options)
         if not found.converged and not found.interrupted:
             warnings.warn(
                 f"The fit did not converge in {found.n_iter} iterations. Raise "
@@ -434,7 +455,23 @@ class EDSespmSpectrum(Quantification, EDSTEMSpectrum):
             print(found)
         return found if return_info else None
 
-    def _store(self, found: analysis.PhaseAnalysis, pixels) -> None:
+    def _previous_start(self, n_phases, model, pixels):
+        """Return the number of phases and the start of a fit that goes on."""
+        found = self.analysis_results()
+        if n_phases not in (None, found.n_phases):
+            raise ValueError(
+                f"`output_dimension` is {n_phases}, but the previous decomposition has "
+                f"{found.n_phases} phases: leave it out, or choose another `init`."
+            )
+        try:
+            loadings = self._loadings(found)
+        except RuntimeError:  # a part of the map knows the phases only
+            loadings = None
+        if loadings is not None and pixels is not None:
+            loadings = loadings[pixels]
+        return found.n_phases, analysis.previous_start(found, model, loadings)
+
+    def _store(self, found: analysis.PhaseAnalysis, pixels, options) -> None:
         """Fill learning_results as HyperSpy does, and keep the rest in metadata."""
         navigation = self.data.shape[:-1]
         self.learning_results.__dict__.update(
@@ -455,7 +492,8 @@ class EDSespmSpectrum(Quantification, EDSTEMSpectrum):
             navigation_mask=None if pixels is None else ~pixels.reshape(navigation),
             signal_mask=None if found.channels.all() else ~found.channels,
         )
-        analysis.write_parameters(self.metadata, {RESULTS: found.to_dict()})
+        stored = found.to_dict() | analysis.provenance(options)
+        analysis.write_parameters(self.metadata, {RESULTS: stored})
 
     def ground_truth(self) -> simulation.GroundTruth:
         """Return what a simulated map was made from.

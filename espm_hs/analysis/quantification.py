@@ -147,14 +147,14 @@ def to_percent(
     percent = np.empty_like(amounts)
     variance = np.empty_like(amounts)
     for j in range(analysis.n_phases):
-        percent[:, j], jacobian = _close(amounts[:, j])
+        percent[:, j], jacobian = closed(amounts[:, j])
         variance[:, j] = np.einsum(
             "ea,ab,eb->e", jacobian, covariance[j], jacobian, optimize=True
         )
     return symbols, percent, variance
 
 
-def _close(amounts):
+def closed(amounts):
     """Percentages of amounts (n,), and their derivative (n, n)."""
     total = amounts.sum()
     if total == 0:

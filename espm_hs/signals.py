@@ -436,6 +436,7 @@ class EDSespmSpectrum(Quantification, EDSTEMSpectrum):
             "smoothness": smoothness,
             "simplex": simplex,
             "fixed_composition": fixed_composition,
+            "pixel_size": _pixel_size(self),
             "solver": solver,
             "init": init,
             "n_init": n_init,

@@ -12,7 +12,9 @@ from espm_hs.analysis import report
 from espm_hs.analysis.stoichiometry import VALENCES, oxygen_per_atom
 from espm_hs.analysis.systematics import _alike
 from espm_hs.metrics import match_phases
-from espm_hs.physics import atomic_weight
+from espm_hs.physics import SpectrumModel, atomic_weight
+from espm_hs.physics.kfactors import kfactors
+from espm_hs.simulation import Phase
 
 QUIET = {"algorithm": "espm", "print_info": False}
 
@@ -247,3 +249,29 @@ def test_everything_survives_a_file(tmp_path, extension, lazy):
     # without the plugin the file is an ordinary signal with ordinary metadata
     plain = hs.load(tmp_path / f"map.{extension}", signal_type="", lazy=lazy)
     assert plain.metadata.EDS_espm.results.W.shape[1] == 3
+
+
+def test_as_cliff_and_lorimer():
+    """Within 0.5 at.% of eXSpy on a thin foil, both with the same k-factors."""
+    lines = ["Ni_Ka", "Ti_Ka"]
+    energy = 0.01 * np.arange(1100)
+    model = SpectrumModel(energy, 200.0, ["Ni", "Ti"], take_off_angle=22.0)
+    phases = [Phase("NiTi", {"Ni": 0.4, "Ti": 0.6}, 6.5, 0.01)]
+    made = simulation.Experiment(model, phases, np.full((4, 5, 1), 50.0), 30_000)
+    s = simulation.record(made)
+    s.decomposition(output_dimension=1, **QUIET)
+    ours = percents(s)
+    windows = s.estimate_background_windows(xray_lines=lines)
+    intensities = s.get_lines_intensity(lines, background_windows=windows)
+    factors = kfactors(lines, 200.0)
+    theirs = s.quantification(
+        intensities,
+        method="CL",
+        factors=[factors[line] for line in lines],
+        composition_units="atomic",
+        navigation_mask=None,
+    )
+    for symbol, q in zip(["Ni", "Ti"], theirs, strict=True):
+        assert q.metadata.Sample.elements == [symbol]
+        assert ours[symbol][0] == pytest.approx(q.data.mean(), abs=0.5)
+        assert ours[symbol][0] == pytest.approx({"Ni": 40, "Ti": 60}[symbol], abs=0.5)

@@ -15,6 +15,7 @@ SHARED = (
     "simplex",
     "sparsity",
     "smoothness",
+    "pixel_size",
     "solver",
     "max_iter",
     "tol",

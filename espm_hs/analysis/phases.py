@@ -167,7 +167,7 @@ class PhaseAnalysis:
                 f"  objective={self.objective:.8g} after {self.n_iter} iterations "
                 f"({ending})",
                 f"  {self.n_agreeing} of {self.n_starts} start(s) ended there",
-                "  deviance of the summed spectrum per degree of freedom="
+                "  deviance of the summed spectrum over its expectation="
                 f"{self.misfit:.3g}",
             ]
         )

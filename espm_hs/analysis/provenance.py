@@ -78,6 +78,8 @@ def _plain(value):
         return int(value) if isinstance(value, (int, np.integer)) else float(value)
     if isinstance(value, Mapping):
         return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, (tuple, list)) and all(isinstance(x, Real) for x in value):
+        return [float(x) for x in value]
     if isinstance(value, (tuple, list)):
         return "(" + ", ".join(str(_plain(one)) for one in value) + ")"
     return f"array {value.shape}" if isinstance(value, np.ndarray) else repr(value)

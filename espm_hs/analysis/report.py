@@ -206,7 +206,10 @@ def _remarks(analysis):
             "s.plot_residuals(), ask s.suggest_elements(), run s.refine_calibration()."
         )
     if not analysis.converged:
-        yield "The fit did not converge: raise max_iter or tol of s.decomposition()."
+        yield (
+            f"The fit did not converge in {analysis.n_iter} iterations: look at the "
+            "maps before you trust the numbers, and raise max_iter or tol."
+        )
     if groups := look_alikes(analysis):
         yield f"Hardly to be told apart: {'; '.join(groups)}."
     share = np.abs(analysis.pull[analysis.model.element_columns])

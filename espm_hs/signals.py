@@ -21,13 +21,12 @@ from espm_hs.analysis.parameters import (
     check_stray,
     detector_angles,
 )
+from espm_hs.composition import RESULTS, Quantification
 from espm_hs.masks import used_channels, used_pixels
 from espm_hs.physics import Detector, SpectrumModel
 
-RESULTS = f"{NODE}.results"
 
-
-class EDSespmSpectrum(EDSTEMSpectrum):
+class EDSespmSpectrum(Quantification, EDSTEMSpectrum):
     """EDS spectra from an electron microscope, to be decomposed with physics.
 
     Everything that `exspy.signals.EDSTEMSpectrum` offers, and
@@ -69,6 +68,8 @@ class EDSespmSpectrum(EDSTEMSpectrum):
         minimum_energy: float | None = None,
         take_off_angle: float | Sequence[float] | None = None,
         extra_spectra: Mapping[str, np.ndarray] | None = None,
+        solid_angle: float | None = None,
+        live_time_of: str | None = None,
     ) -> None:
         """Write what the physical model needs to the metadata.
 
@@ -105,6 +106,11 @@ class EDSespmSpectrum(EDSTEMSpectrum):
         extra_spectra
             Label -> spectrum over the channels, for a background of your own: a column
             beside the bremsstrahlung, never quantified.
+        solid_angle
+            Of the detector in sr. With beam current and live time it gives amounts per
+            area.
+        live_time_of
+            "pixel" or "map": what the live time in the metadata is the time of.
 
         Raises
         ------
@@ -125,9 +131,22 @@ class EDSespmSpectrum(EDSTEMSpectrum):
             minimum_energy=minimum_energy,
             take_off_angle=take_off_angle,
             extra_spectra=extra_spectra,
+            solid_angle=solid_angle,
+            live_time_pixels=self._pixels_of(live_time_of),
         )
         check_stray(self.metadata, given.get(f"{NODE}.stray_elements", ()))
         analysis.write_parameters(self.metadata, given)
+
+    def _pixels_of(self, live_time_of: str | None) -> int | None:
+        """Return the number of pixels that the live time is for."""
+        if live_time_of is None:
+            return None
+        known = {"pixel": 1, "map": max(1, self.axes_manager.navigation_size)}
+        if live_time_of not in known:
+            raise ValueError(
+                f"`live_time_of` must be one of {tuple(known)}, got {live_time_of!r}."
+            )
+        return known[live_time_of]
 
     def physical_model(self, **overrides) -> SpectrumModel:
         """Return the model of the spectrum that the metadata describe.
@@ -197,6 +216,7 @@ class EDSespmSpectrum(EDSTEMSpectrum):
         spectrum = self._summed()
         found = analysis.calibrate(model, spectrum, parameters, channels)
         items = analysis.calibrated_parameters(self.metadata, found)
+        items[f"{NODE}.calibration"] = analysis.calibration_record(found)
         axis = self.axes_manager.signal_axes[0]
         unit = 1.0 if str(axis.units).lower() == "kev" else 1e3
         first, second = found.after.energy[:2]
@@ -279,7 +299,9 @@ class EDSespmSpectrum(EDSTEMSpectrum):
             and the second with them, as it keeps to the optimum near the start.
         init : str or tuple, default "nndsvd"
             Start: "nndsvd", "pure", "random", or arrays ``(W, H)``, either of which
-            may be None.
+            may be None; "previous" goes on from the phases of the last decomposition,
+            also one that was loaded, of which the map was a part, or that had other
+            elements.
         n_init : int, default 1
             Number of starts, the best of which is kept.
         max_iter : int, default 1000
@@ -344,7 +366,7 @@ class EDSespmSpectrum(EDSTEMSpectrum):
         info = super().decomposition(*args, algorithm=algorithm, **kwargs)
         if self.metadata.has_item(RESULTS):
             # the maps of these phases are gone
-            del self.metadata.get_item(NODE).results
+            del self.metadata.EDS_espm.results
         return info
 
     def _decompose_phases(
@@ -372,6 +394,12 @@ class EDSespmSpectrum(EDSTEMSpectrum):
         model = self.physical_model()
         pixels = used_pixels(self, navigation_mask)
         channels = used_channels(self, signal_mask)
+        if isinstance(init, str) and init == "previous":
+            output_dimension, start = self._previous_start(
+                output_dimension, model, pixels
+            )
+        else:
+            start = init
         if show_progressbar is None:
             show_progressbar = hs.preferences.General.show_progressbar
         # one bar for all starts: it goes back to the beginning with each
@@ -394,7 +422,7 @@ class EDSespmSpectrum(EDSTEMSpectrum):
                 sparsity=sparsity,
                 smoothness=smoothness,
                 solver=solver,
-                init=init,
+                init=start,
                 n_init=n_init,
                 max_iter=max_iter,
                 tol=tol,
@@ -404,7 +432,20 @@ class EDSespmSpectrum(EDSTEMSpectrum):
             )
         finally:
             bar.close()
-        self._store(found, pixels)
+        options = {
+            "sparsity": sparsity,
+            "smoothness": smoothness,
+            "simplex": simplex,
+            "fixed_composition": fixed_composition,
+            "pixel_size": _pixel_size(self),
+            "solver": solver,
+            "init": init,
+            "n_init": n_init,
+            "max_iter": max_iter,
+            "tol": tol,
+            "random_state": random_state,
+        }
+        self._store(found, pixels, options)
         if not found.converged and not found.interrupted:
             warnings.warn(
                 f"The fit did not converge in {found.n_iter} iterations. Raise "
@@ -416,7 +457,23 @@ class EDSespmSpectrum(EDSTEMSpectrum):
             print(found)
         return found if return_info else None
 
-    def _store(self, found: analysis.PhaseAnalysis, pixels) -> None:
+    def _previous_start(self, n_phases, model, pixels):
+        """Return the number of phases and the start of a fit that goes on."""
+        found = self.analysis_results()
+        if n_phases not in (None, found.n_phases):
+            raise ValueError(
+                f"`output_dimension` is {n_phases}, but the previous decomposition has "
+                f"{found.n_phases} phases: leave it out, or choose another `init`."
+            )
+        try:
+            loadings = self._loadings(found)
+        except RuntimeError:  # a part of the map knows the phases only
+            loadings = None
+        if loadings is not None and pixels is not None:
+            loadings = loadings[pixels]
+        return found.n_phases, analysis.previous_start(found, model, loadings)
+
+    def _store(self, found: analysis.PhaseAnalysis, pixels, options) -> None:
         """Fill learning_results as HyperSpy does, and keep the rest in metadata."""
         navigation = self.data.shape[:-1]
         self.learning_results.__dict__.update(
@@ -437,25 +494,8 @@ class EDSespmSpectrum(EDSTEMSpectrum):
             navigation_mask=None if pixels is None else ~pixels.reshape(navigation),
             signal_mask=None if found.channels.all() else ~found.channels,
         )
-        analysis.write_parameters(self.metadata, {RESULTS: found.to_dict()})
-
-    def analysis_results(self) -> analysis.PhaseAnalysis:
-        """Return the phases that the last espm decomposition found.
-
-        Raises
-        ------
-        RuntimeError
-            If there was none.
-        ValueError
-            If another version of the package stored them.
-        """
-        stored = self.metadata.get_item(RESULTS)
-        if stored is None:
-            raise RuntimeError(
-                "There are no phases yet. Find them with "
-                "`s.decomposition(algorithm='espm', output_dimension=...)`."
-            )
-        return analysis.PhaseAnalysis.from_dict(stored.as_dictionary())
+        stored = found.to_dict() | analysis.provenance(options)
+        analysis.write_parameters(self.metadata, {RESULTS: stored})
 
     def ground_truth(self) -> simulation.GroundTruth:
         """Return what a simulated map was made from.
@@ -470,67 +510,6 @@ class EDSespmSpectrum(EDSTEMSpectrum):
         espm_hs.simulation
         """
         return simulation.ground_truth(self)
-
-    def quantify(
-        self,
-        target: str = "phases",
-        units: str = "atomic",
-        elements: Sequence[str] | None = None,
-    ) -> list:
-        """Composition of the phases or of each pixel, in percent.
-
-        Parameters
-        ----------
-        target
-            "phases" or "pixels".
-        units
-            "atomic" or "weight".
-        elements
-            Elements that make up 100 %. None: all that were decomposed.
-
-        Returns
-        -------
-        list of hyperspy.api.signals.BaseSignal
-            One for each element, of shape (n_phases,) or of the shape of the map, with
-            the variance in ``metadata.Signal.Noise_properties.variance``. That of the
-            phases is the inverse Fisher information with the abundances profiled out;
-            that of pixels takes the phases as known.
-
-        Raises
-        ------
-        RuntimeError
-            If there is no espm decomposition of this signal, or, for pixels, the data
-            have been transposed, cropped or changed since.
-        ValueError
-            If an argument is unknown, or an element is named twice.
-        """
-        if target not in ("phases", "pixels"):
-            raise ValueError(f"`target` must be 'phases' or 'pixels', got {target!r}.")
-        found = self.analysis_results()
-        if target == "phases":
-            symbols, percent, variance = analysis.to_percent(found, units, elements)
-            axes = [{"name": "Phase", "size": found.n_phases, "navigate": True}]
-            shape = (found.n_phases,)
-        else:
-            n_pixels = int(np.prod(self.data.shape[:-1]))
-            loadings = analysis.stored_loadings(
-                self.learning_results, n_pixels, found.n_phases
-            )
-            symbols, percent, variance = analysis.pixel_composition(
-                found, self.data, loadings, units, elements
-            )
-            axes = [
-                {**axis.get_axis_dictionary(), "navigate": True}
-                for axis in reversed(self.axes_manager.navigation_axes)
-            ]
-            shape = self.data.shape[:-1] or (1,)
-        title = f"{units} percent of {{}}"
-        return [
-            _composition_signal(
-                title.format(symbol), symbol, p.reshape(shape), v.reshape(shape), axes
-            )
-            for symbol, p, v in zip(symbols, percent, variance, strict=True)
-        ]
 
     def get_decomposition_loadings(self):
         """Return the decomposition loadings as a signal.
@@ -600,17 +579,6 @@ def _check_options(given) -> None:
             f"`decomposition(algorithm='espm')` does not know {', '.join(unknown)}. "
             f"Its options are {', '.join(known)}; it takes none of other algorithms."
         )
-
-
-def _composition_signal(title, symbol, percent, variance, axes):
-    """One composition signal, titled and tagged as eXSpy's are."""
-    signal = hs.signals.BaseSignal(percent, axes=axes)
-    signal.metadata.General.title = title
-    signal.metadata.set_item("Sample.elements", [symbol])
-    spread = hs.signals.BaseSignal(variance, axes=axes)
-    spread.metadata.General.title = f"Variance of {title}"
-    signal.set_noise_variance(spread)
-    return signal
 
 
 def _pixel_size(signal) -> tuple[float, ...] | None:

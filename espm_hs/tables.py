@@ -8,7 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from espm_hs import metrics, simulation
-from espm_hs.analysis import to_percent
+from espm_hs.analysis import report, to_percent
+
+# As in an entry of the report.
+ERRORS = ("counts", "sparsity", "line data")
 
 
 def composition_table(signal) -> str:
@@ -44,7 +47,7 @@ def composition_table(signal) -> str:
 
 def fit_remarks(found) -> str:
     """
-    How good a fit is, and whether it came to its end.
+    How good a fit is, and what else to know before trusting it.
 
     Parameters
     ----------
@@ -54,18 +57,9 @@ def fit_remarks(found) -> str:
     Returns
     -------
     str
-        One line, or two.
+        A line for each.
     """
-    lines = [
-        f"Deviance of the summed spectrum per degree of freedom: {found.misfit:.3g} "
-        "(about 1 if the model is complete)"
-    ]
-    if not found.converged:
-        lines.append(
-            f"The fit did not converge in {found.n_iter} iterations: look at the maps "
-            "before you trust the numbers."
-        )
-    return "\n".join(lines)
+    return "\n".join(report(found).footer())
 
 
 def comparison_table(signal) -> str:
@@ -109,27 +103,22 @@ def write_composition(signal, path: Path) -> None:
     signal : EDSespmSpectrum
         Decomposed.
     path : Path
-        A CSV file; its columns are atomic and weight percent with their errors.
+        A CSV file; its columns are atomic and weight percent with their errors, and,
+        for elements that are not found, the limits of detection.
     """
     found = signal.analysis_results()
-    atomic, atomic_error = _percent(found, "atomic")
-    weight, weight_error = _percent(found, "weight")
     with open(path, "w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
-        table.writerow(
-            [
-                "phase",
-                "element",
-                "atomic percent",
-                "error of atomic percent",
-                "weight percent",
-                "error of weight percent",
-            ]
-        )
-        for j in range(atomic.shape[1]):
-            for i, element in enumerate(found.elements):
-                columns = (atomic, atomic_error, weight, weight_error)
-                table.writerow([j, element, *(f"{c[i, j]:.4f}" for c in columns)])
+        errors = [f"error of {{}}: {name}" for name in ERRORS]
+        names = ["{}", *errors, "detection limit of {}"]
+        units = ("atomic", "weight")
+        head = [name.format(f"{unit} percent") for unit in units for name in names]
+        table.writerow(["phase", "element", *head])
+        pairs = zip(*(report(found, unit).entries for unit in units), strict=True)
+        for atomic, weight in pairs:
+            numbers = [*atomic[2:], *weight[2:]]
+            cells = ["" if x is None else f"{x:.4f}" for x in numbers]
+            table.writerow([atomic.phase, atomic.element, *cells])
 
 
 def _percent(found, units) -> tuple[np.ndarray, np.ndarray]:

@@ -104,6 +104,8 @@ def test_decompose_writes_all_results(map_file, tmp_path):
     for row in rows:
         percent = stored[row["element"]][int(row["phase"])]
         assert float(row["atomic percent"]) == pytest.approx(percent, abs=1e-4)
+        assert float(row["error of atomic percent: counts"]) >= 0
+        assert bool(row["detection limit of atomic percent"]) or percent > 0
 
 
 def _load(folder):
@@ -152,7 +154,7 @@ def test_nothing_is_left_half_written(map_file, tmp_path, monkeypatch, no_figure
 
 def test_the_table_says_how_good_the_fit_is(map_file, tmp_path, no_figures):
     result = run("decompose", map_file, "-n", 2, "-o", tmp_path)
-    assert "per degree of freedom" in result.output
+    assert "over its expectation" in result.output
     assert "did not converge" not in result.output
 
 

@@ -330,7 +330,7 @@ def test_a_fit_that_does_not_converge_warns(eds, capsys):
     printed = capsys.readouterr().out
     assert "not converged" in printed
     misfit = eds.analysis_results().misfit
-    assert f"per degree of freedom={misfit:.3g}" in printed
+    assert f"over its expectation={misfit:.3g}" in printed
 
 
 @pytest.mark.parametrize("extension", ["hspy", "zspy"])

@@ -1,32 +1,62 @@
 """What joins physics and factorisation: from metadata to composition."""
 
+from espm_hs.analysis.amounts import (
+    absorbing_mass_thickness,
+    areal_densities,
+    check_thickness,
+    mass_thicknesses,
+    nm_per_mass,
+    pixel_amounts,
+)
+from espm_hs.analysis.bootstrap import replicates
 from espm_hs.analysis.calibration import DEFAULT as CALIBRATED
 from espm_hs.analysis.calibration import Calibration, calibrate
+from espm_hs.analysis.continuation import previous_start
 from espm_hs.analysis.decomposition import decompose
 from espm_hs.analysis.description import describe
+from espm_hs.analysis.exposure import dose, has_dose
 from espm_hs.analysis.parameters import (
     build_model,
     calibrated_parameters,
     check_parameters,
+    density,
     stray_elements,
     write_parameters,
 )
 from espm_hs.analysis.phases import PhaseAnalysis, stored_loadings
+from espm_hs.analysis.provenance import calibration_record, provenance, read_options
 from espm_hs.analysis.quantification import pixel_composition, to_percent
+from espm_hs.analysis.report import Report, report
 from espm_hs.analysis.suggestions import Suggestions, suggest
 
 __all__ = [
     "CALIBRATED",
     "Calibration",
     "PhaseAnalysis",
+    "Report",
     "Suggestions",
+    "absorbing_mass_thickness",
+    "areal_densities",
     "build_model",
     "calibrate",
     "calibrated_parameters",
+    "calibration_record",
     "check_parameters",
+    "check_thickness",
     "decompose",
+    "density",
     "describe",
+    "dose",
+    "has_dose",
+    "mass_thicknesses",
+    "nm_per_mass",
+    "pixel_amounts",
     "pixel_composition",
+    "previous_start",
+    "provenance",
+    "read_options",
+    "replicates",
+    "report",
     "stored_loadings",
     "stray_elements",
     "suggest",

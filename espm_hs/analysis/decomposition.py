@@ -18,6 +18,7 @@ from espm_hs.factorization import (
     Problem,
     composition_covariance,
     deviance_residuals,
+    expected_deviance,
     factorize,
     fit_spectrum,
 )
@@ -120,9 +121,9 @@ def decompose(
         )
     if fixed is None and isinstance(init, str):
         found = _largest_first(found, problem)
-    covariance = _covariance(counts, problem, found, options.get("n_jobs"))
+    errors = _errors(counts, problem, found, options.get("n_jobs"))
     analysis = _analysis(
-        model, problem, counts, found, covariance, used, pixels, navigation
+        model, problem, counts, found, errors, used, pixels, navigation
     )
     if analysis.interrupted:
         warnings.warn(
@@ -305,7 +306,7 @@ def _largest_first(found: Factorization, problem: Problem) -> Factorization:
     )
 
 
-def _analysis(model, problem, counts, found, covariance, used, pixels, navigation):
+def _analysis(model, problem, counts, found, errors, used, pixels, navigation):
     """Return the result in user units, over the whole map and energy axis."""
     D = problem.spectra(found.W)
     in_counts = problem.simplex != "abundances"
@@ -318,21 +319,24 @@ def _analysis(model, problem, counts, found, covariance, used, pixels, navigatio
         everywhere = np.full((pixels.size, loadings.shape[1]), np.nan)
         everywhere[pixels] = loadings
         loadings = everywhere
-    covariance, stopped = covariance
+    covariance, pull, stopped = errors
     fractions = found.W[model.element_columns].sum(axis=0)
-    residuals = deviance_residuals(counts.spectrum, D @ found.H.sum(axis=0) + 1e-9)
-    n_free = max(1, counts.n_channels - len(model.columns))
+    mean = D @ found.H.sum(axis=0) + 1e-9
+    residuals = deviance_residuals(counts.spectrum, mean)
+    # channels of few counts deviate by less than 1 each
+    expected = max(1.0, expected_deviance(mean) - len(model.columns))
     return PhaseAnalysis(
         model=model,
         W=found.W,
         covariance=covariance,
+        pull=pull,
         spectra=spectra,
         loadings=loadings,
         atoms=fractions / scale,
         channels=used,
         fingerprint=fingerprint(counts),
         objective=found.objective,
-        misfit=float((residuals**2).sum() / n_free),
+        misfit=float((residuals**2).sum() / expected),
         history=found.history,
         n_iter=found.n_iter,
         converged=found.converged,
@@ -342,13 +346,14 @@ def _analysis(model, problem, counts, found, covariance, used, pixels, navigatio
     )
 
 
-def _covariance(counts, problem, found, n_jobs):
-    """Covariance of W, and whether the user did not want to wait for it."""
+def _errors(counts, problem, found, n_jobs):
+    """Covariance of W, pull on it, and whether the user did not want to wait."""
     try:
-        covariance = composition_covariance(
+        errors = composition_covariance(
             counts, problem, found.W, found.H, n_jobs=n_jobs
         )
-        return covariance, False
+        return *errors, False
     except KeyboardInterrupt:
         n_columns, k = found.W.shape
-        return np.full((k, n_columns, n_columns), np.nan), True
+        unknown = np.full((k, n_columns, n_columns), np.nan)
+        return unknown, np.full_like(found.W, np.nan), True

@@ -6,7 +6,8 @@ Where they live:
   ``Sample.density`` with ``density_units``;
 - ``Acquisition_instrument.TEM``: eXSpy's beam energy, angles and resolution;
 - ``EDS_espm``: stray elements, split and rescaled lines, detector, take-off angles of
-  several detectors, the energy from which spectra are fitted, spectra of a background.
+  several detectors, the energy from which spectra are fitted, spectra of a background,
+  solid angle, number of pixels that the live time is for.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ def check_parameters(
     minimum_energy=None,
     take_off_angle=None,
     extra_spectra=None,
+    solid_angle=None,
+    live_time_pixels=None,
 ) -> dict:
     """Check analysis parameters and return them as what metadata can hold.
 
@@ -68,6 +71,10 @@ def check_parameters(
         Angle in degrees, or one for each detector.
     extra_spectra
         Label -> spectrum of a background, see `SpectrumModel`.
+    solid_angle
+        Of the detector, sr.
+    live_time_pixels
+        Number of pixels that the live time of the metadata is for.
 
     Returns
     -------
@@ -107,6 +114,12 @@ def check_parameters(
         items[f"{NODE}.minimum_energy"] = _positive(
             "minimum_energy", minimum_energy, "keV", 100.0
         )
+    for name, value, unit, most in (
+        ("solid_angle", solid_angle, "sr", 4 * np.pi),
+        ("live_time_pixels", live_time_pixels, "pixels", np.inf),
+    ):
+        if value is not None:
+            items[f"{NODE}.{name}"] = _positive(name, value, unit, most)
     if take_off_angle is not None:
         angles = checked_angles(take_off_angle)
         items[f"{NODE}.take_off_angle"] = np.atleast_1d(angles).tolist()

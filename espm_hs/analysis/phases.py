@@ -12,7 +12,7 @@ from espm_hs.factorization import Counts
 from espm_hs.physics import SpectrumModel
 
 # Version of the layout in which results are stored.
-STORAGE_VERSION = 1
+STORAGE_VERSION = 2
 
 
 def fingerprint(counts: Counts) -> np.ndarray:
@@ -63,7 +63,10 @@ class PhaseAnalysis:
     W
         Shape (n_columns, n_phases): atomic fractions in the element rows.
     covariance
-        Shape (n_phases, n_columns, n_columns): covariance of W in each phase.
+        Shape (n_phases, n_columns, n_columns): covariance of W in each phase, from the
+        noise of the counts.
+    pull
+        Shape (n_columns, n_phases): how far the sparsity term may have moved W.
     spectra
         Shape (n_channels, n_phases): spectrum of each phase over the whole energy
         axis, NaN in the channels left out. With ``simplex="abundances"`` the counts of
@@ -81,8 +84,8 @@ class PhaseAnalysis:
     objective
         F at the end of the fit, in nats.
     misfit
-        Deviance of the summed spectrum per degree of freedom: about 1 for a model that
-        has all elements and the right energy scale.
+        Deviance of the summed spectrum over what Poisson noise makes one expect: about
+        1 for a model that has all elements and the right energy scale.
     history
         F during the fit. Where each phase absorbs by its own composition, the fit is
         repeated, and F starts again with every new G.
@@ -97,6 +100,7 @@ class PhaseAnalysis:
     model: SpectrumModel
     W: np.ndarray
     covariance: np.ndarray
+    pull: np.ndarray
     spectra: np.ndarray
     loadings: np.ndarray | None
     atoms: np.ndarray
@@ -137,9 +141,14 @@ class PhaseAnalysis:
 
     @property
     def composition_covariance(self) -> np.ndarray:
-        """Covariance of `composition`, (n_phases, n_elements, n_elements)."""
+        """Covariance of `composition`, (n_phases, n_elements, n_elements).
+
+        That of the counts, and the pull of the sparsity term as an error of its own.
+        """
         rows = self.model.element_columns
-        return self.covariance[:, rows][:, :, rows]
+        pull = self.pull[rows].T
+        counted = self.covariance[:, rows][:, :, rows]
+        return counted + pull[:, :, None] * pull[:, None, :]
 
     def __str__(self) -> str:
         """Text in the manner of HyperSpy's decomposition info."""
@@ -158,7 +167,7 @@ class PhaseAnalysis:
                 f"  objective={self.objective:.8g} after {self.n_iter} iterations "
                 f"({ending})",
                 f"  {self.n_agreeing} of {self.n_starts} start(s) ended there",
-                "  deviance of the summed spectrum per degree of freedom="
+                "  deviance of the summed spectrum over its expectation="
                 f"{self.misfit:.3g}",
             ]
         )
@@ -174,6 +183,7 @@ class PhaseAnalysis:
             "columns": [column.label for column in self.model.columns],
             "W": self.W,
             "covariance": self.covariance,
+            "pull": self.pull,
             "spectra": self.spectra,
             "atoms": self.atoms,
             "channels": self.channels,
@@ -205,10 +215,11 @@ class PhaseAnalysis:
                 f"reads layout {STORAGE_VERSION}. Update espm_hs, or run "
                 "`s.decomposition(algorithm='espm', ...)` again."
             )
-        arrays = ("W", "covariance", "spectra", "atoms", "fingerprint", "history")
+        arrays = ("W", "covariance", "pull", "spectra", "atoms", "fingerprint")
         return cls(
             model=SpectrumModel.from_dict(stored["model"]),
             loadings=None,
+            history=np.asarray(stored["history"], float),
             channels=np.asarray(stored["channels"], bool),
             objective=float(stored["objective"]),
             misfit=float(stored["misfit"]),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from espm_hs.analysis.phases import PhaseAnalysis, fingerprint
+from espm_hs.analysis.stoichiometry import oxygen_per_atom
 from espm_hs.factorization import Counts, abundance_covariance
 from espm_hs.physics import atomic_weight
 
 UNITS = ("atomic", "weight")
+OXYGEN = ("measured", "stoichiometry")
 # Pixels handled at once, so that the covariances of a large map stay small.
 SLAB = 1 << 16
 
@@ -62,18 +64,16 @@ def _moved(found) -> RuntimeError:
     )
 
 
-def _mass_per_amount(analysis, chosen, units):
-    if units not in UNITS:
-        raise ValueError(f"`units` must be one of {UNITS}, got {units!r}.")
-    if units == "atomic":
-        return np.ones(len(chosen))
-    return np.array([atomic_weight(analysis.elements[i]) for i in chosen])
+def amounts_of(
+    analysis: PhaseAnalysis,
+    units: str = "atomic",
+    elements: Sequence[str] | None = None,
+    oxygen: str | Mapping[str, float] = "measured",
+) -> tuple[list[str], np.ndarray]:
+    """Elements to report, and how their amounts follow from the numbers of atoms.
 
-
-def to_percent(
-    analysis: PhaseAnalysis, units: str = "atomic", elements=None
-) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Composition of the phases.
+    Everything that can be chosen about a composition is linear before the closure to
+    100 %: leaving elements out, weighing them, and oxygen from the valences.
 
     Parameters
     ----------
@@ -82,7 +82,57 @@ def to_percent(
     units
         "atomic" or "weight".
     elements
-        Symbols of those that make up 100 % (None: all).
+        Symbols of those that count (None: all).
+    oxygen
+        "measured", "stoichiometry", or valences as in `oxygen_per_atom`.
+
+    Returns
+    -------
+    elements : list of str
+        Symbols; with oxygen by stoichiometry O is among them, whether it was measured
+        or not.
+    amounts : ndarray of shape (n_chosen, n_elements)
+        Amounts (atoms, or atoms times atomic weight) per atom of the analysis.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is unknown, or a valence is missing.
+    """
+    if units not in UNITS:
+        raise ValueError(f"`units` must be one of {UNITS}, got {units!r}.")
+    chosen = choose_elements(analysis, elements)
+    amounts = np.eye(len(analysis.elements))[chosen]
+    symbols = [analysis.elements[i] for i in chosen]
+    if isinstance(oxygen, str) and oxygen not in OXYGEN:
+        raise ValueError(
+            f"`oxygen` must be one of {OXYGEN} or a mapping of valences such as "
+            f"{{'Fe': 3}}, got {oxygen!r}."
+        )
+    if oxygen != "measured":
+        cations = [symbol for symbol in symbols if symbol != "O"]
+        at = [analysis.elements.index(symbol) for symbol in cations]
+        row = np.zeros(len(analysis.elements))
+        row[at] = oxygen_per_atom(cations, oxygen)
+        if "O" not in symbols:
+            symbols, amounts = [*symbols, "O"], np.vstack([amounts, row])
+        amounts[symbols.index("O")] = row
+    if units == "weight":
+        amounts = amounts * [[atomic_weight(symbol)] for symbol in symbols]
+    return symbols, amounts
+
+
+def to_percent(
+    analysis: PhaseAnalysis, units: str = "atomic", elements=None, oxygen="measured"
+) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Composition of the phases.
+
+    Parameters
+    ----------
+    analysis
+        Result of a decomposition.
+    units, elements, oxygen
+        As in `amounts_of`; the elements reported make up 100 %.
 
     Returns
     -------
@@ -91,22 +141,20 @@ def to_percent(
     percent, variance : ndarray of shape (n_elements, n_phases)
         In percent and percent squared.
     """
-    chosen = choose_elements(analysis, elements)
-    mass = _mass_per_amount(analysis, chosen, units)
-    amounts = mass[:, None] * analysis.composition[chosen]
-    covariance = analysis.composition_covariance[:, chosen][:, :, chosen]
-    covariance = mass[:, None] * covariance * mass
+    symbols, per_atom = amounts_of(analysis, units, elements, oxygen)
+    amounts = per_atom @ analysis.composition
+    covariance = per_atom @ analysis.composition_covariance @ per_atom.T
     percent = np.empty_like(amounts)
     variance = np.empty_like(amounts)
     for j in range(analysis.n_phases):
-        percent[:, j], jacobian = _close(amounts[:, j])
+        percent[:, j], jacobian = closed(amounts[:, j])
         variance[:, j] = np.einsum(
             "ea,ab,eb->e", jacobian, covariance[j], jacobian, optimize=True
         )
-    return [analysis.elements[i] for i in chosen], percent, variance
+    return symbols, percent, variance
 
 
-def _close(amounts):
+def closed(amounts):
     """Percentages of amounts (n,), and their derivative (n, n)."""
     total = amounts.sum()
     if total == 0:
@@ -118,7 +166,12 @@ def _close(amounts):
 
 
 def pixel_composition(
-    analysis: PhaseAnalysis, data, loadings: np.ndarray, units="atomic", elements=None
+    analysis: PhaseAnalysis,
+    data,
+    loadings: np.ndarray,
+    units="atomic",
+    elements=None,
+    oxygen="measured",
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Composition of each pixel.
 
@@ -130,7 +183,7 @@ def pixel_composition(
         The counts, shape (*navigation, n_channels): their noise makes the error.
     loadings
         Shape (n_pixels, n_phases), NaN in pixels left out.
-    units, elements
+    units, elements, oxygen
         As in `to_percent`.
 
     Returns
@@ -146,43 +199,62 @@ def pixel_composition(
     RuntimeError
         If the data are not those that were decomposed.
     """
+    symbols, per_atom = amounts_of(analysis, units, elements, oxygen)
+    per_loading = per_atom @ atoms_per_loading(analysis)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        amounts = loadings @ per_loading.T
+        total = amounts.sum(axis=1, keepdims=True)
+        total = np.where(total > 0, total, np.nan)
+        fractions = amounts / total
+    variance = np.full(fractions.shape, np.nan)
+    for where, covariance in abundance_slabs(analysis, data, loadings):
+        # d fraction / d loading, shape (pixels, elements, phases)
+        response = per_loading - fractions[where][..., None] * per_loading.sum(axis=0)
+        response = 100 * response / total[where][..., None]
+        variance[where] = np.einsum(
+            "pek,pkl,pel->pe", response, covariance, response, optimize=True
+        )
+    return symbols, 100 * fractions.T, variance.T
+
+
+def abundance_slabs(
+    analysis: PhaseAnalysis, data, loadings: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Covariance of the loadings, for phases taken as known, some pixels at a time.
+
+    Parameters
+    ----------
+    analysis
+        Result of a decomposition.
+    data
+        The counts, shape (*navigation, n_channels).
+    loadings
+        Shape (n_pixels, n_phases), NaN in pixels left out.
+
+    Yields
+    ------
+    pixels : ndarray of int, shape (n,)
+    covariance : ndarray of shape (n, n_phases, n_phases)
+
+    Raises
+    ------
+    RuntimeError
+        If the data are not those that were decomposed.
+    """
     check_channels(analysis, data)
-    chosen = choose_elements(analysis, elements)
-    mass = _mass_per_amount(analysis, chosen, units)
-    per_loading = mass[:, None] * _atoms_per_loading(analysis)[chosen]
     used = ~np.isnan(loadings).any(axis=1)
     H = np.ascontiguousarray(loadings[used])
     counts = Counts.from_array(data, pixels=used, channels=analysis.channels)
     _check_counts(analysis, counts)
     spectra = np.ascontiguousarray(analysis.spectra[analysis.channels])
-
-    percent = np.full((len(chosen), used.size), np.nan)
-    variance = np.full((len(chosen), used.size), np.nan)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        amounts = H @ per_loading.T
-        total = amounts.sum(axis=1, keepdims=True)
-        fractions = np.where(total > 0, amounts / total, np.nan)
-    percent[:, used] = 100 * fractions.T
     where = np.flatnonzero(used)
     for first in range(0, H.shape[0], SLAB):
         part = slice(first, first + SLAB)
         covariance = abundance_covariance(counts, spectra, H[part], first=first)
-        # d fraction / d loading, shape (pixels, elements, phases)
-        response = per_loading - fractions[part, :, None] * per_loading.sum(axis=0)
-        response = (
-            100 * response / np.where(total[part] > 0, total[part], np.nan)[..., None]
-        )
-        variance[:, where[part]] = np.einsum(
-            "pek,pkl,pel->ep",
-            response,
-            covariance,
-            response,
-            optimize=True,
-        )
-    return [analysis.elements[i] for i in chosen], percent, variance
+        yield where[part], covariance
 
 
-def _atoms_per_loading(analysis):
+def atoms_per_loading(analysis):
     """Atoms of each element in a loading of 1, shape (n_elements, n_phases)."""
     composition = analysis.composition
     total = composition.sum(axis=0)

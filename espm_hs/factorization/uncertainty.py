@@ -12,7 +12,8 @@ from threadpoolctl import threadpool_limits
 
 from espm_hs.factorization.counts import Counts
 from espm_hs.factorization.passes import Passes
-from espm_hs.factorization.problem import SPARSITY_BEND, Problem
+from espm_hs.factorization.problem import SPARSITY_BEND, Penalties, Problem
+from espm_hs.factorization.solver import fit_loadings
 
 # An entry of W counts as being at its bound below this share of its column's counts.
 BOUND = 1e-7
@@ -23,11 +24,15 @@ LARGEST = 1 << 19
 # Standard deviation of the prior of a fraction, which lies between 0 and 1: no error is
 # larger than that of not knowing at all.
 SPREAD = 0.3
+# Abundances without sparsity are only needed to find a scale of errors.
+PULL_TOL = 1e-4
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _abundance_information(indptr, channels, values, first, D, floor, H, information):
-    """Sum over channels of d d^T x / y**2 for each pixel of H (p, k)."""
+def _abundance_information(
+    indptr, channels, values, first, D, floor, H, information, ratio
+):
+    """Sum d d^T x / y**2 (p, k, k) and d x / y (p, k) over channels, for H (p, k)."""
     k = H.shape[1]
     for p in range(H.shape[0]):
         for t in range(indptr[first + p], indptr[first + p + 1]):
@@ -37,6 +42,7 @@ def _abundance_information(indptr, channels, values, first, D, floor, H, informa
                 y += D[e, j] * H[p, j]
             weight = values[t] / (y * y)
             for i in range(k):
+                ratio[p, i] += weight * y * D[e, i]
                 for j in range(k):
                     information[p, i, j] += weight * D[e, i] * D[e, j]
 
@@ -110,7 +116,9 @@ def abundance_covariance(
 ) -> np.ndarray:
     """Covariance of the abundances of consecutive pixels, for known spectra.
 
-    The observed information, to which two priors are added: the width of the
+    Abundances at zero get the variance of the exponential law that the slope of the
+    likelihood there implies, and no covariance. That of the others is the inverse of
+    the observed information, to which two priors are added: the width of the
     abundances over the map (without it a pixel with fewer counts than components
     would have none), and that of the exponential law which has the slope of the
     sparsity term.
@@ -133,12 +141,20 @@ def abundance_covariance(
     numpy.ndarray
         Shape (n, n_components, n_components).
     """
-    return np.linalg.inv(_abundance_precision(counts, D, H, first, sparsity))
+    precision, slope = _abundance_precision(counts, D, H, first, sparsity)
+    pixel, zero = np.nonzero(BOUND * H.sum(axis=1, keepdims=True) >= H)
+    width = precision[pixel, zero, zero] + np.maximum(slope[pixel, zero], 0.0) ** 2
+    precision[pixel, zero] = 0.0
+    precision[pixel, :, zero] = 0.0
+    precision[pixel, zero, zero] = width
+    return np.linalg.inv(precision)
 
 
 def _abundance_precision(counts, D, H, first, sparsity):
+    """Precision of the abundances (p, k, k), and slope of the likelihood (p, k)."""
     k = H.shape[1]
     precision = np.zeros((H.shape[0], k, k))
+    ratio = np.zeros_like(H)
     _abundance_information(
         counts.indptr,
         counts.channels,
@@ -148,6 +164,7 @@ def _abundance_precision(counts, D, H, first, sparsity):
         _floor(counts),
         H,
         precision,
+        ratio,
     )
     D_sum = np.maximum(D.sum(axis=0), np.finfo(float).tiny)
     width = max(counts.total / counts.n_pixels, 1e-300) / D_sum
@@ -157,7 +174,7 @@ def _abundance_precision(counts, D, H, first, sparsity):
         total = in_counts.sum(axis=1, keepdims=True)
         reach = in_counts + SPARSITY_BEND * np.where(total > 0, total, 1.0)
         precision[:, range(k), range(k)] += (sparsity * D_sum / reach) ** 2
-    return precision
+    return precision, D.sum(axis=0) - ratio
 
 
 def composition_covariance(
@@ -167,8 +184,8 @@ def composition_covariance(
     H: np.ndarray,
     *,
     n_jobs: int | None = None,
-) -> np.ndarray:
-    """Covariance of W with the abundances profiled out.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Covariance of W with the abundances profiled out, and the pull of the sparsity.
 
     The inverse of the observed information of (W, H), block of W, along the
     directions that leave the sum of the simplex rows of each component unchanged
@@ -176,6 +193,11 @@ def composition_covariance(
     A fraction is known to lie between 0 and 1, which bounds its error where the data
     say nothing. Entries at zero are left out of the inverse and get the variance of the
     exponential law that the slope of F there implies.
+
+    The sparsity term makes pixels purer than they are, and so pulls compositions
+    together; without it noise drives them apart. How far W would move, in one Newton
+    step with the curvature of the fit, if the term were dropped, is a scale for the
+    error that it causes, which no covariance holds.
 
     Parameters
     ----------
@@ -190,8 +212,11 @@ def composition_covariance(
 
     Returns
     -------
-    numpy.ndarray
+    covariance : numpy.ndarray
         Shape (n_components, n_columns, n_columns): covariance within each component.
+    pull : numpy.ndarray
+        Shape (n_columns, n_components): W less what it would be without sparsity; 0
+        where there is none, and at most W.
     """
     # fractions of a whole, whatever the scale between W and H
     whole = W[problem.rows_on_simplex].sum(axis=0)
@@ -217,6 +242,7 @@ def composition_covariance(
     )
     full = np.zeros_like(information)
     full[np.ix_(flat, flat)] = inverse @ moves.T
+    pull = _pull(counts, problem, W, information + np.diag(prior), n_jobs)
 
     covariance = np.empty((k, n_columns, n_columns))
     for j in range(k):
@@ -226,7 +252,33 @@ def composition_covariance(
             curvature = information[part, part][c, c]
             steepness = max(slope[c, j], 0.0) ** 2 + max(curvature, 0.0)
             covariance[j, c, c] = 1.0 / steepness if steepness > 0 else 0.0
-    return covariance * whole[:, None, None] ** 2
+    return covariance * whole[:, None, None] ** 2, pull * whole
+
+
+def _pull(counts, problem, W, information, n_jobs):
+    """How far sparsity has moved W: a Newton step without it, among mixtures.
+
+    The term acts on abundances, and to first order all that these can do to W is to mix
+    its columns. Restricted to that the step is far less noisy.
+    """
+    k = W.shape[1]
+    if problem.penalties.sparsity == 0 or k == 1:
+        return np.zeros_like(W)
+    plain = replace(problem, penalties=Penalties())
+    H = fit_loadings(counts, plain, W, tol=PULL_TOL, n_jobs=n_jobs)
+    slope = _slope(counts, plain, W, H)
+    mixtures = np.zeros((k, k - 1, k, W.shape[0]))
+    for j in range(k):
+        mixtures[j, :, j] = (np.delete(W, j, axis=1) - W[:, [j]]).T
+    if problem.fixed is not None:
+        mixtures[:, :, ~np.isnan(problem.fixed.T)] = 0.0
+    mixtures = mixtures.reshape(k * (k - 1), -1)
+    amounts = np.linalg.lstsq(
+        mixtures @ information @ mixtures.T, mixtures @ slope.T.ravel(), rcond=1e-10
+    )[0]
+    step = (amounts @ mixtures).reshape(W.shape[::-1]).T
+    lowest = np.where(problem.rows_on_simplex[:, None], W - 1.0, -np.inf)
+    return np.clip(step, lowest, W)
 
 
 def _profiled_information(counts, problem, W, H, n_jobs=1):
@@ -234,6 +286,7 @@ def _profiled_information(counts, problem, W, H, n_jobs=1):
     k, n_columns = W.shape[1], W.shape[0]
     G = np.ascontiguousarray(problem.G if problem.G.ndim == 3 else problem.G[None])
     D = problem.spectra(W)
+    sparsity = problem.penalties.sparsity
     # the mixed derivatives are the largest array: some pixels at a time
     step = max(1, LARGEST // (k * k * n_columns))
 
@@ -244,6 +297,7 @@ def _profiled_information(counts, problem, W, H, n_jobs=1):
         for first in range(edges[0], edges[1], step):
             h = np.ascontiguousarray(H[first : min(first + step, edges[1])])
             Z = np.empty((h.shape[0], k, k * n_columns))
+            precision, _ = _abundance_precision(counts, D, h, first, sparsity)
             _mixed_information(
                 counts.indptr,
                 counts.channels,
@@ -254,7 +308,7 @@ def _profiled_information(counts, problem, W, H, n_jobs=1):
                 _floor(counts),
                 h,
                 problem.column_sum,
-                _abundance_precision(counts, D, h, first, problem.penalties.sparsity),
+                precision,
                 BOUND,
                 Z,
                 S,

@@ -140,3 +140,4 @@ def _set_exposure(signal, experiment: Experiment) -> None:
         live_time=_LIVE_TIME,
         real_time=_LIVE_TIME / live_share,
     )
+    signal.set_analysis_parameters(solid_angle=_SOLID_ANGLE, live_time_of="pixel")

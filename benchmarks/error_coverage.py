@@ -1,0 +1,115 @@
+"""Whether the stated errors of compositions are the real ones: many simulated maps.
+
+    python benchmarks/error_coverage.py [replicates] [size of the maps]
+
+For each data set and dose: maps that differ in their noise are decomposed, starting at
+the truth, so that which answer is found is not the question. Standardised errors, which
+are (found - true) / stated error, should have a standard deviation of 1, and 95 % of
+them should be below 1.96. Fractions of 0.3 at.% and more are counted; what is smaller
+lies at the bound and has no normal error. Last lines: the same for pixels, whose stated
+error takes the phases as known. Only those with two phases of 10 % are counted: where a
+phase is missing its abundance is found as exactly 0 in half of the pixels.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+import numpy as np
+from joblib import Parallel, delayed
+
+from espm_hs.analysis import decompose, pixel_composition, to_percent
+from espm_hs.analysis.phases import phase_matrices
+from espm_hs.factorization import fit_spectrum
+from espm_hs.simulation import experiment
+
+CASES = (("particles", 18), ("particles", 293), ("mantle", 18), ("mantle", 293))
+SMALLEST = 0.3  # at.%
+MIXED = 0.1
+
+
+def truth(made):
+    """Atomic percent, W and H that an experiment was made from."""
+    model = made.model
+    fractions = np.array(
+        [
+            [phase.composition.get(e, 0.0) for phase in made.phases]
+            for e in model.elements
+        ]
+    )
+    G = phase_matrices(model, fractions)[:, model.channels]
+    spectra = 1e6 * made.spectra[model.channels].T
+    W = np.stack([fit_spectrum(*pair)[0] for pair in zip(G, spectra, strict=True)], 1)
+    W = W / W[model.element_columns].sum(axis=0)
+    atoms = np.array([phase.atoms_per_volume for phase in made.phases])
+    H = made.thickness.reshape(-1, len(made.phases)) * atoms
+    # zeros never leave a multiplicative update
+    return 100 * fractions, np.maximum(W, 1e-12), np.maximum(H, 1e-6 * H.max())
+
+
+def counts(made, seed):
+    return made.counts(seed).toarray().reshape(*made.shape, -1)
+
+
+def replicate(made, start, seed):
+    """Percent and stated variance of the phases."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = decompose(
+            counts(made, seed), made.model, len(made.phases), sparsity=1.0, init=start
+        )
+    _, percent, variance = to_percent(found)
+    return percent, variance
+
+
+def standardised(percent, variance, true):
+    """Errors in units of the stated ones, of what is not next to nothing."""
+    errors = (percent - true) / np.sqrt(np.maximum(variance, 1e-12))
+    return errors[np.broadcast_to(true >= SMALLEST, errors.shape)]
+
+
+def line(label, z):
+    inside = 100 * (np.abs(z) < 1.96).mean()
+    print(
+        f"{label:34}{z.mean():>8.2f}{z.std():>10.2f}{inside:>12.1f} %{z.size:>9}",
+        flush=True,
+    )
+
+
+def pixels(made, start, seed=0):
+    """Standardised errors of pixels that hold mixtures, for the true phases."""
+    data, (true, W, H) = counts(made, seed), start
+    elements = made.model.elements
+    fixed = {
+        k: dict(zip(elements, true[:, k] / 100, strict=True)) for k in range(W.shape[1])
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = decompose(
+            data, made.model, W.shape[1], init=(W, H), fixed_composition=fixed
+        )
+    _, percent, variance = pixel_composition(found, data, found.loadings)
+    shares = H / H.sum(axis=1, keepdims=True)
+    mixed = np.sort(shares, axis=1)[:, -2] > MIXED
+    return standardised(percent[:, mixed], variance[:, mixed], true @ shares[mixed].T)
+
+
+def main(n_replicates=200, size=48):
+    print(f"{n_replicates} maps of {size} x {size} pixels")
+    print(f"{'':34}{'mean':>8}{'deviation':>10}{'within 95 %':>14}{'numbers':>9}")
+    for name, dose in CASES:
+        made = experiment(name, (size, size), dose)
+        true, *start = truth(made)
+        runs = Parallel(2)(
+            delayed(replicate)(made, tuple(start), seed) for seed in range(n_replicates)
+        )
+        percent, variance = (np.array(one) for one in zip(*runs, strict=True))
+        line(f"{name}, {dose} counts per pixel", standardised(percent, variance, true))
+    for name, dose in CASES:
+        made = experiment(name, (128, 128), dose)
+        line(f"pixels of {name}, {dose} counts", pixels(made, truth(made)))
+
+
+if __name__ == "__main__":
+    main(*(int(word) for word in sys.argv[1:3]))

@@ -1,0 +1,397 @@
+"""What the phases are made of: methods of the signal classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import hyperspy.api as hs
+import numpy as np
+from hyperspy.external.progressbar import progressbar
+
+from espm_hs import analysis
+from espm_hs.analysis.parameters import NODE
+
+RESULTS = f"{NODE}.results"
+
+
+class Quantification:
+    """Turns the phases of a decomposition into numbers; part of `EDSespmSpectrum`."""
+
+    def analysis_results(self) -> analysis.PhaseAnalysis:
+        """Return the phases that the last espm decomposition found.
+
+        Raises
+        ------
+        RuntimeError
+            If there was none.
+        ValueError
+            If another version of the package stored them.
+        """
+        return analysis.PhaseAnalysis.from_dict(self._results())
+
+    def _results(self) -> dict:
+        """Return what the last espm decomposition stored."""
+        stored = self.metadata.get_item(RESULTS)
+        if stored is None:
+            raise RuntimeError(
+                "There are no phases yet. Find them with "
+                "`s.decomposition(algorithm='espm', output_dimension=...)`."
+            )
+        return stored.as_dictionary()
+
+    def quantify(
+        self,
+        target: str = "phases",
+        units: str = "atomic",
+        elements: Sequence[str] | None = None,
+        oxygen: str | Mapping[str, float] = "measured",
+    ) -> list:
+        """Composition of the phases or of each pixel, in percent.
+
+        Parameters
+        ----------
+        target
+            "phases" or "pixels".
+        units
+            "atomic" or "weight".
+        elements
+            Elements that make up 100 %. None: all that were decomposed.
+        oxygen
+            "measured"; "stoichiometry" for as much oxygen as the usual valences of the
+            other elements bind, whether it was measured or not; or a mapping of
+            valences that differ from the usual ones, such as ``{"Fe": 3}``.
+
+        Returns
+        -------
+        list of hyperspy.api.signals.BaseSignal
+            One for each element, of shape (n_phases,) or of the shape of the map, with
+            the variance in ``metadata.Signal.Noise_properties.variance``. That of the
+            phases is the inverse Fisher information with the abundances profiled out;
+            that of pixels takes the phases as known.
+
+        Raises
+        ------
+        RuntimeError
+            If there is no espm decomposition of this signal, or, for pixels, the data
+            have been transposed, cropped or changed since.
+        ValueError
+            If an argument is unknown, an element is named twice, or an element has no
+            usual valence and none is given.
+        """
+        _check_target(target)
+        found = self.analysis_results()
+        if target == "phases":
+            symbols, percent, variance = analysis.to_percent(
+                found, units, elements, oxygen
+            )
+            axes, shape = _phase_axis(found), (found.n_phases,)
+        else:
+            symbols, percent, variance = analysis.pixel_composition(
+                found, self.data, self._loadings(found), units, elements, oxygen
+            )
+            axes, shape = self._map_axes(), self.data.shape[:-1] or (1,)
+        title = f"{units} percent of {{}}"
+        return [
+            _with_variance(
+                title.format(symbol), p.reshape(shape), v.reshape(shape), axes, [symbol]
+            )
+            for symbol, p, v in zip(symbols, percent, variance, strict=True)
+        ]
+
+    def bootstrap_quantification(
+        self,
+        n: int = 50,
+        units: str = "atomic",
+        elements: Sequence[str] | None = None,
+        oxygen: str | Mapping[str, float] = "measured",
+        random_state: int = 0,
+        n_jobs: int = -1,
+        show_progressbar: bool | None = None,
+    ) -> list:
+        """Composition of the phases in simulated repetitions of the measurement.
+
+        A parametric bootstrap, to check the errors that `quantify` states: counts are
+        drawn from the fitted model and decomposed with the options of the fit, from
+        where it stood. It takes as long as ``n`` fits, and the memory of the map.
+
+        Parameters
+        ----------
+        n
+            Number of repetitions.
+        units, elements, oxygen
+            As in `quantify`.
+        random_state
+            Seed of the counts.
+        n_jobs
+            Number of threads.
+        show_progressbar
+            None for HyperSpy's preference.
+
+        Returns
+        -------
+        list of hyperspy.api.signals.BaseSignal
+            One for each element, percent, with axes "Phase" and "Repetition":
+            ``[q.std("Repetition") for q in ...]`` are the errors, and the mean less
+            `quantify` is the bias that the fit has on data like its own model.
+
+        Raises
+        ------
+        RuntimeError, ValueError
+            As `quantify`.
+        """
+        found = self.analysis_results()
+        options = analysis.read_options(self._results()["options"])
+        repetitions = analysis.replicates(
+            found,
+            self._loadings(found),
+            self.data.shape[:-1],
+            n,
+            options,
+            random_state=random_state,
+            n_jobs=n_jobs,
+        )
+        if show_progressbar is None:
+            show_progressbar = hs.preferences.General.show_progressbar
+        bar = progressbar(repetitions, total=n, disable=not show_progressbar)
+        tables = [analysis.to_percent(one, units, elements, oxygen) for one in bar]
+        axes = [
+            *_phase_axis(found),
+            {"name": "Repetition", "size": n, "navigate": True},
+        ]
+        signals = []
+        for i, symbol in enumerate(tables[0][0]):
+            percent = np.stack([table[1][i] for table in tables], axis=1)
+            title = f"{units} percent of {symbol}"
+            signals.append(_tagged(title, percent, axes, [symbol]))
+        return signals
+
+    def print_quantification(
+        self,
+        units: str = "atomic",
+        elements: Sequence[str] | None = None,
+        oxygen: str | Mapping[str, float] = "measured",
+        line_errors: Mapping[str, float] | None = None,
+    ) -> analysis.Report:
+        """Print the composition of the phases with all errors.
+
+        Parameters
+        ----------
+        units, elements, oxygen
+            As in `quantify`.
+        line_errors
+            Family of lines ("K", "L", "M") or element -> relative uncertainty of its
+            line data, in place of 3, 10 and 15 %.
+
+        Returns
+        -------
+        espm_hs.analysis.Report
+            The same, with `entries` and `to_dataframe`; a table in notebooks.
+
+        Raises
+        ------
+        RuntimeError, ValueError
+            As `quantify`.
+        """
+        found = self.analysis_results()
+        table = analysis.report(found, units, elements, oxygen, line_errors)
+        print(table)
+        return table
+
+    def estimate_areal_densities(
+        self,
+        elements: Sequence[str] | None = None,
+        oxygen: str | Mapping[str, float] = "measured",
+    ) -> list:
+        """Atoms of each element per area, in each pixel.
+
+        Beam current, live time, what that is the time of, and solid angle must be
+        known: see `set_analysis_parameters`.
+
+        Parameters
+        ----------
+        elements, oxygen
+            As in `quantify`.
+
+        Returns
+        -------
+        list of hyperspy.api.signals.BaseSignal
+            Atoms per nm2, one map for each element, with the variance that the counts
+            imply (for phases taken as known).
+
+        Raises
+        ------
+        RuntimeError, ValueError
+            As `quantify`; and if the dose is not known.
+        """
+        found, dose = self.analysis_results(), analysis.dose(self.metadata)
+        symbols, per_loading = analysis.areal_densities(found, dose, elements, oxygen)
+        maps = self._amount_maps(found, per_loading)
+        return [
+            _with_variance(
+                f"atoms per nm2 of {symbol}", *pair, self._map_axes(), [symbol]
+            )
+            for symbol, pair in zip(symbols, maps, strict=True)
+        ]
+
+    def estimate_mass_thickness(
+        self,
+        target: str = "pixels",
+        method: str | None = None,
+        elements: Sequence[str] | None = None,
+        oxygen: str | Mapping[str, float] = "measured",
+    ):
+        """Mass thickness in kg/m2, from the dose or from absorption alone.
+
+        Parameters
+        ----------
+        target
+            "pixels" for a map; "phases" for a map of what each phase contributes.
+        method
+            "dose": atoms per area times their masses; beam current, live time, what
+            that is the time of, and solid angle must be known. "absorption": from the
+            summed spectrum, in which the sample absorbs some lines more than others;
+            one number for the whole map. None: "dose" if that is known.
+        elements, oxygen
+            As in `quantify`: what has mass. Elements that cannot be seen, like
+            hydrogen, are missed. Not for "absorption".
+
+        Returns
+        -------
+        hyperspy.api.signals.BaseSignal
+            A map; maps along an axis "Phase"; or a single value. The variance is that
+            of the counts.
+
+        Raises
+        ------
+        RuntimeError, ValueError
+            As `quantify`; and if the dose is not known, or, for the absorption, the
+            take-off angle.
+
+        Warns
+        -----
+        UserWarning
+            If the dose speaks for another thickness, by more than a factor of two, than
+            the thickness and density that are set.
+
+        Notes
+        -----
+        Absorption is seen in elements with lines of very different energies in one
+        column: set ``split_lines={"Fe": None}`` where the L lines are reliable.
+        """
+        _check_target(target)
+        if method not in (None, "dose", "absorption"):
+            raise ValueError(
+                f"`method` must be 'dose', 'absorption' or None, got {method!r}."
+            )
+        if method is None:
+            method = "dose" if analysis.has_dose(self.metadata) else "absorption"
+        if method == "absorption":
+            value, error = analysis.absorbing_mass_thickness(
+                self.physical_model(thickness=100.0, density=1.0), self._summed()
+            )
+            axes = [{"name": "Map", "size": 1, "navigate": True}]
+            pair = np.array([value]), np.array([error**2])
+            return _with_variance("Mass thickness", *pair, axes)
+        return self._mass_thickness(target, elements, oxygen)
+
+    def estimate_thickness(
+        self,
+        density: float | Sequence[float] | None = None,
+        target: str = "pixels",
+        elements: Sequence[str] | None = None,
+        oxygen: str | Mapping[str, float] = "measured",
+    ):
+        """Thickness in nm, from the dose.
+
+        Parameters
+        ----------
+        density
+            g/cm3, of the sample or of each phase. None: that of the metadata.
+        target, elements, oxygen
+            As in `estimate_mass_thickness`.
+
+        Returns
+        -------
+        hyperspy.api.signals.BaseSignal
+            Map of the thickness, or of the part of each phase in it.
+
+        Raises
+        ------
+        RuntimeError, ValueError
+            As `estimate_mass_thickness`; and if there is no density.
+        """
+        _check_target(target)
+        if density is None:
+            density = analysis.density(self.metadata)
+        if density is None:
+            raise ValueError(
+                "A thickness needs a density. Give it, "
+                "`s.estimate_thickness(density=...)` (g/cm3, a number or one for each "
+                "phase), or set it with `s.set_analysis_parameters(density=...)`."
+            )
+        return self._mass_thickness(target, elements, oxygen, density)
+
+    def _mass_thickness(self, target, elements, oxygen, density=None):
+        """Mass thickness in kg/m2, or, with a density, thickness in nm."""
+        found, dose = self.analysis_results(), analysis.dose(self.metadata)
+        mass = analysis.mass_thicknesses(found, dose, elements, oxygen)
+        scale, title = np.ones(found.n_phases), "Mass thickness"
+        if density is not None:
+            scale, title = analysis.nm_per_mass(density, found.n_phases), "Thickness"
+        loadings = self._loadings(found)
+        analysis.check_thickness(found.model, loadings @ mass)
+        if target == "pixels":
+            [(values, variance)] = self._amount_maps(found, (mass * scale)[None, :])
+            return _with_variance(title, values, variance, self._map_axes())
+        maps = zip(*self._amount_maps(found, np.diag(mass * scale)), strict=True)
+        values, variance = (np.stack(one) for one in maps)
+        axes = [*_phase_axis(found), *self._map_axes()]
+        return _with_variance(title, values, variance, axes)
+
+    def _amount_maps(self, found, per_loading):
+        """Amounts and variances, shaped as the map, for each row of per_loading."""
+        pairs = zip(
+            *analysis.pixel_amounts(
+                found, self.data, self._loadings(found), per_loading
+            ),
+            strict=True,
+        )
+        shape = self.data.shape[:-1] or (1,)
+        return [tuple(one.reshape(shape) for one in pair) for pair in pairs]
+
+    def _loadings(self, found):
+        """Return the loadings, which must be those of this signal."""
+        n_pixels = int(np.prod(self.data.shape[:-1]))
+        return analysis.stored_loadings(self.learning_results, n_pixels, found.n_phases)
+
+    def _map_axes(self) -> list[dict]:
+        """Navigation axes, in array order."""
+        return [
+            {**axis.get_axis_dictionary(), "navigate": True}
+            for axis in reversed(self.axes_manager.navigation_axes)
+        ]
+
+
+def _check_target(target) -> None:
+    if target not in ("phases", "pixels"):
+        raise ValueError(f"`target` must be 'phases' or 'pixels', got {target!r}.")
+
+
+def _phase_axis(found) -> list[dict]:
+    return [{"name": "Phase", "size": found.n_phases, "navigate": True}]
+
+
+def _tagged(title, values, axes, elements=None):
+    """One signal, titled and tagged as eXSpy's are."""
+    signal = hs.signals.BaseSignal(values, axes=axes)
+    signal.metadata.General.title = title
+    if elements is not None:
+        signal.metadata.set_item("Sample.elements", elements)
+    return signal
+
+
+def _with_variance(title, values, variance, axes, elements=None):
+    """One signal with its variance."""
+    signal = _tagged(title, values, axes, elements)
+    signal.set_noise_variance(_tagged(f"Variance of {title}", variance, axes))
+    return signal

@@ -132,7 +132,7 @@ class Report:
                 "A data frame needs pandas: install it, `pip install pandas`, or take "
                 "the `entries` of the report."
             ) from None
-        frame = pandas.DataFrame(self.entries)
+        frame = pandas.DataFrame(list(self.entries))
         return frame.assign(total=[entry.error for entry in self.entries])
 
 

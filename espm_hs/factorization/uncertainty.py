@@ -242,7 +242,7 @@ def composition_covariance(
     )
     full = np.zeros_like(information)
     full[np.ix_(flat, flat)] = inverse @ moves.T
-    pull = _pull(counts, problem, W, information + np.diag(prior), n_jobs)
+    pull = _pull(counts, problem, W, free, information + np.diag(prior), n_jobs)
 
     covariance = np.empty((k, n_columns, n_columns))
     for j in range(k):
@@ -255,7 +255,7 @@ def composition_covariance(
     return covariance * whole[:, None, None] ** 2, pull * whole
 
 
-def _pull(counts, problem, W, information, n_jobs):
+def _pull(counts, problem, W, free, information, n_jobs):
     """How far sparsity has moved W: a Newton step without it, among mixtures.
 
     The term acts on abundances, and to first order all that these can do to W is to mix
@@ -270,8 +270,7 @@ def _pull(counts, problem, W, information, n_jobs):
     mixtures = np.zeros((k, k - 1, k, W.shape[0]))
     for j in range(k):
         mixtures[j, :, j] = (np.delete(W, j, axis=1) - W[:, [j]]).T
-    if problem.fixed is not None:
-        mixtures[:, :, ~np.isnan(problem.fixed.T)] = 0.0
+    mixtures[:, :, ~free.T] = 0.0
     mixtures = mixtures.reshape(k * (k - 1), -1)
     amounts = np.linalg.lstsq(
         mixtures @ information @ mixtures.T, mixtures @ slope.T.ravel(), rcond=1e-10

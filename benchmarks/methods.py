@@ -1,0 +1,181 @@
+"""The programs that are compared, each from a signal to spectra and loadings.
+
+All get the same counts over the same channels, and time is that of the processor: what
+several threads spend is added up, and what else a machine is doing counts little.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.sparse import csr_array
+from sklearn.decomposition import NMF
+from threadpoolctl import threadpool_limits
+
+from espm_hs.analysis.decomposition import settle_absorption
+from espm_hs.physics import atomic_number
+
+MAX_ITER = 1500
+# Of espm: sparsity and smoothness of its paper. With the tolerance of its notebooks,
+# 1e-6, it stops after some 150 iterations, at a larger F than that of the truth.
+ESPM_OPTIONS = {"mu": 0.004, "lambda_L": 1.0, "tol": 1e-7, "max_iter": MAX_ITER}
+ESPM_ENVIRONMENT = "python -m venv espm-env; espm-env/bin/pip install espm==1.1.3"
+
+
+@dataclass
+class Found:
+    """
+    What a program returns.
+
+    Attributes
+    ----------
+    spectra : array, shape (n_channels, n_phases)
+    loadings : array, shape (n_pixels, n_phases)
+        ``loadings @ spectra.T`` are the means of the counts.
+    cpu : float
+        Processor time, s.
+    iterations : int
+    composition : dict of str to array, shape (n_phases,), optional
+        Atomic fractions by symbol.
+    """
+
+    spectra: np.ndarray
+    loadings: np.ndarray
+    cpu: float
+    iterations: int
+    composition: dict[str, np.ndarray] | None = None
+
+
+def ours(signal, n_phases: int) -> Found:
+    """Decompose with the defaults of espm_hs."""
+    start = time.process_time()
+    found = signal.decomposition(
+        algorithm="espm", output_dimension=n_phases, print_info=False, return_info=True
+    )
+    cpu = time.process_time() - start
+    composition = dict(zip(found.elements, found.composition, strict=True))
+    return Found(found.spectra, found.loadings, cpu, found.n_iter, composition)
+
+
+def scikit_learn(signal, n_phases: int) -> Found:
+    """Factorise the sparse counts: at these counts several times faster than dense."""
+    counts = csr_array(_unfolded(signal.data), dtype=float)
+    nmf = NMF(
+        n_phases,
+        solver="mu",
+        beta_loss="kullback-leibler",
+        max_iter=MAX_ITER,
+        tol=0,
+        random_state=0,
+    )
+    with threadpool_limits(1):
+        start = time.process_time()
+        loadings = nmf.fit_transform(counts)
+        cpu = time.process_time() - start
+    return Found(nmf.components_.T, loadings, cpu, nmf.n_iter_)
+
+
+def hyperspy(signal, n_phases: int) -> Found:
+    """Least squares on counts scaled for Poisson noise, as HyperSpy does it."""
+    dense = signal.deepcopy()
+    dense.change_dtype("float64")
+    with threadpool_limits(1):
+        start = time.process_time()
+        nmf = dense.decomposition(
+            normalize_poissonian_noise=True,
+            algorithm="NMF",
+            output_dimension=n_phases,
+            navigation_mask=None,  # eXSpy's would leave out most pixels of a sparse map
+            return_info=True,
+            print_info=False,
+        )
+        cpu = time.process_time() - start
+    results = dense.learning_results
+    return Found(results.factors, results.loadings, cpu, nmf.n_iter_)
+
+
+def espm(python: str, own_matrix: bool = True) -> Callable[..., Found]:
+    """
+    Return espm 1.1.3 as a method.
+
+    Parameters
+    ----------
+    python : str
+        Interpreter of an environment that has espm.
+    own_matrix : bool
+        Let espm build its G from the metadata, as its users do; else it gets that of
+        espm_hs, absorbed by the composition of the summed spectrum.
+    """
+
+    def run(signal, n_phases: int) -> Found:
+        settings = _espm_settings(signal, n_phases)
+        arrays = {"counts": signal.data, "settings": json.dumps(settings)}
+        if not own_matrix:
+            arrays["G"] = _settled_matrix(signal)
+        with tempfile.TemporaryDirectory() as folder:
+            source, result = Path(folder) / "counts.npz", Path(folder) / "result.npz"
+            np.savez_compressed(source, **arrays)
+            _run_peer(python, source, result)
+            found = np.load(result)
+            fractions = found["amounts"] / found["amounts"].sum(axis=0)
+            return Found(
+                found["spectra"],
+                found["loadings"],
+                float(found["cpu"]),
+                int(found["iterations"]),
+                dict(zip(found["elements"].tolist(), fractions, strict=True)),
+            )
+
+    return run
+
+
+def _run_peer(python, source, result):
+    """Run the script of espm on one thread, and show what it says if it fails."""
+    script = Path(__file__).with_name("espm_peer.py")
+    done = subprocess.run(
+        [python, script, source, result],
+        env={**os.environ, "PYTHONPATH": "", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise RuntimeError(
+            f"espm failed under {python}:\n{done.stderr[-2000:]}\n"
+            f"Make its environment with `{ESPM_ENVIRONMENT}`."
+        )
+
+
+def _espm_settings(signal, n_phases):
+    """Return what a user of espm says about the sample."""
+    model = signal.physical_model()
+    return {
+        "offset": float(model.energy[0]),
+        "scale": float(model.energy[1] - model.energy[0]),
+        "beam_energy": model.beam_energy,
+        "take_off_angle": model.take_off_angle,
+        "thickness": model.thickness,
+        "density": model.density,
+        "elements": {symbol: atomic_number(symbol) for symbol in model.elements},
+        "stray_elements": list(model.stray_elements),
+        "options": {"n_components": n_phases, **ESPM_OPTIONS},
+    }
+
+
+def _settled_matrix(signal):
+    model = signal.physical_model()
+    spectrum = _unfolded(signal.data).sum(axis=0, dtype=float)
+    settled = settle_absorption(model, spectrum[model.channels], model.channels)
+    # its composition is that of the first rows, its simplex one over all columns
+    return settled.G / settled.G.sum(axis=0).mean()
+
+
+def _unfolded(data):
+    return data.reshape(-1, data.shape[-1])

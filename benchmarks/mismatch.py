@@ -1,0 +1,157 @@
+"""What effects that the model does not know do to the phases.
+
+A map with an effect is decomposed with the defaults of espm_hs, and beside it the map
+without. Where the effect is one of the energy scale or of the peaks, it is decomposed
+once more after `refine_calibration`. The first row of the table has no effect but other
+counts: what noise alone does. Run with
+
+    python benchmarks/mismatch.py [--write docs/validation.md]
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import hyperspy.api as hs
+import numpy as np
+from report import as_markdown, as_text, write_between
+
+from espm_hs import metrics
+from espm_hs.simulation import DATASETS, Effects
+
+CASES = {"particles": 100.0, "mantle": 293.0}
+NONE = "none, other counts"
+# Strengths as one meets them, or a little worse.
+EFFECTS = {
+    "local absorption": {"local_absorption": True},
+    "low-energy shift, 30 eV": {"low_energy_shift": 30.0},
+    "tail, 5 %": {"tail": 0.05},
+    "gain drift, 0.2 %": {"gain_drift": 0.002},
+    "tilt, 5°": {"tilt": 5.0},
+    "shadowing, 30 %": {"shadowing": 0.3},
+    "dead time, 40 %": {"dead_time": 0.4},
+    "background, exponent 0.3": {"background_exponent": 0.3},
+    "hole counts, 5 % Cu": {"hole_counts": {"Cu": 0.05}},
+}
+STUDY = {
+    NONE: Effects(),
+    **{label: Effects(**strength) for label, strength in EFFECTS.items()},
+    # an element that neither model has
+    "hole counts, 5 % Mo": Effects(hole_counts={"Mo": 0.05}),
+    "all, with Cu": Effects(
+        **{k: v for one in EFFECTS.values() for k, v in one.items()}
+    ),
+}
+# Those that refine_calibration may see.
+CALIBRATION = ("low-energy", "tail", "gain", "all")
+HEADER = (
+    "effect",
+    "change of angle (°)",
+    "composition moves (at.%)",
+    "misfit",
+    "angle, refined",
+    "composition, refined",
+    "misfit, refined",
+)
+
+
+@dataclass
+class Phases:
+    """
+    What was found, in the order of the true phases.
+
+    Attributes
+    ----------
+    angles : array, shape (n_phases,)
+        To the true spectra, which have the effect; degrees.
+    composition : array, shape (n_elements, n_phases)
+        at.%.
+    misfit : float
+        Deviance of the summed spectrum per degree of freedom.
+    """
+
+    angles: np.ndarray
+    composition: np.ndarray
+    misfit: float
+
+
+def decompose(signal, truth) -> Phases:
+    """Find the phases with the defaults of espm_hs."""
+    found = signal.decomposition(
+        algorithm="espm", output_dimension=3, print_info=False, return_info=True
+    )
+    order, angles = metrics.match_phases(found.spectra, truth.spectra)
+    return Phases(angles, 100 * found.composition[:, order], found.misfit)
+
+
+def study(name: str, effects: Effects, seed: int, refine: bool) -> list[Phases]:
+    """Decompose a map with effects, and again after refine_calibration if asked."""
+    signal = DATASETS[name](counts_per_pixel=CASES[name], seed=seed, effects=effects)
+    truth = signal.ground_truth()  # before the energy axis is refined
+    found = [decompose(signal, truth)]
+    if refine:
+        signal.refine_calibration(print_info=False)
+        found.append(decompose(signal, truth))
+    return found
+
+
+def changes(found: Sequence[Phases], plain: Sequence[Phases]) -> tuple[str, str, str]:
+    """Cells of a table: means over the seeds, with their standard deviations."""
+    angles = np.array([a.angles - b.angles for a, b in zip(found, plain, strict=True)])
+    moves = np.array(
+        [
+            metrics.composition_errors(a.composition, b.composition)
+            for a, b in zip(found, plain, strict=True)
+        ]
+    )
+    misfit = np.mean([phases.misfit for phases in found])
+    return _spread(angles, "+.1f"), _spread(moves, ".1f"), f"{misfit:.3g}"
+
+
+def _spread(values, form: str) -> str:
+    cells = zip(values.mean(axis=0), values.std(axis=0), strict=True)
+    return ", ".join(f"{mean:{form}} ± {std:.1f}" for mean, std in cells)
+
+
+def table(name: str, n_seeds: int):
+    """Return title and rows of a data set."""
+    plain = [study(name, Effects(), seed, False)[0] for seed in range(n_seeds)]
+    rows = []
+    for label, effects in STUDY.items():
+        first, refine = n_seeds * (label == NONE), label.startswith(CALIBRATION)
+        found = [study(name, effects, first + i, refine) for i in range(n_seeds)]
+        stages = [changes(stage, plain) for stage in zip(*found, strict=True)]
+        cells = [cell for stage in stages for cell in stage]
+        rows.append((label, *cells, *[""] * (len(HEADER) - 1 - len(cells))))
+        print(*rows[-1], sep=" | ", flush=True)
+    angles = np.mean([p.angles for p in plain], axis=0)
+    title = (
+        f"{name}, {CASES[name]:g} counts per pixel, {n_seeds} seeds; angles without "
+        f"effects {', '.join(f'{angle:.1f}' for angle in angles)}°"
+    )
+    return title, rows
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--data", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--write", type=Path, help="page that gets the tables")
+    arguments = parser.parse_args()
+    for name in arguments.data:
+        title, rows = table(name, arguments.seeds)
+        print(f"\n{title}\n{as_text(HEADER, rows)}", flush=True)
+        if arguments.write:
+            content = f"**{title}**\n\n{as_markdown(HEADER, rows)}"
+            write_between(arguments.write, f"mismatch {name}", content)
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    hs.set_log_level("ERROR")
+    hs.preferences.General.show_progressbar = False
+    main()

@@ -1,0 +1,257 @@
+"""espm_hs beside espm, scikit-learn and HyperSpy on maps whose truth is known.
+
+What a program needed and how far it came from the truth is kept in a folder, a file for
+each run, so that the long ones are made once. Run with
+
+    python benchmarks/validation.py --cache DIR [--espm-python PATH] [--full]
+
+and, after a change of espm_hs, with ``--again espm_hs --write docs/validation.md``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import warnings
+import zlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import hyperspy.api as hs
+import numpy as np
+from methods import ESPM_ENVIRONMENT, Found, espm, hyperspy, ours, scikit_learn
+from report import as_markdown, as_text, listed, write_between
+
+from espm_hs import metrics
+from espm_hs.factorization import Counts, fit_spectrum
+from espm_hs.simulation import DATASETS
+
+# Data set, counts per pixel.
+CASES = [
+    ("mantle", 293.0),
+    ("mantle", 18.0),
+    ("particles", 100.0),
+    ("core_shell", 40.0),
+    ("grain_boundary", 60.0),
+]
+DOSES = (0.2, 5.0)
+PROGRAMS = ("espm_hs", "espm 1.1.3", "espm, our G", "scikit-learn", "HyperSpy")
+N_PHASES = 3
+HEADER = (
+    "program",
+    "CPU s",
+    "iterations",
+    "F - F(truth)",
+    "angles (°)",
+    "MSE of maps",
+    "R²",
+    "composition (at.%)",
+)
+
+
+@dataclass
+class Run:
+    """
+    A program on a map, measured against the truth; lists have an entry for each phase.
+
+    Attributes
+    ----------
+    counts : int
+        Checksum of the counts: they change with the simulation.
+    cpu : float
+        s.
+    iterations : float
+    excess : float
+        Divergence of the counts from the fit less that from the true means, nats.
+    angles : list of float
+        Degrees.
+    mse, r2 : list of float
+        Of the maps of thickness over the mean thickness of the sample.
+    composition : list of float or None
+        Largest error, at.%.
+    """
+
+    counts: int
+    cpu: float
+    iterations: float
+    excess: float
+    angles: list[float]
+    mse: list[float]
+    r2: list[float]
+    composition: list[float] | None
+
+    def cells(self, name: str) -> tuple[str, ...]:
+        """Row of the table."""
+        excess = f"{self.excess:.0f}" if np.isfinite(self.excess) else "∞"
+        return (
+            name,
+            f"{self.cpu:.0f}" if self.cpu >= 10 else f"{self.cpu:.1f}",
+            f"{self.iterations:.0f}",
+            excess,
+            listed(self.angles, ".1f"),
+            listed(self.mse),
+            listed(self.r2, ".2f"),
+            "" if self.composition is None else listed(self.composition, ".1f"),
+        )
+
+
+def simulate(name: str, counts_per_pixel: float, seed: int):
+    """Return a map over the channels that espm_hs fits, which all programs get."""
+    signal = DATASETS[name](counts_per_pixel=counts_per_pixel, seed=seed)
+    channels = signal.physical_model().channels
+    # one more than needed: cutting rounds the energy of the first
+    return signal if channels.all() else signal.isig[int(np.argmax(channels)) + 1 :]
+
+
+def divergence(counts: Counts, loadings, spectra) -> float:
+    """Sum of y - x + x log(x / y) over pixels and channels, y the means, in nats."""
+    pixels = np.repeat(np.arange(counts.n_pixels), np.diff(counts.indptr))
+    y = np.zeros(counts.n_nonzeros)
+    for map_, spectrum in zip(np.asarray(loadings).T, spectra.T, strict=True):
+        y += map_[pixels] * spectrum[counts.channels]
+    total = loadings.sum(axis=0) @ spectra.sum(axis=0)
+    with np.errstate(divide="ignore"):
+        return float(total + counts.saturated - counts.values @ np.log(y))
+
+
+def measure(signal, found: Found) -> Run:
+    """Compare what a program found with the truth."""
+    truth, counts = signal.ground_truth(), Counts.from_array(signal.data)
+    thickness = truth.thickness.reshape(-1, N_PHASES)
+    order, angles = metrics.match_phases(found.spectra, truth.spectra)
+    maps = thickness / thickness.sum(axis=1).mean()
+    mse, r2 = metrics.map_errors(found.loadings[:, order], maps)
+    r2[maps.std(axis=0) < 1e-9] = np.nan  # no map to explain
+    composition = None
+    if found.composition is not None:
+        absent = np.zeros(N_PHASES)
+        shares = [found.composition.get(symbol, absent) for symbol in truth.elements]
+        errors = metrics.composition_errors(
+            np.array(shares)[:, order], truth.composition
+        )
+        composition = (100 * errors).tolist()
+    return Run(
+        zlib.crc32(np.ascontiguousarray(signal.data)),
+        found.cpu,
+        found.iterations,
+        divergence(counts, found.loadings, found.spectra) - true_divergence(signal),
+        angles.tolist(),
+        mse.tolist(),
+        r2.tolist(),
+        composition,
+    )
+
+
+def true_divergence(signal) -> float:
+    """F of the true spectra and maps, below which a fit goes by fitting the noise."""
+    truth, counts = signal.ground_truth(), Counts.from_array(signal.data)
+    # the truth says how thick a phase is, its counts per nm come from the sum
+    totals, _ = fit_spectrum(truth.spectra, counts.spectrum)
+    thickness = truth.thickness.reshape(-1, N_PHASES)
+    return divergence(
+        counts, thickness * (totals / thickness.sum(axis=0)), truth.spectra
+    )
+
+
+def cached(file: Path, signal, method, again: bool) -> Run | None:
+    """Read a run from its file, or make it if it is not of these counts."""
+    counts = zlib.crc32(np.ascontiguousarray(signal.data))
+    if file.exists() and not (again and method):
+        run = Run(**json.loads(file.read_text()))
+        if run.counts == counts:
+            return run
+    if method is None:
+        return None
+    print(f"running {file.stem}", flush=True)
+    run = measure(signal, method(signal, N_PHASES))
+    file.write_text(json.dumps(asdict(run), indent=1))
+    return run
+
+
+def median(runs: list[Run]) -> Run:
+    """Over the seeds, number by number."""
+    merged = {
+        name: None if value is None else np.median([getattr(r, name) for r in runs], 0)
+        for name, value in asdict(runs[0]).items()
+    }
+    return Run(**merged)
+
+
+def table(case, methods, arguments):
+    """Return title and rows of a data set at a dose."""
+    name, dose = case
+    runs = {method: [] for method in methods}
+    for seed in range(arguments.seeds):
+        signal = simulate(name, dose, seed)
+        for method, function in methods.items():
+            label = f"{name}-{dose:g}-{seed}-{method.replace(' ', '_')}.json"
+            again = method in arguments.again
+            run = cached(arguments.cache / label, signal, function, again)
+            runs[method].append(run)
+    rows = [median(found).cells(method) for method, found in runs.items() if all(found)]
+    size = " x ".join(str(n) for n in signal.data.shape)
+    truth = signal.ground_truth()
+    title = f"{name}, {dose:g} counts per pixel ({size}; {', '.join(truth.names)})"
+    return title, rows
+
+
+def chosen_methods(arguments):
+    """Return name -> function of the programs, None for those that cannot run here."""
+    python = arguments.espm_python
+    own, given = (espm(python, matrix) if python else None for matrix in (True, False))
+    functions = (ours, own, given, scikit_learn, hyperspy)
+    methods = dict(zip(PROGRAMS, functions, strict=True))
+    return {
+        name: None if arguments.cached else function
+        for name, function in methods.items()
+        if name in (arguments.only or PROGRAMS)
+    }
+
+
+def chosen_cases(arguments):
+    """Return data sets and doses."""
+    cases = [case for case in CASES if case[0] in (arguments.data or DATASETS)]
+    if arguments.full:
+        usual = [case for case in cases if case[0] != "mantle"]
+        cases += [(name, factor * dose) for name, dose in usual for factor in DOSES]
+    return cases
+
+
+def main():
+    arguments = parse()
+    arguments.cache.mkdir(parents=True, exist_ok=True)
+    methods, page = chosen_methods(arguments), []
+    for case in chosen_cases(arguments):
+        title, rows = table(case, methods, arguments)
+        print(f"\n{title}\n{as_text(HEADER, rows)}", flush=True)
+        page.append(f"**{title}**\n\n{as_markdown(HEADER, rows)}")
+    if not arguments.espm_python:
+        print(
+            f"\nWithout espm: make an environment with `{ESPM_ENVIRONMENT}`, and give "
+            "its interpreter as --espm-python espm-env/bin/python."
+        )
+    if arguments.write:
+        write_between(arguments.write, "programs", "\n\n".join(page))
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cache", type=Path, required=True, help="folder of the runs")
+    parser.add_argument("--espm-python", help="interpreter that has espm 1.1.3")
+    parser.add_argument("--cached", action="store_true", help="make no runs")
+    parser.add_argument("--full", action="store_true", help="three doses of each map")
+    parser.add_argument("--seeds", type=int, default=1, help="median over so many")
+    parser.add_argument("--data", nargs="+", choices=DATASETS, help="these maps only")
+    parser.add_argument("--only", nargs="+", choices=PROGRAMS, help="these only")
+    parser.add_argument(
+        "--again", nargs="+", choices=PROGRAMS, default=[], help="in spite of the cache"
+    )
+    parser.add_argument("--write", type=Path, help="page that gets the tables")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    hs.set_log_level("ERROR")
+    hs.preferences.General.show_progressbar = False
+    main()

@@ -1,6 +1,6 @@
 """Whether the stated errors of compositions are the real ones: many simulated maps.
 
-    python benchmarks/error_coverage.py [replicates] [size of the maps]
+    python benchmarks/error_coverage.py [replicates] [size of the maps] [solver]
 
 For each data set and dose: maps that differ in their noise are decomposed, starting at
 the truth, so that which answer is found is not the question. Standardised errors, which
@@ -31,13 +31,7 @@ MIXED = 0.1
 
 def truth(made):
     """Atomic percent, W and H that an experiment was made from."""
-    model = made.model
-    fractions = np.array(
-        [
-            [phase.composition.get(e, 0.0) for phase in made.phases]
-            for e in model.elements
-        ]
-    )
+    model, fractions = made.model, made.composition
     G = phase_matrices(model, fractions)[:, model.channels]
     spectra = 1e6 * made.spectra[model.channels].T
     W = np.stack([fit_spectrum(*pair)[0] for pair in zip(G, spectra, strict=True)], 1)
@@ -52,12 +46,17 @@ def counts(made, seed):
     return made.counts(seed).toarray().reshape(*made.shape, -1)
 
 
-def replicate(made, start, seed):
+def replicate(made, start, seed, solver):
     """Percent and stated variance of the phases."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = decompose(
-            counts(made, seed), made.model, len(made.phases), sparsity=1.0, init=start
+            counts(made, seed),
+            made.model,
+            len(made.phases),
+            sparsity=1.0,
+            solver=solver,
+            init=start,
         )
     _, percent, variance = to_percent(found)
     return percent, variance
@@ -77,7 +76,7 @@ def line(label, z):
     )
 
 
-def pixels(made, start, seed=0):
+def pixels(made, start, solver, seed=0):
     """Standardised errors of pixels that hold mixtures, for the true phases."""
     data, (true, W, H) = counts(made, seed), start
     elements = made.model.elements
@@ -87,7 +86,12 @@ def pixels(made, start, seed=0):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = decompose(
-            data, made.model, W.shape[1], init=(W, H), fixed_composition=fixed
+            data,
+            made.model,
+            W.shape[1],
+            solver=solver,
+            init=(W, H),
+            fixed_composition=fixed,
         )
     _, percent, variance = pixel_composition(found, data, found.loadings)
     shares = H / H.sum(axis=1, keepdims=True)
@@ -95,21 +99,23 @@ def pixels(made, start, seed=0):
     return standardised(percent[:, mixed], variance[:, mixed], true @ shares[mixed].T)
 
 
-def main(n_replicates=200, size=48):
-    print(f"{n_replicates} maps of {size} x {size} pixels")
+def main(n_replicates=200, size=48, solver="auto"):
+    n_replicates, size = int(n_replicates), int(size)
+    print(f"{n_replicates} maps of {size} x {size} pixels, solver {solver}")
     print(f"{'':34}{'mean':>8}{'deviation':>10}{'within 95 %':>14}{'numbers':>9}")
     for name, dose in CASES:
         made = experiment(name, (size, size), dose)
         true, *start = truth(made)
         runs = Parallel(2)(
-            delayed(replicate)(made, tuple(start), seed) for seed in range(n_replicates)
+            delayed(replicate)(made, tuple(start), seed, solver)
+            for seed in range(n_replicates)
         )
         percent, variance = (np.array(one) for one in zip(*runs, strict=True))
         line(f"{name}, {dose} counts per pixel", standardised(percent, variance, true))
     for name, dose in CASES:
         made = experiment(name, (128, 128), dose)
-        line(f"pixels of {name}, {dose} counts", pixels(made, truth(made)))
+        line(f"pixels of {name}, {dose} counts", pixels(made, truth(made), solver))
 
 
 if __name__ == "__main__":
-    main(*(int(word) for word in sys.argv[1:3]))
+    main(*sys.argv[1:4])

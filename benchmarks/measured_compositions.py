@@ -13,6 +13,7 @@ import exspy
 import hyperspy.api as hs
 import numpy as np
 
+from espm_hs import metrics
 from espm_hs.analysis import report
 
 MINERALS = ["Al", "Ca", "Fe", "Hf", "Lu", "Mg", "Nd", "Si", "Sm", "U"]
@@ -50,7 +51,7 @@ def minerals(folder):
     found = s.analysis_results()
     regions = {name: region(s, where) for name, where in PURE.items()}
     for name, pure in regions.items():
-        j = int(np.argmin([_angle(x, pure.spectra[:, 0]) for x in found.spectra.T]))
+        j = int(metrics.spectral_angles(found.spectra, pure.spectra).argmin())
         print(f"{name}, at.% among {', '.join(MAIN)}: phase {j} and pure region")
         for ours, theirs in zip(_entries(found, j), _entries(pure, 0), strict=True):
             print(f"{ours.element:3}{_cell(ours)}{_cell(theirs)}")
@@ -63,12 +64,6 @@ def region(s, where):
     part = s.inav[where[1], where[0]].sum()
     part.decomposition(output_dimension=1, **QUIET)
     return part.analysis_results()
-
-
-def _angle(a, b):
-    known = np.isfinite(a) & np.isfinite(b)
-    a, b = a[known], b[known]
-    return np.degrees(np.arccos(a @ b / np.sqrt((a @ a) * (b @ b))))
 
 
 def _entries(found, phase):

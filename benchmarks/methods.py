@@ -55,11 +55,15 @@ class Found:
     composition: dict[str, np.ndarray] | None = None
 
 
-def ours(signal, n_phases: int) -> Found:
-    """Decompose with the defaults of espm_hs."""
+def ours(signal, n_phases: int, **options) -> Found:
+    """Decompose with the defaults of espm_hs, or options that differ."""
     start = time.process_time()
     found = signal.decomposition(
-        algorithm="espm", output_dimension=n_phases, print_info=False, return_info=True
+        algorithm="espm",
+        output_dimension=n_phases,
+        print_info=False,
+        return_info=True,
+        **options,
     )
     cpu = time.process_time() - start
     composition = dict(zip(found.elements, found.composition, strict=True))

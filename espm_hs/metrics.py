@@ -102,16 +102,14 @@ def map_errors(
         Mean squared error.
     r2 : array, shape (n_phases,)
         Coefficient of determination: 1 for a perfect map, 0 for one that knows no more
-        than the mean.
+        than the mean; NaN where the true map is even and there is nothing to know.
 
     Raises
     ------
     ValueError
         If the shapes differ.
     """
-    found, true = np.asarray(found, dtype=float), np.asarray(true, dtype=float)
-    if found.shape != true.shape:
-        raise ValueError(f"The maps have shapes {found.shape} and {true.shape}.")
+    found, true = _partners(found, true, "maps")
     found, true = (maps.reshape(-1, maps.shape[-1]) for maps in (found, true))
     used = ~(np.isnan(found).any(axis=1) | np.isnan(true).any(axis=1))
     found, true = found[used], true[used]
@@ -120,8 +118,10 @@ def map_errors(
         factor = (found * true).sum(axis=0) / np.where(square > 0, square, 1.0)
         found = found * factor
     mse = ((found - true) ** 2).mean(axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return mse, 1 - mse / true.var(axis=0)
+    spread = true.std(axis=0)
+    # the standard deviation of equal numbers is rounding
+    even = spread <= 1e-9 * np.abs(true).max(axis=0)
+    return mse, 1 - mse / np.where(even, np.nan, spread) ** 2
 
 
 def composition_errors(found: ArrayLike, true: ArrayLike) -> np.ndarray:
@@ -143,7 +143,16 @@ def composition_errors(found: ArrayLike, true: ArrayLike) -> np.ndarray:
     ValueError
         If the shapes differ.
     """
+    found, true = _partners(found, true, "compositions")
+    return np.abs(found - true).max(axis=0)
+
+
+def _partners(found, true, what: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return both as floats; raise ValueError unless they have one shape."""
     found, true = np.asarray(found, dtype=float), np.asarray(true, dtype=float)
     if found.shape != true.shape:
-        raise ValueError(f"The compositions have shapes {found.shape}, {true.shape}.")
-    return np.abs(found - true).max(axis=0)
+        raise ValueError(
+            f"The {what} that were found and the true ones have shapes {found.shape} "
+            f"and {true.shape}: give partners, in the order of match_phases."
+        )
+    return found, true

@@ -402,6 +402,18 @@ class EDSespmSpectrum(Quantification, EDSTEMSpectrum):
             start = init
         if show_progressbar is None:
             show_progressbar = hs.preferences.General.show_progressbar
+        options = {
+            "sparsity": sparsity,
+            "smoothness": smoothness,
+            "simplex": simplex,
+            "fixed_composition": fixed_composition,
+            "pixel_size": _pixel_size(self),
+            "solver": solver,
+            "n_init": n_init,
+            "max_iter": max_iter,
+            "tol": tol,
+            "random_state": random_state,
+        }
         # one bar for all starts: it goes back to the beginning with each
         bar = progressbar(total=max_iter, disable=not show_progressbar, desc="espm")
 
@@ -416,36 +428,14 @@ class EDSespmSpectrum(Quantification, EDSTEMSpectrum):
                 output_dimension,
                 pixels=pixels,
                 channels=channels,
-                pixel_size=_pixel_size(self),
-                fixed_composition=fixed_composition,
-                simplex=simplex,
-                sparsity=sparsity,
-                smoothness=smoothness,
-                solver=solver,
                 init=start,
-                n_init=n_init,
-                max_iter=max_iter,
-                tol=tol,
-                random_state=random_state,
                 n_jobs=n_jobs,
                 callback=advance,
+                **options,
             )
         finally:
             bar.close()
-        options = {
-            "sparsity": sparsity,
-            "smoothness": smoothness,
-            "simplex": simplex,
-            "fixed_composition": fixed_composition,
-            "pixel_size": _pixel_size(self),
-            "solver": solver,
-            "init": init,
-            "n_init": n_init,
-            "max_iter": max_iter,
-            "tol": tol,
-            "random_state": random_state,
-        }
-        self._store(found, pixels, options)
+        self._store(found, pixels, options | {"init": init})
         if not found.converged and not found.interrupted:
             warnings.warn(
                 f"The fit did not converge in {found.n_iter} iterations. Raise "

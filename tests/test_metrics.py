@@ -53,6 +53,15 @@ def test_errors_of_maps():
         map_errors(true[..., :1], true)
 
 
+def test_an_even_map_leaves_nothing_to_explain():
+    rng = np.random.default_rng(2)
+    true = np.stack([np.full((6, 5), 0.1), rng.random((6, 5))], axis=-1)
+    mse, r2 = map_errors(true + 0.01 * rng.random(true.shape), true)
+    assert np.isnan(r2[0])
+    assert 0.9 < r2[1] < 1
+    assert np.isfinite(mse).all()
+
+
 def test_errors_of_compositions():
     true = np.array([[0.5, 0.1], [0.5, 0.9]])
     found = np.array([[0.45, 0.1], [0.55, 0.9]])

@@ -9,10 +9,10 @@ when HyperSpy adds up live times with the pixels.
 from __future__ import annotations
 
 import numpy as np
+from scipy.constants import elementary_charge
 
 from espm_hs.analysis.parameters import EDS, NODE, TEM, microscope_number, number
 
-ELECTRONS_PER_NANOCOULOMB = 1e-9 / 1.602176634e-19
 _PARAMETERS = "s.set_analysis_parameters"
 
 
@@ -37,7 +37,7 @@ def dose(metadata) -> float:
             f"{', '.join(calls)}. Set it with {' and '.join(calls.values())}."
         )
     current, time, pixels, angle = values
-    electrons = current * ELECTRONS_PER_NANOCOULOMB * time / pixels
+    electrons = 1e-9 * current / elementary_charge * time / pixels
     return electrons * angle / (4 * np.pi)
 
 

@@ -83,13 +83,22 @@ class LocalAbsorption:
     Parameters
     ----------
     emission : Emission
-    take_off_angle : float or sequence of float
-        Degrees.
+        Of a model that has a take-off angle.
+
+    Raises
+    ------
+    ValueError
+        If it has none.
     """
 
-    def __init__(self, emission: Emission, take_off_angle):
+    def __init__(self, emission: Emission):
+        if emission.take_off_angle is None:
+            raise ValueError(
+                "Local absorption needs a take-off angle, and the model has none: "
+                "build it with SpectrumModel(..., take_off_angle=22)."
+            )
         self.emission = emission
-        self.take_off_angle = take_off_angle
+        self.take_off_angle = emission.take_off_angle
         self._area = emission.line_spectra.sum(axis=0)
         # counts of each line, then of each channel of the background
         self._weights = np.vstack(

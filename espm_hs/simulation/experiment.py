@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,14 +11,7 @@ from scipy.sparse import csr_array
 
 from espm_hs.physics import SpectrumModel
 from espm_hs.simulation.absorption import LocalAbsorption, OwnAbsorption
-from espm_hs.simulation.drawing import (
-    Spectra,
-    counted,
-    poisson_events,
-    stacked,
-    stretched,
-    stretched_means,
-)
+from espm_hs.simulation.drawing import counted, stacked, stretched, stretched_means
 from espm_hs.simulation.effects import Effects
 from espm_hs.simulation.emission import Emission
 from espm_hs.simulation.phases import Phase
@@ -83,7 +77,8 @@ class Experiment:
         self.thickness = _checked_thickness(thickness, len(self.phases))
         if not 0 < counts_per_pixel < 1e9:
             raise ValueError(
-                f"counts_per_pixel must be above 0 and finite, found {counts_per_pixel}"
+                "counts_per_pixel must be above 0 and below 1e9, found "
+                f"{counts_per_pixel}."
             )
         self.effects = effects or Effects()
         self.true_model = self.effects.true_model(model)
@@ -96,14 +91,19 @@ class Experiment:
         self.spectra = spectra / spectra.sum(axis=0)
         self._sample = OwnAbsorption(spectra)
         if self.effects.local_absorption:
-            self._sample = LocalAbsorption(emission, self._angle())
-        self._hole = self.effects.hole_spectrum(self.true_model)
+            self._sample = LocalAbsorption(emission)
         self._expose(counts_per_pixel)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Of the map."""
         return self.thickness.shape[:-1]
+
+    @property
+    def composition(self) -> np.ndarray:
+        """Atomic fractions of the elements of the model, (n_elements, n_phases)."""
+        parts = [phase.composition for phase in self.phases]
+        return np.array([[x.get(e, 0.0) for x in parts] for e in self.model.elements])
 
     def expected(self) -> np.ndarray:
         """
@@ -140,24 +140,21 @@ class Experiment:
         rng = np.random.default_rng(seed)
         return stacked(self._draw(pixels, rng) for pixels in self._blocks())
 
-    def _angle(self):
-        if self.true_model.take_off_angle is None:
-            raise ValueError("Local absorption needs a model with a take_off_angle.")
-        return self.true_model.take_off_angle
-
     def _expose(self, counts_per_pixel: float) -> None:
         """Find the dose of each pixel that gives the wanted counts."""
         flat = self.thickness.reshape(-1, len(self.phases))
         rates = np.concatenate([self._sample.totals(flat[p]) for p in self._blocks()])
         share = sum(self.effects.hole_counts.values())
-        self._hole = self._hole * rates.mean() * share / (1 - share)
+        hole = self.effects.hole_spectrum(self.true_model)
+        self._hole = hole * rates.mean() * share / (1 - share)
         exposure = self.effects.exposure(self.shape).ravel()
         seen = (rates + self._hole.sum()) * exposure
-        recorded = seen * self.effects.live(seen)
+        live = self.effects.live(seen)
+        recorded = seen * live
         if recorded.mean() == 0:
             raise ValueError("The sample is empty: its thickness is 0 in all pixels.")
         self.dose = float(counts_per_pixel / recorded.mean())
-        self._doses = self.dose * exposure * self.effects.live(seen)
+        self._doses = self.dose * exposure * live
         self._rates = self.dose * recorded
         self._gains = self.effects.gains(self.shape).ravel()
         self._flat = flat
@@ -174,14 +171,17 @@ class Experiment:
             return csr_array(rng.poisson(self._means(pixels)))
         pixel, channel = self._sample.photons(self._flat[pixels], doses, rng)
         if self._hole.any():
-            stray, _ = poisson_events(doses[:, None] * self._hole.sum(), rng)
-            again = Spectra(self._hole[:, None]).draw(np.zeros_like(stray), rng)
-            pixel = np.concatenate([pixel, stray])
-            channel = np.concatenate([channel, again])
+            more = self._stray.photons(np.ones((doses.size, 1)), doses, rng)
+            pixel, channel = np.concatenate([(pixel, channel), more], axis=1)
         gains = self._gains[pixels]
         if np.any(gains != 1):
             pixel, channel = stretched(pixel, channel, energy, gains, rng)
         return counted(pixel, channel, (doses.size, energy.size))
+
+    @cached_property
+    def _stray(self) -> OwnAbsorption:
+        """Hole counts, drawn like those of a phase that is 1 nm thick everywhere."""
+        return OwnAbsorption(self._hole[:, None])
 
     def _blocks(self) -> Iterator[slice]:
         n_pixels = int(np.prod(self.shape))

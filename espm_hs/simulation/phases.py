@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from espm_hs.physics import atomic_to_mass_fractions, atomic_weight
+from scipy.constants import Avogadro
 
-AVOGADRO = 6.02214076e23
+from espm_hs.physics import atomic_to_mass_fractions, atomic_weight
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,4 +67,4 @@ class Phase:
     def atoms_per_volume(self) -> float:
         """Atoms in a layer of 1 nm x 1 cm2."""
         mean = sum(x * atomic_weight(symbol) for symbol, x in self.composition.items())
-        return self.density * 1e-7 * AVOGADRO / mean
+        return self.density * 1e-7 * Avogadro / mean

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.constants import elementary_charge
 from scipy.sparse import csr_array
 
 from espm_hs.physics import Detector, SpectrumModel
 from espm_hs.simulation.experiment import Experiment
 from espm_hs.simulation.truth import store_truth
 
-_ELECTRONS_PER_NANOCOULOMB = 1e-9 / 1.602176634e-19
 # Of the detector and of a pixel: common values, from which follows the current.
 _SOLID_ANGLE = 0.7  # sr
 _LIVE_TIME = 0.01  # s
@@ -133,10 +133,10 @@ def _set_parameters(signal, model: SpectrumModel) -> None:
 
 def _set_exposure(signal, experiment: Experiment) -> None:
     """Write the times of a pixel and the beam current that give the dose."""
-    electrons = experiment.dose * 4 * np.pi / _SOLID_ANGLE
+    charge = experiment.dose * 4 * np.pi / _SOLID_ANGLE * elementary_charge * 1e9  # nC
     live_share = 1 - experiment.effects.dead_time
     signal.set_microscope_parameters(
-        beam_current=electrons / _ELECTRONS_PER_NANOCOULOMB * live_share / _LIVE_TIME,
+        beam_current=charge * live_share / _LIVE_TIME,
         live_time=_LIVE_TIME,
         real_time=_LIVE_TIME / live_share,
     )

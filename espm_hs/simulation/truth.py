@@ -71,18 +71,13 @@ def store_truth(signal, experiment: Experiment) -> None:
         Of the counts of the experiment.
     experiment : Experiment
     """
-    elements = experiment.model.elements
-    fractions = [
-        [phase.composition.get(symbol, 0.0) for phase in experiment.phases]
-        for symbol in elements
-    ]
     energy = experiment.model.energy
     signal.metadata.set_item(
         _NODE,
         {
             "names": [phase.name for phase in experiment.phases],
-            "elements": list(elements),
-            "composition": np.array(fractions),
+            "elements": list(experiment.model.elements),
+            "composition": experiment.composition,
             "thickness": experiment.thickness,
             "spectra": experiment.spectra,
             "density": np.array([phase.density for phase in experiment.phases]),

@@ -71,7 +71,7 @@ class Phases:
     composition : array, shape (n_elements, n_phases)
         at.%.
     misfit : float
-        Deviance of the summed spectrum per degree of freedom.
+        Deviance of the summed spectrum over its expectation.
     """
 
     angles: np.ndarray

@@ -286,8 +286,11 @@ class EDSespmSpectrum(Quantification, EDSTEMSpectrum):
             Strength of ``sum(log(1 + share / 0.01))`` over phases and pixels, the share
             being that of the phase in the counts of the pixel: says that a pixel
             holds few phases.
-        smoothness : float, default 0.0
-            Strength of the penalty on differences between neighbouring pixels.
+        smoothness : float or "auto", default "auto"
+            Strength of the penalty on differences between neighbouring pixels. It acts
+            on the maps of the phases, which are found without it. "auto" sets a fifth of
+            the counts aside and takes the strength with which maps of the others predict
+            them best; 0 leaves every pixel to itself.
         simplex : {"elements", "abundances", None}, default "elements"
             What adds up to 1: the element fractions of each phase, or the abundances
             of each pixel (for a sample of even thickness), or neither.
@@ -297,13 +300,19 @@ class EDSespmSpectrum(Quantification, EDSTEMSpectrum):
         solver : {"auto", "newton", "mu"}, default "auto"
             Newton's method, multiplicative updates, or the first without penalties
             and the second with them, as it keeps to the optimum near the start.
+        binning : "auto" or int, default "auto"
+            Find the phases in the sums of so many pixels along each axis, and map them
+            in full resolution: noise of the maps then is not mistaken for differences
+            of the phases. "auto" bins until there are 300 counts in a pixel, down to
+            256 pixels; 1 does not bin.
         init : str or tuple, default "nndsvd"
             Start: "nndsvd", "pure", "random", or arrays ``(W, H)``, either of which
             may be None; "previous" goes on from the phases of the last decomposition,
             also one that was loaded, of which the map was a part, or that had other
             elements.
-        n_init : int, default 1
-            Number of starts, the best of which is kept.
+        n_init : int, default 4
+            Number of starts, the best of which is kept: "nndsvd", "pure", and random
+            ones.
         max_iter : int, default 1000
             Largest number of iterations of each start.
         tol : float, default 1e-4
@@ -374,12 +383,13 @@ class EDSespmSpectrum(Quantification, EDSTEMSpectrum):
         output_dimension=None,
         *,
         sparsity=1.0,
-        smoothness=0.0,
+        smoothness="auto",
         simplex="elements",
         fixed_composition=None,
         solver="auto",
+        binning="auto",
         init="nndsvd",
-        n_init=1,
+        n_init=4,
         max_iter=1000,
         tol=1e-4,
         random_state=0,
@@ -408,6 +418,7 @@ class EDSespmSpectrum(Quantification, EDSTEMSpectrum):
             "simplex": simplex,
             "fixed_composition": fixed_composition,
             "pixel_size": _pixel_size(self),
+            "binning": binning,
             "solver": solver,
             "n_init": n_init,
             "max_iter": max_iter,

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from espm_hs.analysis.absorption import MAX_ABSORPTION_ROUNDS, settle_absorption
 from espm_hs.analysis.calibration import calibrate
-from espm_hs.analysis.decomposition import MAX_ABSORPTION_ROUNDS, settle_absorption
 from espm_hs.analysis.phases import PhaseAnalysis
 from espm_hs.analysis.quantification import (
     abundance_slabs,

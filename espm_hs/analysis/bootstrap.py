@@ -9,13 +9,11 @@ import numpy as np
 from espm_hs.analysis.decomposition import decompose
 from espm_hs.analysis.phases import PhaseAnalysis
 
-# What of the options of a fit its repetitions share.
+# What of the options of a fit its repetitions share; smoothness is that of the maps.
 SHARED = (
     "fixed_composition",
     "simplex",
     "sparsity",
-    "smoothness",
-    "pixel_size",
     "solver",
     "max_iter",
     "tol",
@@ -80,6 +78,7 @@ def replicates(
             analysis.n_phases,
             pixels=pixels,
             channels=analysis.channels,
+            binning=analysis.binning,
             init=(np.maximum(analysis.W, np.finfo(float).tiny), H * atoms),
             n_jobs=n_jobs,
             **settings,

@@ -5,32 +5,39 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from numbers import Real
 
 import numpy as np
 
-from espm_hs.analysis.phases import PhaseAnalysis, fingerprint, phase_matrices
+from espm_hs.analysis.absorption import continued, settle_absorption, settle_phases
+from espm_hs.analysis.checks import (
+    check_binning,
+    check_lines,
+    check_size,
+    fixed_entries,
+)
+from espm_hs.analysis.overlap import find_overlap, separate
+from espm_hs.analysis.phases import PhaseAnalysis, fingerprint
 from espm_hs.factorization import (
+    Bins,
     Counts,
     Factorization,
     Grid,
     Penalties,
     Problem,
+    choose_smoothness,
     composition_covariance,
     deviance_residuals,
     expected_deviance,
     factorize,
-    fit_spectrum,
+    fit_maps,
+    usual_binning,
 )
 from espm_hs.physics import SpectrumModel
 
-# The composition that absorbs is iterated until no fraction moves by more.
-SETTLED = 1e-3
-MAX_ABSORPTION_ROUNDS = 20
-# Iterations of a fit, when nothing else is said.
-MAX_ITER = 1000
-# An element can be quantified if this share of its counts is in channels in use.
-MIN_SHARE = 0.01
+# Maps start at this share of their mean at least.
+LEAST = 1e-3
+# What maps of known phases share with the fit that found them.
+MAP_OPTIONS = ("max_iter", "tol", "n_jobs", "callback")
 
 
 def decompose(
@@ -44,8 +51,9 @@ def decompose(
     fixed_composition: Mapping | None = None,
     simplex: str | None = "elements",
     sparsity: float = 0.0,
-    smoothness: float = 0.0,
+    smoothness: float | str = 0.0,
     init: str | tuple = "nndsvd",
+    binning: str | int = 1,
     callback: Callable[[int, float], None] | None = None,
     **options,
 ) -> PhaseAnalysis:
@@ -67,8 +75,15 @@ def decompose(
         None: square.
     fixed_composition
         Phase number -> {element: atomic fraction}.
-    simplex, sparsity, smoothness, init
-        As in `espm_hs.EspmNMF`.
+    simplex, sparsity, init
+        As in `espm_hs.EspmNMF`. What starts from a name and has no fixed composition
+        is freed from overlaps, see `espm_hs.analysis.overlap`.
+    smoothness
+        As in `espm_hs.EspmNMF`, but of the maps alone: the phases are found without;
+        "auto" takes what predicts counts best that are set aside.
+    binning
+        Phases are found from the sums of ``binning`` pixels along each axis, and then
+        mapped in full resolution; "auto" bins until there are some 300 counts.
     callback
         Called with the number of iterations and F now and then.
     **options
@@ -87,11 +102,9 @@ def decompose(
     """
     navigation = data.shape[:-1] or (1,)
     used = model.channels if channels is None else model.channels & channels
-    _check_size(n_phases, navigation, pixels, used)
-    _check_lines(model, used)
-    fixed = _fixed_entries(fixed_composition, model, n_phases)
-    penalties = Penalties(sparsity, smoothness)
-
+    check_size(n_phases, navigation, pixels, used)
+    check_lines(model, used)
+    check_binning(binning, simplex)
     # everything but the data is checked before the data are read
     problem = Problem(
         int(used.sum()),
@@ -99,11 +112,9 @@ def decompose(
         G=model.G[used],
         simplex=simplex,
         simplex_rows=model.element_columns,
-        fixed=fixed,
-        penalties=penalties,
-        grid=Grid.from_shape(navigation, pixels, pixel_size)
-        if smoothness > 0
-        else None,
+        fixed=fixed_entries(fixed_composition, model, n_phases),
+        penalties=Penalties(sparsity, 0.0 if smoothness == "auto" else smoothness),
+        grid=Grid.from_shape(navigation, pixels, pixel_size),
     )
     counts = Counts.from_array(data, pixels=pixels, channels=used)
     if counts.n_nonzeros == 0:
@@ -111,19 +122,28 @@ def decompose(
             "All counts in the chosen pixels and channels are zero: there is nothing "
             "to decompose. Check `navigation_mask`, `signal_mask` and the data."
         )
-    if model.mass_thickness:
-        model = settle_absorption(model, counts.spectrum, used)
-        problem = replace(problem, G=model.G[used])
-    found = factorize(counts, problem, init=init, callback=callback, **options)
-    if model.mass_thickness:
-        found, problem = _settle_phases(
-            counts, problem, found, model, used, callback=callback, **options
+    if binning == "auto":
+        in_counts = simplex != "abundances"
+        binning = usual_binning(counts, navigation) if in_counts else 1
+    bins = Bins.from_shape(navigation, binning, pixels)
+    if binning > 1 and not isinstance(init, str) and init[1] is not None:
+        init = (init[0], bins.sum(init[1]))
+    fit = _Fit(
+        bins.merge(counts) if binning > 1 else counts,
+        # smooth maps are better maps, but what they leave over goes into the spectra
+        replace(problem, penalties=Penalties(sparsity)),
+        model,
+        used,
+        options | {"callback": callback},
+    )
+    found, errors = fit.run(init)
+    problem = replace(problem, G=fit.problem.G)
+    if binning > 1 or smoothness != 0:
+        found, problem = _on_pixels(
+            counts, problem, found, bins, smoothness, fit.options
         )
-    if fixed is None and isinstance(init, str):
-        found = _largest_first(found, problem)
-    errors = _errors(counts, problem, found, options.get("n_jobs"))
     analysis = _analysis(
-        model, problem, counts, found, errors, used, pixels, navigation
+        fit.model, problem, counts, found, errors, used, pixels, navigation, binning
     )
     if analysis.interrupted:
         warnings.warn(
@@ -135,178 +155,111 @@ def decompose(
     return analysis
 
 
-def settle_absorption(
-    model: SpectrumModel, spectrum: np.ndarray, channels: np.ndarray
-) -> SpectrumModel:
-    """Return the model with the composition that the summed spectrum implies.
+class _Fit:
+    """Finds phases; ``problem`` and ``model`` follow what is found."""
 
-    Self-absorption depends on the composition, and the composition on how much was
-    absorbed: the spectrum is fitted again with the composition of the last fit until
-    no atomic fraction moves by more than 0.1 %.
+    def __init__(self, counts, problem, model, channels, options):
+        self.counts, self.problem, self.model = counts, problem, model
+        self.channels, self.options = channels, options
 
-    Parameters
-    ----------
-    model
-        Model with a mass thickness.
-    spectrum
-        Summed counts, shape (channels.sum(),).
-    channels
-        Boolean, shape (n_channels,): channels in use.
-    """
-    last = np.zeros(len(model.elements))
-    for _ in range(MAX_ABSORPTION_ROUNDS):
-        weights, _ = fit_spectrum(model.G[channels], spectrum)
-        fractions = _fractions(weights[model.element_columns])
-        if np.abs(fractions - last).max() < SETTLED or fractions.sum() == 0:
-            return model
-        last = fractions
-        composition = dict(zip(model.elements, fractions.tolist(), strict=True))
-        model = model.replace(composition=composition)
-    return _unsettled(model)
-
-
-def _unsettled(result):
-    """Warn that composition and absorption chase each other."""
-    warnings.warn(
-        f"The composition still moves by more than {100 * SETTLED:g} at.% after "
-        f"{MAX_ABSORPTION_ROUNDS} rounds of the correction for absorption. Check the "
-        "thickness and density of `s.set_analysis_parameters`.",
-        UserWarning,
-        stacklevel=4,
-    )
-    return result
-
-
-def _settle_phases(counts, problem, found, model, channels, **options):
-    """Let each phase absorb by its own composition, until that settles.
-
-    F depends on the composition through G here, so this goes on outside the
-    factorisation, which starts each time from where it stood.
-    """
-    options["n_init"] = 1
-    left = options.pop("max_iter", MAX_ITER) - found.n_iter
-    rows = model.element_columns
-    for _ in range(MAX_ABSORPTION_ROUNDS):
-        if found.interrupted or left <= 0:
-            return found, problem
-        last = _fractions(found.W[rows])
-        problem = replace(problem, G=phase_matrices(model, last)[:, channels])
-        start = (found.W, found.H)
-        again = factorize(counts, problem, init=start, max_iter=left, **options)
-        left -= again.n_iter
-        found = replace(
-            again,
-            objectives=found.objectives,
-            n_agreeing=found.n_agreeing,
-            n_iter=found.n_iter + again.n_iter,
-            history=np.concatenate((found.history, again.history)),
-        )
-        if np.abs(_fractions(found.W[rows]) - last).max() < SETTLED:
-            return found, problem
-    return _unsettled((found, problem))
-
-
-def _fractions(amounts):
-    """Columns scaled to sum 1; those of zeros stay."""
-    total = amounts.sum(axis=0)
-    return amounts / np.where(total > 0, total, 1.0)
-
-
-def _check_size(n_phases, navigation, pixels, channels):
-    """Raise ValueError for a number of phases the data cannot bear."""
-    if n_phases is None:
-        raise ValueError(
-            "The number of phases is not given. Say how many to look for with "
-            "`s.decomposition(algorithm='espm', output_dimension=3)`."
-        )
-    if isinstance(n_phases, bool) or not isinstance(n_phases, (int, np.integer)):
-        raise ValueError(f"`output_dimension` must be an integer, got {n_phases!r}.")
-    n_pixels = int(np.prod(navigation)) if pixels is None else int(pixels.sum())
-    if n_pixels == 0:
-        raise ValueError(
-            "All pixels are masked. In `navigation_mask`, True means left out: give "
-            "the inverse mask, or none."
-        )
-    if not channels.any():
-        raise ValueError(
-            "All channels are masked. In `signal_mask`, True means left out: give the "
-            "inverse mask, or none."
-        )
-    largest = min(n_pixels, int(channels.sum()))
-    if not 1 <= n_phases <= largest:
-        raise ValueError(
-            f"`output_dimension` is {n_phases}, but must be between 1 and {largest} "
-            f"for {n_pixels} pixels and {int(channels.sum())} channels in use."
-        )
-
-
-def _check_lines(model, channels):
-    """Raise ValueError for elements whose lines are all in masked channels."""
-    kept = model.G[channels].sum(axis=0) / model.G.sum(axis=0)
-    lost = [
-        column.element
-        for column, share in zip(model.columns, kept, strict=True)
-        if column.kind == "element" and share < MIN_SHARE
-    ]
-    if lost:
-        raise ValueError(
-            f"The lines of {', '.join(lost)} are in channels that `signal_mask` leaves "
-            "out, so nothing can be said about them. Unmask their channels, or remove "
-            "them with `s.set_elements([...])`."
-        )
-
-
-def _fixed_entries(fixed_composition, model, n_phases) -> np.ndarray | None:
-    """Array of fixed values of W, NaN where free."""
-    if fixed_composition is None or fixed_composition == {}:
-        return None
-    rows = np.flatnonzero(model.element_columns)
-    row_of = dict(zip(model.elements, rows, strict=True))
-    fixed = np.full((len(model.columns), n_phases), np.nan)
-    shape = "phase number -> {element: fraction}, such as {0: {'Si': 0.0}}"
-    if not isinstance(fixed_composition, Mapping):
-        raise TypeError(
-            f"`fixed_composition` must map {shape}; got {fixed_composition!r}."
-        )
-    for phase, fractions in fixed_composition.items():
-        if not isinstance(fractions, Mapping):
-            raise TypeError(
-                f"`fixed_composition` must map {shape}; got {fractions!r} for phase "
-                f"{phase!r}."
+    def run(self, init):
+        """Return the factorisation, and what is known of its errors."""
+        if self.model.mass_thickness:
+            self.model = settle_absorption(
+                self.model, self.counts.spectrum, self.channels
             )
-        if phase not in range(n_phases):
-            raise ValueError(
-                f"`fixed_composition` names phase {phase!r}, but the phases are "
-                f"0 to {n_phases - 1}."
+            self.problem = replace(self.problem, G=self.model.G[self.channels])
+        found = factorize(self.counts, self.problem, init=init, **self.options)
+        found = self._settled(found)
+        free = self.problem.fixed is None and isinstance(init, str)
+        if free:
+            found, self.problem = _largest_first(found, self.problem)
+        errors = self._errors(found)
+        return self._separated(found, errors) if free else (found, errors)
+
+    def _separated(self, found, errors):
+        """Take phases out of others for as long as some are found in others."""
+        rows, k = self.model.element_columns, self.problem.n_components
+        in_counts = self.problem.simplex != "abundances"
+        hosts: set[int] = set()
+        for _ in range(k * (k - 1) if in_counts else 0):
+            overlap = find_overlap(found.W, errors[0], rows, hosts)
+            if overlap is None or found.interrupted:
+                break
+            hosts.add(overlap.other)
+            start = separate(found.W, found.H, overlap, rows)
+            again = factorize(
+                self.counts, self.problem, init=start, **self.options | {"n_init": 1}
             )
-        for element, fraction in fractions.items():
-            if element not in row_of:
-                raise ValueError(
-                    f"`fixed_composition` names {element!r}, which is not among the "
-                    f"elements {list(model.elements)}. Add it with "
-                    f"`s.add_elements(['{element}'])`."
-                )
-            if not (isinstance(fraction, Real) and 0 <= fraction <= 1):
-                raise ValueError(
-                    f"`fixed_composition` gives {element} in phase {phase} the atomic "
-                    f"fraction {fraction!r}; it must be between 0 and 1."
-                )
-            fixed[row_of[element], phase] = fraction
-    return fixed
+            found = continued(found, self._settled(again))
+            errors = self._errors(found)
+        return found, errors
+
+    def _settled(self, found):
+        if not self.model.mass_thickness:
+            return found
+        found, self.problem = settle_phases(
+            self.counts, self.problem, found, self.model, self.channels, **self.options
+        )
+        return found
+
+    def _errors(self, found):
+        """Covariance of W, pull on it, and whether the user did not want to wait."""
+        n_jobs = self.options.get("n_jobs")
+        try:
+            errors = composition_covariance(
+                self.counts, self.problem, found.W, found.H, n_jobs=n_jobs
+            )
+            return *errors, False
+        except KeyboardInterrupt:
+            n_columns, k = found.W.shape
+            unknown = np.full((k, n_columns, n_columns), np.nan)
+            return unknown, np.full_like(found.W, np.nan), True
 
 
-def _largest_first(found: Factorization, problem: Problem) -> Factorization:
-    """Sort the phases by the counts that belong to them."""
+def _on_pixels(counts, problem, found, bins, smoothness, options):
+    """Return the phases that were found with their maps in full resolution.
+
+    The problem that comes with them has the smoothness that was chosen.
+    """
+    start = bins.spread(found.H)
+    if found.interrupted:
+        return replace(found, H=start), problem
+    # zeros would stay zeros
+    start = np.maximum(start, LEAST * start.mean(axis=0))
+    common = {name: options[name] for name in MAP_OPTIONS if name in options}
+    try:
+        if smoothness == "auto":
+            seed = options.get("random_state")
+            strength = choose_smoothness(
+                counts,
+                problem,
+                found.W,
+                start=start,
+                random_state=seed,
+                n_jobs=options.get("n_jobs"),
+            )
+            penalties = replace(problem.penalties, smoothness=strength)
+            problem = replace(problem, penalties=penalties)
+        H, objective = fit_maps(counts, problem, found.W, start=start, **common)
+    except KeyboardInterrupt:
+        return replace(found, H=start, interrupted=True), problem
+    return replace(found, H=H, objective=objective), problem
+
+
+def _largest_first(
+    found: Factorization, problem: Problem
+) -> tuple[Factorization, Problem]:
+    """Sort the phases, each with its G, by the counts that belong to them."""
     share = problem.spectra(found.W).sum(axis=0) * found.H.sum(axis=0)
     order = np.argsort(-share, kind="stable")
-    return replace(
-        found,
-        W=np.ascontiguousarray(found.W[:, order]),
-        H=np.ascontiguousarray(found.H[:, order]),
-    )
+    if problem.G.ndim == 3:
+        problem = replace(problem, G=problem.G[order])
+    W, H = (np.ascontiguousarray(array[:, order]) for array in (found.W, found.H))
+    return replace(found, W=W, H=H), problem
 
 
-def _analysis(model, problem, counts, found, errors, used, pixels, navigation):
+def _analysis(model, problem, counts, found, errors, used, pixels, navigation, binning):
     """Return the result in user units, over the whole map and energy axis."""
     D = problem.spectra(found.W)
     in_counts = problem.simplex != "abundances"
@@ -343,17 +296,6 @@ def _analysis(model, problem, counts, found, errors, used, pixels, navigation):
         interrupted=found.interrupted or stopped,
         n_starts=len(found.objectives),
         n_agreeing=found.n_agreeing,
+        binning=binning,
+        smoothness=problem.penalties.smoothness,
     )
-
-
-def _errors(counts, problem, found, n_jobs):
-    """Covariance of W, pull on it, and whether the user did not want to wait."""
-    try:
-        errors = composition_covariance(
-            counts, problem, found.W, found.H, n_jobs=n_jobs
-        )
-        return *errors, False
-    except KeyboardInterrupt:
-        n_columns, k = found.W.shape
-        unknown = np.full((k, n_columns, n_columns), np.nan)
-        return unknown, np.full_like(found.W, np.nan), True

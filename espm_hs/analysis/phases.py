@@ -95,6 +95,11 @@ class PhaseAnalysis:
         How the fit ended.
     n_starts, n_agreeing
         Starts of the fit, and how many of them ended in this optimum.
+    binning
+        Pixels along each axis that were taken together to find the phases. The errors
+        are those of that fit.
+    smoothness
+        Strength of the smoothness of the maps, given or chosen.
     """
 
     model: SpectrumModel
@@ -114,6 +119,8 @@ class PhaseAnalysis:
     interrupted: bool
     n_starts: int = 1
     n_agreeing: int = 1
+    binning: int = 1
+    smoothness: float = 0.0
 
     @property
     def n_phases(self) -> int:
@@ -167,6 +174,8 @@ class PhaseAnalysis:
                 f"  objective={self.objective:.8g} after {self.n_iter} iterations "
                 f"({ending})",
                 f"  {self.n_agreeing} of {self.n_starts} start(s) ended there",
+                f"  phases from bins of {self.binning} pixels along each axis, "
+                f"smoothness of the maps {self.smoothness:.3g}",
                 "  deviance of the summed spectrum over its expectation="
                 f"{self.misfit:.3g}",
             ]
@@ -197,6 +206,8 @@ class PhaseAnalysis:
             "interrupted": bool(self.interrupted),
             "n_starts": int(self.n_starts),
             "n_agreeing": int(self.n_agreeing),
+            "binning": int(self.binning),
+            "smoothness": float(self.smoothness),
         }
 
     @classmethod
@@ -228,6 +239,8 @@ class PhaseAnalysis:
             interrupted=bool(stored["interrupted"]),
             n_starts=int(stored.get("n_starts", 1)),
             n_agreeing=int(stored.get("n_agreeing", 1)),
+            binning=int(stored.get("binning", 1)),
+            smoothness=float(stored.get("smoothness", 0.0)),
             **{name: np.asarray(stored[name], float) for name in arrays},
         )
 

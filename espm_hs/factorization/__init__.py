@@ -4,9 +4,11 @@ Nothing here knows of X-rays or of HyperSpy: the input is a table of counts
 (pixels x channels), the known matrix ``G`` (channels x columns) and options.
 """
 
+from espm_hs.factorization.binning import Bins, usual_binning
 from espm_hs.factorization.counts import Counts
 from espm_hs.factorization.estimator import EspmNMF
 from espm_hs.factorization.grid import Grid
+from espm_hs.factorization.maps import fit_loadings, fit_maps
 from espm_hs.factorization.problem import Penalties, Problem
 from espm_hs.factorization.regression import (
     deviance_residuals,
@@ -14,13 +16,15 @@ from espm_hs.factorization.regression import (
     expected_deviance,
     fit_spectrum,
 )
-from espm_hs.factorization.solver import Factorization, factorize, fit_loadings
+from espm_hs.factorization.solver import Factorization, factorize
+from espm_hs.factorization.thinning import choose_smoothness
 from espm_hs.factorization.uncertainty import (
     abundance_covariance,
     composition_covariance,
 )
 
 __all__ = [
+    "Bins",
     "Counts",
     "EspmNMF",
     "Factorization",
@@ -28,11 +32,14 @@ __all__ = [
     "Penalties",
     "Problem",
     "abundance_covariance",
+    "choose_smoothness",
     "composition_covariance",
     "deviance_residuals",
     "divergence",
     "expected_deviance",
     "factorize",
     "fit_loadings",
+    "fit_maps",
     "fit_spectrum",
+    "usual_binning",
 ]

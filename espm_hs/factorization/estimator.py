@@ -16,8 +16,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from espm_hs.factorization.counts import Counts
 from espm_hs.factorization.grid import Grid
+from espm_hs.factorization.maps import fit_loadings
 from espm_hs.factorization.problem import Penalties, Problem
-from espm_hs.factorization.solver import factorize, fit_loadings
+from espm_hs.factorization.solver import factorize
 
 
 class EspmNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):

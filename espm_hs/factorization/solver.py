@@ -13,15 +13,10 @@ from threadpoolctl import threadpool_limits
 from espm_hs.factorization.counts import Counts
 from espm_hs.factorization.descent import Descent
 from espm_hs.factorization.multiplicative import MultiplicativeDescent
-from espm_hs.factorization.newton import WARM_UP, NewtonDescent
+from espm_hs.factorization.newton import NewtonDescent
 from espm_hs.factorization.passes import Passes
 from espm_hs.factorization.problem import Penalties, Problem
-from espm_hs.factorization.starts import (
-    check_start,
-    even_abundances,
-    name_of_start,
-    start,
-)
+from espm_hs.factorization.starts import check_start, name_of_start, start
 
 SOLVERS = ("auto", "mu", "newton")
 # F costs one logarithm per non-zero, so it is looked at every so many iterations.
@@ -243,51 +238,3 @@ def _in_fractions(found: Factorization, problem: Problem) -> Factorization:
     whole = W[problem.rows_on_simplex].sum(axis=0)
     whole = np.where(whole > 0, whole, 1.0)  # a component of other rows alone
     return replace(found, W=W / whole, H=found.H * whole)
-
-
-def fit_loadings(
-    counts: Counts,
-    problem: Problem,
-    W: np.ndarray,
-    *,
-    dose: float | None = None,
-    max_iter: int = 1000,
-    tol: float = 1e-7,
-    n_jobs: int | None = None,
-) -> np.ndarray:
-    """Abundances of known components: minimise F over H alone, pixel by pixel.
-
-    Parameters
-    ----------
-    counts
-        The data, n_pixels x n_channels.
-    problem
-        G, constraints and sparsity; smoothness is left out, so that a pixel's
-        result does not depend on the pixels it comes with.
-    W
-        Composition, shape (n_columns, n_components).
-    dose
-        Mean counts per pixel of the map the components come from (None: those of
-        ``counts``): sets the floor of the model.
-    max_iter
-        Largest number of updates of a pixel.
-    tol
-        A pixel is left when no abundance moves by more than ``tol`` times their sum.
-    n_jobs
-        Number of threads, as in `factorize`.
-
-    Returns
-    -------
-    numpy.ndarray
-        H, shape (n_pixels, n_components).
-    """
-    penalties = replace(problem.penalties, smoothness=0.0)
-    problem = replace(problem, penalties=penalties, fixed=None)
-    on_abundances = problem.simplex == "abundances"
-    scale = np.maximum(problem.spectra(W).sum(axis=0), np.finfo(float).tiny)
-    with Passes(counts, problem, effective_n_jobs(n_jobs), dose) as passes:
-        H = even_abundances(counts, problem)
-        V = W if on_abundances else W / scale
-        passes.run(V, H, n_steps=min(max_iter, WARM_UP), step_tol=tol)
-        passes.solve_pixels(V, H, n_steps=max_iter)
-    return H if on_abundances else H / scale

@@ -11,9 +11,9 @@ from numba import njit
 from threadpoolctl import threadpool_limits
 
 from espm_hs.factorization.counts import Counts
+from espm_hs.factorization.maps import fit_loadings
 from espm_hs.factorization.passes import Passes
 from espm_hs.factorization.problem import SPARSITY_BEND, Penalties, Problem
-from espm_hs.factorization.solver import fit_loadings
 
 # An entry of W counts as being at its bound below this share of its column's counts.
 BOUND = 1e-7

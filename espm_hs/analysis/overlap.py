@@ -1,0 +1,130 @@
+"""Phases that were found together with what lies above or below them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+# Ratios agree when they lie within so many standard errors.
+AGREEMENT = 2.0
+# A fraction is taken as known to this part of itself at best.
+BEST = 0.005
+# Phases are separated if chance would make their elements agree less often than this,
+# ratios being spread evenly over a factor of 100 ...
+LARGEST_CHANCE = 0.01
+DECADES = np.log(100.0)
+# ... and if at least so much of the other phase is in it.
+LEAST_AMOUNT = 0.05
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """A phase whose spectrum contains that of another one.
+
+    Parameters
+    ----------
+    phase, other
+        Numbers of the phases.
+    amount
+        Atoms of the other phase for each atom of the phase.
+    columns
+        Columns of the model that the phase has from the other one alone.
+    chance
+        Probability that their amounts agree by chance.
+    """
+
+    phase: int
+    other: int
+    amount: float
+    columns: np.ndarray
+    chance: float
+
+
+def find_overlap(
+    W: np.ndarray, covariance: np.ndarray, elements: np.ndarray, hosts=frozenset()
+) -> Overlap | None:
+    """Return the overlap that is least likely by chance, None if all may be chance.
+
+    Parameters
+    ----------
+    W
+        Shape (n_columns, n_phases).
+    covariance
+        Of W, shape (n_phases, n_columns, n_columns).
+    elements
+        Boolean, shape (n_columns,): columns that are elements of the sample.
+    hosts
+        Phases that another one was taken out of: the foil is thicker than what lies in
+        them, which is why they are in every phase that has all of their elements.
+
+    Notes
+    -----
+    Where a phase i lies everywhere in another one, j, the counts cannot tell W_i from
+    W_i + a W_j, the rest of W_j H_j being so much less; the sparsity term prefers the
+    sum, which has fewer phases in a pixel. Of every element that only j has, the sum
+    has a times as much as j: the smallest of the ratios W_ci / W_cj agree.
+    """
+    errors = np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2).T, 0.0))
+    pairs = np.argwhere(~np.eye(W.shape[1], dtype=bool))
+    found = [_overlap(W, errors, elements, i, j) for i, j in pairs.tolist()]
+    likely = [
+        one
+        for one in found
+        if one is not None and (one.chance < LARGEST_CHANCE or one.other in hosts)
+    ]
+    return min(likely, key=lambda one: one.chance, default=None)
+
+
+def _overlap(W, errors, elements, i, j) -> Overlap | None:
+    known = np.flatnonzero(elements & (W[:, j] > 3 * errors[:, j]) & (W[:, j] > 0))
+    if known.size == 0:
+        return None
+    ratio = W[known, i] / W[known, j]
+    error = np.hypot(errors[known, i], ratio * errors[known, j]) / W[known, j]
+    error = np.maximum(error, BEST)
+    if not np.isfinite(error).all():
+        return None
+    alike = ratio - AGREEMENT * error <= (ratio + AGREEMENT * error).min()
+    ratio, error = ratio[alike], error[alike]
+    weight = error**-2.0
+    amount = float(weight @ ratio / weight.sum())
+    if amount < max(3 / np.sqrt(weight.sum()), LEAST_AMOUNT):
+        return None
+    width = np.minimum(2 * AGREEMENT * error / amount / DECADES, 1.0)
+    # the one that is known best says where the others would have to be
+    chance = float(np.prod(np.sort(width)[1:]))
+    return Overlap(i, j, amount, known[alike], chance)
+
+
+def separate(
+    W: np.ndarray, H: np.ndarray, overlap: Overlap, elements: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Take the other phase out of a phase, and map it where it was.
+
+    Parameters
+    ----------
+    W
+        Shape (n_columns, n_phases).
+    H
+        Shape (n_pixels, n_phases).
+    overlap
+        From `find_overlap`.
+    elements
+        Boolean, shape (n_columns,): rows of W that add up to 1.
+
+    Returns
+    -------
+    W, H
+        New arrays with nearly the same product.
+    """
+    W, H = W.copy(), H.copy()
+    i, j = overlap.phase, overlap.other
+    W[:, i] = np.maximum(W[:, i] - overlap.amount * W[:, j], 0.0)
+    W[overlap.columns, i] = 0.0
+    H[:, j] += overlap.amount * H[:, i]
+    whole = W[elements, i].sum()
+    if whole > 0:
+        W[:, i] /= whole
+        H[:, i] *= whole
+    return W, H

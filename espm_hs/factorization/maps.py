@@ -1,0 +1,131 @@
+"""Abundances of known components."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from joblib import effective_n_jobs
+
+from espm_hs.factorization.counts import Counts
+from espm_hs.factorization.multiplicative import MultiplicativeDescent
+from espm_hs.factorization.newton import WARM_UP
+from espm_hs.factorization.passes import Passes
+from espm_hs.factorization.problem import Problem
+from espm_hs.factorization.starts import even_abundances
+
+# How often F is computed.
+CHECK_EVERY = 10
+
+
+class MapDescent(MultiplicativeDescent):
+    """Multiplicative updates of H alone."""
+
+    def _compose(self, A):
+        return self.V
+
+
+def fit_loadings(
+    counts: Counts,
+    problem: Problem,
+    W: np.ndarray,
+    *,
+    dose: float | None = None,
+    max_iter: int = 1000,
+    tol: float = 1e-7,
+    n_jobs: int | None = None,
+) -> np.ndarray:
+    """Abundances of known components: minimise F over H alone, pixel by pixel.
+
+    Parameters
+    ----------
+    counts
+        The data, n_pixels x n_channels.
+    problem
+        G, constraints and sparsity; smoothness is left out, so that a pixel's
+        result does not depend on the pixels it comes with.
+    W
+        Composition, shape (n_columns, n_components).
+    dose
+        Mean counts per pixel of the map the components come from (None: those of
+        ``counts``): sets the floor of the model.
+    max_iter
+        Largest number of updates of a pixel.
+    tol
+        A pixel is left when no abundance moves by more than ``tol`` times their sum.
+    n_jobs
+        Number of threads, as in `factorize`.
+
+    Returns
+    -------
+    numpy.ndarray
+        H, shape (n_pixels, n_components).
+    """
+    penalties = replace(problem.penalties, smoothness=0.0)
+    problem = replace(problem, penalties=penalties, fixed=None)
+    V, scale = _spectra_of_sum_one(problem, W)
+    with Passes(counts, problem, effective_n_jobs(n_jobs), dose) as passes:
+        H = even_abundances(counts, problem)
+        passes.run(V, H, n_steps=min(max_iter, WARM_UP), step_tol=tol)
+        passes.solve_pixels(V, H, n_steps=max_iter)
+    return H / scale
+
+
+def fit_maps(
+    counts: Counts,
+    problem: Problem,
+    W: np.ndarray,
+    *,
+    start: np.ndarray | None = None,
+    max_iter: int = 1000,
+    tol: float = 1e-4,
+    n_jobs: int | None = None,
+    callback=None,
+) -> tuple[np.ndarray, float]:
+    """Abundances of known components on a map, where neighbours may be alike.
+
+    Parameters
+    ----------
+    counts
+        The data, n_pixels x n_channels.
+    problem
+        G, constraints, penalties and grid.
+    W
+        Composition, shape (n_columns, n_components).
+    start
+        First H, shape (n_pixels, n_components); None for equal shares. Only needed
+        with smoothness: without it each pixel is solved by itself.
+    max_iter
+        Largest number of iterations.
+    tol
+        The fit ends when F is expected to fall by less for each number of H.
+    n_jobs, callback
+        As in `factorize`.
+
+    Returns
+    -------
+    H : numpy.ndarray
+        Shape (n_pixels, n_components).
+    objective : float
+        F of W and H, in nats.
+    """
+    problem = replace(problem, fixed=None)
+    V, scale = _spectra_of_sum_one(problem, W)
+    with Passes(counts, problem, effective_n_jobs(n_jobs)) as passes:
+        H = even_abundances(counts, problem) if start is None else start * scale
+        if problem.penalties.smoothness > 0:
+            descent = MapDescent(passes, V, H, tol, CHECK_EVERY)
+            descent.advance(max_iter, callback)
+            descent.finish()
+            return descent.H / scale, descent.history[-1]
+        passes.run(V, H, n_steps=WARM_UP)
+        _, F, _ = passes.solve_pixels(V, H)
+    return H / scale, F
+
+
+def _spectra_of_sum_one(problem, W):
+    """W scaled as a fit has it, and what H is then multiplied by."""
+    if problem.simplex == "abundances":
+        return W, 1.0
+    scale = np.maximum(problem.spectra(W).sum(axis=0), np.finfo(float).tiny)
+    return W / scale, scale

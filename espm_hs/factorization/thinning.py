@@ -1,0 +1,132 @@
+"""Counts split in two, to fit one part and to judge the fit by the other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from espm_hs.factorization.counts import Counts
+from espm_hs.factorization.maps import fit_maps
+from espm_hs.factorization.problem import Penalties, Problem
+
+# The part of the counts that is fitted.
+FITTED = 0.8
+# Strengths of smoothness, which are tried until the other part is predicted worse.
+STRENGTHS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+# Iterations for each: the maps of one strength are the start of the next.
+MAX_ITER = 100
+TOL = 1e-3
+# Model of a count where there is none, as a share of the mean count per entry.
+FLOOR = 1e-6
+
+
+def thin(counts: Counts, share: float, rng) -> tuple[Counts, Counts]:
+    """Send each count to the first part or the second.
+
+    Both are Poisson and independent, with ``share`` and ``1 - share`` of the means.
+
+    Parameters
+    ----------
+    counts
+        Integer counts.
+    share
+        Probability of the first part.
+    rng
+        `numpy.random.Generator`.
+    """
+    first = rng.binomial(counts.values, share).astype(counts.values.dtype)
+    return _kept(counts, first), _kept(counts, counts.values - first)
+
+
+def _kept(counts, values):
+    """Return the counts with other values, and without zeros."""
+    kept = values > 0
+    before = np.concatenate(([0], np.cumsum(kept)))
+    indptr = before[counts.indptr]
+    return Counts(indptr, counts.channels[kept], values[kept], counts.n_channels)
+
+
+def held_out(counts: Counts, D: np.ndarray, H: np.ndarray) -> float:
+    """Negative log-likelihood of counts under D H^T, but for a constant, in nats.
+
+    Parameters
+    ----------
+    counts
+        Counts that were not fitted.
+    D
+        Spectra, shape (n_channels, n_components).
+    H
+        Abundances, shape (n_pixels, n_components), for the dose of the counts.
+    """
+    floor = FLOOR * counts.total / (counts.n_pixels * counts.n_channels)
+    pixels = np.repeat(np.arange(counts.n_pixels), np.diff(counts.indptr))
+    y = np.full(counts.n_nonzeros, floor)
+    for map_, spectrum in zip(H.T, D.T, strict=True):
+        y += map_[pixels] * spectrum[counts.channels]
+    return float(H.sum(axis=0) @ D.sum(axis=0) - counts.values @ np.log(y))
+
+
+def choose_smoothness(
+    counts: Counts,
+    problem: Problem,
+    W: np.ndarray,
+    *,
+    start: np.ndarray,
+    random_state=None,
+    n_jobs: int | None = None,
+) -> float:
+    """Smoothness with which maps of most of the counts predict the others best.
+
+    Parameters
+    ----------
+    counts
+        The data, n_pixels x n_channels.
+    problem
+        G, sparsity and grid.
+    W
+        Composition, shape (n_columns, n_components).
+    start
+        First H, shape (n_pixels, n_components).
+    random_state
+        Seed: None, int or `numpy.random.Generator`.
+    n_jobs
+        As in `factorize`.
+
+    Returns
+    -------
+    float
+        0 if pixels have no neighbours, or if the values are not integers, i.e. not
+        what a detector counted.
+
+    Notes
+    -----
+    If the differences of neighbours have a variance, the best smoothness is its
+    inverse over the counts per pixel: that of all counts is the smaller by the share
+    that was fitted.
+    """
+    if counts.values.dtype.kind != "u" or not problem.grid.connected:
+        return 0.0
+    rng = np.random.default_rng(random_state)
+    fitted, others = thin(counts, FITTED, rng)
+    if not (fitted.n_nonzeros and others.n_nonzeros):
+        return 0.0
+    # shares add up to 1 whatever the dose, which then is in W
+    on_simplex = problem.simplex == "abundances"
+    W, H = (FITTED * W, start) if on_simplex else (W, FITTED * start)
+    D = (1 / FITTED - 1) * problem.spectra(W)
+
+    def fit(strength, H):
+        penalties = Penalties(problem.penalties.sparsity, strength)
+        smooth = replace(problem, penalties=penalties)
+        settings = {"max_iter": MAX_ITER, "tol": TOL, "n_jobs": n_jobs}
+        return fit_maps(fitted, smooth, W, start=H, **settings)[0]
+
+    best, lowest = 0.0, held_out(others, D, fit(0.0, H))
+    for strength in STRENGTHS:
+        H = fit(strength, H)
+        loss = held_out(others, D, H)
+        if loss > lowest:
+            break
+        best, lowest = strength, loss
+    return FITTED * best

@@ -101,7 +101,8 @@ def info(files: tuple[str, ...]) -> None:
 @click.option("--beam-energy", type=float, help="keV. [as the file]")
 @click.option("--elevation", type=float, help="Of the detector, degrees. [as the file]")
 @click.option("--sparsity", type=float, help="Pulls small abundances to zero.")
-@click.option("--smoothness", type=float, help="Pulls neighbouring pixels together.")
+@click.option("--smoothness", type=float, help="Makes maps smooth. [chosen]")
+@click.option("--binning", type=click.IntRange(1), help="Pixels a phase is found in.")
 @click.option("--starts", type=click.IntRange(1), help="The best of so many is kept.")
 @click.option("--seed", type=int, help="Of the random numbers.")
 @click.option("--jobs", type=int, help="Threads. [all cores]")
@@ -116,7 +117,7 @@ def decompose(files, phases, elements, stray, output, **options) -> None:
     _check_names(files)
     batch = _batch()
     names = {"starts": "n_init", "seed": "random_state", "jobs": "n_jobs"}
-    fitting = ("sparsity", "smoothness", *names)
+    fitting = ("sparsity", "smoothness", "binning", *names)
     given = {name: value for name, value in options.items() if value is not None}
     fit = {names.get(name, name): given.pop(name) for name in fitting if name in given}
     settings = batch.Settings(

@@ -103,3 +103,14 @@ def test_fingerprint_notices_moved_pixels():
         for data in (counts, counts.transpose(1, 0, 2))
     ]
     assert not np.array_equal(*prints)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_spectra_belong_to_their_compositions(seed):
+    """Whatever the start, each phase has the G of its own absorption."""
+    counts, model = simulate(**THICK)
+    found = decompose(counts, model, 3, init="random", random_state=seed, sparsity=1.0)
+    expected = np.einsum("jec,cj->ej", found.G, found.W)[found.channels]
+    expected /= expected.sum(axis=0)
+    assert np.allclose(found.spectra[found.channels], expected, rtol=0, atol=2e-4)
+    assert found.misfit < 1.5

@@ -12,7 +12,7 @@ AGREEMENT = 2.0
 BEST = 0.005
 # Phases are separated if chance would make their elements agree less often than this,
 # ratios being spread evenly over a factor of 100 ...
-LARGEST_CHANCE = 0.01
+LARGEST_CHANCE = 0.001
 DECADES = np.log(100.0)
 # ... and if at least so much of the other phase is in it.
 LEAST_AMOUNT = 0.05

@@ -1,0 +1,80 @@
+"""Phases that were found together with what lies above or below them."""
+
+import numpy as np
+import pytest
+
+from espm_hs.analysis.overlap import find_overlap, separate
+
+# Columns: six elements, a stray element, a background.
+ELEMENTS = np.array([True] * 6 + [False] * 2)
+HOST = np.array([0.3, 0.2, 0.1, 0.4, 0.0, 0.0, 0.2, 0.5])
+GUEST = np.array([0.5, 0.0, 0.0, 0.0, 0.5, 0.0, 0.1, 0.7])
+THIRD = np.array([0.0, 0.0, 0.3, 0.0, 0.0, 0.7, 0.3, 0.2])
+
+
+def errors(size=0.004):
+    return np.stack([np.eye(8) * size**2] * 3)
+
+
+def noisy(W, seed=0, size=0.002):
+    return np.abs(W + size * np.random.default_rng(seed).standard_normal(W.shape))
+
+
+def test_the_host_is_found_in_the_guest():
+    W = noisy(np.stack([HOST, (GUEST + 0.8 * HOST) / 1.8, THIRD], axis=1))
+    found = find_overlap(W, errors(), ELEMENTS)
+    assert (found.phase, found.other) == (1, 0)
+    assert found.columns.tolist() == [1, 2, 3]
+    assert found.amount == pytest.approx(0.8 / 1.8, rel=0.03)
+    assert found.chance < 0.001
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_phases_of_their_own_are_left_alone(seed):
+    """Elements in common are not enough: their amounts would have to agree."""
+    W = np.random.default_rng(seed).dirichlet(np.ones(8), 3).T
+    assert find_overlap(W, errors(), ELEMENTS) is None
+
+
+def test_what_is_not_known_well_may_be_chance():
+    W = np.stack([HOST, (GUEST + 0.8 * HOST) / 1.8, THIRD], axis=1)
+    assert find_overlap(W, errors(0.05), ELEMENTS) is None
+    assert find_overlap(W, np.full((3, 8, 8), np.nan), ELEMENTS) is None
+
+
+def test_a_host_lies_over_other_phases_too():
+    """One element tells nothing, unless the other phase is known to be a host."""
+    third = (THIRD + 0.5 * HOST) / 1.5  # a third of element 2 is its own
+    W = np.stack([HOST, GUEST, third], axis=1)
+    W[1, 2] = W[3, 2] * HOST[1] / HOST[3] * 1.3
+    W[0, 2] *= 1.5
+    assert find_overlap(W, errors(), ELEMENTS) is None
+    found = find_overlap(W, errors(), ELEMENTS, hosts={0})
+    assert (found.phase, found.other, found.columns.tolist()) == (2, 0, [3])
+
+
+def test_separated_phases_make_the_same_counts():
+    W = np.stack([HOST, (GUEST + 0.8 * HOST) / 1.8, THIRD], axis=1)
+    H = np.random.default_rng(0).random((30, 3))
+    before = W.copy(), H.copy()
+    found = find_overlap(W, errors(), ELEMENTS)
+    apart, maps = separate(W, H, found, ELEMENTS)
+    assert np.allclose(maps @ apart.T, H @ W.T, atol=1e-12)
+    assert np.allclose(apart[:, 1], GUEST, atol=1e-12)
+    assert np.array_equal(W, before[0])
+    assert np.array_equal(H, before[1])
+    assert find_overlap(apart, errors(), ELEMENTS) is None
+
+
+def test_spheres_are_separated_from_their_matrix():
+    """The matrix lies over and under both spheres in every pixel."""
+    from espm_hs import metrics
+    from espm_hs.simulation import DATASETS
+
+    s = DATASETS["mantle"](counts_per_pixel=18, seed=0)
+    s.decomposition(algorithm="espm", output_dimension=3, print_info=False)
+    truth = s.ground_truth()
+    order, angles = metrics.match_phases(s.learning_results.factors, truth.spectra)
+    assert angles[0] < 1
+    assert angles.max() < 8
+    assert s.analysis_results().W.shape[1] == 3

@@ -288,9 +288,9 @@ class EDSespmSpectrum(Quantification, EDSTEMSpectrum):
             holds few phases.
         smoothness : float or "auto", default "auto"
             Strength of the penalty on differences between neighbouring pixels. It acts
-            on the maps of the phases, which are found without it. "auto" sets a fifth of
-            the counts aside and takes the strength with which maps of the others predict
-            them best; 0 leaves every pixel to itself.
+            on the maps of the phases, which are found without it. "auto" sets a fifth
+            of the counts aside and takes the strength with which maps of the others
+            predict them best; 0 leaves every pixel to itself.
         simplex : {"elements", "abundances", None}, default "elements"
             What adds up to 1: the element fractions of each phase, or the abundances
             of each pixel (for a sample of even thickness), or neither.

@@ -107,7 +107,7 @@ def test_composition_is_that_of_the_binned_map():
 
 @pytest.mark.parametrize("binning", [0, -1, 1.5, "fine", None, [2]])
 def test_binning_that_makes_no_sense(eds, binning):
-    with pytest.raises(ValueError, match="`binning` is .* needed is 'auto'"):
+    with pytest.raises(ValueError, match=r"`binning` is .* needed is 'auto'"):
         eds.decomposition(algorithm="espm", output_dimension=2, binning=binning)
 
 

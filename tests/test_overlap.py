@@ -12,11 +12,11 @@ GUEST = np.array([0.5, 0.0, 0.0, 0.0, 0.5, 0.0, 0.1, 0.7])
 THIRD = np.array([0.0, 0.0, 0.3, 0.0, 0.0, 0.7, 0.3, 0.2])
 
 
-def errors(size=0.004):
+def errors(size=0.001):
     return np.stack([np.eye(8) * size**2] * 3)
 
 
-def noisy(W, seed=0, size=0.002):
+def noisy(W, seed=0, size=0.0005):
     return np.abs(W + size * np.random.default_rng(seed).standard_normal(W.shape))
 
 
@@ -74,7 +74,7 @@ def test_spheres_are_separated_from_their_matrix():
     s = DATASETS["mantle"](counts_per_pixel=18, seed=0)
     s.decomposition(algorithm="espm", output_dimension=3, print_info=False)
     truth = s.ground_truth()
-    order, angles = metrics.match_phases(s.learning_results.factors, truth.spectra)
+    _, angles = metrics.match_phases(s.learning_results.factors, truth.spectra)
     assert angles[0] < 1
     assert angles.max() < 8
     assert s.analysis_results().W.shape[1] == 3

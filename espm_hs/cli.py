@@ -16,6 +16,16 @@ from espm_hs import __version__
 _DATASETS = ("particles", "grain_boundary", "core_shell", "mantle")
 
 
+class NumberOrAuto(click.ParamType):
+    """A number, or that it be chosen from the data."""
+
+    name = "NUMBER|auto"
+
+    def convert(self, value, param, ctx):
+        """Return a float or "auto"."""
+        return value if value == "auto" else click.FLOAT.convert(value, param, ctx)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="espm-hs")
 def main() -> None:
@@ -101,8 +111,10 @@ def info(files: tuple[str, ...]) -> None:
 @click.option("--beam-energy", type=float, help="keV. [as the file]")
 @click.option("--elevation", type=float, help="Of the detector, degrees. [as the file]")
 @click.option("--sparsity", type=float, help="Pulls small abundances to zero.")
-@click.option("--smoothness", type=float, help="Makes maps smooth. [chosen]")
-@click.option("--binning", type=click.IntRange(1), help="Pixels a phase is found in.")
+@click.option("--smoothness", type=NumberOrAuto(), help="Makes maps smooth.")
+@click.option(
+    "--binning", type=click.IntRange(1), help="Find phases in sums of pixels."
+)
 @click.option("--starts", type=click.IntRange(1), help="The best of so many is kept.")
 @click.option("--seed", type=int, help="Of the random numbers.")
 @click.option("--jobs", type=int, help="Threads. [all cores]")

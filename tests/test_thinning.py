@@ -97,10 +97,22 @@ def test_the_same_seed_chooses_the_same():
     assert len(chosen) == 1
 
 
-def test_an_eds_map_gets_smooth_maps(eds):
-    eds.decomposition(algorithm="espm", output_dimension=3, print_info=False)
-    chosen = eds.analysis_results().smoothness
-    eds.decomposition(
-        algorithm="espm", output_dimension=3, print_info=False, smoothness=chosen
-    )
-    assert eds.analysis_results().smoothness == chosen
+def test_smoothness_of_an_eds_map(eds):
+    options = {"algorithm": "espm", "output_dimension": 3, "print_info": False}
+    eds.decomposition(smoothness="auto", **options)
+    chosen, maps = eds.analysis_results(), eds.learning_results.loadings
+    eds.decomposition(smoothness=chosen.smoothness, **options)
+    np.testing.assert_array_equal(eds.learning_results.loadings, maps)
+    eds.decomposition(smoothness=1.0, **options)
+    smooth = eds.analysis_results()
+    # smoothness acts on the maps alone
+    np.testing.assert_array_equal(smooth.W, chosen.W)
+    assert np.abs(eds.learning_results.loadings - maps).max() > 0
+
+
+def test_smoothness_that_makes_no_sense(eds):
+    for smoothness in ("much", -1.0, np.nan):
+        with pytest.raises(ValueError, match="`smoothness`"):
+            eds.decomposition(
+                algorithm="espm", output_dimension=2, smoothness=smoothness
+            )

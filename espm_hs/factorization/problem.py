@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Real
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class Penalties:
     def __post_init__(self):
         for name in ("sparsity", "smoothness"):
             value = getattr(self, name)
-            if not (np.isscalar(value) and np.isreal(value) and 0 <= value < np.inf):
+            if not (isinstance(value, Real) and 0 <= value < np.inf):
                 raise ValueError(
                     f"`{name}` must be a finite number >= 0, got {value!r}."
                 )

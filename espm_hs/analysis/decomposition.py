@@ -225,6 +225,9 @@ def _on_pixels(counts, problem, found, bins, smoothness, options):
     start = bins.spread(found.H)
     if found.interrupted:
         return replace(found, H=start), problem
+    # what one bin paid for holding several phases is shared by its pixels
+    sparsity = problem.penalties.sparsity * bins.n_bins / counts.n_pixels
+    problem = replace(problem, penalties=replace(problem.penalties, sparsity=sparsity))
     # zeros would stay zeros
     start = np.maximum(start, LEAST * start.mean(axis=0))
     common = {name: options[name] for name in MAP_OPTIONS if name in options}

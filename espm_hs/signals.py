@@ -286,12 +286,11 @@ class EDSespmSpectrum(Quantification, EDSTEMSpectrum):
             Strength of ``sum(log(1 + share / 0.01))`` over phases and pixels, the share
             being that of the phase in the counts of the pixel: says that a pixel
             holds few phases.
-        smoothness : float or "auto", default 0.0
+        smoothness : float or "auto", default "auto"
             Strength of the penalty on differences between neighbouring pixels. It acts
             on the maps of the phases, which are found without it. "auto" sets a fifth
             of the counts aside and takes the strength with which maps of the others
-            predict them best. Errors of smooth maps are those of pixels left to
-            themselves, which is more than their scatter.
+            predict them best; 0 leaves every pixel to itself.
         simplex : {"elements", "abundances", None}, default "elements"
             What adds up to 1: the element fractions of each phase, or the abundances
             of each pixel (for a sample of even thickness), or neither.
@@ -384,7 +383,7 @@ class EDSespmSpectrum(Quantification, EDSTEMSpectrum):
         output_dimension=None,
         *,
         sparsity=1.0,
-        smoothness=0.0,
+        smoothness="auto",
         simplex="elements",
         fixed_composition=None,
         solver="auto",

@@ -25,8 +25,9 @@ def wedge(shape=(6, 30), counts=4000, thickest=200.0, **parameters):
 
 @pytest.fixture(scope="module")
 def s():
+    """Wedge whose pixels were left to themselves."""
     s = wedge()
-    s.decomposition(output_dimension=1, **QUIET)
+    s.decomposition(output_dimension=1, smoothness=0.0, **QUIET)
     return s
 
 

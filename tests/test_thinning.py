@@ -10,8 +10,10 @@ from espm_hs.factorization import (
     Problem,
     choose_smoothness,
     fit_maps,
+    smoothed_covariance,
 )
 from espm_hs.factorization.thinning import held_out, thin
+from espm_hs.simulation import DATASETS, experiment
 
 SHAPE = (24, 24)
 
@@ -95,6 +97,58 @@ def test_the_same_seed_chooses_the_same():
         for n in (1, 2)
     }
     assert len(chosen) == 1
+
+
+@pytest.mark.parametrize("n_axes", [1, 2])
+@pytest.mark.parametrize("strength", [0.01, 0.3, 20.0])
+def test_variance_of_a_smooth_map(n_axes, strength):
+    """Mean over the pixels of the inverse of a large precision matrix."""
+    size = {1: 400, 2: 40}[n_axes]
+    L = 2 * np.eye(size) - np.eye(size, k=1) - np.eye(size, k=-1)
+    L[0, 0] = L[-1, -1] = 1
+    if n_axes == 2:
+        L = np.kron(L, np.eye(size)) + np.kron(np.eye(size), L)
+    v = 0.7
+    expected = np.linalg.inv(np.eye(len(L)) / v + strength * L).diagonal().mean()
+    found = smoothed_covariance(np.full((1, 1, 1), v), strength, n_axes)
+    # pixels at the border have fewer neighbours
+    assert found[0, 0, 0] == pytest.approx(expected, rel=0.1)
+
+
+def test_smoothness_shrinks_what_is_least_known():
+    rng = np.random.default_rng(0)
+    roots = rng.standard_normal((50, 3, 3))
+    covariance = roots @ roots.transpose(0, 2, 1)
+    assert smoothed_covariance(covariance, 0.0, 2) is covariance
+    smooth = smoothed_covariance(covariance, 2.0, 2)
+    before, after = np.linalg.eigvalsh(covariance), np.linalg.eigvalsh(smooth)
+    assert (after <= before + 1e-12).all()
+    assert (after[:, -1] / before[:, -1] < after[:, 0] / before[:, 0] + 1e-12).all()
+    tiny = smoothed_covariance(covariance, 1e-12, 2)
+    np.testing.assert_allclose(tiny, covariance, atol=1e-8)
+
+
+def test_errors_of_smooth_maps_cover():
+    s = DATASETS["particles"](counts_per_pixel=100, seed=0)
+    s.decomposition(algorithm="espm", output_dimension=3, print_info=False)
+    assert s.analysis_results().smoothness > 0
+    truth = s.ground_truth()
+    atoms = [phase.atoms_per_volume for phase in experiment("particles").phases]
+    shares = truth.thickness.reshape(-1, 3) * atoms
+    shares /= shares.sum(axis=1, keepdims=True)
+    expected = dict(
+        zip(truth.elements, 100 * truth.composition @ shares.T, strict=True)
+    )
+    # what is found as exactly 0 has other errors
+    mixed = np.sort(shares, axis=1)[:, 1] > 0.1
+    z = []
+    for found in s.quantify("pixels"):
+        element = found.metadata.Sample.elements[0]
+        variance = found.metadata.Signal.Noise_properties.variance.data.ravel()
+        errors = (found.data.ravel() - expected[element])[mixed]
+        z.append(errors / np.sqrt(variance[mixed]))
+    assert 0.7 < np.std(z) < 1.15
+    assert 0.92 < (np.abs(z) < 1.96).mean() < 0.985
 
 
 def test_smoothness_of_an_eds_map(eds):

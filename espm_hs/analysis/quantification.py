@@ -8,7 +8,7 @@ import numpy as np
 
 from espm_hs.analysis.phases import PhaseAnalysis, fingerprint
 from espm_hs.analysis.stoichiometry import oxygen_per_atom
-from espm_hs.factorization import Counts, abundance_covariance
+from espm_hs.factorization import Counts, abundance_covariance, smoothed_covariance
 from espm_hs.physics import atomic_weight
 
 UNITS = ("atomic", "weight")
@@ -248,10 +248,15 @@ def abundance_slabs(
     _check_counts(analysis, counts)
     spectra = np.ascontiguousarray(analysis.spectra[analysis.channels])
     where = np.flatnonzero(used)
+    # loadings are counts, unless those of each pixel add up to 1
+    dose = counts.total / counts.n_pixels
+    unit = H.sum(axis=1).mean()
+    strength = analysis.smoothness * dose / unit**2
+    n_axes = sum(size > 1 for size in data.shape[:-1])
     for first in range(0, H.shape[0], SLAB):
         part = slice(first, first + SLAB)
         covariance = abundance_covariance(counts, spectra, H[part], first=first)
-        yield where[part], covariance
+        yield where[part], smoothed_covariance(covariance, strength, n_axes)
 
 
 def atoms_per_loading(analysis):

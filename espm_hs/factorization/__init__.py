@@ -16,6 +16,7 @@ from espm_hs.factorization.regression import (
     expected_deviance,
     fit_spectrum,
 )
+from espm_hs.factorization.smoothing import smoothed_covariance
 from espm_hs.factorization.solver import Factorization, factorize
 from espm_hs.factorization.thinning import choose_smoothness
 from espm_hs.factorization.uncertainty import (
@@ -41,5 +42,6 @@ __all__ = [
     "fit_loadings",
     "fit_maps",
     "fit_spectrum",
+    "smoothed_covariance",
     "usual_binning",
 ]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from conftest import make_problem
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
@@ -83,8 +83,24 @@ def build(options):
     return counts, problem
 
 
+LOST_COMPONENT = {
+    "simplex": "elements",
+    "sparsity": 0.0,
+    "smoothness": 0.0,
+    "init": "nndsvd",
+    "solver": "newton",
+    "counts": 0.5,
+    "k": 4,
+    "with_G": True,
+    "fixed": None,
+    "free_rows": False,
+    "seed": 0,
+}
+
+
 @settings(max_examples=60, deadline=None)
 @given(options=OPTIONS)
+@example(options=LOST_COMPONENT)
 def test_objective_never_increases_and_constraints_hold(options):
     counts, problem = build(options)
     if counts.n_nonzeros == 0:

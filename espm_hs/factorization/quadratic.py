@@ -20,6 +20,8 @@ from espm_hs.factorization.problem import Problem
 ACTIVE = 1e-7
 # Added to the diagonal of the preconditioner, relative: columns of G may be dependent.
 RIDGE = 1e-10
+# A second derivative below this part of the largest is rounding.
+FLAT = 1e-24
 MAX_CONJUGATE = 40
 # Below this part of its largest the (squared) slope is rounding.
 SOLVED = 1e-12
@@ -232,7 +234,10 @@ class _Inner:
             free[self.free] = moving
             return _per_channel(self.per_channel, free)
         P = self.matrix[np.ix_(moving, moving)]
-        scale = np.sqrt(np.maximum(np.diag(P), np.finfo(float).tiny))
+        curvature = np.diag(P)
+        # components that have left every pixel are not moved
+        bent = curvature > FLAT * curvature.max(initial=0.0)
+        scale = np.sqrt(np.where(bent, curvature, np.inf))
         P = P / scale / scale[:, None]
         P[np.diag_indices_from(P)] = 1 + RIDGE
         factor = cho_factor(P, lower=True)

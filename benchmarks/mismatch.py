@@ -80,9 +80,14 @@ class Phases:
 
 
 def decompose(signal, truth) -> Phases:
-    """Find the phases with the defaults of espm_hs."""
+    """Find the phases from one start, without the maps, on which they do not depend."""
     found = signal.decomposition(
-        algorithm="espm", output_dimension=3, print_info=False, return_info=True
+        algorithm="espm",
+        output_dimension=3,
+        n_init=1,
+        smoothness=0.0,
+        print_info=False,
+        return_info=True,
     )
     order, angles = metrics.match_phases(found.spectra, truth.spectra)
     return Phases(angles, 100 * found.composition[:, order], found.misfit)

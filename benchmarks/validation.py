@@ -38,7 +38,7 @@ CASES = [
 DOSES = (0.2, 5.0)
 PROGRAMS = (
     "espm_hs",
-    "espm_hs, smooth",
+    "espm_hs, unsmoothed",
     "espm 1.1.3",
     "espm, our G",
     "scikit-learn",
@@ -206,8 +206,8 @@ def chosen_methods(arguments):
     """Return name -> function of the programs, None for those that cannot run here."""
     python = arguments.espm_python
     own, given = (espm(python, matrix) if python else None for matrix in (True, False))
-    smooth = partial(ours, smoothness="auto")
-    functions = (ours, smooth, own, given, scikit_learn, hyperspy)
+    unsmoothed = partial(ours, smoothness=0.0)
+    functions = (ours, unsmoothed, own, given, scikit_learn, hyperspy)
     methods = dict(zip(PROGRAMS, functions, strict=True))
     return {
         name: None if arguments.cached else function

@@ -53,14 +53,14 @@ def test_mantle_minerals():
     pure = s.data[36:48, 22:46].sum(axis=(0, 1))
     angles = [angle(factors[:, j], pure) for j in range(3)]
     j = int(np.argmin(angles))
-    assert angles[j] < 7
+    assert angles[j] < 5
     silicon = percent["Si"][j] / sum(percent[e][j] for e in ("Mg", "Fe", "Si"))
     assert silicon < 0.05
 
     pure = s.data[60:80, 0:40].sum(axis=(0, 1))
     angles = [angle(factors[:, j], pure) for j in range(3)]
     j = int(np.argmin(angles))
-    assert angles[j] < 6
+    assert angles[j] < 5
     assert 0.8 < percent["Mg"][j] / percent["Si"][j] < 1.4
 
 

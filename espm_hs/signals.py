@@ -23,10 +23,11 @@ from espm_hs.analysis.parameters import (
 )
 from espm_hs.composition import RESULTS, Quantification
 from espm_hs.masks import used_channels, used_pixels
+from espm_hs.phase_number import PhaseNumberEstimation
 from espm_hs.physics import Detector, SpectrumModel
 
 
-class EDSespmSpectrum(Quantification, EDSTEMSpectrum):
+class EDSespmSpectrum(PhaseNumberEstimation, Quantification, EDSTEMSpectrum):
     """EDS spectra from an electron microscope, to be decomposed with physics.
 
     Everything that `exspy.signals.EDSTEMSpectrum` offers, and

@@ -23,6 +23,7 @@ from espm_hs.analysis.parameters import (
     stray_elements,
     write_parameters,
 )
+from espm_hs.analysis.phase_number import PhaseNumber, estimate_number
 from espm_hs.analysis.phases import PhaseAnalysis, stored_loadings
 from espm_hs.analysis.provenance import calibration_record, provenance, read_options
 from espm_hs.analysis.quantification import pixel_composition, to_percent
@@ -33,6 +34,7 @@ __all__ = [
     "CALIBRATED",
     "Calibration",
     "PhaseAnalysis",
+    "PhaseNumber",
     "Report",
     "Suggestions",
     "absorbing_mass_thickness",
@@ -47,6 +49,7 @@ __all__ = [
     "density",
     "describe",
     "dose",
+    "estimate_number",
     "has_dose",
     "mass_thicknesses",
     "nm_per_mass",

@@ -18,7 +18,7 @@ from espm_hs.factorization.regression import (
 )
 from espm_hs.factorization.smoothing import smoothed_covariance
 from espm_hs.factorization.solver import Factorization, factorize
-from espm_hs.factorization.thinning import choose_smoothness
+from espm_hs.factorization.thinning import choose_smoothness, held_out, thin
 from espm_hs.factorization.uncertainty import (
     abundance_covariance,
     composition_covariance,
@@ -42,6 +42,8 @@ __all__ = [
     "fit_loadings",
     "fit_maps",
     "fit_spectrum",
+    "held_out",
     "smoothed_covariance",
+    "thin",
     "usual_binning",
 ]

@@ -8,6 +8,7 @@ only. Maps larger than memory are read block by block.
 - `fit`: `plot_fit`, the summed spectrum and its model
 - `residuals`: `plot_residuals`, and how significant a misfit is
 - `calibration`: `plot_calibration`, a spectrum before and after
+- `phase_number`: `plot_phase_number`, the search for the number of phases
 - `phantoms`: `plot_phantoms`, a gallery of `espm_hs.simulation.phantoms`
 - `spectra`: what they share of spectra: peaks, labels of lines, scales of the axes
 - `maps`: what they share of maps: profiles, images, scale bars
@@ -18,6 +19,7 @@ only. Maps larger than memory are read block by block.
 from espm_hs.plotting.calibration import plot_calibration
 from espm_hs.plotting.fit import plot_fit
 from espm_hs.plotting.phantoms import plot_phantoms
+from espm_hs.plotting.phase_number import plot_phase_number
 from espm_hs.plotting.phases import plot_phases
 from espm_hs.plotting.residuals import plot_residuals
 from espm_hs.plotting.style import COLOURS, GREY
@@ -28,6 +30,7 @@ __all__ = [
     "plot_calibration",
     "plot_fit",
     "plot_phantoms",
+    "plot_phase_number",
     "plot_phases",
     "plot_residuals",
 ]

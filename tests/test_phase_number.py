@@ -1,0 +1,83 @@
+"""How many phases a map has."""
+
+import hyperspy.api as hs
+import numpy as np
+import pytest
+
+from espm_hs.analysis import PhaseNumber
+from espm_hs.simulation import DATASETS
+
+QUICK = {"n_thinnings": 2, "n_init": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "dose"), [("particles", 20), ("grain_boundary", 12), ("mantle", 18)]
+)
+def test_the_number_of_simulated_phases(name, dose):
+    s = DATASETS[name](counts_per_pixel=dose, seed=1)
+    assert s.estimate_number_of_phases(range(1, 6), **QUICK) == 3
+
+
+def test_one_phase():
+    s = DATASETS["particles"](counts_per_pixel=50, seed=0).inav[:16, :16]
+    rng = np.random.default_rng(0)
+    mean = s.data.mean(axis=(0, 1))
+    s.data = rng.poisson(np.broadcast_to(mean, s.data.shape))
+    assert s.estimate_number_of_phases([1, 2, 3], **QUICK) == 1
+
+
+def test_the_curve_is_kept_and_drawn(eds, tmp_path):
+    with pytest.raises(RuntimeError, match="estimate_number_of_phases"):
+        eds.plot_number_of_phases()
+    best = eds.estimate_number_of_phases([4, 2, 3, 1], **QUICK)
+    eds.save(tmp_path / "map.hspy")
+    loaded = hs.load(tmp_path / "map.hspy")
+    stored = loaded.metadata.EDS_espm.number_of_phases
+    assert stored.best == best == 3
+    assert stored.numbers.tolist() == [1, 2, 3, 4]
+    assert stored.loss.shape == (4, 2)
+    axes = loaded.plot_number_of_phases().axes[0]
+    assert axes.get_xlabel() == "Number of phases"
+    assert "3 phases" in [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_the_smallest_number_within_errors():
+    # 3 is a little better than 2, but not in every draw
+    loss = np.array([[90.0, 110, 95], [4, 0, 3], [2, 3, 1], [20, 30, 25]])
+    found = PhaseNumber(np.arange(1, 5), loss - loss.mean(axis=1).min(), 1)
+    assert found.numbers[found.mean.argmin()] == 3
+    assert found.best == 2
+    assert found.error[found.mean.argmin()] == 0
+
+
+def test_the_same_seed_gives_the_same_curve(eds):
+    curves = []
+    for n_jobs in (1, 2):
+        eds.estimate_number_of_phases([2, 3], random_state=5, n_jobs=n_jobs, **QUICK)
+        curves.append(eds.metadata.EDS_espm.number_of_phases.loss)
+    np.testing.assert_array_equal(*curves)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"numbers": [3]}, "at least two numbers"),
+        ({"numbers": []}, "at least two numbers"),
+        ({"numbers": [0, 1]}, "must be between 1"),
+        ({"numbers": [1, 1000]}, "must be between 1"),
+        ({"numbers": [1.5, 2]}, "must be an integer"),
+        ({"n_thinnings": 1}, "`n_thinnings` must be"),
+    ],
+)
+def test_numbers_that_make_no_sense(eds, arguments, message):
+    before = eds.metadata.as_dictionary()
+    with pytest.raises(ValueError, match=message):
+        eds.estimate_number_of_phases(**arguments)
+    assert eds.metadata.as_dictionary() == before
+
+
+def test_what_was_not_counted(eds):
+    eds.change_dtype(float)
+    eds.data = eds.data * 0.37
+    with pytest.raises(ValueError, match="as they were measured"):
+        eds.estimate_number_of_phases([1, 2])

@@ -16,7 +16,8 @@ def check_size(n_phases, navigation, pixels, channels):
     if n_phases is None:
         raise ValueError(
             "The number of phases is not given. Say how many to look for with "
-            "`s.decomposition(algorithm='espm', output_dimension=3)`."
+            "`s.decomposition(algorithm='espm', output_dimension=3)`; "
+            "`s.estimate_number_of_phases()` finds how many there are."
         )
     if isinstance(n_phases, bool) or not isinstance(n_phases, (int, np.integer)):
         raise ValueError(f"`output_dimension` must be an integer, got {n_phases!r}.")

@@ -27,8 +27,9 @@ def plot_phase_number(found) -> Figure:
         difference to the lowest one.
     """
     figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
-    # one line for each draw of the counts
-    axes.plot(found.numbers, found.loss, color=GREY, lw=0.6, alpha=0.6)
+    # one line for each draw of the counts, which differ in their total
+    apart = found.loss - found.loss[found.mean.argmin()]
+    axes.plot(found.numbers, apart, color=GREY, lw=0.6, alpha=0.6)
     axes.errorbar(
         found.numbers, found.mean, found.error, fmt="o-", color=COLOURS[0], capsize=4
     )
@@ -46,6 +47,6 @@ def plot_phase_number(found) -> Figure:
     axes.set_yscale("symlog", linthresh=LINEAR)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("Number of phases")
-    axes.set_ylabel("Loss of the counts set aside (nats above the lowest)")
+    axes.set_ylabel("Loss in predicting counts (nats)")
     axes.legend(frameon=False)
     return figure

@@ -1,6 +1,6 @@
 """How often the number of phases is found, beside the elbow of HyperSpy's PCA.
 
-Maps of two to five minerals in grains with blurred boundaries, at several doses. Run with
+Maps of two to five minerals in grains with blurred boundaries, at three doses. Run with
 
     python benchmarks/phase_number.py [maps of each kind]
 """

@@ -5,8 +5,12 @@ from types import SimpleNamespace
 import hyperspy.api as hs
 import numpy as np
 import pytest
+from hypothesis import settings
 
 hs.preferences.General.show_progressbar = False
+# no test is about time: a busy machine must not make one fail
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 def make_problem(seed=0, shape=(12, 10), n_channels=60, n_columns=5, k=3, counts=80):

@@ -100,7 +100,7 @@ def test_complex_is_refused(cube):
         Counts.from_array(cube.astype(np.complex64))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32 - 1), n_pixels=st.integers(1, 300))
 def test_blocks_cover_all_pixels_once(seed, n_pixels):
     from espm_hs.factorization import counts as module

@@ -98,7 +98,7 @@ LOST_COMPONENT = {
 }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(options=OPTIONS)
 @example(options=LOST_COMPONENT)
 def test_objective_never_increases_and_constraints_hold(options):
@@ -262,7 +262,7 @@ def test_threads_and_repeats_give_the_same_bits(small, monkeypatch):
         np.testing.assert_array_equal(results[0].history, other.history)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 1000), factor=st.sampled_from([1e-6, 0.5, 1e9]))
 def test_unit_of_G_only_scales_the_abundances(seed, factor):
     data = make_problem(seed, (6, 5), 30, 4, 2, 50)
@@ -282,7 +282,7 @@ def test_unit_of_G_only_scales_the_abundances(seed, factor):
     )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 1000))
 def test_order_of_pixels_does_not_matter(seed):
     data = make_problem(seed, (6, 5), 30, 4, 2, 50)

@@ -320,7 +320,7 @@ def test_replace_keeps_the_rest():
     assert "2048 channels" in repr(m)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(st.sampled_from(range(5, 93)), min_size=1, max_size=6, unique=True),
     st.floats(-0.5, 0.1),

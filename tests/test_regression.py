@@ -14,7 +14,7 @@ from espm_hs.factorization import (
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), dose=st.sampled_from([0.3, 5.0, 1e4]))
 def test_finds_the_optimum_of_a_general_optimiser(seed, dose):
     rng = np.random.default_rng(seed)

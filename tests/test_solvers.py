@@ -230,7 +230,7 @@ def test_counts_below_one_are_solved_as_well(small):
     assert np.diff(found.history).max() <= 0
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     x=st.lists(st.sampled_from([1, 2, 3, 7, 0.5]), min_size=1, max_size=50),
     exponent=st.integers(-300, 300),

@@ -97,10 +97,21 @@ LOST_COMPONENT = {
     "seed": 0,
 }
 
+# The fixed spectrum has none of the channels that a pure pixel has.
+NOTHING_SHARED = LOST_COMPONENT | {
+    "simplex": None,
+    "init": "pure",
+    "k": 1,
+    "with_G": False,
+    "fixed": "all",
+    "seed": 240,
+}
+
 
 @settings(max_examples=60)
 @given(options=OPTIONS)
 @example(options=LOST_COMPONENT)
+@example(options=NOTHING_SHARED)
 def test_objective_never_increases_and_constraints_hold(options):
     counts, problem = build(options)
     if counts.n_nonzeros == 0:

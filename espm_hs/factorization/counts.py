@@ -18,7 +18,7 @@ from numba import njit
 
 # Non-zeros per block: small enough that a thread's share stays balanced and its
 # counts stay in the second-level cache, large enough to hide the call.
-BLOCK_NONZEROS = 1 << 16
+BLOCK_NONZEROS = 1 << 17
 # Each block has its own sums of size channels x components; more of them than this
 # would cost memory and balance no better.
 MAX_BLOCKS = 64

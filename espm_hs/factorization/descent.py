@@ -23,6 +23,8 @@ class Descent:
         Passes over the counts so far.
     converged : bool
         Whether F has settled.
+    leader : Descent
+        One that had come to the same spectra and a lower F; else itself.
     """
 
     def __init__(self, passes: Passes, V, H):
@@ -31,6 +33,12 @@ class Descent:
         self.history: list[float] = []
         self.n_iter = 0
         self.converged = False
+        self.leader = self
+
+    @property
+    def ahead(self) -> Descent:
+        """The descent in the lead, after all leaders of leaders."""
+        return self if self.leader is self else self.leader.ahead
 
     def advance(self, until: int, callback=None) -> None:
         """Go on until ``n_iter`` reaches a number, or F has settled."""

@@ -114,7 +114,7 @@ def solve_on_simplex(a, b, q, total, h):
         h[j] *= total / value
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
 def _add_sparsity(h, total, sparsity, bend, a, b):
     """Bound sparsity * sum(log(1 + share / bend)) from above, shares h / total.
 
@@ -133,7 +133,7 @@ def _add_sparsity(h, total, sparsity, bend, a, b):
         a[j] += sparsity * h.size / total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
 def _keep_steepest(b):
     """Let an empty pixel, b (k,), be filled by one component only.
 
@@ -145,7 +145,7 @@ def _keep_steepest(b):
             b[j] = max(b[j], 0.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
 def _penalised_update(
     a, D_sum, on_simplex, sparsity, bend, smoothness, neighbours, H, p, h, b
 ):
@@ -172,9 +172,22 @@ def _penalised_update(
         h[j] = _positive_root(a[j], b[j], q)
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def _has_settled(before, now, tol):
+    """Whether no number of now (k,) moved by more than a part of their sum."""
+    change = total = 0.0
+    for j in range(now.size):
+        change = max(change, abs(now[j] - before[j]))
+        total += now[j]
+    return change <= tol * total
+
+
 @cache
-def block_pass(k: int):
-    """Return the kernel for ``k`` components."""
+def block_pass(k: int, plain: bool):
+    """Return the kernel for ``k`` components, ``plain`` without penalties on H.
+
+    Of its own, because code that is never reached takes registers from the loops.
+    """
     zero = (0.0,) * k
 
     @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
@@ -206,11 +219,12 @@ def block_pass(k: int):
         H (p, k) updated in place n_steps times, or until no abundance moves by more
         than step_tol times their sum, smoothness (m,) that of each column of neighbours
         (p, m) int64, colours (p,) uint8,
-        A (e, k) added to: A += (x / y) h. Returns the block's share of F, without
-        its smoothness and constant terms (0 unless with_loss).
+        A (e, k), or (0, k) if not wanted, added to: A += (x / y) h. Returns the
+        block's share of F, without its smoothness and constant terms (0 unless
+        with_loss).
         """
         h, a, b = np.empty(k), np.empty(k), np.empty(k)
-        plain = not on_simplex and sparsity == 0.0 and neighbours.shape[1] == 0
+        per_sum = 1.0 / D_sum
         loss = 0.0
         logs = 0.0, 1.0, 1.0
         for p in range(first, last):
@@ -225,10 +239,9 @@ def block_pass(k: int):
                     e = pixel_channels[t]
                     ratio = pixel_values[t] / dot(row, D, e, floor)
                     sums = add_row(sums, D, e, ratio)
-                change = total = 0.0
                 for j in range(k):
                     a[j] = sums[j]
-                    h[j] = row[j] * sums[j] / D_sum[j] if plain else row[j]
+                    h[j] = row[j] * sums[j] * per_sum[j] if plain else row[j]
                 if not plain:
                     _penalised_update(
                         a,
@@ -244,12 +257,8 @@ def block_pass(k: int):
                         b,
                     )
                 for j in range(k):
-                    if h[j] < TINY:
-                        h[j] = 0.0
-                    change = max(change, abs(h[j] - row[j]))
-                    total += h[j]
-                    H[p, j] = h[j]
-                if change <= step_tol * total:
+                    H[p, j] = h[j] if h[j] >= TINY else 0.0
+                if n_steps > 1 and _has_settled(row, h, step_tol):
                     break
             row = load(zero, H, p)
             if with_loss:
@@ -261,13 +270,14 @@ def block_pass(k: int):
                     loss -= sparsity * np.log1p(1.0 / bend)
                     for j in range(k):
                         loss += sparsity * np.log1p(row[j] / (bend * total))
-            for t in range(pixel_values.size):
+            for t in range(pixel_values.size if len(A) else 0):
                 e = pixel_channels[t]
-                y = dot(row, D, e, floor)
-                ratio = pixel_values[t] / y
+                ratio = pixel_values[t] / dot(row, D, e, floor)
                 for j in range(k):
                     A[e, j] += row[j] * ratio
-                if with_loss:
+            if with_loss:
+                for t in range(pixel_values.size):
+                    y = dot(row, D, pixel_channels[t], floor)
                     logs = add_log(logs, pixel_values[t], y)
         return loss - total_log(logs)
 

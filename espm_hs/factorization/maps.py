@@ -16,10 +16,15 @@ from espm_hs.factorization.starts import even_abundances
 
 # How often F is computed.
 CHECK_EVERY = 10
+# Updates of a pixel whenever it is visited: its counts then are in the cache.
+STEPS = 2
 
 
 class MapDescent(MultiplicativeDescent):
     """Multiplicative updates of H alone."""
+
+    def _update_maps(self, V, H, with_loss):
+        return self.passes.run(V, H, n_steps=STEPS, with_A=False, with_loss=with_loss)
 
     def _compose(self, A):
         return self.V

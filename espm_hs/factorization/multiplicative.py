@@ -32,13 +32,17 @@ class MultiplicativeDescent(Descent):
     def step(self, max_passes):
         """Update H and W once."""
         check = self.n_steps % self.check_every == 0
-        A, F = self.passes.run(self.V, self.H, with_loss=check)
+        A, F = self._update_maps(self.V, self.H, with_loss=check)
         self.n_steps += 1
         if check:
             A, F = self._leap(A, F)
             self.history.append(F)
             self.converged = expected_fall(self.history) <= self.settled
         self.V = self._compose(A)
+
+    def _update_maps(self, V, H, with_loss):
+        """Update H in place; return A and F."""
+        return self.passes.run(V, H, with_loss=with_loss)
 
     def _compose(self, A):
         """Return the next V."""
@@ -53,7 +57,7 @@ class MultiplicativeDescent(Descent):
                 H /= H.sum(axis=1, keepdims=True)
             else:
                 V = normalise(self.problem, V, self.V)
-            A_far, F_far = self.passes.run(V, H, with_loss=True)
+            A_far, F_far = self._update_maps(V, H, with_loss=True)
             if F_far < F:
                 self.V, self.H, A, F = V, H, A_far, F_far
                 self.length *= 2.0

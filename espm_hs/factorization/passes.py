@@ -33,25 +33,26 @@ class Passes:
         self.n_passes = 0
 
     def __enter__(self):
-        self.pool = (
-            ThreadPoolExecutor(self.n_workers) if self.n_workers > 1 else nullcontext()
-        )
+        others = self.n_workers - 1
+        self.pool = ThreadPoolExecutor(others) if others else nullcontext()
         self.pool.__enter__()
         return self
 
     def __exit__(self, *error):
         return self.pool.__exit__(*error)
 
-    def run(self, V, H, *, n_steps=1, step_tol=0.0, with_loss=False):
-        """Update H in place ``n_steps`` times; return A and, if asked for, F.
+    def run(self, V, H, *, n_steps=1, step_tol=0.0, with_A=True, with_loss=False):
+        """Update H in place ``n_steps`` times; return A and F where asked for.
 
         A (n_channels, n_components) sums (x / y) h over the pixels. F is that of the V
         given and the H left behind; NaN unless ``with_loss``.
         """
         D, D_sum = self._spectra(V)
-        A = self._zeros(D.shape)
+        A = self._zeros(D.shape if with_A else (0, D.shape[1]))
         loss = np.zeros(len(A))
-        kernel = block_pass(self.problem.n_components)
+        bound = self.on_simplex or self.grid.connected
+        plain = not bound and self.problem.penalties.sparsity == 0
+        kernel = block_pass(self.problem.n_components, plain)
 
         def work(block, colour):
             loss[block] += kernel(
@@ -168,11 +169,10 @@ class Passes:
             for block in range(worker, self.counts.blocks.size - 1, self.n_workers):
                 work(block, *arguments)
 
-        if self.n_workers == 1:
-            some(0)
-            return
-        tasks = [self.pool.submit(some, i) for i in range(self.n_workers)]
+        # the calling thread takes a share too: waking another one costs time
+        tasks = [self.pool.submit(some, i) for i in range(1, self.n_workers)]
         try:
+            some(0)
             for task in tasks:
                 task.result()
         except KeyboardInterrupt:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from numbers import Real
 
 import numpy as np
 from joblib import effective_n_jobs
+from scipy.optimize import linear_sum_assignment
 from threadpoolctl import threadpool_limits
 
 from espm_hs.factorization.counts import Counts
@@ -24,6 +26,9 @@ CHECK_EVERY = 10
 # Several starts are compared after so many passes over the counts, and each time that
 # these have doubled.
 FIRST_LOOK = 50
+# Starts go to the same optimum if the cosines of their spectra are above this: angles
+# below half a degree.
+SAME_SPECTRUM = 1 - 4e-5
 # Starts agree when their F differ by less than this part of the range of F.
 AGREEMENT = 1e-6
 
@@ -50,7 +55,8 @@ class Factorization:
     interrupted
         Whether the user stopped it.
     objectives
-        F at the end of every start, best first.
+        F at the end of every start, best first; a start that came to the spectra of
+        another one has its F.
     n_agreeing
         How many starts ended in this optimum.
     """
@@ -191,7 +197,7 @@ def _race(descents, max_iter, callback):
     """Advance all descents together; leave behind those without hope.
 
     A descent that trails the best by more than twice what it gained since the last
-    look will not catch up.
+    look will not catch up, and one that has the spectra of a lower one follows it.
     """
     look = max_iter if len(descents) == 1 else min(FIRST_LOOK, max_iter)
     hopeful, before = descents, {}
@@ -202,25 +208,43 @@ def _race(descents, max_iter, callback):
             return
         F = {descent: descent.history[-1] for descent in hopeful if descent.history}
         best = min(F.values(), default=np.inf)
+        _find_leaders(sorted(F, key=F.get))
         hopeful = [
             descent
             for descent in hopeful
-            if descent not in before
-            or F[descent] - best <= 2 * (before[descent] - F[descent])
+            if descent.leader is descent
+            and (
+                descent not in before
+                or F[descent] - best <= 2 * (before[descent] - F[descent])
+            )
         ]
         before, look = F, min(2 * look, max_iter)
 
 
+def _find_leaders(descents):
+    """Let each descent follow the first in the list that has its spectra."""
+    spectra = [_unit_spectra(descent) for descent in descents]
+    for i, j in itertools.combinations(range(len(descents)), 2):
+        cosines = spectra[i].T @ spectra[j]
+        pairs = linear_sum_assignment(cosines, maximize=True)
+        if descents[j].leader is descents[j] and cosines[pairs].min() > SAME_SPECTRUM:
+            descents[j].leader = descents[i].leader
+
+
+def _unit_spectra(descent):
+    D = descent.problem.spectra(descent.problem.compose(descent.V))
+    return D / np.maximum(np.linalg.norm(D, axis=0), np.finfo(float).tiny)
+
+
 def _best(descents, interrupted) -> Factorization:
     """Make the result of the descent that came lowest."""
-    descents = sorted(descents, key=lambda descent: descent.history[-1])
-    best = descents[0]
-    objectives = tuple(descent.history[-1] for descent in descents)
+    best = min(descents, key=lambda descent: descent.history[-1])
+    objectives = tuple(sorted(descent.ahead.history[-1] for descent in descents))
     spread = AGREEMENT * (max(d.history[0] for d in descents) - objectives[0])
     return Factorization(
         best.V,
         best.H,
-        objectives[0],
+        best.history[-1],
         np.array(best.history),
         best.n_iter,
         best.converged,

@@ -181,14 +181,15 @@ def composition_of(problem: Problem, D: np.ndarray, n_iter: int = 200) -> np.nda
     model, by multiplicative updates under the constraints of the problem.
     """
     counts = problem.variable_sum
-    V = np.divide(1.0, counts, out=np.zeros_like(counts), where=counts > 0)
-    V = normalise(problem, V, V)
+    even = np.divide(1.0, counts, out=np.zeros_like(counts), where=counts > 0)
+    V = even = normalise(problem, even, even)
     if problem.G is None and problem.fixed is None:
-        return normalise(problem, D, V)
+        return normalise(problem, D, even)
     for _ in range(n_iter):
         model = problem.spectra(problem.compose(V))
         ratio = np.divide(D, model, out=np.zeros_like(D), where=model > 0)
         target = V * problem.project(ratio)
         V = np.divide(target, counts, out=np.zeros_like(V), where=counts > 0)
-        V = normalise(problem, V, V)
+        # fixed fractions may leave a component nothing to share with its start
+        V = normalise(problem, V, even)
     return V

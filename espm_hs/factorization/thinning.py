@@ -101,9 +101,10 @@ def choose_smoothness(
 
     Notes
     -----
-    If the differences of neighbours have a variance, the best smoothness is its
-    inverse over the counts per pixel: that of all counts is the smaller by the share
-    that was fitted.
+    Between the strengths that are tried the loss is taken for a parabola in their
+    logarithm. If the differences of neighbours have a variance, the best smoothness is
+    its inverse over the counts per pixel: that of all counts is the smaller by the
+    share that was fitted.
     """
     if counts.values.dtype.kind != "u" or not problem.grid.connected:
         return 0.0
@@ -122,11 +123,22 @@ def choose_smoothness(
         settings = {"max_iter": MAX_ITER, "tol": TOL, "n_jobs": n_jobs}
         return fit_maps(fitted, smooth, W, start=H, **settings)[0]
 
-    best, lowest = 0.0, held_out(others, D, fit(0.0, H))
+    tried = [0.0]
+    losses = [held_out(others, D, fit(0.0, H))]
     for strength in STRENGTHS:
         H = fit(strength, H)
-        loss = held_out(others, D, H)
-        if loss > lowest:
+        tried.append(strength)
+        losses.append(held_out(others, D, H))
+        if losses[-1] > losses[-2]:
             break
-        best, lowest = strength, loss
-    return FITTED * best
+    return FITTED * _lowest(tried, losses)
+
+
+def _lowest(strengths, losses) -> float:
+    """Strength of the lowest loss, on a parabola between its neighbours."""
+    best = int(np.argmin(losses))
+    if best < 2 or best == len(losses) - 1:  # none between 0 and the weakest
+        return strengths[best]
+    around = slice(best - 1, best + 2)
+    bend, slope, _ = np.polyfit(np.log(strengths[around]), losses[around], 2)
+    return float(np.exp(-slope / (2 * bend)))

@@ -17,6 +17,7 @@ from espm_hs.analysis.checks import (
 )
 from espm_hs.analysis.overlap import find_overlap, separate
 from espm_hs.analysis.phases import PhaseAnalysis, fingerprint
+from espm_hs.analysis.support import find_support
 from espm_hs.factorization import (
     Bins,
     Counts,
@@ -76,8 +77,9 @@ def decompose(
     fixed_composition
         Phase number -> {element: atomic fraction}.
     simplex, sparsity, init
-        As in `espm_hs.EspmNMF`. What starts from a name and has no fixed composition
-        is freed from overlaps, see `espm_hs.analysis.overlap`.
+        As in `espm_hs.EspmNMF`. Where the start is a name, phases of which nothing
+        is fixed are freed from overlaps and support films, see
+        `espm_hs.analysis.overlap` and `espm_hs.analysis.support`.
     smoothness
         As in `espm_hs.EspmNMF`, but of the maps alone: the phases are found without;
         "auto" takes what predicts counts best that are set aside.
@@ -130,6 +132,7 @@ def decompose(
         init = (init[0], bins.sum(init[1]))
     fit = _Fit(
         bins.merge(counts) if binning > 1 else counts,
+        Grid.from_shape(bins.shape, bins.used),
         # smooth maps are better maps, but what they leave over goes into the spectra
         replace(problem, penalties=Penalties(sparsity)),
         model,
@@ -158,9 +161,13 @@ def decompose(
 class _Fit:
     """Finds phases; ``problem`` and ``model`` follow what is found."""
 
-    def __init__(self, counts, problem, model, channels, options):
-        self.counts, self.problem, self.model = counts, problem, model
-        self.channels, self.options = channels, options
+    def __init__(self, counts, grid, problem, model, channels, options):
+        self.counts, self.grid, self.problem = counts, grid, problem
+        self.model, self.channels, self.options = model, channels, options
+        # phases of which nothing is given
+        self.free = np.ones(problem.n_components, bool)
+        if problem.fixed is not None:
+            self.free = np.isnan(problem.fixed).all(axis=0)
 
     def run(self, init):
         """Return the factorisation, and what is known of its errors."""
@@ -171,11 +178,11 @@ class _Fit:
             self.problem = replace(self.problem, G=self.model.G[self.channels])
         found = factorize(self.counts, self.problem, init=init, **self.options)
         found = self._settled(found)
-        free = self.problem.fixed is None and isinstance(init, str)
-        if free:
+        named = isinstance(init, str)
+        if named and self.problem.fixed is None:
             found, self.problem = _largest_first(found, self.problem)
         errors = self._errors(found)
-        return self._separated(found, errors) if free else (found, errors)
+        return self._separated(found, errors) if named else (found, errors)
 
     def _separated(self, found, errors):
         """Take phases out of others for as long as some are found in others."""
@@ -183,17 +190,29 @@ class _Fit:
         in_counts = self.problem.simplex != "abundances"
         hosts: set[int] = set()
         for _ in range(k * (k - 1) if in_counts else 0):
-            overlap = find_overlap(found.W, errors[0], rows, hosts)
-            if overlap is None or found.interrupted:
+            overlaps = self._overlaps(found, errors, hosts)
+            if not overlaps or found.interrupted:
                 break
-            hosts.add(overlap.other)
-            start = separate(found.W, found.H, overlap, rows)
+            start = found.W, found.H
+            for overlap in overlaps:
+                hosts.add(overlap.other)
+                start = separate(*start, overlap, rows)
             again = factorize(
                 self.counts, self.problem, init=start, **self.options | {"n_init": 1}
             )
             found = continued(found, self._settled(again))
             errors = self._errors(found)
         return found, errors
+
+    def _overlaps(self, found, errors, hosts):
+        """Return what to take out of phases next: a film, or the surest overlap."""
+        rows = self.model.element_columns
+        columns = dict(zip(self.model.elements, np.flatnonzero(rows), strict=True))
+        films = find_support(found.W, found.H, columns, self.grid)
+        if films and not hosts:
+            return [film for film in films if self.free[film.phase]]
+        overlap = find_overlap(found.W, errors[0], rows, hosts, self.free)
+        return [] if overlap is None else [overlap]
 
     def _settled(self, found):
         if not self.model.mass_thickness:

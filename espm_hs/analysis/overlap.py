@@ -42,7 +42,11 @@ class Overlap:
 
 
 def find_overlap(
-    W: np.ndarray, covariance: np.ndarray, elements: np.ndarray, hosts=frozenset()
+    W: np.ndarray,
+    covariance: np.ndarray,
+    elements: np.ndarray,
+    hosts=frozenset(),
+    free: np.ndarray | None = None,
 ) -> Overlap | None:
     """Return the overlap that is least likely by chance, None if all may be chance.
 
@@ -57,6 +61,8 @@ def find_overlap(
     hosts
         Phases that another one was taken out of: the foil is thicker than what lies in
         them, which is why they are in every phase that has all of their elements.
+    free
+        Boolean, shape (n_phases,): phases that others may be taken out of; None: all.
 
     Notes
     -----
@@ -67,6 +73,8 @@ def find_overlap(
     """
     errors = np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2).T, 0.0))
     pairs = np.argwhere(~np.eye(W.shape[1], dtype=bool))
+    if free is not None:
+        pairs = pairs[free[pairs[:, 0]]]
     found = [_overlap(W, errors, elements, i, j) for i, j in pairs.tolist()]
     likely = [
         one

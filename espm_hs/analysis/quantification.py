@@ -249,7 +249,7 @@ def abundance_slabs(
     spectra = np.ascontiguousarray(analysis.spectra[analysis.channels])
     where = np.flatnonzero(used)
     # loadings are counts, unless those of each pixel add up to 1
-    dose = counts.total / counts.n_pixels
+    dose = counts.dose
     unit = H.sum(axis=1).mean()
     strength = analysis.smoothness * dose / unit**2
     n_axes = sum(size > 1 for size in data.shape[:-1])

@@ -19,6 +19,8 @@ from numba import njit
 # Non-zeros per block: small enough that a thread's share stays balanced and its
 # counts stay in the second-level cache, large enough to hide the call.
 BLOCK_NONZEROS = 1 << 17
+# Fewer, so that there are blocks for several threads, but not fewer than these.
+SMALL_BLOCKS, SMALL_NONZEROS = 8, 1 << 13
 # Each block has its own sums of size channels x components; more of them than this
 # would cost memory and balance no better.
 MAX_BLOCKS = 64
@@ -234,6 +236,11 @@ class Counts:
         """All counts."""
         return float(self.spectrum.sum())
 
+    @property
+    def dose(self) -> float:
+        """Mean counts of a pixel."""
+        return self.total / self.n_pixels
+
     @cached_property
     def saturated(self) -> float:
         """``sum(x log x - x)``: what turns the likelihood into a divergence."""
@@ -252,10 +259,21 @@ class Counts:
         The cuts depend on the counts alone, never on the number of workers, so
         that sums over blocks have the same bits on one thread and on many.
         """
-        n_blocks = min(max(1, round(self.n_nonzeros / BLOCK_NONZEROS)), MAX_BLOCKS)
+        n_blocks = max(
+            min(SMALL_BLOCKS, self.n_nonzeros // SMALL_NONZEROS),
+            round(self.n_nonzeros / BLOCK_NONZEROS),
+        )
+        n_blocks = min(max(1, n_blocks), MAX_BLOCKS)
         targets = np.linspace(0, self.n_nonzeros, n_blocks + 1)[1:-1]
         cuts = np.searchsorted(self.indptr, targets)
         return np.unique(np.concatenate(([0], cuts, [self.n_pixels])))
+
+    def take(self, pixels: np.ndarray) -> Counts:
+        """Return the counts of some pixels; boolean, shape (n_pixels,)."""
+        per_pixel = np.diff(self.indptr)
+        kept = np.repeat(pixels, per_pixel)
+        indptr = np.concatenate(([0], np.cumsum(per_pixel[pixels])))
+        return Counts(indptr, self.channels[kept], self.values[kept], self.n_channels)
 
     def to_csr(self) -> sp.csr_array:
         """Return the counts as a scipy matrix of shape (n_pixels, n_channels)."""

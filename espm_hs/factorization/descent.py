@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from espm_hs.factorization.passes import Passes
+
+# The falls of F are taken to shrink by at least this share from check to check.
+SLOWEST = 0.02
 
 
 class Descent:
@@ -59,3 +64,13 @@ class Descent:
         """Leave F of the last V and H at the end of the history."""
         _, F = self.passes.run(self.V, self.H, n_steps=0, with_loss=True)
         self.history.append(F)
+
+
+def expected_fall(history) -> float:
+    """How far F will still fall, if its falls go on shrinking as they did last."""
+    if len(history) < 3:
+        return np.inf
+    before, last = history[-3] - history[-2], history[-2] - history[-1]
+    if last <= 0:
+        return 0.0
+    return last / max(1 - last / before if before > 0 else 0.0, SLOWEST)

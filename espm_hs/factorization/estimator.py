@@ -282,7 +282,7 @@ class EspmNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.n_iter_ = found.n_iter
         self.n_agreeing_ = found.n_agreeing
         self.converged_ = found.converged
-        self._dose = counts.total / counts.n_pixels
+        self._dose = counts.dose
         return counts, found
 
     def _loadings(self, counts):

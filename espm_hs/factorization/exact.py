@@ -7,11 +7,6 @@ For known spectra the abundances h of a pixel minimise
 a problem in k numbers. `exact_pass` solves it and adds up the statistics that a step on
 W needs; `curvature_pass` multiplies a change of the spectra with the second derivative
 of F, the abundances following the change.
-
-Counts are at least 1, so ``-x log y`` is self-concordant: along a direction with slope
--a and curvature r**2 the likelihood term lies below ``-a t - t r - log(1 - t r)``
-(Nesterov & Nemirovskii 1994). Steps taken by that bound lower phi for certain, without
-a logarithm being computed. With counts below 1 the bound is scaled by their root.
 """
 
 from __future__ import annotations
@@ -22,129 +17,19 @@ import numpy as np
 from numba import njit
 
 from espm_hs.factorization.kernels import add_log, total_log
+from espm_hs.factorization.pixel_newton import (
+    COMPILE,
+    NEGLIGIBLE,
+    cholesky,
+    direction,
+    solve,
+    step_length,
+)
 from espm_hs.factorization.registers import add_row, add_square, dot, load
 
 # A pixel is left when the last full step promised to lower its F by less (in nats):
 # convergence is quadratic, what remains is about the square of that.
 SETTLED = 1e-6
-# Added to the diagonal, as a share of the trace: fewer counts than components.
-RIDGE = 1e-10
-# Below this share of its pixel an abundance that costs more than others is zero.
-NEGLIGIBLE = 1e-13
-
-_options = {"cache": True, "nogil": True, "error_model": "numpy"}
-
-
-@njit(**_options)
-def _cholesky(M, bent, free, L):
-    """Lower factor L (k, k) of M - diag(bent) on the free rows, others identity.
-
-    Returns whether the matrix is positive definite.
-    """
-    k = M.shape[0]
-    trace = 0.0
-    for j in range(k):
-        trace += M[j, j]
-    for i in range(k):
-        for j in range(i + 1):
-            s = M[i, j] if free[i] and free[j] else 0.0
-            for n in range(j):
-                s -= L[i, n] * L[j, n]
-            if i != j:
-                L[i, j] = s / L[j, j]
-            elif not free[i]:
-                L[i, i] = 1.0
-            else:
-                s += RIDGE * trace - bent[i]
-                # far from singular: a step of a bent function must not be a leap
-                if s <= (0.1 * M[i, i] if bent[i] > 0.0 else 0.0):
-                    return False
-                L[i, i] = np.sqrt(s)
-    return True
-
-
-@njit(**_options)
-def _solve(L, free, x):
-    """Solve L L^T x = x in place on the free rows, zero elsewhere."""
-    k = L.shape[0]
-    for i in range(k):
-        if not free[i]:
-            x[i] = 0.0
-        for n in range(i):
-            x[i] -= L[i, n] * x[n]
-        x[i] /= L[i, i]
-    for i in range(k - 1, -1, -1):
-        for n in range(i + 1, k):
-            x[i] -= L[n, i] * x[n]
-        x[i] /= L[i, i]
-
-
-@njit(**_options)
-def _direction(M, bent, g, h, free, L, one, d):
-    """Newton direction d with sum(d) = 0 that leaves h (k,) non-negative.
-
-    ``bent`` (k,) is what a concave term takes from the diagonal of M; set to zero where
-    the difference is not positive.
-    """
-    k = h.size
-    total = mean = 0.0
-    for j in range(k):
-        total += h[j]
-        mean += h[j] * g[j]
-    mean /= total
-    for j in range(k):
-        free[j] = h[j] > 0.0 or g[j] < mean
-    while True:
-        if not _cholesky(M, bent, free, L):
-            bent[:] = 0.0
-            if not _cholesky(M, bent, free, L):
-                d[:] = 0.0
-                return
-        for j in range(k):
-            one[j] = 1.0
-            d[j] = g[j]
-        _solve(L, free, one)
-        _solve(L, free, d)
-        multiplier = d.sum() / one.sum()
-        again = False
-        for j in range(k):
-            d[j] = multiplier * one[j] - d[j]
-            if h[j] == 0.0 and d[j] < 0.0:
-                free[j] = False
-                again = True
-        if not again:
-            return
-
-
-@njit(**_options)
-def _step_length(M, bent, g, h, d, concordance, sparsity, c):
-    """Return (t, promised): how far to go along d so that phi falls for certain."""
-    k = h.size
-    a = square = bend2 = bend3 = 0.0
-    furthest = np.inf
-    for i in range(k):
-        a -= g[i] * d[i]
-        for j in range(k):
-            square += d[i] * M[i, j] * d[j] if j <= i else d[i] * M[j, i] * d[j]
-        if d[i] < 0.0:
-            furthest = min(furthest, -h[i] / d[i])
-        if sparsity > 0.0:
-            u = d[i] / (h[i] + c)
-            bend2 += sparsity * u * u
-            bend3 += sparsity * u * u * u
-    if a <= 0.0:
-        return 0.0, 0.0
-    r = concordance * np.sqrt(square)
-    # minimum of the bound with the concave term replaced by its tangent
-    t = min(furthest, a / (square + a * r))
-    far = min(1.0, furthest)
-    reach = far * r
-    if reach < 0.7:
-        rise = (-reach - np.log1p(-reach)) / (concordance * concordance)
-        # log(1 + u) <= u - u**2 / 2 + u**3 / 3
-        if -far * a + rise - far**2 * bend2 / 2 + far**3 * bend3 / 3 < -0.05 * far * a:
-            t = max(t, far)
-    return t, a
 
 
 @cache
@@ -153,7 +38,7 @@ def exact_pass(k: int):
     zero = (0.0,) * k
     zeros = (0.0,) * (k * (k + 1) // 2)
 
-    @njit(**_options, fastmath={"contract"})
+    @njit(**COMPILE, fastmath={"contract"})
     def run(
         indptr,
         channels,
@@ -233,8 +118,8 @@ def exact_pass(k: int):
                 for j in range(k):
                     if h[j] < NEGLIGIBLE * total and g[j] >= mean:
                         h[j] = 0.0
-                _direction(M, bent, g, h, free, L, one, d)
-                t, promised = _step_length(M, bent, g, h, d, concordance, sparsity, c)
+                direction(M, bent, g, h, True, free, L, one, d)
+                t, promised = step_length(M, bent, g, h, d, concordance, sparsity, c)
                 if t == 0.0:
                     break
                 held = 0.0
@@ -280,7 +165,7 @@ def curvature_pass(k: int):
     zero = (0.0,) * k
     zeros = (0.0,) * (k * (k + 1) // 2)
 
-    @njit(**_options, fastmath={"contract"})
+    @njit(**COMPILE, fastmath={"contract"})
     def run(
         indptr,
         channels,
@@ -335,12 +220,12 @@ def curvature_pass(k: int):
             if sparsity > 0.0:
                 for j in range(k):
                     bent[j] = sparsity / (h[j] + bend * total) ** 2
-            if not _cholesky(M, bent, free, L):
+            if not cholesky(M, bent, free, L):
                 bent[:] = 0.0
-                if not _cholesky(M, bent, free, L):
+                if not cholesky(M, bent, free, L):
                     continue
-            _solve(L, free, one)
-            _solve(L, free, d)
+            solve(L, free, one)
+            solve(L, free, d)
             multiplier = d.sum() / one.sum()
             for j in range(k):
                 d[j] -= multiplier * one[j]

@@ -71,6 +71,14 @@ class Grid:
         neighbours = np.empty((n_pixels, 0), np.int64)
         return cls(neighbours, np.zeros(n_pixels, np.uint8), np.empty(0))
 
+    def take(self, pixels: np.ndarray) -> Grid:
+        """Return the grid of some pixels; boolean, shape (n_pixels,)."""
+        number = np.where(pixels, np.cumsum(pixels) - 1, -1)
+        old = self.neighbours[pixels]
+        return Grid(
+            np.where(old >= 0, number[old], -1), self.colours[pixels], self.weights
+        )
+
     @property
     def connected(self) -> bool:
         """Whether any pixel has a neighbour."""

@@ -8,26 +8,32 @@ import numpy as np
 from joblib import effective_n_jobs
 
 from espm_hs.factorization.counts import Counts
-from espm_hs.factorization.multiplicative import MultiplicativeDescent
+from espm_hs.factorization.descent import Descent, expected_fall
 from espm_hs.factorization.newton import WARM_UP
 from espm_hs.factorization.passes import Passes
 from espm_hs.factorization.problem import Problem
 from espm_hs.factorization.starts import even_abundances
 
 # How often F is computed.
-CHECK_EVERY = 10
-# Updates of a pixel whenever it is visited: its counts then are in the cache.
-STEPS = 2
+CHECK_EVERY = 3
 
 
-class MapDescent(MultiplicativeDescent):
-    """Multiplicative updates of H alone."""
+class MapDescent(Descent):
+    """Newton steps on the pixels of a smooth map, the spectra being known."""
 
-    def _update_maps(self, V, H, with_loss):
-        return self.passes.run(V, H, n_steps=STEPS, with_A=False, with_loss=with_loss)
+    def __init__(self, passes, V, H, tol):
+        super().__init__(passes, V, H)
+        self.settled = tol * H.size
+        self.n_sweeps = 0
 
-    def _compose(self, A):
-        return self.V
+    def step(self, max_passes):
+        """Visit every pixel once."""
+        check = self.n_sweeps % CHECK_EVERY == 0
+        F = self.passes.smooth_pixels(self.V, self.H, with_loss=check)
+        self.n_sweeps += 1
+        if check:
+            self.history.append(F)
+            self.converged = expected_fall(self.history) <= self.settled
 
 
 def fit_loadings(
@@ -119,7 +125,7 @@ def fit_maps(
     with Passes(counts, problem, effective_n_jobs(n_jobs)) as passes:
         H = even_abundances(counts, problem) if start is None else start * scale
         if problem.penalties.smoothness > 0:
-            descent = MapDescent(passes, V, H, tol, CHECK_EVERY)
+            descent = MapDescent(passes, V, H, tol)
             descent.advance(max_iter, callback)
             descent.finish()
             return descent.H / scale, descent.history[-1]

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from espm_hs.factorization.descent import Descent
+from espm_hs.factorization.descent import Descent, expected_fall
 from espm_hs.factorization.updates import normalise, update_composition
 
 # An extrapolation changes no number by more than this factor, in logarithms.
 LEAP = 3.0
-# The falls of F are taken to shrink by at least this share from check to check.
-SLOWEST = 0.02
 
 
 class MultiplicativeDescent(Descent):
@@ -32,21 +30,13 @@ class MultiplicativeDescent(Descent):
     def step(self, max_passes):
         """Update H and W once."""
         check = self.n_steps % self.check_every == 0
-        A, F = self._update_maps(self.V, self.H, with_loss=check)
+        A, F = self.passes.run(self.V, self.H, with_loss=check)
         self.n_steps += 1
         if check:
             A, F = self._leap(A, F)
             self.history.append(F)
             self.converged = expected_fall(self.history) <= self.settled
-        self.V = self._compose(A)
-
-    def _update_maps(self, V, H, with_loss):
-        """Update H in place; return A and F."""
-        return self.passes.run(V, H, with_loss=with_loss)
-
-    def _compose(self, A):
-        """Return the next V."""
-        return update_composition(self.problem, self.V, A, self.H.sum(axis=0))
+        self.V = update_composition(self.problem, self.V, A, self.H.sum(axis=0))
 
     def _leap(self, A, F):
         """Go to the extrapolated state if F is lower there; return A and F."""
@@ -57,7 +47,7 @@ class MultiplicativeDescent(Descent):
                 H /= H.sum(axis=1, keepdims=True)
             else:
                 V = normalise(self.problem, V, self.V)
-            A_far, F_far = self._update_maps(V, H, with_loss=True)
+            A_far, F_far = self.passes.run(V, H, with_loss=True)
             if F_far < F:
                 self.V, self.H, A, F = V, H, A_far, F_far
                 self.length *= 2.0
@@ -72,13 +62,3 @@ class MultiplicativeDescent(Descent):
             change = self.length * np.log(now / before)
         known = np.isfinite(change)
         return now * np.exp(np.clip(np.where(known, change, 0.0), -LEAP, LEAP))
-
-
-def expected_fall(history) -> float:
-    """How far F will still fall, if its falls go on shrinking as they did last."""
-    if len(history) < 3:
-        return np.inf
-    before, last = history[-3] - history[-2], history[-2] - history[-1]
-    if last <= 0:
-        return 0.0
-    return last / max(1 - last / before if before > 0 else 0.0, SLOWEST)

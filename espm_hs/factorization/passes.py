@@ -12,6 +12,7 @@ from espm_hs.factorization.exact import curvature_pass, exact_pass
 from espm_hs.factorization.grid import Grid
 from espm_hs.factorization.kernels import MODEL_FLOOR, block_pass
 from espm_hs.factorization.problem import SPARSITY_BEND, Problem
+from espm_hs.factorization.smooth import smooth_pass
 
 
 class Passes:
@@ -22,7 +23,7 @@ class Passes:
         self.problem = problem
         self.n_workers = min(n_jobs, counts.blocks.size - 1)
         # mean counts per pixel, from which every scale below follows
-        dose = dose or max(counts.total / counts.n_pixels, 1e-300)
+        dose = dose or max(counts.dose, 1e-300)
         self.on_simplex = problem.simplex == "abundances"
         # mean abundance of a pixel: 1 on its simplex, else its counts
         mean = 1.0 if self.on_simplex else dose
@@ -74,14 +75,8 @@ class Passes:
                 A[block],
             )
 
-        for colour in range(2 if self.grid.connected else 1):
-            self._on_all_blocks(work, colour)
-        F = np.nan
-        if with_loss:
-            F = loss.sum() + self.counts.saturated
-            if self.smoothness > 0:
-                F += 0.5 * self.smoothness * self.grid.roughness(H)
-        return A.sum(axis=0), float(F)
+        self._on_chessboard(work)
+        return A.sum(axis=0), self._objective(loss, H) if with_loss else np.nan
 
     def solve_pixels(self, V, H, *, with_curvature=False, n_steps=50):
         """Solve every pixel for H in place; return A, F and S.
@@ -116,6 +111,33 @@ class Passes:
         self._on_all_blocks(work)
         F = float(loss.sum() + self.counts.saturated)
         return A.sum(axis=0), F, S.sum(axis=0) if with_curvature else None
+
+    def smooth_pixels(self, V, H, *, with_loss=False):
+        """Take a Newton step in every pixel, in place; return F as `run` does."""
+        D, D_sum = self._spectra(V)
+        loss = np.zeros(self.counts.blocks.size - 1)
+        kernel = smooth_pass(D.shape[1])
+
+        def work(block, colour):
+            loss[block] += kernel(
+                *self._block(block),
+                D,
+                D_sum,
+                self.floor,
+                H,
+                self.on_simplex,
+                self.problem.penalties.sparsity,
+                SPARSITY_BEND,
+                self.smoothness * self.grid.weights,
+                self.grid.neighbours,
+                self.grid.colours,
+                colour,
+                self._concordance,
+                with_loss,
+            )
+
+        self._on_chessboard(work)
+        return self._objective(loss, H) if with_loss else np.nan
 
     def curvature(self, V, H, dV):
         """Change of A and of the sum of H with V, H following as a minimum."""
@@ -160,6 +182,18 @@ class Passes:
         counts = self.counts
         first, last = counts.blocks[block], counts.blocks[block + 1]
         return counts.indptr, counts.channels, counts.values, first, last
+
+    def _objective(self, loss, H):
+        """F from the shares of the blocks."""
+        F = float(loss.sum() + self.counts.saturated)
+        if self.smoothness > 0:
+            F += 0.5 * self.smoothness * self.grid.roughness(H)
+        return F
+
+    def _on_chessboard(self, work):
+        """Call ``work(block, colour)`` for all blocks of one colour, then the other."""
+        for colour in range(2 if self.grid.connected else 1):
+            self._on_all_blocks(work, colour)
 
     def _on_all_blocks(self, work, *arguments):
         """Call ``work(block, *arguments)`` for each block; each thread takes turns."""

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from numbers import Real
+from typing import NamedTuple
 
 import numpy as np
 from joblib import effective_n_jobs
@@ -15,10 +16,15 @@ from threadpoolctl import threadpool_limits
 from espm_hs.factorization.counts import Counts
 from espm_hs.factorization.descent import Descent
 from espm_hs.factorization.multiplicative import MultiplicativeDescent
-from espm_hs.factorization.newton import NewtonDescent
+from espm_hs.factorization.newton import WARM_UP, NewtonDescent
 from espm_hs.factorization.passes import Passes
 from espm_hs.factorization.problem import Penalties, Problem
-from espm_hs.factorization.starts import check_start, name_of_start, start
+from espm_hs.factorization.starts import (
+    check_start,
+    even_abundances,
+    name_of_start,
+    start,
+)
 
 SOLVERS = ("auto", "mu", "newton")
 # F costs one logarithm per non-zero, so it is looked at every so many iterations.
@@ -26,6 +32,9 @@ CHECK_EVERY = 10
 # Several starts are compared after so many passes over the counts, and each time that
 # these have doubled.
 FIRST_LOOK = 50
+# On maps of more pixels the starts are compared on some of them, drawn at random: what
+# the phases are, and which start is best, a part of them tells.
+ENOUGH_PIXELS = 4096
 # Starts go to the same optimum if the cosines of their spectra are above this: angles
 # below half a degree.
 SAME_SPECTRUM = 1 - 4e-5
@@ -55,8 +64,8 @@ class Factorization:
     interrupted
         Whether the user stopped it.
     objectives
-        F at the end of every start, best first; a start that came to the spectra of
-        another one has its F.
+        F at the end of every start, best first, over the pixels on which they were
+        compared; a start that came to the spectra of another one has its F.
     n_agreeing
         How many starts ended in this optimum.
     """
@@ -122,7 +131,8 @@ def factorize(
     n_init
         Number of starts; the best result is returned. After "nndsvd" comes "pure",
         all others are "random". They go on together, and those that trail far behind
-        the best are not taken to their end.
+        the best are not taken to their end. Where there are more than 4096 pixels, so
+        many of them, drawn at random, say which start is best.
     max_iter
         Largest number of iterations of one start.
     tol
@@ -161,22 +171,75 @@ def factorize(
     check_start(init, problem, counts.n_pixels)
 
     rng = np.random.default_rng(random_state)
+    names = [name_of_start(number, init) for number in range(n_init)]
+    options = _Options(solver, max_iter, tol, check_every, n_jobs, callback)
+    if n_init > 1 and counts.n_pixels > ENOUGH_PIXELS:
+        found = _compared_on_a_part(counts, problem, names, rng, options)
+    else:
+        starts = (start(counts, problem, name, rng) for name in names)
+        found = _descend(counts, problem, starts, options)
+    return _in_fractions(found, problem)
+
+
+class _Options(NamedTuple):
+    """How to go downhill, see `factorize`."""
+
+    solver: str
+    max_iter: int
+    tol: float
+    check_every: int
+    n_jobs: int | None
+    callback: Callable[[int, float], None] | None
+
+
+def _compared_on_a_part(counts, problem, names, rng, options):
+    """Find the best start on some pixels, and go on from there with all of them."""
+    pixels = np.zeros(counts.n_pixels, bool)
+    pixels[rng.choice(counts.n_pixels, ENOUGH_PIXELS, replace=False)] = True
+    part = counts.take(pixels)
+    # they are no neighbours any more
+    penalties = replace(problem.penalties, smoothness=0.0)
+    alone = replace(problem, penalties=penalties, grid=None)
+    starts = (start(part, alone, _of_pixels(name, pixels), rng) for name in names)
+    best = _descend(part, alone, starts, options)
+    # an interrupted fit is brought to all pixels, no more
+    last = options._replace(max_iter=WARM_UP) if best.interrupted else options
+    first = best.W, even_abundances(counts, problem)
+    found = _descend(counts, problem, [first], last)
+    return replace(
+        found,
+        interrupted=found.interrupted or best.interrupted,
+        objectives=best.objectives,
+        n_agreeing=best.n_agreeing,
+    )
+
+
+def _of_pixels(init, pixels):
+    """Return a start for a part of the pixels."""
+    if isinstance(init, str) or init[1] is None:
+        return init
+    return init[0], np.asarray(init[1])[pixels]
+
+
+def _descend(counts, problem, starts, options) -> Factorization:
+    """Go downhill from all starts, pairs of V and H; the W of the result is V."""
     # the matrix products between passes are small: BLAS threads would only spin
     # on the cores that the passes need
     one_blas_thread = threadpool_limits(1, user_api="blas")
-    with one_blas_thread, Passes(counts, problem, effective_n_jobs(n_jobs)) as passes:
+    n_jobs = effective_n_jobs(options.n_jobs)
+    with one_blas_thread, Passes(counts, problem, n_jobs) as passes:
         descents: list[Descent] = []
         interrupted = False
         try:
-            for number in range(n_init):
-                named = name_of_start(number, init)
-                V, H = start(counts, problem, named, rng)
-                if _takes_newton(solver, problem.penalties):
-                    descent = NewtonDescent(passes, V, H, tol)
+            for V, H in starts:
+                if _takes_newton(options.solver, problem.penalties):
+                    descent = NewtonDescent(passes, V, H, options.tol)
                 else:
-                    descent = MultiplicativeDescent(passes, V, H, tol, check_every)
+                    descent = MultiplicativeDescent(
+                        passes, V, H, options.tol, options.check_every
+                    )
                 descents.append(descent)
-            _race(descents, max_iter, callback)
+            _race(descents, options.max_iter, options.callback)
         except KeyboardInterrupt:
             # each pixel of H is either updated or not: V and H are a valid result
             if not descents:
@@ -184,7 +247,7 @@ def factorize(
             interrupted = True
         for descent in descents:
             descent.finish()
-    return _in_fractions(_best(descents, interrupted), problem)
+    return _best(descents, interrupted)
 
 
 def _takes_newton(solver: str, penalties: Penalties) -> bool:

@@ -27,7 +27,7 @@ def start(counts: Counts, problem: Problem, init, rng) -> tuple[np.ndarray, np.n
         scale = (V * problem.variable_sum).sum(axis=0)
         V = normalise(problem, V, V)
     if problem.simplex == "abundances":
-        V = V * (counts.total / counts.n_pixels)
+        V = V * counts.dose
     if H is None:
         return V, even_abundances(counts, problem)
     H = np.array(H, dtype=np.float64, order="C") * scale

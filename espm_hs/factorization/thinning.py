@@ -12,11 +12,15 @@ from espm_hs.factorization.problem import Penalties, Problem
 
 # The part of the counts that is fitted.
 FITTED = 0.8
-# Strengths of smoothness, which are tried until the other part is predicted worse.
-STRENGTHS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
-# Iterations for each: the maps of one strength are the start of the next.
+# Strengths of smoothness that are tried. All of them: counts that hit a model of zero
+# make the loss of rough maps a matter of chance.
+STRENGTHS = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+# Visits of a pixel for each: the maps of one strength are the start of the next.
 MAX_ITER = 100
 TOL = 1e-3
+# Of large maps no more pixels are looked at, in so many strips.
+ENOUGH_PIXELS = 1 << 14
+STRIPS = 8
 # Model of a count where there is none, as a share of the mean count per entry.
 FLOOR = 1e-6
 
@@ -59,7 +63,7 @@ def held_out(counts: Counts, D: np.ndarray, H: np.ndarray) -> float:
     H
         Abundances, shape (n_pixels, n_components), for the dose of the counts.
     """
-    floor = FLOOR * counts.total / (counts.n_pixels * counts.n_channels)
+    floor = FLOOR * counts.dose / counts.n_channels
     pixels = np.repeat(np.arange(counts.n_pixels), np.diff(counts.indptr))
     y = np.full(counts.n_nonzeros, floor)
     for map_, spectrum in zip(H.T, D.T, strict=True):
@@ -104,10 +108,14 @@ def choose_smoothness(
     Between the strengths that are tried the loss is taken for a parabola in their
     logarithm. If the differences of neighbours have a variance, the best smoothness is
     its inverse over the counts per pixel: that of all counts is the smaller by the
-    share that was fitted.
+    share that was fitted. Of a large map some strips are enough to tell.
     """
     if counts.values.dtype.kind != "u" or not problem.grid.connected:
         return 0.0
+    seen, dose = _strips(counts.n_pixels), counts.dose
+    if not seen.all():
+        problem = replace(problem, grid=problem.grid.take(seen))
+        counts, start = counts.take(seen), start[seen]
     rng = np.random.default_rng(random_state)
     fitted, others = thin(counts, FITTED, rng)
     if not (fitted.n_nonzeros and others.n_nonzeros):
@@ -123,15 +131,18 @@ def choose_smoothness(
         settings = {"max_iter": MAX_ITER, "tol": TOL, "n_jobs": n_jobs}
         return fit_maps(fitted, smooth, W, start=H, **settings)[0]
 
-    tried = [0.0]
-    losses = [held_out(others, D, fit(0.0, H))]
+    losses = []
     for strength in STRENGTHS:
         H = fit(strength, H)
-        tried.append(strength)
         losses.append(held_out(others, D, H))
-        if losses[-1] > losses[-2]:
-            break
-    return FITTED * _lowest(tried, losses)
+    return FITTED * _lowest(STRENGTHS, losses) * dose / counts.dose
+
+
+def _strips(n_pixels):
+    """Pixels to look at, boolean: all of a small map, of a large one some strips."""
+    length = -(-n_pixels // STRIPS)
+    within = np.arange(n_pixels) % length
+    return within < max(1, min(length, ENOUGH_PIXELS // STRIPS))
 
 
 def _lowest(strengths, losses) -> float:

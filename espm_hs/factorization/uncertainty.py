@@ -167,7 +167,7 @@ def _abundance_precision(counts, D, H, first, sparsity):
         ratio,
     )
     D_sum = np.maximum(D.sum(axis=0), np.finfo(float).tiny)
-    width = max(counts.total / counts.n_pixels, 1e-300) / D_sum
+    width = max(counts.dose, 1e-300) / D_sum
     precision[:, range(k), range(k)] += 1 / width**2
     if sparsity > 0:
         in_counts = H * D_sum
@@ -342,7 +342,7 @@ def _slope(counts, problem, W, H):
 
 def _floor(counts):
     """Least model of a channel; far below one count, and its square far from 0."""
-    return FLOOR * counts.total / (counts.n_pixels * counts.n_channels)
+    return FLOOR * counts.dose / counts.n_channels
 
 
 def _null_space(constraints):

@@ -1,0 +1,135 @@
+"""Compiled Newton steps on the abundances of one pixel.
+
+Counts are at least 1, so ``-x log y`` is self-concordant: along a direction with slope
+-a and curvature r**2 the likelihood term lies below ``-a t - t r - log(1 - t r)``
+(Nesterov & Nemirovskii 1994). Steps taken by that bound lower the objective for
+certain, without a logarithm being computed. With counts below 1 the bound is scaled by
+their root.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+# Added to the diagonal, as a share of the trace: fewer counts than components.
+RIDGE = 1e-10
+# Below this share of its pixel an abundance that costs more than others is zero.
+NEGLIGIBLE = 1e-13
+
+COMPILE = {"cache": True, "nogil": True, "error_model": "numpy"}
+
+
+@njit(**COMPILE)
+def cholesky(M, bent, free, L):
+    """Lower factor L (k, k) of M - diag(bent) on the free rows, others identity.
+
+    Returns whether the matrix is positive definite.
+    """
+    k = M.shape[0]
+    trace = 0.0
+    for j in range(k):
+        trace += M[j, j]
+    for i in range(k):
+        for j in range(i + 1):
+            s = M[i, j] if free[i] and free[j] else 0.0
+            for n in range(j):
+                s -= L[i, n] * L[j, n]
+            if i != j:
+                L[i, j] = s / L[j, j]
+            elif not free[i]:
+                L[i, i] = 1.0
+            else:
+                s += RIDGE * trace - bent[i]
+                # far from singular: a step of a bent function must not be a leap
+                if s <= (0.1 * M[i, i] if bent[i] > 0.0 else 0.0):
+                    return False
+                L[i, i] = np.sqrt(s)
+    return True
+
+
+@njit(**COMPILE)
+def solve(L, free, x):
+    """Solve L L^T x = x in place on the free rows, zero elsewhere."""
+    k = L.shape[0]
+    for i in range(k):
+        if not free[i]:
+            x[i] = 0.0
+        for n in range(i):
+            x[i] -= L[i, n] * x[n]
+        x[i] /= L[i, i]
+    for i in range(k - 1, -1, -1):
+        for n in range(i + 1, k):
+            x[i] -= L[n, i] * x[n]
+        x[i] /= L[i, i]
+
+
+@njit(**COMPILE)
+def direction(M, bent, g, h, keeps_sum, free, L, one, d):
+    """Newton direction d that leaves h (k,) non-negative, and its sum if asked for.
+
+    ``bent`` (k,) is what a concave term takes from the diagonal of M; set to zero where
+    the difference is not positive.
+    """
+    k = h.size
+    total = mean = 0.0
+    if keeps_sum:
+        for j in range(k):
+            total += h[j]
+            mean += h[j] * g[j]
+        mean /= total
+    for j in range(k):
+        free[j] = h[j] > 0.0 or g[j] < mean
+    while True:
+        if not cholesky(M, bent, free, L):
+            bent[:] = 0.0
+            if not cholesky(M, bent, free, L):
+                d[:] = 0.0
+                return
+        for j in range(k):
+            one[j] = 1.0
+            d[j] = g[j]
+        solve(L, free, d)
+        multiplier = 0.0
+        if keeps_sum:
+            solve(L, free, one)
+            multiplier = d.sum() / one.sum()
+        again = False
+        for j in range(k):
+            d[j] = multiplier * one[j] - d[j]
+            if h[j] == 0.0 and d[j] < 0.0:
+                free[j] = False
+                again = True
+        if not again:
+            return
+
+
+@njit(**COMPILE)
+def step_length(M, bent, g, h, d, concordance, sparsity, c):
+    """Return (t, promised): how far to go along d so that phi falls for certain."""
+    k = h.size
+    a = square = bend2 = bend3 = 0.0
+    furthest = np.inf
+    for i in range(k):
+        a -= g[i] * d[i]
+        for j in range(k):
+            square += d[i] * M[i, j] * d[j] if j <= i else d[i] * M[j, i] * d[j]
+        if d[i] < 0.0:
+            furthest = min(furthest, -h[i] / d[i])
+        if sparsity > 0.0:
+            u = d[i] / (h[i] + c)
+            bend2 += sparsity * u * u
+            bend3 += sparsity * u * u * u
+    if a <= 0.0:
+        return 0.0, 0.0
+    r = concordance * np.sqrt(square)
+    # minimum of the bound with the concave term replaced by its tangent
+    t = min(furthest, a / (square + a * r))
+    far = min(1.0, furthest)
+    reach = far * r
+    if reach < 0.7:
+        rise = (-reach - np.log1p(-reach)) / (concordance * concordance)
+        # log(1 + u) <= u - u**2 / 2 + u**3 / 3
+        if -far * a + rise - far**2 * bend2 / 2 + far**3 * bend3 / 3 < -0.05 * far * a:
+            t = max(t, far)
+    return t, a

@@ -1,0 +1,198 @@
+"""Compiled Newton steps on the pixels of a smooth map, their neighbours standing still.
+
+With known spectra and neighbours the abundances h of a pixel minimise
+
+    b h - sum_e x_e log(d_e h) + q / 2 h^T h + sparsity term,  h >= 0,
+
+b being the sums of the spectra less what the neighbours pull, q the pull in all. Pixels
+are visited in the order of a chessboard: those of one colour have no neighbours among
+themselves.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numba import njit
+
+from espm_hs.factorization.kernels import add_log, total_log
+from espm_hs.factorization.pixel_newton import COMPILE, NEGLIGIBLE, direction
+from espm_hs.factorization.registers import add_row, add_square, dot, load
+
+# Steps go beyond the minimum of their pixel by this factor, if they still go down: the
+# neighbours will follow (successive over-relaxation, Young 1954).
+OVER_RELAXED = 1.7
+# A step is taken if it lowers the objective by this part of what its slope promises.
+ENOUGH = 0.05
+HALVINGS = 30
+
+
+@njit(**COMPILE, inline="always")
+def _add_sparsity(h, total, sparsity, bend, on_simplex, g, M):
+    """Add gradient and curvature of a convex bound on the sparsity term; return w.
+
+    ``sparsity * sum(log(h + bend S)) - w log(S)`` with S = sum(h) and w = sparsity * k.
+    The first part is concave and bounded by its tangent.
+    """
+    every = 0.0
+    for j in range(h.size):
+        slope = sparsity / (h[j] + bend * total)
+        g[j] += slope
+        every += bend * slope
+    if on_simplex:
+        return 0.0
+    weight = sparsity * h.size
+    for i in range(h.size):
+        g[i] += every - weight / total
+        for j in range(i + 1):
+            M[i, j] += weight / (total * total)
+    return weight
+
+
+@njit(**COMPILE)
+def _safe_length(h, g, d, square, pull, weight, concordance):
+    """How far to go along d (k,), 0 to 1.7, so that the objective falls for certain.
+
+    ``square`` is the curvature of the likelihood along d, ``pull`` that of the
+    smoothness, ``weight`` the strength of the logarithm of the total.
+    """
+    a = total = change = 0.0
+    t = OVER_RELAXED
+    for j in range(h.size):
+        a -= g[j] * d[j]
+        total += h[j]
+        change += d[j]
+        if d[j] < 0.0:
+            t = min(t, -h[j] / d[j])
+    if a <= 0.0:
+        return 0.0
+    r = concordance * np.sqrt(square)
+    u = change / total if weight > 0.0 else 0.0
+    for _ in range(HALVINGS):
+        if t * r < 0.99 and t * u > -0.99:
+            rise = (-t * r - np.log1p(-t * r)) / (concordance * concordance)
+            rise += 0.5 * t * t * pull + weight * (t * u - np.log1p(t * u))
+            if rise < (1.0 - ENOUGH) * t * a:
+                return t
+        t *= 0.5
+    return 0.0
+
+
+@cache
+def smooth_pass(k: int):
+    """Return the kernel for ``k`` components."""
+    zero = (0.0,) * k
+    zeros = (0.0,) * (k * (k + 1) // 2)
+
+    @njit(**COMPILE, fastmath={"contract"})
+    def run(
+        indptr,
+        channels,
+        values,
+        first,
+        last,
+        D,
+        D_sum,
+        floor,
+        H,
+        on_simplex,
+        sparsity,
+        bend,
+        smoothness,
+        neighbours,
+        colours,
+        colour,
+        concordance,
+        with_loss,
+    ):
+        """Pass over pixels first..last of one colour of the chessboard.
+
+        indptr (p + 1,) int64, channels and values (n,), D (e, k), D_sum (k,), H (p, k)
+        updated in place by a Newton step, smoothness (m,) that of each column of
+        neighbours (p, m) int64, colours (p,) uint8. Returns the block's share of F,
+        without its smoothness and constant terms (0 unless with_loss).
+        """
+        g, h, d, b = np.empty(k), np.empty(k), np.empty(k), np.empty(k)
+        one, bent, free = np.empty(k), np.zeros(k), np.empty(k, np.bool_)
+        M, L = np.empty((k, k)), np.empty((k, k))
+        loss = 0.0
+        logs = 0.0, 1.0, 1.0
+        for p in range(first, last):
+            if colours[p] != colour:
+                continue
+            pixel_channels = channels[indptr[p] : indptr[p + 1]]
+            pixel_values = values[indptr[p] : indptr[p + 1]]
+            q = 0.0
+            for j in range(k):
+                h[j] = H[p, j]
+                b[j] = D_sum[j]
+            for m in range(neighbours.shape[1]):
+                other = neighbours[p, m]
+                if other >= 0:
+                    q += smoothness[m]
+                    for j in range(k):
+                        b[j] -= smoothness[m] * H[other, j]
+            row = load(zero, H, p)
+            a, m = zero, zeros
+            for t in range(pixel_values.size):
+                e = pixel_channels[t]
+                inverse = 1.0 / dot(row, D, e, floor)
+                ratio = pixel_values[t] * inverse
+                a = add_row(a, D, e, ratio)
+                m = add_square(m, a, D, e, ratio * inverse)
+            total, n_pair = 0.0, 0
+            for i in range(k):
+                g[i] = b[i] - a[i] + q * h[i]
+                total += h[i]
+                for j in range(i + 1):
+                    M[i, j] = m[n_pair]
+                    n_pair += 1
+            weight = 0.0
+            if sparsity > 0.0 and total > 0.0:
+                weight = _add_sparsity(h, total, sparsity, bend, on_simplex, g, M)
+            elif sparsity > 0.0:
+                # the term is zero for a pixel of one component, and has no limit
+                # where an empty one begins to be filled
+                best = np.argmin(g)
+                for j in range(k):
+                    if j != best:
+                        g[j] = max(g[j], 0.0)
+            for i in range(k):
+                M[i, i] += q
+            direction(M, bent, g, h, on_simplex, free, L, one, d)
+            square = pull = 0.0
+            for i in range(k):
+                pull += q * d[i] * d[i]
+            n_pair = 0
+            for i in range(k):
+                for j in range(i + 1):
+                    twice = 1.0 if i == j else 2.0
+                    square += twice * m[n_pair] * d[i] * d[j]
+                    n_pair += 1
+            t = _safe_length(h, g, d, square, pull, weight, concordance)
+            held = 0.0
+            for j in range(k):
+                ahead = h[j] + t * d[j]
+                h[j] = ahead if ahead > NEGLIGIBLE * h[j] else 0.0
+                held += h[j]
+            for j in range(k):
+                if on_simplex:
+                    h[j] /= held
+                H[p, j] = h[j]
+            if with_loss:
+                row = load(zero, H, p)
+                total = 0.0
+                for j in range(k):
+                    loss += D_sum[j] * row[j]
+                    total += row[j]
+                if sparsity > 0.0 and total > 0.0:
+                    loss -= sparsity * np.log1p(1.0 / bend)
+                    for j in range(k):
+                        loss += sparsity * np.log1p(row[j] / (bend * total))
+                for t in range(pixel_values.size):
+                    y = dot(row, D, pixel_channels[t], floor)
+                    logs = add_log(logs, pixel_values[t], y)
+        return loss - total_log(logs)
+
+    return run

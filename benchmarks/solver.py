@@ -28,6 +28,7 @@ from espm_hs.factorization.passes import Passes
 from espm_hs.factorization.starts import start
 from espm_hs.physics import SpectrumModel
 from espm_hs.simulation import mantle
+from espm_hs.simulation.phantoms import random_fields
 
 FRACTIONS = (1e-3, 1e-4, 1e-6)
 ESPM = """
@@ -82,7 +83,7 @@ def _minerals():
 
 
 def large_map(size, n_channels, dose, k=3, seed=0):
-    """Draw counts of a map of ``size`` x ``size`` pixels, drawn as single events."""
+    """Draw counts of a map of blurred grains, ``size`` x ``size`` pixels."""
     rng = np.random.default_rng(seed)
     energy = 0.01 * np.arange(n_channels)
     elements = ["Al", "Ca", "Fe", "Mg", "O", "Si", "Ti"]
@@ -91,7 +92,8 @@ def large_map(size, n_channels, dose, k=3, seed=0):
     W = rng.dirichlet(np.full(G.shape[1], 0.5), k).T
     D = G @ W
     D /= D.sum(axis=0)
-    shares = rng.dirichlet(np.full(k, 0.3), size * size)
+    fields = random_fields((size, size), k, size / 16, contrast=10.0, seed=rng)
+    shares = fields.reshape(-1, k)
     rows, channels = [], []
     per_pixel = rng.multinomial(round(dose * size**2), np.full(size**2, size**-2.0))
     for j in range(k):

@@ -63,3 +63,13 @@ def make_map(shape=(9, 7), counts_per_pixel=300, seed=0, offset=-0.1, size=500):
 def eds():
     """Small map of three phases, for the test to change as it likes."""
     return make_map()
+
+
+def roughness(grid, H):
+    """Squared differences of neighbours, weighted, summed over their pairs."""
+    total = 0.0
+    for row, others in zip(H, grid.neighbours, strict=True):
+        for other, weight in zip(others, grid.weights, strict=True):
+            if other >= 0:
+                total += 0.5 * weight * ((row - H[other]) ** 2).sum()
+    return total

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import make_problem
+from conftest import make_problem, roughness
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
@@ -550,7 +550,7 @@ def test_grid_of_a_masked_map():
     maps = np.full((3, 4, 2), np.nan)
     maps[used] = H
     rough = sum(np.nansum(np.diff(maps, axis=axis) ** 2) for axis in (0, 1))
-    assert grid.roughness(H) == pytest.approx(rough)
+    assert roughness(grid, H) == pytest.approx(rough)
     for p, row in enumerate(grid.neighbours):
         for q in row[row >= 0]:
             assert grid.colours[p] != grid.colours[q]

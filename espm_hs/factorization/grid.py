@@ -83,18 +83,3 @@ class Grid:
     def connected(self) -> bool:
         """Whether any pixel has a neighbour."""
         return bool((self.neighbours >= 0).any())
-
-    def roughness(self, H: np.ndarray) -> float:
-        """Sum over pairs of neighbours of their squared difference, weighted.
-
-        Equal to ``tr(H^T L H)`` with the graph Laplacian L, for H of shape
-        (n_pixels, n_components).
-        """
-        total = 0.0
-        each_pair_once = zip(
-            self.neighbours[:, 1::2].T, self.weights[1::2], strict=True
-        )
-        for column, weight in each_pair_once:
-            pairs = column >= 0
-            total += weight * float(((H[pairs] - H[column[pairs]]) ** 2).sum())
-        return total

@@ -57,6 +57,17 @@ def total_log(logs):
     return logs[0] + np.log(logs[1]) + 2.0 * np.log(logs[2])
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def roughness(smoothness, neighbours, H, p):
+    """Squared differences of pixel p from its neighbours, times the smoothness (m,)."""
+    total = 0.0
+    for m in range(neighbours.shape[1]):
+        other = neighbours[p, m]
+        for j in range(H.shape[1] if other >= 0 else 0):
+            total += smoothness[m] * (H[p, j] - H[other, j]) ** 2
+    return total
+
+
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
 def _positive_root(a, b, q):
     """Positive root h of q h**2 + b h - a = 0, for a, q >= 0."""
@@ -220,8 +231,7 @@ def block_pass(k: int, plain: bool):
         than step_tol times their sum, smoothness (m,) that of each column of neighbours
         (p, m) int64, colours (p,) uint8,
         A (e, k), or (0, k) if not wanted, added to: A += (x / y) h. Returns the
-        block's share of F, without its smoothness and constant terms (0 unless
-        with_loss).
+        block's share of F, without constant terms (0 unless with_loss).
         """
         h, a, b = np.empty(k), np.empty(k), np.empty(k)
         per_sum = 1.0 / D_sum
@@ -262,6 +272,8 @@ def block_pass(k: int, plain: bool):
                     break
             row = load(zero, H, p)
             if with_loss:
+                if colour == 1:  # of two neighbours one, the last to be visited
+                    loss += 0.5 * roughness(smoothness, neighbours, H, p)
                 total = 0.0
                 for j in range(k):
                     loss += D_sum[j] * row[j]

@@ -76,7 +76,8 @@ class Passes:
             )
 
         self._on_chessboard(work)
-        return A.sum(axis=0), self._objective(loss, H) if with_loss else np.nan
+        F = float(loss.sum() + self.counts.saturated) if with_loss else np.nan
+        return A.sum(axis=0), F
 
     def solve_pixels(self, V, H, *, with_curvature=False, n_steps=50):
         """Solve every pixel for H in place; return A, F and S.
@@ -137,7 +138,7 @@ class Passes:
             )
 
         self._on_chessboard(work)
-        return self._objective(loss, H) if with_loss else np.nan
+        return float(loss.sum() + self.counts.saturated) if with_loss else np.nan
 
     def curvature(self, V, H, dV):
         """Change of A and of the sum of H with V, H following as a minimum."""
@@ -182,13 +183,6 @@ class Passes:
         counts = self.counts
         first, last = counts.blocks[block], counts.blocks[block + 1]
         return counts.indptr, counts.channels, counts.values, first, last
-
-    def _objective(self, loss, H):
-        """F from the shares of the blocks."""
-        F = float(loss.sum() + self.counts.saturated)
-        if self.smoothness > 0:
-            F += 0.5 * self.smoothness * self.grid.roughness(H)
-        return F
 
     def _on_chessboard(self, work):
         """Call ``work(block, colour)`` for all blocks of one colour, then the other."""

@@ -16,13 +16,12 @@ from functools import cache
 import numpy as np
 from numba import njit
 
-from espm_hs.factorization.kernels import add_log, total_log
+from espm_hs.factorization.kernels import add_log, roughness, total_log
 from espm_hs.factorization.pixel_newton import COMPILE, NEGLIGIBLE, direction
 from espm_hs.factorization.registers import add_row, add_square, dot, load
 
-# Steps go beyond the minimum of their pixel by this factor, if they still go down: the
-# neighbours will follow (successive over-relaxation, Young 1954).
-OVER_RELAXED = 1.7
+# Largest share of the neighbours in the curvature, for what follows from it.
+TIED = 0.995
 # A step is taken if it lowers the objective by this part of what its slope promises.
 ENOUGH = 0.05
 HALVINGS = 30
@@ -52,13 +51,16 @@ def _add_sparsity(h, total, sparsity, bend, on_simplex, g, M):
 
 @njit(**COMPILE)
 def _safe_length(h, g, d, square, pull, weight, concordance):
-    """How far to go along d (k,), 0 to 1.7, so that the objective falls for certain.
+    """How far to go along d (k,), up to 2, so that the objective falls for certain.
 
     ``square`` is the curvature of the likelihood along d, ``pull`` that of the
-    smoothness, ``weight`` the strength of the logarithm of the total.
+    smoothness, ``weight`` the strength of the logarithm of the total. The more a pixel
+    is tied to its neighbours, the further it goes beyond its own minimum, for they will
+    follow (successive over-relaxation, Young 1954).
     """
+    tied = min(pull / (square + pull), TIED) if pull > 0.0 else 0.0
     a = total = change = 0.0
-    t = OVER_RELAXED
+    t = 2.0 / (1.0 + np.sqrt(1.0 - tied * tied))
     for j in range(h.size):
         a -= g[j] * d[j]
         total += h[j]
@@ -71,8 +73,9 @@ def _safe_length(h, g, d, square, pull, weight, concordance):
     u = change / total if weight > 0.0 else 0.0
     for _ in range(HALVINGS):
         if t * r < 0.99 and t * u > -0.99:
-            rise = (-t * r - np.log1p(-t * r)) / (concordance * concordance)
-            rise += 0.5 * t * t * pull + weight * (t * u - np.log1p(t * u))
+            # -x - log(1 - x) <= x**2 / 2 / (1 - x), which needs no logarithm
+            rise = square / (1.0 - t * r) + pull + weight * u * u / (1.0 + min(t * u, 0.0))
+            rise *= 0.5 * t * t
             if rise < (1.0 - ENOUGH) * t * a:
                 return t
         t *= 0.5
@@ -111,7 +114,7 @@ def smooth_pass(k: int):
         indptr (p + 1,) int64, channels and values (n,), D (e, k), D_sum (k,), H (p, k)
         updated in place by a Newton step, smoothness (m,) that of each column of
         neighbours (p, m) int64, colours (p,) uint8. Returns the block's share of F,
-        without its smoothness and constant terms (0 unless with_loss).
+        without constant terms (0 unless with_loss).
         """
         g, h, d, b = np.empty(k), np.empty(k), np.empty(k), np.empty(k)
         one, bent, free = np.empty(k), np.zeros(k), np.empty(k, np.bool_)
@@ -182,6 +185,8 @@ def smooth_pass(k: int):
                 H[p, j] = h[j]
             if with_loss:
                 row = load(zero, H, p)
+                if colour == 1:  # of two neighbours one, the last to be visited
+                    loss += 0.5 * roughness(smoothness, neighbours, H, p)
                 total = 0.0
                 for j in range(k):
                     loss += D_sum[j] * row[j]

@@ -35,6 +35,8 @@ FIRST_LOOK = 50
 # On maps of more pixels the starts are compared on some of them, drawn at random: what
 # the phases are, and which start is best, a part of them tells.
 ENOUGH_PIXELS = 4096
+# Abundances found for known spectra start at this share of their pixel at least.
+LEAST = 1e-3
 # Starts go to the same optimum if the cosines of their spectra are above this: angles
 # below half a degree.
 SAME_SPECTRUM = 1 - 4e-5
@@ -204,7 +206,7 @@ def _compared_on_a_part(counts, problem, names, rng, options):
     best = _descend(part, alone, starts, options)
     # an interrupted fit is brought to all pixels, no more
     last = options._replace(max_iter=WARM_UP) if best.interrupted else options
-    first = best.W, even_abundances(counts, problem)
+    first = best.W, _abundances(counts, alone, best.W, options.n_jobs)
     found = _descend(counts, problem, [first], last)
     return replace(
         found,
@@ -212,6 +214,16 @@ def _compared_on_a_part(counts, problem, names, rng, options):
         objectives=best.objectives,
         n_agreeing=best.n_agreeing,
     )
+
+
+def _abundances(counts, problem, V, n_jobs):
+    """First H of all pixels for the V that a part of them told."""
+    H = even_abundances(counts, problem)
+    with Passes(counts, problem, effective_n_jobs(n_jobs)) as passes:
+        passes.run(V, H, n_steps=WARM_UP, with_A=False)
+        passes.solve_pixels(V, H)
+    # zeros would stay zeros
+    return np.maximum(H, LEAST * H.mean(axis=1, keepdims=True))
 
 
 def _of_pixels(init, pixels):

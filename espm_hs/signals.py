@@ -23,11 +23,11 @@ from espm_hs.analysis.parameters import (
 )
 from espm_hs.composition import RESULTS, Quantification
 from espm_hs.masks import used_channels, used_pixels
-from espm_hs.phase_number import PhaseNumberEstimation
+from espm_hs.model_selection import ModelSelection
 from espm_hs.physics import Detector, SpectrumModel
 
 
-class EDSespmSpectrum(PhaseNumberEstimation, Quantification, EDSTEMSpectrum):
+class EDSespmSpectrum(ModelSelection, Quantification, EDSTEMSpectrum):
     """EDS spectra from an electron microscope, to be decomposed with physics.
 
     Everything that `exspy.signals.EDSTEMSpectrum` offers, and

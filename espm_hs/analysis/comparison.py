@@ -59,8 +59,8 @@ def check_numbers(name: str, numbers: Iterable[int], example: str) -> list[int]:
     numbers = sorted(set(numbers))
     if len(numbers) < 2:
         raise ValueError(
-            f"`{name}` is {numbers}; needed are at least two to compare, such as "
-            f"{example}."
+            f"`{name}` is {numbers}; needed are at least two numbers to compare, "
+            f"such as {example}."
         )
     return numbers
 

@@ -305,7 +305,8 @@ class EDSespmSpectrum(ModelSelection, Quantification, EDSTEMSpectrum):
             Find the phases in the sums of so many pixels along each axis, and map them
             in full resolution: noise of the maps then is not mistaken for differences
             of the phases. "auto" bins until there are 300 counts in a pixel, down to
-            256 pixels; 1 does not bin.
+            256 pixels; 1 does not bin. What `estimate_binning` finds is for maps that
+            you bin, not for this.
         init : str or tuple, default "nndsvd"
             Start: "nndsvd", "pure", "random", or arrays ``(W, H)``, either of which
             may be None; "previous" goes on from the phases of the last decomposition,

@@ -64,7 +64,6 @@ class ModelSelection:
         ValueError
             If an argument makes no sense, or the data are not integer counts.
         """
-        numbers = list(numbers)
 
         def estimate(model, **options):
             return analysis.estimate_number(self.data, model, numbers, **options)
@@ -147,7 +146,6 @@ class ModelSelection:
         >>> b = s.estimate_binning(3)
         >>> binned = s.rebin(scale=(b, b, 1))
         """
-        binnings = None if binnings is None else list(binnings)
 
         def estimate(model, **options):
             return analysis.choose_binning(

@@ -76,6 +76,7 @@ def test_lazy_maps_masks_and_threads():
         ({"output_dimension": None}, "number of phases is not given"),
         ({"output_dimension": 1000}, "must be between 1"),
         ({"binnings": [3]}, "`binnings` is .3.; needed are at least two"),
+        ({"binnings": 4}, "`binnings` is 4; needed are at least two"),
         ({"binnings": [0, 1]}, "`binnings` has 0"),
         ({"binnings": [1, 1.5]}, "`binnings` has 1.5"),
         ({"binnings": [1, 9]}, "leaves 1 bins"),
@@ -90,9 +91,9 @@ def test_arguments_that_make_no_sense(eds, arguments, message):
 
 
 def test_a_map_too_small_to_be_binned(eds):
-    with pytest.raises(ValueError, match="3 x 2 pixels is too small"):
+    with pytest.raises(ValueError, match="map has 3 x 2 pixels"):
         eds.inav[:2, :3].estimate_binning(2)
-    with pytest.raises(ValueError, match="too small"):
+    with pytest.raises(ValueError, match="map has 1 pixels"):
         eds.inav[0, 0].estimate_binning(1)
 
 

@@ -159,8 +159,8 @@ def _bins(navigation, pixels, binnings, n_phases) -> dict[int, Bins]:
     if len(bins) < 2:
         shape = " x ".join(str(size) for size in navigation)
         raise ValueError(
-            f"A map of {shape} pixels is too small to be binned: needed are two "
-            f"binnings that leave {least} bins. Name them, as "
+            f"The map has {shape} pixels; needed are two binnings that leave {least} "
+            "bins. Name those that you want to compare: "
             "`s.estimate_binning(3, binnings=[1, 2])`."
         )
     return bins

@@ -56,13 +56,16 @@ class Comparison:
 
 def check_numbers(name: str, numbers: Iterable[int], example: str) -> list[int]:
     """Return the candidates, rising; raise ValueError for fewer than two."""
-    numbers = sorted(set(numbers))
-    if len(numbers) < 2:
+    try:
+        rising = sorted(set(numbers))
+    except TypeError:  # one number, or what is none
+        rising = []
+    if len(rising) < 2:
         raise ValueError(
-            f"`{name}` is {numbers}; needed are at least two numbers to compare, "
+            f"`{name}` is {numbers!r}; needed are at least two numbers to compare, "
             f"such as {example}."
         )
-    return numbers
+    return rising
 
 
 def check_thinnings(n_thinnings: int) -> None:

@@ -23,11 +23,11 @@ from espm_hs.analysis.parameters import (
 )
 from espm_hs.composition import RESULTS, Quantification
 from espm_hs.masks import used_channels, used_pixels
-from espm_hs.phase_number import PhaseNumberEstimation
+from espm_hs.model_selection import ModelSelection
 from espm_hs.physics import Detector, SpectrumModel
 
 
-class EDSespmSpectrum(PhaseNumberEstimation, Quantification, EDSTEMSpectrum):
+class EDSespmSpectrum(ModelSelection, Quantification, EDSTEMSpectrum):
     """EDS spectra from an electron microscope, to be decomposed with physics.
 
     Everything that `exspy.signals.EDSTEMSpectrum` offers, and
@@ -305,7 +305,8 @@ class EDSespmSpectrum(PhaseNumberEstimation, Quantification, EDSTEMSpectrum):
             Find the phases in the sums of so many pixels along each axis, and map them
             in full resolution: noise of the maps then is not mistaken for differences
             of the phases. "auto" bins until there are 300 counts in a pixel, down to
-            256 pixels; 1 does not bin.
+            256 pixels; 1 does not bin. What `estimate_binning` finds is for maps that
+            you bin, not for this.
         init : str or tuple, default "nndsvd"
             Start: "nndsvd", "pure", "random", or arrays ``(W, H)``, either of which
             may be None; "previous" goes on from the phases of the last decomposition,

@@ -36,9 +36,9 @@ def test_the_curve_is_kept_and_drawn(eds, tmp_path):
     assert stored.best == best == 3
     assert stored.numbers.tolist() == [1, 2, 3, 4]
     assert stored.loss.shape == (4, 2)
-    axes = loaded.plot_number_of_phases().axes[0]
-    assert axes.get_xlabel() == "Number of phases"
-    assert "3 phases" in [text.get_text() for text in axes.get_legend().get_texts()]
+    figure = loaded.plot_number_of_phases()
+    assert figure.axes[0].get_xlabel() == "Number of phases"
+    assert "3 phases" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def test_the_smallest_number_within_errors():

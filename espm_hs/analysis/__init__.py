@@ -8,6 +8,7 @@ from espm_hs.analysis.amounts import (
     nm_per_mass,
     pixel_amounts,
 )
+from espm_hs.analysis.binning_choice import BinningChoice, choose_binning
 from espm_hs.analysis.bootstrap import replicates
 from espm_hs.analysis.calibration import DEFAULT as CALIBRATED
 from espm_hs.analysis.calibration import Calibration, calibrate
@@ -32,6 +33,7 @@ from espm_hs.analysis.suggestions import Suggestions, suggest
 
 __all__ = [
     "CALIBRATED",
+    "BinningChoice",
     "Calibration",
     "PhaseAnalysis",
     "PhaseNumber",
@@ -45,6 +47,7 @@ __all__ = [
     "calibration_record",
     "check_parameters",
     "check_thickness",
+    "choose_binning",
     "decompose",
     "density",
     "describe",

@@ -31,6 +31,7 @@ from espm_hs.factorization import (
     expected_deviance,
     factorize,
     fit_maps,
+    mixing_ranges,
     usual_binning,
 )
 from espm_hs.physics import SpectrumModel
@@ -182,7 +183,9 @@ class _Fit:
         if named and self.problem.fixed is None:
             found, self.problem = _largest_first(found, self.problem)
         errors = self._errors(found)
-        return self._separated(found, errors) if named else (found, errors)
+        if named:
+            found, errors = self._separated(found, errors)
+        return found, self._with_mixing(found, *errors)
 
     def _separated(self, found, errors):
         """Take phases out of others for as long as some are found in others."""
@@ -234,6 +237,19 @@ class _Fit:
             n_columns, k = found.W.shape
             unknown = np.full((k, n_columns, n_columns), np.nan)
             return unknown, np.full_like(found.W, np.nan), True
+
+    def _with_mixing(self, found, covariance, pull, stopped):
+        """Errors, how far the phases may be mixed, and whether the user stopped."""
+        mixing = None
+        if not (stopped or found.interrupted or self.problem.n_components == 1):
+            n_jobs = self.options.get("n_jobs")
+            try:
+                mixing = mixing_ranges(
+                    self.counts, self.problem, found.W, found.H, n_jobs=n_jobs
+                )
+            except KeyboardInterrupt:
+                stopped = True
+        return covariance, pull, mixing, stopped
 
 
 def _on_pixels(counts, problem, found, bins, smoothness, options):
@@ -294,7 +310,7 @@ def _analysis(model, problem, counts, found, errors, used, pixels, navigation, b
         everywhere = np.full((pixels.size, loadings.shape[1]), np.nan)
         everywhere[pixels] = loadings
         loadings = everywhere
-    covariance, pull, stopped = errors
+    covariance, pull, mixing, stopped = errors
     fractions = found.W[model.element_columns].sum(axis=0)
     mean = D @ found.H.sum(axis=0) + 1e-9
     residuals = deviance_residuals(counts.spectrum, mean)
@@ -320,4 +336,5 @@ def _analysis(model, problem, counts, found, errors, used, pixels, navigation, b
         n_agreeing=found.n_agreeing,
         binning=binning,
         smoothness=problem.penalties.smoothness,
+        mixing=mixing,
     )

@@ -9,6 +9,13 @@ import numpy as np
 
 from espm_hs.analysis.absorption import settle_absorption
 from espm_hs.analysis.checks import check_lines, check_size
+from espm_hs.analysis.comparison import (
+    FITTED,
+    Comparison,
+    check_counted,
+    check_numbers,
+    check_thinnings,
+)
 from espm_hs.factorization import (
     Bins,
     Counts,
@@ -21,57 +28,24 @@ from espm_hs.factorization import (
 )
 from espm_hs.physics import SpectrumModel
 
-# The part of the counts that is fitted.
-FITTED = 0.8
-# Another phase must predict the counts that were set aside better, by so many standard
-# errors of the difference.
-SIGNIFICANT = 2.0
-
 
 @dataclass(frozen=True, eq=False)
-class PhaseNumber:
+class PhaseNumber(Comparison):
     """How well the phases of some of the counts predict the others.
 
     Parameters
     ----------
-    numbers
-        Numbers of phases, rising.
-    loss
-        Shape (n_numbers, n_thinnings): negative log-likelihood of the counts that were
-        set aside, in nats, less the lowest mean.
+    numbers, loss
+        As in `Comparison`: numbers of phases, and what they fail to predict.
     binning
         Pixels along each axis that were taken together.
     """
 
-    numbers: np.ndarray
-    loss: np.ndarray
     binning: int
-
-    @property
-    def mean(self) -> np.ndarray:
-        """Mean loss of each number."""
-        return self.loss.mean(axis=1)
-
-    @property
-    def error(self) -> np.ndarray:
-        """Standard error of the difference to the number with the lowest loss."""
-        apart = self.loss - self.loss[np.argmin(self.mean)]
-        return apart.std(axis=1, ddof=1) / np.sqrt(self.loss.shape[1])
-
-    @property
-    def best(self) -> int:
-        """Smallest number that predicts no worse than the best one, within errors."""
-        worse = self.mean - self.mean.min() > SIGNIFICANT * self.error
-        return int(self.numbers[np.argmin(worse)])
 
     def to_dict(self) -> dict:
         """Return arrays and numbers that HyperSpy can write to a file."""
-        return {
-            "numbers": self.numbers,
-            "loss": self.loss,
-            "binning": self.binning,
-            "best": self.best,
-        }
+        return super().to_dict() | {"binning": self.binning}
 
     @classmethod
     def from_dict(cls, stored: Mapping) -> PhaseNumber:
@@ -92,7 +66,7 @@ def estimate_number(
     sparsity: float = 1.0,
     random_state=None,
     n_jobs: int | None = None,
-    callback: Callable[[], None] | None = None,
+    callback: Callable[[int, int], None] | None = None,
 ) -> PhaseNumber:
     """Compare numbers of phases by counts that are set aside.
 
@@ -115,25 +89,22 @@ def estimate_number(
     n_init, sparsity, random_state, n_jobs
         As in `espm_hs.EspmNMF`.
     callback
-        Called after each fit.
+        Called after each fit with how many are done and how many there are.
 
     Raises
     ------
     ValueError
         If a number makes no sense, or the data are not counts.
     """
-    numbers = _checked(numbers, n_thinnings)
+    numbers = check_numbers("numbers", numbers, "range(1, 7)")
+    check_thinnings(n_thinnings)
     navigation = data.shape[:-1] or (1,)
     used = model.channels if channels is None else model.channels & channels
     for number in (numbers[0], numbers[-1]):
         check_size(number, navigation, pixels, used)
     check_lines(model, used)
     counts = Counts.from_array(data, pixels=pixels, channels=used)
-    if counts.values.dtype.kind != "u" or counts.n_nonzeros == 0:
-        raise ValueError(
-            "The number of phases is judged by counts that are set aside, but the data "
-            "are not integers above zero. Give the counts as they were measured."
-        )
+    check_counted(counts, "The number of phases is")
     binning = usual_binning(counts, navigation)
     if binning > 1:
         counts = Bins.from_shape(navigation, binning, pixels).merge(counts)
@@ -156,19 +127,5 @@ def estimate_number(
             D = (1 / FITTED - 1) * problem.spectra(found.W)
             loss[i, t] = held_out(others, D, found.H)
             if callback is not None:
-                callback()
+                callback(t * len(numbers) + i + 1, loss.size)
     return PhaseNumber(np.array(numbers), loss - loss.mean(axis=1).min(), binning)
-
-
-def _checked(numbers, n_thinnings) -> list[int]:
-    numbers = sorted(set(numbers))
-    if len(numbers) < 2:
-        raise ValueError(
-            f"`numbers` is {numbers}; needed are at least two numbers of phases to "
-            "compare, such as range(1, 7)."
-        )
-    if not isinstance(n_thinnings, (int, np.integer)) or n_thinnings < 2:
-        raise ValueError(
-            f"`n_thinnings` must be an integer of at least 2, got {n_thinnings!r}."
-        )
-    return numbers

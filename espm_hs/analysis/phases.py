@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from espm_hs.analysis.doubt import Doubt, doubts
 from espm_hs.factorization import Counts
 from espm_hs.physics import SpectrumModel
 
@@ -100,6 +101,10 @@ class PhaseAnalysis:
         are those of that fit.
     smoothness
         Strength of the smoothness of the maps, given or chosen.
+    mixing
+        Shape (2, n_phases, n_phases): how far the counts let phases be mixed, see
+        `espm_hs.factorization.mixing_ranges`. None for a single phase and where the
+        fit was interrupted.
     """
 
     model: SpectrumModel
@@ -121,6 +126,7 @@ class PhaseAnalysis:
     n_agreeing: int = 1
     binning: int = 1
     smoothness: float = 0.0
+    mixing: np.ndarray | None = None
 
     @property
     def n_phases(self) -> int:
@@ -157,6 +163,13 @@ class PhaseAnalysis:
         counted = self.covariance[:, rows][:, :, rows]
         return counted + pull[:, :, None] * pull[:, None, :]
 
+    @cached_property
+    def doubts(self) -> list[Doubt]:
+        """What the counts leave open about each phase; empty where `mixing` is None."""
+        if self.mixing is None:
+            return []
+        return doubts(self.elements, self.composition, self.spectra, self.mixing)
+
     def __str__(self) -> str:
         """Text in the manner of HyperSpy's decomposition info."""
         ending = (
@@ -178,6 +191,7 @@ class PhaseAnalysis:
                 f"smoothness of the maps {self.smoothness:.3g}",
                 "  deviance of the summed spectrum over its expectation="
                 f"{self.misfit:.3g}",
+                *(f"  {doubt}" for doubt in self.doubts),
             ]
         )
 
@@ -186,7 +200,8 @@ class PhaseAnalysis:
 
         The loadings are left out: they belong to `learning_results`.
         """
-        return {
+        stored = {} if self.mixing is None else {"mixing": self.mixing}
+        return stored | {
             "version": STORAGE_VERSION,
             "model": self.model.to_dict(),
             "columns": [column.label for column in self.model.columns],
@@ -226,7 +241,8 @@ class PhaseAnalysis:
                 f"reads layout {STORAGE_VERSION}. Update espm_hs, or run "
                 "`s.decomposition(algorithm='espm', ...)` again."
             )
-        arrays = ("W", "covariance", "pull", "spectra", "atoms", "fingerprint")
+        arrays = ["W", "covariance", "pull", "spectra", "atoms", "fingerprint"]
+        arrays += ["mixing"] if "mixing" in stored else []
         return cls(
             model=SpectrumModel.from_dict(stored["model"]),
             loadings=None,

@@ -200,6 +200,12 @@ def _limits(percent, error):
 
 def _remarks(analysis):
     """Say what speaks against taking the numbers as they are."""
+    if analysis.n_starts > 1:
+        yield (
+            f"{analysis.n_agreeing} of {analysis.n_starts} starts ended in this "
+            "optimum."
+        )
+    yield from map(str, analysis.doubts)
     if analysis.misfit > BAD_FIT:
         yield (
             "The model does not fit: errors are larger than stated. Look at "

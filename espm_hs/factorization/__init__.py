@@ -4,6 +4,7 @@ Nothing here knows of X-rays or of HyperSpy: the input is a table of counts
 (pixels x channels), the known matrix ``G`` (channels x columns) and options.
 """
 
+from espm_hs.factorization.ambiguity import mixing_ranges
 from espm_hs.factorization.binning import Bins, usual_binning
 from espm_hs.factorization.counts import Counts
 from espm_hs.factorization.estimator import EspmNMF
@@ -43,6 +44,7 @@ __all__ = [
     "fit_maps",
     "fit_spectrum",
     "held_out",
+    "mixing_ranges",
     "smoothed_covariance",
     "thin",
     "usual_binning",

@@ -5,13 +5,23 @@ import pytest
 from conftest import make_problem, roughness
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba import njit
 from scipy.optimize import minimize
 
 from espm_hs.factorization import Counts, Grid, Penalties, Problem, factorize
 from espm_hs.factorization import counts as counts_module
-from espm_hs.factorization.kernels import add_log, total_log
 from espm_hs.factorization.passes import Passes
-from espm_hs.factorization.registers import add_row, add_square, dot, load, times
+from espm_hs.factorization.registers import (
+    add_column,
+    add_log,
+    add_row,
+    add_square,
+    dot,
+    dot_column,
+    load,
+    times,
+    total_log,
+)
 from espm_hs.factorization.starts import starting_spectra
 
 BEND = 0.01
@@ -245,7 +255,6 @@ def test_sum_of_logarithms(x, exponent):
 
 
 def test_written_out_vectors_are_the_plain_ones():
-    from numba import njit
 
     rng = np.random.default_rng(0)
     D = rng.random((4, 3))
@@ -259,6 +268,39 @@ def test_written_out_vectors_are_the_plain_ones():
     for one, other in zip(plain, compiled, strict=True):
         np.testing.assert_allclose(one, other)
     np.testing.assert_allclose(compiled[0], 0.5 + D[3] @ D[1])
+
+
+def test_columns_in_registers():
+    D = np.random.default_rng(0).random((3, 4))
+
+    def use(like, D):
+        return dot_column(like, D, 3, 0.5), add_column(like, D, 2, 2.0)
+
+    for call in (use, njit(use)):
+        product, added = call((1.0, 2.0, 3.0), D)
+        assert product == pytest.approx(0.5 + D[:, 3] @ [1, 2, 3])
+        np.testing.assert_allclose(added, [1, 2, 3] + 2 * D[:, 2])
+
+
+@pytest.mark.parametrize("simplex", ["elements", "abundances"])
+@pytest.mark.parametrize("sparsity", [0.0, 0.5])
+def test_dense_counts_are_fitted_as_sparse_ones(monkeypatch, simplex, sparsity):
+    data = make_problem(counts=400)
+    assert (data.X > 0).mean() > 0.5
+    problem = Problem(
+        60, 3, G=data.G, simplex=simplex, penalties=Penalties(sparsity, 0.0)
+    )
+    V = data.W / (data.G @ data.W).sum(axis=0)
+    found = []
+    for share in (0.0, 2.0):
+        monkeypatch.setattr(counts_module, "DENSE", share)
+        counts = Counts.from_array(data.X)
+        assert (counts.table is not None) == (share == 0.0)
+        H = np.full((120, 3), 1 / 3 if simplex == "abundances" else counts.dose / 3)
+        with Passes(counts, problem, 1) as passes:
+            found.append((*passes.run(V, H, n_steps=3, with_loss=True), H))
+    for dense, sparse in zip(*found, strict=True):
+        np.testing.assert_allclose(dense, sparse, rtol=1e-12)
 
 
 def test_bad_solver(small):

@@ -24,6 +24,9 @@ SMALL_BLOCKS, SMALL_NONZEROS = 8, 1 << 13
 # Each block has its own sums of size channels x components; more of them than this
 # would cost memory and balance no better.
 MAX_BLOCKS = 64
+# Reading all channels is faster than reading non-zeros, and takes no more memory, where
+# so much of the counts is not zero.
+DENSE = 0.4
 # Dense input is read in slabs of about this size, so that no second copy of a
 # large map ever exists.
 SLAB_BYTES = 1 << 26
@@ -267,6 +270,17 @@ class Counts:
         targets = np.linspace(0, self.n_nonzeros, n_blocks + 1)[1:-1]
         cuts = np.searchsorted(self.indptr, targets)
         return np.unique(np.concatenate(([0], cuts, [self.n_pixels])))
+
+    @cached_property
+    def table(self) -> np.ndarray | None:
+        """All counts, zeros too, (n_pixels, n_channels); None if too many are zero."""
+        size = self.n_pixels * self.n_channels
+        if self.n_nonzeros < DENSE * size:
+            return None
+        counts = np.zeros((self.n_pixels, self.n_channels), self.values.dtype)
+        pixels = np.repeat(np.arange(self.n_pixels), np.diff(self.indptr))
+        counts[pixels, self.channels] = self.values
+        return counts
 
     def take(self, pixels: np.ndarray) -> Counts:
         """Return the counts of some pixels; boolean, shape (n_pixels,)."""

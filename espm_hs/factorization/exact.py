@@ -16,7 +16,6 @@ from functools import cache
 import numpy as np
 from numba import njit
 
-from espm_hs.factorization.kernels import add_log, total_log
 from espm_hs.factorization.pixel_newton import (
     COMPILE,
     NEGLIGIBLE,
@@ -25,7 +24,14 @@ from espm_hs.factorization.pixel_newton import (
     solve,
     step_length,
 )
-from espm_hs.factorization.registers import add_row, add_square, dot, load
+from espm_hs.factorization.registers import (
+    add_log,
+    add_row,
+    add_square,
+    dot,
+    load,
+    total_log,
+)
 
 # A pixel is left when the last full step promised to lower its F by less (in nats):
 # convergence is quadratic, what remains is about the square of that.

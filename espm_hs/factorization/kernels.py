@@ -15,7 +15,8 @@ from functools import cache
 import numpy as np
 from numba import njit
 
-from espm_hs.factorization.registers import add_row, dot, load
+from espm_hs.factorization.reading import readers
+from espm_hs.factorization.registers import load, total_log
 
 # Added to the model of every channel (as a share of the mean count per entry), so
 # that a count where the model is zero costs much but not infinitely much.
@@ -23,38 +24,6 @@ MODEL_FLOOR = 1e-12
 # Below this an abundance or a composition is set to zero: denormal numbers would
 # slow every later pass by two orders of magnitude.
 TINY = 1e-100
-
-
-# Products of models stay within these, of which the logarithm is taken once in a while.
-_SMALL, _LARGE = 1e-200, 1e200
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def add_log(logs, x, y):
-    """Add ``x log(y)`` to a sum kept as (sum, product of y with x = 1, with x = 2).
-
-    Most counts are 1 or 2: a multiplication instead of a logarithm.
-    """
-    known, ones, twos = logs
-    if x == 1:
-        ones *= y
-        if ones < _SMALL or ones > _LARGE:
-            known += np.log(ones)
-            ones = 1.0
-    elif x == 2:
-        twos *= y
-        if twos < _SMALL or twos > _LARGE:
-            known += 2.0 * np.log(twos)
-            twos = 1.0
-    else:
-        known += x * np.log(y)
-    return known, ones, twos
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def total_log(logs):
-    """Return what `add_log` has summed."""
-    return logs[0] + np.log(logs[1]) + 2.0 * np.log(logs[2])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -194,12 +163,14 @@ def _has_settled(before, now, tol):
 
 
 @cache
-def block_pass(k: int, plain: bool):
+def block_pass(k: int, plain: bool, dense: bool):
     """Return the kernel for ``k`` components, ``plain`` without penalties on H.
 
     Of its own, because code that is never reached takes registers from the loops.
+    ``dense``: for counts of all channels, see `reading`.
     """
     zero = (0.0,) * k
+    pixel, weigh, gather, add_logs = readers(dense)
 
     @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
     def run(
@@ -229,26 +200,22 @@ def block_pass(k: int, plain: bool):
         indptr (p + 1,) int64, channels and values (n,), D (e, k), D_sum (k,),
         H (p, k) updated in place n_steps times, or until no abundance moves by more
         than step_tol times their sum, smoothness (m,) that of each column of neighbours
-        (p, m) int64, colours (p,) uint8,
-        A (e, k), or (0, k) if not wanted, added to: A += (x / y) h. Returns the
-        block's share of F, without constant terms (0 unless with_loss).
+        (p, m) int64, colours (p,) uint8, A (e, k), or (0, k) if not wanted, added to:
+        A += (x / y) h. Of dense counts values is (p, e), D and A are (k, e) or (k, 0).
+        Returns the block's share of F, without constant terms (0 unless with_loss).
         """
         h, a, b = np.empty(k), np.empty(k), np.empty(k)
+        ratios = np.empty(D.size // k)
         per_sum = 1.0 / D_sum
         loss = 0.0
         logs = 0.0, 1.0, 1.0
         for p in range(first, last):
             if colours[p] != colour:
                 continue
-            # slices: their loops need no check for negative positions
-            pixel_channels = channels[indptr[p] : indptr[p + 1]]
-            pixel_values = values[indptr[p] : indptr[p + 1]]
+            where, x = pixel(indptr, channels, values, p)
             for _ in range(n_steps):
-                row, sums = load(zero, H, p), zero
-                for t in range(pixel_values.size):
-                    e = pixel_channels[t]
-                    ratio = pixel_values[t] / dot(row, D, e, floor)
-                    sums = add_row(sums, D, e, ratio)
+                row = load(zero, H, p)
+                sums = weigh(where, x, D, row, floor, zero)
                 for j in range(k):
                     a[j] = sums[j]
                     h[j] = row[j] * sums[j] * per_sum[j] if plain else row[j]
@@ -282,15 +249,10 @@ def block_pass(k: int, plain: bool):
                     loss -= sparsity * np.log1p(1.0 / bend)
                     for j in range(k):
                         loss += sparsity * np.log1p(row[j] / (bend * total))
-            for t in range(pixel_values.size if len(A) else 0):
-                e = pixel_channels[t]
-                ratio = pixel_values[t] / dot(row, D, e, floor)
-                for j in range(k):
-                    A[e, j] += row[j] * ratio
+            if A.size:
+                gather(where, x, D, row, floor, A, ratios)
             if with_loss:
-                for t in range(pixel_values.size):
-                    y = dot(row, D, pixel_channels[t], floor)
-                    logs = add_log(logs, pixel_values[t], y)
+                logs = add_logs(where, x, D, row, floor, logs)
         return loss - total_log(logs)
 
     return run

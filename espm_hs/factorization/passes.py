@@ -49,15 +49,21 @@ class Passes:
         given and the H left behind; NaN unless ``with_loss``.
         """
         D, D_sum = self._spectra(V)
-        A = self._zeros(D.shape if with_A else (0, D.shape[1]))
-        loss = np.zeros(len(A))
         bound = self.on_simplex or self.grid.connected
         plain = not bound and self.problem.penalties.sparsity == 0
-        kernel = block_pass(self.problem.n_components, plain)
+        counts, dense = self.counts, self.counts.table is not None
+        values = counts.table if dense else counts.values
+        D = np.ascontiguousarray(D.T) if dense else D
+        A = self._zeros(D.shape if with_A else (0, 0))
+        loss = np.zeros(len(A))
+        kernel = block_pass(self.problem.n_components, plain, dense)
 
         def work(block, colour):
             loss[block] += kernel(
-                *self._block(block),
+                counts.indptr,
+                counts.channels,
+                values,
+                *counts.blocks[block : block + 2],
                 D,
                 D_sum,
                 self.floor,
@@ -77,7 +83,8 @@ class Passes:
 
         self._on_chessboard(work)
         F = float(loss.sum() + self.counts.saturated) if with_loss else np.nan
-        return A.sum(axis=0), F
+        A = A.sum(axis=0)
+        return A.T if dense else A, F
 
     def solve_pixels(self, V, H, *, with_curvature=False, n_steps=50):
         """Solve every pixel for H in place; return A, F and S.

@@ -8,9 +8,14 @@ slower. The functions here are written out for the length of their first argumen
 
 from __future__ import annotations
 
+import numpy as np
+from numba import njit
 from numba.extending import overload
 
 _COMPILE = {"error_model": "numpy", "fastmath": {"contract"}}
+# Sums over channels may be taken in another order, so that several go on at a time.
+IN_ANY_ORDER = {"contract", "reassoc", "nsz", "arcp"}
+_VECTORS = {"error_model": "numpy", "fastmath": IN_ANY_ORDER}
 
 
 def _written_out(arguments, first, term, indices, last):
@@ -32,6 +37,16 @@ def dot(h, D, e, y):
 def add_row(a, D, e, factor):
     """Return ``a + D[e] * factor``."""
     return tuple(a[j] + D[e, j] * factor for j in range(len(a)))
+
+
+def dot_column(h, D, e, y):
+    """Return ``y + h @ D[:, e]``."""
+    return y + sum(D[j, e] * h[j] for j in range(len(h)))
+
+
+def add_column(a, D, e, factor):
+    """Return ``a + D[:, e] * factor``."""
+    return tuple(a[j] + D[j, e] * factor for j in range(len(a)))
 
 
 def times(a, h):
@@ -68,6 +83,21 @@ def _add_row(a, D, e, factor):
     )
 
 
+@overload(dot_column, jit_options=_VECTORS)
+def _dot_column(h, D, e, y):
+    return _written_out(
+        "h, D, e, y", "y", " + D[{0}, e] * h[{0}]", [(j,) for j in range(len(h))], ""
+    )
+
+
+@overload(add_column, jit_options=_VECTORS)
+def _add_column(a, D, e, factor):
+    term = "a[{0}] + D[{0}, e] * factor,"
+    return _written_out(
+        "a, D, e, factor", "(", term, [(j,) for j in range(len(a))], ")"
+    )
+
+
 @overload(times, jit_options=_COMPILE)
 def _times(a, h):
     return _written_out(
@@ -81,3 +111,35 @@ def _add_square(m, h, D, e, factor):
     term = "m[{0}] + factor * D[e, {1}] * D[e, {2}],"
     indices = [(n, i, j) for n, (i, j) in enumerate(pairs)]
     return _written_out("m, h, D, e, factor", "(", term, indices, ")")
+
+
+# Products of models stay within these, of which the logarithm is taken once in a while.
+_SMALL, _LARGE = 1e-200, 1e200
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def add_log(logs, x, y):
+    """Add ``x log(y)`` to a sum kept as (sum, product of y with x = 1, with x = 2).
+
+    Most counts are 1 or 2: a multiplication instead of a logarithm.
+    """
+    known, ones, twos = logs
+    if x == 1:
+        ones *= y
+        if ones < _SMALL or ones > _LARGE:
+            known += np.log(ones)
+            ones = 1.0
+    elif x == 2:
+        twos *= y
+        if twos < _SMALL or twos > _LARGE:
+            known += 2.0 * np.log(twos)
+            twos = 1.0
+    else:
+        known += x * np.log(y)
+    return known, ones, twos
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def total_log(logs):
+    """Return what `add_log` has summed."""
+    return logs[0] + np.log(logs[1]) + 2.0 * np.log(logs[2])

@@ -16,9 +16,16 @@ from functools import cache
 import numpy as np
 from numba import njit
 
-from espm_hs.factorization.kernels import add_log, roughness, total_log
+from espm_hs.factorization.kernels import roughness
 from espm_hs.factorization.pixel_newton import COMPILE, NEGLIGIBLE, direction
-from espm_hs.factorization.registers import add_row, add_square, dot, load
+from espm_hs.factorization.registers import (
+    add_log,
+    add_row,
+    add_square,
+    dot,
+    load,
+    total_log,
+)
 
 # Largest share of the neighbours in the curvature, for what follows from it.
 TIED = 0.995
@@ -74,7 +81,9 @@ def _safe_length(h, g, d, square, pull, weight, concordance):
     for _ in range(HALVINGS):
         if t * r < 0.99 and t * u > -0.99:
             # -x - log(1 - x) <= x**2 / 2 / (1 - x), which needs no logarithm
-            rise = square / (1.0 - t * r) + pull + weight * u * u / (1.0 + min(t * u, 0.0))
+            rise = (
+                square / (1.0 - t * r) + pull + weight * u * u / (1.0 + min(t * u, 0.0))
+            )
             rise *= 0.5 * t * t
             if rise < (1.0 - ENOUGH) * t * a:
                 return t

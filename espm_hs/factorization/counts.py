@@ -19,8 +19,9 @@ from numba import njit
 # Non-zeros per block: small enough that a thread's share stays balanced and its
 # counts stay in the second-level cache, large enough to hide the call.
 BLOCK_NONZEROS = 1 << 17
-# Fewer, so that there are blocks for several threads, but not fewer than these.
-SMALL_BLOCKS, SMALL_NONZEROS = 8, 1 << 13
+# Fewer where that makes no equal shares for several threads; all in one block if there
+# are so few that threads would only wait for each other.
+LEAST_BLOCKS, SMALL_NONZEROS = 8, 1 << 13
 # Each block has its own sums of size channels x components; more of them than this
 # would cost memory and balance no better.
 MAX_BLOCKS = 64
@@ -262,11 +263,10 @@ class Counts:
         The cuts depend on the counts alone, never on the number of workers, so
         that sums over blocks have the same bits on one thread and on many.
         """
-        n_blocks = max(
-            min(SMALL_BLOCKS, self.n_nonzeros // SMALL_NONZEROS),
-            round(self.n_nonzeros / BLOCK_NONZEROS),
-        )
-        n_blocks = min(max(1, n_blocks), MAX_BLOCKS)
+        n_blocks = 1
+        if self.n_nonzeros >= SMALL_NONZEROS:
+            wanted = round(self.n_nonzeros / BLOCK_NONZEROS)
+            n_blocks = min(max(LEAST_BLOCKS, wanted), MAX_BLOCKS)
         targets = np.linspace(0, self.n_nonzeros, n_blocks + 1)[1:-1]
         cuts = np.searchsorted(self.indptr, targets)
         return np.unique(np.concatenate(([0], cuts, [self.n_pixels])))

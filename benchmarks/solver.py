@@ -111,9 +111,9 @@ def starts(names, n_jobs):
 
 def scaling(threads):
     """Time of a multiplicative iteration against all that a map is made of."""
-    rows, found = [], {}
+    rows, found, most = [], {}, max(threads)
 
-    def add(label, counts, problem, n_jobs=max(threads)):
+    def add(label, counts, problem, n_jobs=most):
         seconds = iteration_time(counts, problem, n_jobs)
         unit = 1e9 * seconds / counts.n_nonzeros
         rows.append((label, counts.n_nonzeros, f"{1e3 * seconds:.2f}", f"{unit:.2f}"))

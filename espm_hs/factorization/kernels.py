@@ -15,7 +15,14 @@ from functools import cache
 import numpy as np
 from numba import njit
 
-from espm_hs.factorization.reading import readers
+from espm_hs.factorization.reading import (
+    add_logs,
+    add_logs_of_all,
+    gather,
+    gather_all,
+    weigh,
+    weigh_all,
+)
 from espm_hs.factorization.registers import load, total_log
 
 # Added to the model of every channel (as a share of the mean count per entry), so
@@ -131,8 +138,10 @@ def _penalised_update(
 ):
     """Update h (k,) of pixel p under constraints and penalties, a = sum(d x / y)."""
     q = 0.0
-    total = h.sum()
-    b[:] = D_sum
+    total = 0.0
+    for j in range(h.size):
+        total += h[j]
+        b[j] = D_sum[j]
     if sparsity > 0.0 and total > 0.0:
         _add_sparsity(h, total, sparsity, bend, a, b)
     for m in range(neighbours.shape[1]):
@@ -170,7 +179,6 @@ def block_pass(k: int, plain: bool, dense: bool):
     ``dense``: for counts of all channels, see `reading`.
     """
     zero = (0.0,) * k
-    pixel, weigh, gather, add_logs = readers(dense)
 
     @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
     def run(
@@ -204,18 +212,28 @@ def block_pass(k: int, plain: bool, dense: bool):
         A += (x / y) h. Of dense counts values is (p, e), D and A are (k, e) or (k, 0).
         Returns the block's share of F, without constant terms (0 unless with_loss).
         """
-        h, a, b = np.empty(k), np.empty(k), np.empty(k)
+        h, a, b, per_sum = np.empty(k), np.empty(k), np.empty(k), np.empty(k)
+        # written out: an error message on shapes would take seconds to compile
+        for j in range(k):
+            per_sum[j] = 1.0 / D_sum[j]
         ratios = np.empty(D.size // k)
-        per_sum = 1.0 / D_sum
         loss = 0.0
         logs = 0.0, 1.0, 1.0
         for p in range(first, last):
             if colours[p] != colour:
                 continue
-            where, x = pixel(indptr, channels, values, p)
+            # slices: loops over them need no check for negative positions
+            where = channels[indptr[p] : indptr[p + 1]]
+            if dense:  # noqa: SIM108, one of them is not compiled
+                x = values[p]
+            else:
+                x = values[indptr[p] : indptr[p + 1]]
             for _ in range(n_steps):
                 row = load(zero, H, p)
-                sums = weigh(where, x, D, row, floor, zero)
+                if dense:
+                    sums = weigh_all(x, D, row, floor, zero)
+                else:
+                    sums = weigh(where, x, D, row, floor, zero)
                 for j in range(k):
                     a[j] = sums[j]
                     h[j] = row[j] * sums[j] * per_sum[j] if plain else row[j]
@@ -249,9 +267,13 @@ def block_pass(k: int, plain: bool, dense: bool):
                     loss -= sparsity * np.log1p(1.0 / bend)
                     for j in range(k):
                         loss += sparsity * np.log1p(row[j] / (bend * total))
-            if A.size:
-                gather(where, x, D, row, floor, A, ratios)
-            if with_loss:
+            if dense and A.size:
+                gather_all(x, D, row, floor, A, ratios)
+            elif A.size:
+                gather(where, x, D, row, floor, A)
+            if with_loss and dense:
+                logs = add_logs_of_all(x, D, row, floor, logs)
+            elif with_loss:
                 logs = add_logs(where, x, D, row, floor, logs)
         return loss - total_log(logs)
 

@@ -20,27 +20,13 @@ from espm_hs.factorization.registers import (
 _COMPILE = {"cache": True, "nogil": True, "error_model": "numpy", "inline": "always"}
 
 
-def readers(dense: bool):
-    """Return the functions (pixel, weigh, gather, add_logs) for one kind of counts.
-
-    ``pixel`` finds the counts x of a pixel and where they are, ``weigh`` sums D x / y
-    over its channels for y = D row, ``gather`` adds row x / y to A, and ``add_logs``
-    x log(y) to logs. Sparse: D and A are (e, k); dense: (k, e).
-    """
-    if dense:
-        return _all_channels, _weigh_all, _gather_all, _add_logs_of_all
-    return _non_zeros, _weigh, _gather, _add_logs
-
-
-@njit(**_COMPILE)
-def _non_zeros(indptr, channels, values, p):
-    # slices: loops over them need no check for negative positions
-    own = slice(indptr[p], indptr[p + 1])
-    return channels[own], values[own]
+# Here y = D row are the means of a pixel, x its counts; D and A are (e, k), or (k, e)
+# where all channels are read.
 
 
 @njit(**_COMPILE, fastmath={"contract"})
-def _weigh(channels, x, D, row, floor, sums):
+def weigh(channels, x, D, row, floor, sums):
+    """Add D x / y to sums, over the non-zeros."""
     for t in range(x.size):
         e = channels[t]
         sums = add_row(sums, D, e, x[t] / dot(row, D, e, floor))
@@ -48,7 +34,8 @@ def _weigh(channels, x, D, row, floor, sums):
 
 
 @njit(**_COMPILE, fastmath={"contract"})
-def _gather(channels, x, D, row, floor, A, ratios):
+def gather(channels, x, D, row, floor, A):
+    """Add row x / y to A, at the non-zeros."""
     for t in range(x.size):
         e = channels[t]
         ratio = x[t] / dot(row, D, e, floor)
@@ -57,26 +44,24 @@ def _gather(channels, x, D, row, floor, A, ratios):
 
 
 @njit(**_COMPILE, fastmath={"contract"})
-def _add_logs(channels, x, D, row, floor, logs):
+def add_logs(channels, x, D, row, floor, logs):
+    """Add x log(y) to logs, over the non-zeros."""
     for t in range(x.size):
         logs = add_log(logs, x[t], dot(row, D, channels[t], floor))
     return logs
 
 
-@njit(**_COMPILE)
-def _all_channels(indptr, channels, values, p):
-    return channels, values[p]
-
-
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=IN_ANY_ORDER)
-def _weigh_all(channels, x, D, row, floor, sums):
+def weigh_all(x, D, row, floor, sums):
+    """Add D x / y to sums."""
     for e in range(x.size):
         sums = add_column(sums, D, e, x[e] / dot_column(row, D, e, floor))
     return sums
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=IN_ANY_ORDER)
-def _gather_all(channels, x, D, row, floor, A, ratios):
+def gather_all(x, D, row, floor, A, ratios):
+    """Add row x / y to A; ratios (e,) is working space."""
     for e in range(x.size):
         ratios[e] = x[e] / dot_column(row, D, e, floor)
     for j in range(len(row)):
@@ -85,7 +70,8 @@ def _gather_all(channels, x, D, row, floor, A, ratios):
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=IN_ANY_ORDER)
-def _add_logs_of_all(channels, x, D, row, floor, logs):
+def add_logs_of_all(x, D, row, floor, logs):
+    """Add x log(y) to logs."""
     for e in range(x.size):
         if x[e] > 0:
             logs = add_log(logs, x[e], dot_column(row, D, e, floor))

@@ -254,6 +254,7 @@ def test_smooth_penalised_pixels_against_a_general_optimiser(small):
 
 def test_threads_and_repeats_give_the_same_bits(small, monkeypatch):
     monkeypatch.setattr(counts_module, "BLOCK_NONZEROS", 200)
+    monkeypatch.setattr(counts_module, "SMALL_NONZEROS", 200)
     problem = Problem(
         60,
         3,

@@ -189,6 +189,7 @@ def test_curvature_is_the_derivative_of_the_profiled_gradient(small, simplex):
 
 def test_newton_on_threads_gives_the_same_bits(small, monkeypatch):
     monkeypatch.setattr(counts_module, "BLOCK_NONZEROS", 200)
+    monkeypatch.setattr(counts_module, "SMALL_NONZEROS", 200)
     counts = Counts.from_array(small.X)
     problem = Problem(60, 3, G=small.G, penalties=Penalties(0.3))
     results = [

@@ -88,7 +88,7 @@ def problem_of(name, k=3, sparsity=0.0):
     )
 
 
-def shortest(run, repeats=7):
+def shortest(run, repeats=15):
     """Seconds of the fastest of several runs."""
     run()  # compile
     times = []

@@ -154,6 +154,7 @@ class TestStartsComparedOnAPart:
     @pytest.fixture
     def few(self, monkeypatch):
         monkeypatch.setattr(solver_module, "ENOUGH_PIXELS", 60)
+        monkeypatch.setattr(solver_module, "ENOUGH_COUNTS", 1000)
 
     @pytest.mark.parametrize("simplex", ["elements", "abundances"])
     @pytest.mark.parametrize("sparsity", [0.0, 0.5])

@@ -32,9 +32,10 @@ CHECK_EVERY = 10
 # Several starts are compared after so many passes over the counts, and each time that
 # these have doubled.
 FIRST_LOOK = 50
-# On maps of more pixels the starts are compared on some of them, drawn at random: what
-# the phases are, and which start is best, a part of them tells.
-ENOUGH_PIXELS = 4096
+# On maps of more pixels and counts the starts are compared on so much of them, drawn at
+# random: what the phases are, and which start is best, a part of them tells.
+ENOUGH_PIXELS = 1 << 12
+ENOUGH_COUNTS = 1 << 20
 # Abundances found for known spectra start at this share of their pixel at least.
 LEAST = 1e-3
 # Starts go to the same optimum if the cosines of their spectra are above this: angles
@@ -133,8 +134,8 @@ def factorize(
     n_init
         Number of starts; the best result is returned. After "nndsvd" comes "pure",
         all others are "random". They go on together, and those that trail far behind
-        the best are not taken to their end. Where there are more than 4096 pixels, so
-        many of them, drawn at random, say which start is best.
+        the best are not taken to their end. Where there are more than 4096 pixels with
+        a million counts, so many of them, drawn at random, say which start is best.
     max_iter
         Largest number of iterations of one start.
     tol
@@ -175,8 +176,11 @@ def factorize(
     rng = np.random.default_rng(random_state)
     names = [name_of_start(number, init) for number in range(n_init)]
     options = _Options(solver, max_iter, tol, check_every, n_jobs, callback)
-    if n_init > 1 and counts.n_pixels > ENOUGH_PIXELS:
-        found = _compared_on_a_part(counts, problem, names, rng, options)
+    enough = max(ENOUGH_PIXELS, round(ENOUGH_COUNTS / counts.dose))
+    if n_init > 1 and counts.n_pixels > enough:
+        pixels = np.zeros(counts.n_pixels, bool)
+        pixels[rng.choice(counts.n_pixels, enough, replace=False)] = True
+        found = _compared_on_a_part(counts, problem, names, pixels, rng, options)
     else:
         starts = (start(counts, problem, name, rng) for name in names)
         found = _descend(counts, problem, starts, options)
@@ -194,10 +198,8 @@ class _Options(NamedTuple):
     callback: Callable[[int, float], None] | None
 
 
-def _compared_on_a_part(counts, problem, names, rng, options):
+def _compared_on_a_part(counts, problem, names, pixels, rng, options):
     """Find the best start on some pixels, and go on from there with all of them."""
-    pixels = np.zeros(counts.n_pixels, bool)
-    pixels[rng.choice(counts.n_pixels, ENOUGH_PIXELS, replace=False)] = True
     part = counts.take(pixels)
     # they are no neighbours any more
     penalties = replace(problem.penalties, smoothness=0.0)

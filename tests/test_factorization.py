@@ -76,7 +76,9 @@ def build(options):
             fixed[2, -1] = 0.7 if o["fixed"] == "all" else 0.2
     ties = None
     whole = o["fixed"] == "all" and o["k"] == 1  # which leaves nothing to tie
-    if o["tied"] and not whole:  # one element half as frequent as another, in the first component
+    if (
+        o["tied"] and not whole
+    ):  # one element half as frequent as another, in the first component
         ties = np.stack([np.eye(n_columns)] * o["k"])
         ties[0, 5, 3], ties[0, 5, 5] = 0.5, 0.0
     support = None

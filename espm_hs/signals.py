@@ -22,6 +22,7 @@ from espm_hs.analysis.parameters import (
     detector_angles,
 )
 from espm_hs.composition import RESULTS, Quantification
+from espm_hs.known import arrays_of
 from espm_hs.masks import used_channels, used_pixels
 from espm_hs.model_selection import ModelSelection
 from espm_hs.physics import Detector, SpectrumModel
@@ -282,11 +283,11 @@ class EDSespmSpectrum(ModelSelection, Quantification, EDSTEMSpectrum):
         algorithm : str or object
             "espm", or any of HyperSpy's.
         output_dimension : int
-            Number of phases.
+            Number of phases, those that are known among them.
         sparsity : float, default 1.0
             Strength of ``sum(log(1 + share / 0.01))`` over phases and pixels, the share
             being that of the phase in the counts of the pixel: says that a pixel
-            holds few phases.
+            holds few phases. 0 by default where the components are elements.
         smoothness : float or "auto", default "auto"
             Strength of the penalty on differences between neighbouring pixels. It acts
             on the maps of the phases, which are found without it. "auto" sets a fifth
@@ -295,9 +296,26 @@ class EDSespmSpectrum(ModelSelection, Quantification, EDSTEMSpectrum):
         simplex : {"elements", "abundances", None}, default "elements"
             What adds up to 1: the element fractions of each phase, or the abundances
             of each pixel (for a sample of even thickness), or neither.
+        known_phases : dict or "elements"
+            What is known: name or number of a phase -> any of
+
+            - ``"absent"``: list of elements that it does not have, also stray ones;
+            - ``"composition"``: {element: atomic fraction} to keep; what is missing to
+              1 is left to the other elements;
+            - ``"ratio"``: such as ``{"Fe/O": 3 / 4}``, ratio of their atoms;
+            - ``"spectrum"``: signal or array over the channels of the map, of which the
+              composition is that of the phase;
+            - ``"map"``: boolean image or array, of the shape of ``s.data`` without the
+              energy axis, True where the phase may be.
+
+            For example ``{"core": {"composition": {"Fe": 0.16, "Pt": 0.84}}}``. Phases
+            that are named get the lowest numbers, in the order given; the others are
+            found freely. "elements" makes a component of each element and one of the
+            background: maps of elements instead of phases.
         fixed_composition : dict
             Phase number -> {element: atomic fraction} to keep, for example
-            ``{0: {"Si": 0.0}, 2: {"Fe": 0.16, "Pt": 0.84}}``.
+            ``{0: {"Si": 0.0}, 2: {"Fe": 0.16, "Pt": 0.84}}``: the same as
+            ``"composition"`` in ``known_phases``.
         solver : {"auto", "newton", "mu"}, default "auto"
             Newton's method, multiplicative updates, or the first without penalties
             and the second with them, as it keeps to the optimum near the start.
@@ -384,9 +402,10 @@ class EDSespmSpectrum(ModelSelection, Quantification, EDSTEMSpectrum):
         self,
         output_dimension=None,
         *,
-        sparsity=1.0,
+        sparsity=None,
         smoothness="auto",
         simplex="elements",
+        known_phases=None,
         fixed_composition=None,
         solver="auto",
         binning="auto",
@@ -403,6 +422,8 @@ class EDSespmSpectrum(ModelSelection, Quantification, EDSTEMSpectrum):
         print_info=True,
         normalize_poissonian_noise=True,
     ):
+        if sparsity is None:  # there is a little of many elements in every pixel
+            sparsity = 0.0 if analysis.are_elements(known_phases) else 1.0
         model = self.physical_model()
         pixels = used_pixels(self, navigation_mask)
         channels = used_channels(self, signal_mask)
@@ -418,6 +439,7 @@ class EDSespmSpectrum(ModelSelection, Quantification, EDSTEMSpectrum):
             "sparsity": sparsity,
             "smoothness": smoothness,
             "simplex": simplex,
+            "known_phases": arrays_of(self, known_phases),
             "fixed_composition": fixed_composition,
             "pixel_size": _pixel_size(self),
             "binning": binning,

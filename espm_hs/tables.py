@@ -33,7 +33,7 @@ def composition_table(signal) -> str:
     percent, error = _percent(found, "atomic")
     loadings = signal.learning_results.loadings
     counts = np.nansum(loadings, axis=0) * np.nansum(found.spectra, axis=0)
-    heads = "".join(f"{f'phase {j}':>16}" for j in range(found.n_phases))
+    heads = "".join(f"{label:>16}" for label in found.labels)
     shares = "".join(f"{100 * c / counts.sum():>15.1f}%" for c in counts)
     lines = [f"{'at.%':8}{heads}", f"{'counts':8}{shares}"]
     for i, element in enumerate(found.elements):

@@ -15,6 +15,8 @@ from espm_hs.factorization import (
     composition_covariance,
     factorize,
     fit_loadings,
+    fit_maps,
+    uncertainty,
 )
 from espm_hs.factorization import counts as counts_module
 from espm_hs.factorization.kernels import solve_on_simplex
@@ -50,6 +52,8 @@ OPTIONS = st.fixed_dictionaries(
         "k": st.integers(1, 5),
         "with_G": st.booleans(),
         "fixed": st.sampled_from([None, "zero", "part", "all"]),
+        "tied": st.booleans(),
+        "located": st.booleans(),
         "free_rows": st.booleans(),
         "seed": st.integers(0, 10_000),
     }
@@ -70,6 +74,18 @@ def build(options):
         if o["fixed"] != "zero":
             fixed[0, -1] = 0.3
             fixed[2, -1] = 0.7 if o["fixed"] == "all" else 0.2
+    ties = None
+    whole = o["fixed"] == "all" and o["k"] == 1  # which leaves nothing to tie
+    if (
+        o["tied"] and not whole
+    ):  # one element half as frequent as another, in the first component
+        ties = np.stack([np.eye(n_columns)] * o["k"])
+        ties[0, 5, 3], ties[0, 5, 5] = 0.5, 0.0
+    support = None
+    if o["located"]:
+        support = np.random.default_rng(o["seed"]).random((42, o["k"])) < 0.6
+        support[:, 0] |= ~support.any(axis=1)
+        support[:1] = True
     problem = Problem(
         30,
         o["k"],
@@ -77,6 +93,8 @@ def build(options):
         simplex=o["simplex"],
         simplex_rows=rows,
         fixed=fixed,
+        ties=ties,
+        support=support,
         penalties=Penalties(o["sparsity"], o["smoothness"]),
         grid=Grid.from_shape((7, 6)),
     )
@@ -93,6 +111,8 @@ LOST_COMPONENT = {
     "k": 4,
     "with_G": True,
     "fixed": None,
+    "tied": False,
+    "located": False,
     "free_rows": False,
     "seed": 0,
 }
@@ -108,8 +128,20 @@ NOTHING_SHARED = LOST_COMPONENT | {
 }
 
 
+# Counts in channels that the one component of their pixel does not have.
+NOTHING_ALLOWED = NOTHING_SHARED | {
+    "simplex": "elements",
+    "init": "nndsvd",
+    "sparsity": 0.1,
+    "k": 2,
+    "located": True,
+    "seed": 0,
+}
+
+
 @settings(max_examples=60)
 @given(options=OPTIONS)
+@example(options=NOTHING_ALLOWED)
 @example(options=LOST_COMPONENT)
 @example(options=NOTHING_SHARED)
 def test_objective_never_increases_and_constraints_hold(options):
@@ -144,6 +176,10 @@ def test_objective_never_increases_and_constraints_hold(options):
         kept = np.isfinite(problem.fixed)
         is_fixed = np.where(kept, problem.fixed * whole, found.W)
         np.testing.assert_allclose(found.W, is_fixed, atol=1e-10 * max(1, whole.max()))
+    if problem.ties is not None:
+        np.testing.assert_allclose(found.W[5, 0], 0.5 * found.W[3, 0], rtol=1e-12)
+    if options["located"]:
+        assert (found.H[~problem.support] == 0).all()
 
 
 @pytest.mark.parametrize("simplex", ["elements", "abundances", None])
@@ -524,6 +560,12 @@ def test_bad_options_of_the_solver(small, changes, message):
         ({"fixed": np.full((5, 3), -0.5)}, "negative"),
         ({"fixed": np.full((5, 3), 0.1)}, "add up to 0.5"),
         ({"penalties": Penalties(0, 1.0)}, "neighbours"),
+        ({"ties": np.eye(5)}, "`ties` must have shape"),
+        ({"ties": -np.ones((3, 5, 5))}, "non-negative"),
+        ({"ties": np.ones((3, 5, 5))}, "one column only"),
+        ({"support": np.ones((120, 3))}, "boolean"),
+        ({"support": np.ones((120, 2), bool)}, "shape"),
+        ({"support": np.zeros((120, 3), bool)}, "leave a component"),
     ],
 )
 def test_bad_problems(small, changes, message):
@@ -535,6 +577,102 @@ def test_bad_problems(small, changes, message):
 def test_bad_penalties(value):
     with pytest.raises(ValueError, match="sparsity"):
         Penalties(sparsity=value)
+
+
+def test_fixed_rows_cannot_be_tied(small):
+    fixed = np.full((5, 3), np.nan)
+    fixed[2, 1] = 0.0
+    ties = np.stack([np.eye(5)] * 3)
+    ties[1, 3, 2], ties[1, 3, 3] = 2.0, 0.0
+    with pytest.raises(ValueError, match="Fixed rows"):
+        Problem(60, 3, G=small.G, fixed=fixed, ties=ties)
+
+
+def test_support_of_other_pixels(small):
+    problem = Problem(60, 3, G=small.G, support=np.ones((7, 3), bool))
+    with pytest.raises(ValueError, match="120 pixels, `support` has 7"):
+        factorize(Counts.from_array(small.X), problem)
+
+
+@pytest.mark.parametrize("simplex", [None, "abundances"])
+@pytest.mark.parametrize("sparsity", [0.0, 0.5])
+@pytest.mark.parametrize("smoothness", [0.0, 1e-9])
+def test_pixels_with_a_support_are_those_without_the_others(
+    small, simplex, sparsity, smoothness
+):
+    """Leaving components out of a pixel is the same as not having them.
+
+    The weak smoothness makes the multiplicative updates do it.
+    """
+    used = np.array([[True, True, False], [False, True, True], [True, False, False]])
+    which = np.arange(len(small.X)) % 3
+    counts = Counts.from_array(small.X)
+    options = {"G": small.G, "simplex": simplex}
+    # the scale of spectra that simplex "abundances" needs: counts of a pure pixel
+    W = small.W * 80 / (small.G @ small.W).sum(axis=0)
+    problem = Problem(
+        60,
+        3,
+        support=used[which],
+        penalties=Penalties(sparsity, smoothness),
+        grid=Grid.from_shape(small.shape),
+        **options,
+    )
+    H, _ = fit_maps(counts, problem, W, max_iter=3000, tol=1e-9)
+    assert (H[~used[which]] == 0).all()
+    for kind, columns in enumerate(used):
+        part = Counts.from_array(small.X[which == kind])
+        alone = Problem(60, columns.sum(), penalties=Penalties(sparsity), **options)
+        expected, _ = fit_maps(part, alone, W[:, columns])
+        np.testing.assert_allclose(
+            H[which == kind][:, columns], expected, atol=2e-3 * expected.max()
+        )
+
+
+def test_smoothness_does_not_fill_what_the_support_leaves_out(small):
+    support = np.ones((120, 3), bool)
+    support[:60, 1] = False
+    problem = Problem(
+        60,
+        3,
+        G=small.G,
+        support=support,
+        penalties=Penalties(1.0, 30.0),
+        grid=Grid.from_shape(small.shape),
+    )
+    counts = Counts.from_array(small.X)
+    H, _ = fit_maps(counts, problem, small.W, start=np.ones((120, 3)), max_iter=100)
+    assert (H[~support] == 0).all()
+    assert (H[support] > 0).mean() > 0.7
+
+
+def test_errors_of_tied_rows_are_those_of_one_column(monkeypatch):
+    """A tie is a column of G that is the sum of two."""
+    # the prior is that of each fraction, and of the sum, which is not the same
+    monkeypatch.setattr(uncertainty, "SPREAD", 100.0)
+    data = make_problem(5, (20, 20), 60, 5, 3, 30_000)
+    ratio = 0.5
+    ties = np.stack([np.eye(5)] * 3)
+    ties[:, 4, 3], ties[:, 4, 4] = ratio, 0.0
+    problem = Problem(60, 3, G=data.G, ties=ties, penalties=Penalties(1.0))
+    joined = np.stack([*data.G.T[:3], (data.G[:, 3] + ratio * data.G[:, 4]) / 1.5], 1)
+    one = Problem(60, 3, G=joined, penalties=Penalties(1.0))
+    W = np.vstack([data.W[:3], data.W[3:].sum(axis=0)])
+    X = np.random.default_rng(0).poisson(data.H @ one.spectra(W).T)
+    counts, H = Counts.from_array(X), data.H
+    both = np.vstack([W[:3], W[3] / 1.5, W[3] * ratio / 1.5])
+    np.testing.assert_allclose(problem.spectra(both), one.spectra(W))
+    errors, pull = composition_covariance(counts, problem, both, H)
+    expected, expected_pull = composition_covariance(counts, one, W, H)
+    expand = np.zeros((5, 4))
+    expand[range(4), range(4)] = 1, 1, 1, 1 / 1.5
+    expand[4, 3] = ratio / 1.5
+    expected = expand @ expected @ expand.T
+    np.testing.assert_allclose(errors, expected, atol=1e-3 * np.abs(expected).max())
+    expected_pull = expand @ expected_pull
+    np.testing.assert_allclose(
+        pull, expected_pull, atol=1e-3 * np.abs(expected_pull).max() + 1e-15
+    )
 
 
 def test_no_counts_at_all(small):

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from espm_hs.analysis.overlap import find_overlap, separate
+from espm_hs.analysis.knowledge import Knowledge
+from espm_hs.analysis.overlap import accompanying, find_overlap, separate
 
 # Columns: six elements, a stray element, a background.
 ELEMENTS = np.array([True] * 6 + [False] * 2)
@@ -64,6 +65,61 @@ def test_separated_phases_make_the_same_counts():
     assert np.array_equal(W, before[0])
     assert np.array_equal(H, before[1])
     assert find_overlap(apart, errors(), ELEMENTS) is None
+
+
+def test_pairs_that_are_known_to_be_apart():
+    W = noisy(np.stack([HOST, (GUEST + 0.8 * HOST) / 1.8, THIRD], axis=1))
+    apart = np.ones((3, 3), bool)
+    apart[1, 0] = False
+    assert find_overlap(W, errors(), ELEMENTS, apart=apart) is None
+    assert find_overlap(W, errors(), ELEMENTS, apart=~apart).other == 0
+
+
+def test_which_phases_may_have_been_found_together():
+    known = Knowledge.nothing(4, 8)
+    known.fixed[:6, 0] = [0.3, 0.7, 0, 0, 0, 0]  # all of it
+    known.fixed[:2, 1] = [0.3, 0.0]  # some of it
+    known.ties[2, :6, :6] = 0.0
+    known.ties[2, :6, 0] = 1.0  # all of it again
+    assert known.apart(ELEMENTS).any(axis=1).tolist() == [False, True, False, True]
+    support = np.ones((5, 4), bool)
+    support[:2, 1] = support[:3, 2] = False
+    known = Knowledge(known.names, known.fixed, known.ties, support)
+    assert known.apart(ELEMENTS)[1].tolist() == [True, True, False, True]
+    assert known.apart(ELEMENTS)[3].tolist() == [True, False, False, True]
+
+
+def test_what_accompanies_a_phase():
+    """Phase 1 lies in 0 everywhere; grains of 2 meet it at the rim alone."""
+    H = np.zeros((100, 3))
+    H[:, 0] = 1.0
+    H[:30, 1] = 1.0
+    H[25:, 2] = 1.0
+    only = np.eye(3, dtype=bool)
+    assert accompanying(H, only[1]) == {0}
+    assert accompanying(H, only[2]) == {0}
+    assert accompanying(H, only[0]) == set()
+    assert accompanying(H, np.zeros(3, bool)) == set()
+
+
+def test_a_known_sphere_shows_that_its_matrix_is_a_host():
+    """The other sphere, which is not known, is taken out of the matrix then."""
+    from espm_hs import metrics
+    from espm_hs.simulation import mantle
+
+    s = mantle((64, 64), counts_per_pixel=60, seed=0)
+    truth = s.ground_truth()
+    sphere = dict(zip(truth.elements, truth.composition[:, 1], strict=True))
+    s.decomposition(
+        algorithm="espm",
+        output_dimension=3,
+        known_phases={"sphere": {"composition": sphere}},
+        smoothness=0,
+        print_info=False,
+    )
+    order, angles = metrics.match_phases(s.learning_results.factors, truth.spectra)
+    assert order[1] == 0
+    assert angles.max() < 8
 
 
 def test_spheres_are_separated_from_their_matrix():

@@ -22,7 +22,7 @@ from espm_hs.factorization.registers import (
     times,
     total_log,
 )
-from espm_hs.factorization.starts import starting_spectra
+from espm_hs.factorization.starts import assigned, starting_spectra
 
 BEND = 0.01
 
@@ -365,3 +365,46 @@ def test_auto_is_newton_without_penalties_alone(small):
             for solver in ("auto", name)
         )
         np.testing.assert_array_equal(chosen.history, named.history)
+
+
+@pytest.mark.parametrize("known", ["fixed", "ties"])
+def test_starts_go_to_the_components_that_they_suit(known):
+    data = make_problem(3)
+    D = data.G @ data.W
+    D /= D.sum(axis=0)
+    fixed, ties = None, None
+    if known == "fixed":
+        fixed = np.full((5, 3), np.nan)
+        fixed[:, 0] = data.W[:, 2]
+    else:
+        ties = np.stack([np.eye(5)] * 3)
+        i, j = np.argsort(-data.W[:, 2])[:2]
+        ties[0, j, i], ties[0, j, j] = data.W[j, 2] / data.W[i, 2], 0.0
+    problem = Problem(60, 3, G=data.G, fixed=fixed, ties=ties)
+    for order in ([0, 1, 2], [2, 0, 1], [1, 2, 0]):
+        np.testing.assert_array_equal(assigned(problem, D[:, order])[:, 0], D[:, 2])
+
+
+def test_no_order_of_starts_without_knowledge(small):
+    D = small.G @ small.W
+    assert assigned(Problem(60, 3, G=small.G), D) is D
+
+
+def test_newton_respects_the_support(small):
+    """The optimum of a fit in which components may not be everywhere."""
+    support = np.random.default_rng(0).random((120, 3)) < 0.7
+    support[:, 0] |= ~support.any(axis=1)
+    problem = Problem(60, 3, G=small.G, support=support)
+    counts = Counts.from_array(small.X)
+    start = (small.W, None)
+    newton = factorize(counts, problem, solver="newton", init=start, tol=1e-8)
+    slow = factorize(
+        counts, problem, solver="mu", init=start, tol=1e-9, max_iter=20_000
+    )
+    assert newton.converged
+    assert (newton.H[~support] == 0).all()
+    assert newton.objective == pytest.approx(slow.objective, abs=1e-2)
+    everywhere = factorize(
+        counts, Problem(60, 3, G=small.G), solver="newton", init=start, tol=1e-8
+    )
+    assert everywhere.objective < newton.objective - 10

@@ -16,6 +16,7 @@ from espm_hs.analysis.continuation import previous_start
 from espm_hs.analysis.decomposition import decompose
 from espm_hs.analysis.description import describe
 from espm_hs.analysis.exposure import dose, has_dose
+from espm_hs.analysis.known_phases import are_elements
 from espm_hs.analysis.parameters import (
     build_model,
     calibrated_parameters,
@@ -40,6 +41,7 @@ __all__ = [
     "Report",
     "Suggestions",
     "absorbing_mass_thickness",
+    "are_elements",
     "areal_densities",
     "build_model",
     "calibrate",

@@ -11,7 +11,6 @@ from espm_hs.analysis.phases import PhaseAnalysis
 
 # What of the options of a fit its repetitions share; smoothness is that of the maps.
 SHARED = (
-    "fixed_composition",
     "simplex",
     "sparsity",
     "solver",
@@ -76,6 +75,7 @@ def replicates(
             counts.reshape(*navigation, -1),
             analysis.model,
             analysis.n_phases,
+            known_phases=analysis.knowledge,
             pixels=pixels,
             channels=analysis.channels,
             binning=analysis.binning,

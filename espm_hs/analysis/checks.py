@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from numbers import Real
-
 import numpy as np
 
 # An element can be quantified if this share of its counts is in channels in use.
@@ -70,42 +67,3 @@ def check_lines(model, channels):
             "out, so nothing can be said about them. Unmask their channels, or remove "
             "them with `s.set_elements([...])`."
         )
-
-
-def fixed_entries(fixed_composition, model, n_phases) -> np.ndarray | None:
-    """Array of fixed values of W, NaN where free."""
-    if fixed_composition is None or fixed_composition == {}:
-        return None
-    rows = np.flatnonzero(model.element_columns)
-    row_of = dict(zip(model.elements, rows, strict=True))
-    fixed = np.full((len(model.columns), n_phases), np.nan)
-    shape = "phase number -> {element: fraction}, such as {0: {'Si': 0.0}}"
-    if not isinstance(fixed_composition, Mapping):
-        raise TypeError(
-            f"`fixed_composition` must map {shape}; got {fixed_composition!r}."
-        )
-    for phase, fractions in fixed_composition.items():
-        if not isinstance(fractions, Mapping):
-            raise TypeError(
-                f"`fixed_composition` must map {shape}; got {fractions!r} for phase "
-                f"{phase!r}."
-            )
-        if phase not in range(n_phases):
-            raise ValueError(
-                f"`fixed_composition` names phase {phase!r}, but the phases are "
-                f"0 to {n_phases - 1}."
-            )
-        for element, fraction in fractions.items():
-            if element not in row_of:
-                raise ValueError(
-                    f"`fixed_composition` names {element!r}, which is not among the "
-                    f"elements {list(model.elements)}. Add it with "
-                    f"`s.add_elements(['{element}'])`."
-                )
-            if not (isinstance(fraction, Real) and 0 <= fraction <= 1):
-                raise ValueError(
-                    f"`fixed_composition` gives {element} in phase {phase} the atomic "
-                    f"fraction {fraction!r}; it must be between 0 and 1."
-                )
-            fixed[row_of[element], phase] = fraction
-    return fixed

@@ -9,13 +9,10 @@ from dataclasses import replace
 import numpy as np
 
 from espm_hs.analysis.absorption import continued, settle_absorption, settle_phases
-from espm_hs.analysis.checks import (
-    check_binning,
-    check_lines,
-    check_size,
-    fixed_entries,
-)
-from espm_hs.analysis.overlap import find_overlap, separate
+from espm_hs.analysis.checks import check_binning, check_lines, check_size
+from espm_hs.analysis.knowledge import Knowledge
+from espm_hs.analysis.known_phases import number_of_phases, read_known_phases
+from espm_hs.analysis.overlap import accompanying, find_overlap, separate
 from espm_hs.analysis.phases import PhaseAnalysis, fingerprint
 from espm_hs.analysis.support import find_support
 from espm_hs.factorization import (
@@ -45,11 +42,12 @@ MAP_OPTIONS = ("max_iter", "tol", "n_jobs", "callback")
 def decompose(
     data,
     model: SpectrumModel,
-    n_phases: int,
+    n_phases: int | None,
     *,
     pixels: np.ndarray | None = None,
     channels: np.ndarray | None = None,
     pixel_size: tuple[float, ...] | None = None,
+    known_phases: Mapping | str | Knowledge | None = None,
     fixed_composition: Mapping | None = None,
     simplex: str | None = "elements",
     sparsity: float = 0.0,
@@ -68,18 +66,31 @@ def decompose(
     model
         Physics over the same channels.
     n_phases
-        Number of phases.
+        Number of phases; None where ``known_phases`` says it.
     pixels, channels
         Boolean: the pixels, shape (prod(navigation),), and channels to use, None for
         all. Channels outside ``model.channels`` are never used.
     pixel_size
         Size of a pixel along each navigation axis, in one unit, for the smoothness;
         None: square.
+    known_phases
+        Phase number or name -> what is known of the phase, any of
+
+        - "absent": list of elements that it does not have;
+        - "composition": {element: atomic fraction}; what is missing to 1 belongs to
+          the other elements;
+        - "ratio": {"Fe/O": ratio of their atoms};
+        - "spectrum": counts, shape (n_channels,), which the model is fitted to;
+        - "map": boolean, shape (*navigation,), True where the phase may be.
+
+        Names take the numbers that are left, in order. "elements" makes each element a
+        component, and another one of the background. The constraints of another
+        decomposition are taken as they are.
     fixed_composition
-        Phase number -> {element: atomic fraction}.
+        Phase number -> {element: atomic fraction}: "composition" alone.
     simplex, sparsity, init
-        As in `espm_hs.EspmNMF`. Where the start is a name, phases of which nothing
-        is fixed are freed from overlaps and support films, see
+        As in `espm_hs.EspmNMF`. Where the start is a name, phases of whose spectrum
+        nothing is known are freed from overlaps and support films, see
         `espm_hs.analysis.overlap` and `espm_hs.analysis.support`.
     smoothness
         As in `espm_hs.EspmNMF`, but of the maps alone: the phases are found without;
@@ -105,9 +116,19 @@ def decompose(
     """
     navigation = data.shape[:-1] or (1,)
     used = model.channels if channels is None else model.channels & channels
+    n_phases = number_of_phases(n_phases, known_phases, model)
     check_size(n_phases, navigation, pixels, used)
     check_lines(model, used)
     check_binning(binning, simplex)
+    known = read_known_phases(
+        known_phases,
+        fixed_composition,
+        model,
+        n_phases,
+        navigation=navigation,
+        pixels=pixels,
+        channels=used,
+    )
     # everything but the data is checked before the data are read
     problem = Problem(
         int(used.sum()),
@@ -115,7 +136,7 @@ def decompose(
         G=model.G[used],
         simplex=simplex,
         simplex_rows=model.element_columns,
-        fixed=fixed_entries(fixed_composition, model, n_phases),
+        **known.constraints(pixels),
         penalties=Penalties(sparsity, 0.0 if smoothness == "auto" else smoothness),
         grid=Grid.from_shape(navigation, pixels, pixel_size),
     )
@@ -131,13 +152,19 @@ def decompose(
     bins = Bins.from_shape(navigation, binning, pixels)
     if binning > 1 and not isinstance(init, str) and init[1] is not None:
         init = (init[0], bins.sum(init[1]))
+    if known.single_elements:
+        options["n_init"] = 1  # all starts are the same
+    support = problem.support
+    if support is not None and binning > 1:
+        support = bins.sum(support) > 0  # a bin may hold what any of its pixels may
     fit = _Fit(
         bins.merge(counts) if binning > 1 else counts,
         Grid.from_shape(bins.shape, bins.used),
         # smooth maps are better maps, but what they leave over goes into the spectra
-        replace(problem, penalties=Penalties(sparsity)),
+        replace(problem, penalties=Penalties(sparsity), support=support),
         model,
         used,
+        known,
         options | {"callback": callback},
     )
     found, errors = fit.run(init)
@@ -147,7 +174,7 @@ def decompose(
             counts, problem, found, bins, smoothness, fit.options
         )
     analysis = _analysis(
-        fit.model, problem, counts, found, errors, used, pixels, navigation, binning
+        fit.model, problem, counts, found, errors, used, pixels, known, binning
     )
     if analysis.interrupted:
         warnings.warn(
@@ -162,13 +189,10 @@ def decompose(
 class _Fit:
     """Finds phases; ``problem`` and ``model`` follow what is found."""
 
-    def __init__(self, counts, grid, problem, model, channels, options):
+    def __init__(self, counts, grid, problem, model, channels, known, options):
         self.counts, self.grid, self.problem = counts, grid, problem
-        self.model, self.channels, self.options = model, channels, options
-        # phases of which nothing is given
-        self.free = np.ones(problem.n_components, bool)
-        if problem.fixed is not None:
-            self.free = np.isnan(problem.fixed).all(axis=0)
+        self.model, self.channels, self.known = model, channels, known
+        self.options = options
 
     def run(self, init):
         """Return the factorisation, and what is known of its errors."""
@@ -180,8 +204,9 @@ class _Fit:
         found = factorize(self.counts, self.problem, init=init, **self.options)
         found = self._settled(found)
         named = isinstance(init, str)
-        if named and self.problem.fixed is None:
-            found, self.problem = _largest_first(found, self.problem)
+        if named:
+            unknown = self.known.free & ~self.known.located
+            found, self.problem = _largest_first(found, self.problem, unknown)
         errors = self._errors(found)
         if named:
             found, errors = self._separated(found, errors)
@@ -191,9 +216,11 @@ class _Fit:
         """Take phases out of others for as long as some are found in others."""
         rows, k = self.model.element_columns, self.problem.n_components
         in_counts = self.problem.simplex != "abundances"
-        hosts: set[int] = set()
-        for _ in range(k * (k - 1) if in_counts else 0):
-            overlaps = self._overlaps(found, errors, hosts)
+        # what is known not to be in a phase, and still is everywhere with it
+        counts = self.problem.spectra(found.W).sum(axis=0) * found.H
+        hosts = accompanying(counts, ~self.known.free)
+        for n in range(k * (k - 1) if in_counts else 0):
+            overlaps = self._overlaps(found, errors, hosts, with_films=n == 0)
             if not overlaps or found.interrupted:
                 break
             start = found.W, found.H
@@ -207,18 +234,21 @@ class _Fit:
             errors = self._errors(found)
         return found, errors
 
-    def _overlaps(self, found, errors, hosts):
+    def _overlaps(self, found, errors, hosts, with_films):
         """Return what to take out of phases next: a film, or the surest overlap."""
         rows = self.model.element_columns
-        columns = dict(zip(self.model.elements, np.flatnonzero(rows), strict=True))
-        films = find_support(found.W, found.H, columns, self.grid)
-        if films and not hosts:
-            return [film for film in films if self.free[film.phase]]
-        overlap = find_overlap(found.W, errors[0], rows, hosts, self.free)
+        apart = self.known.apart(rows)
+        if with_films:
+            columns = dict(zip(self.model.elements, np.flatnonzero(rows), strict=True))
+            films = find_support(found.W, found.H, columns, self.grid)
+            films = [film for film in films if apart[film.phase, film.other]]
+            if films:
+                return films
+        overlap = find_overlap(found.W, errors[0], rows, hosts, apart)
         return [] if overlap is None else [overlap]
 
     def _settled(self, found):
-        if not self.model.mass_thickness:
+        if not self.model.mass_thickness or self.known.single_elements:
             return found
         found, self.problem = settle_phases(
             self.counts, self.problem, found, self.model, self.channels, **self.options
@@ -240,8 +270,10 @@ class _Fit:
 
     def _with_mixing(self, found, covariance, pull, stopped):
         """Errors, how far the phases may be mixed, and whether the user stopped."""
-        mixing = None
-        if not (stopped or found.interrupted or self.problem.n_components == 1):
+        mixing, elements = None, self.known.single_elements
+        if not (
+            elements or stopped or found.interrupted or self.problem.n_components == 1
+        ):
             n_jobs = self.options.get("n_jobs")
             try:
                 mixing = mixing_ranges(
@@ -257,14 +289,14 @@ def _on_pixels(counts, problem, found, bins, smoothness, options):
 
     The problem that comes with them has the smoothness that was chosen.
     """
-    start = bins.spread(found.H)
+    start = problem.allowed(bins.spread(found.H))
     if found.interrupted:
         return replace(found, H=start), problem
     # what one bin paid for holding several phases is shared by its pixels
     sparsity = problem.penalties.sparsity * bins.n_bins / counts.n_pixels
     problem = replace(problem, penalties=replace(problem.penalties, sparsity=sparsity))
     # zeros would stay zeros
-    start = np.maximum(start, LEAST * start.mean(axis=0))
+    start = problem.allowed(np.maximum(start, LEAST * start.mean(axis=0)))
     common = {name: options[name] for name in MAP_OPTIONS if name in options}
     try:
         if smoothness == "auto":
@@ -286,18 +318,22 @@ def _on_pixels(counts, problem, found, bins, smoothness, options):
 
 
 def _largest_first(
-    found: Factorization, problem: Problem
+    found: Factorization, problem: Problem, unknown: np.ndarray
 ) -> tuple[Factorization, Problem]:
-    """Sort the phases, each with its G, by the counts that belong to them."""
+    """Sort phases, each with its G, by the counts that belong to them.
+
+    Those of which something is known keep their number.
+    """
     share = problem.spectra(found.W).sum(axis=0) * found.H.sum(axis=0)
-    order = np.argsort(-share, kind="stable")
+    order, places = np.arange(share.size), np.flatnonzero(unknown)
+    order[places] = places[np.argsort(-share[places], kind="stable")]
     if problem.G.ndim == 3:
         problem = replace(problem, G=problem.G[order])
     W, H = (np.ascontiguousarray(array[:, order]) for array in (found.W, found.H))
     return replace(found, W=W, H=H), problem
 
 
-def _analysis(model, problem, counts, found, errors, used, pixels, navigation, binning):
+def _analysis(model, problem, counts, found, errors, used, pixels, known, binning):
     """Return the result in user units, over the whole map and energy axis."""
     D = problem.spectra(found.W)
     in_counts = problem.simplex != "abundances"
@@ -318,6 +354,7 @@ def _analysis(model, problem, counts, found, errors, used, pixels, navigation, b
     expected = max(1.0, expected_deviance(mean) - len(model.columns))
     return PhaseAnalysis(
         model=model,
+        knowledge=known,
         W=found.W,
         covariance=covariance,
         pull=pull,

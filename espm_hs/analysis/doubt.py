@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +34,8 @@ class Doubt:
     low, high
         Shape (n_elements,): range of each element, in at.%, from what was found to the
         last mixture that the counts allow.
+    labels
+        What to call each phase.
     """
 
     phase: int
@@ -44,16 +47,18 @@ class Doubt:
     elements: tuple[str, ...]
     low: np.ndarray
     high: np.ndarray
+    labels: tuple[str, ...]
 
     def __str__(self) -> str:
-        start = f"Phase {self.phase}: {self.angle:.0f}° from phase {self.nearest}; "
+        own, nearest = self.labels[self.phase], self.labels[self.nearest]
+        start = f"{own[0].upper()}{own[1:]}: {self.angle:.0f}° from {nearest}; "
         if self.other is None:
             return start + "the counts leave no room for mixtures"
         share = f"up to {100 * self.share:.0f} %"
         room = (
-            f"{share} of it may be phase {self.other}"
+            f"{share} of it may be {self.labels[self.other]}"
             if self.contained
-            else f"it may lack {share} of phase {self.other}"
+            else f"it may lack {share} of {self.labels[self.other]}"
         )
         widest = int(np.argmax(self.high - self.low))
         return (
@@ -67,6 +72,7 @@ def doubts(
     composition: np.ndarray,
     spectra: np.ndarray,
     mixing: np.ndarray,
+    labels: Sequence[str] | None = None,
 ) -> list[Doubt]:
     """Say for each of several phases what is least certain about it.
 
@@ -80,7 +86,10 @@ def doubts(
         Shape (n_channels, n_phases), NaN in channels left out.
     mixing
         Shape (2, n_phases, n_phases), see `espm_hs.factorization.mixing_ranges`.
+    labels
+        What to call each phase; None: by its number.
     """
+    labels = labels or [f"phase {j}" for j in range(mixing.shape[1])]
     whole = composition.sum(axis=0)
     fractions = composition / np.where(whole > 0, whole, 1.0)
     angles = _angles(spectra)
@@ -104,6 +113,7 @@ def doubts(
                 elements=elements,
                 low=100 * np.minimum(found, end),
                 high=100 * np.maximum(found, end),
+                labels=tuple(labels),
             )
         )
     return result

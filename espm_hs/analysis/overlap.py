@@ -16,6 +16,10 @@ LARGEST_CHANCE = 0.001
 DECADES = np.log(100.0)
 # ... and if at least so much of the other phase is in it.
 LEAST_AMOUNT = 0.05
+# A phase accompanies another one if it has this share of the counts of a pixel where
+# so much of the other one is: more than it gets where grains of both share a pixel.
+LEAST_SHARE = 0.3
+ALWAYS = 0.9
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ def find_overlap(
     covariance: np.ndarray,
     elements: np.ndarray,
     hosts=frozenset(),
-    free: np.ndarray | None = None,
+    apart: np.ndarray | None = None,
 ) -> Overlap | None:
     """Return the overlap that is least likely by chance, None if all may be chance.
 
@@ -61,8 +65,9 @@ def find_overlap(
     hosts
         Phases that another one was taken out of: the foil is thicker than what lies in
         them, which is why they are in every phase that has all of their elements.
-    free
-        Boolean, shape (n_phases,): phases that others may be taken out of; None: all.
+    apart
+        Boolean, shape (n_phases, n_phases): whether the phase of a row may have that of
+        a column taken out of it; None: all may.
 
     Notes
     -----
@@ -72,9 +77,8 @@ def find_overlap(
     has a times as much as j: the smallest of the ratios W_ci / W_cj agree.
     """
     errors = np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2).T, 0.0))
-    pairs = np.argwhere(~np.eye(W.shape[1], dtype=bool))
-    if free is not None:
-        pairs = pairs[free[pairs[:, 0]]]
+    others = ~np.eye(W.shape[1], dtype=bool)
+    pairs = np.argwhere(others if apart is None else others & apart)
     found = [_overlap(W, errors, elements, i, j) for i, j in pairs.tolist()]
     likely = [
         one
@@ -103,6 +107,22 @@ def _overlap(W, errors, elements, i, j) -> Overlap | None:
     # the one that is known best says where the others would have to be
     chance = float(np.prod(np.sort(width)[1:]))
     return Overlap(i, j, amount, known[alike], chance)
+
+
+def accompanying(H: np.ndarray, phases: np.ndarray) -> set[int]:
+    """Phases that are found wherever one of some phases is.
+
+    Parameters
+    ----------
+    H
+        Shape (n_pixels, n_phases), in counts.
+    phases
+        Boolean, shape (n_phases,): phases that are known not to hold others.
+    """
+    there = LEAST_SHARE * H.sum(axis=1, keepdims=True) < H
+    together = H.T @ there / np.maximum(H.sum(axis=0), np.finfo(float).tiny)[:, None]
+    np.fill_diagonal(together, 0.0)
+    return set(np.flatnonzero((together[phases] > ALWAYS).any(axis=0)).tolist())
 
 
 def separate(

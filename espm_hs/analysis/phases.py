@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from espm_hs.analysis.doubt import Doubt, doubts
+from espm_hs.analysis.knowledge import Knowledge
 from espm_hs.factorization import Counts
 from espm_hs.physics import SpectrumModel
 
@@ -61,6 +62,8 @@ class PhaseAnalysis:
     ----------
     model
         The physics the fit used; its ``composition``, if any, is that of the whole.
+    knowledge
+        What was known of the phases before.
     W
         Shape (n_columns, n_phases): atomic fractions in the element rows.
     covariance
@@ -108,6 +111,7 @@ class PhaseAnalysis:
     """
 
     model: SpectrumModel
+    knowledge: Knowledge
     W: np.ndarray
     covariance: np.ndarray
     pull: np.ndarray
@@ -138,9 +142,16 @@ class PhaseAnalysis:
         """Model matrix of each phase, (n_phases, n_channels, n_columns).
 
         They differ in the absorption in the sample, that of each phase being due to its
-        own composition.
+        own composition; single elements absorb as the whole does.
         """
+        if self.knowledge.single_elements:
+            return np.broadcast_to(self.model.G, (self.n_phases, *self.model.G.shape))
         return phase_matrices(self.model, self.composition)
+
+    @property
+    def labels(self) -> list[str]:
+        """What to call each phase: the name that was given, or "phase 0"."""
+        return self.knowledge.labels
 
     @property
     def elements(self) -> tuple[str, ...]:
@@ -168,7 +179,9 @@ class PhaseAnalysis:
         """What the counts leave open about each phase; empty where `mixing` is None."""
         if self.mixing is None:
             return []
-        return doubts(self.elements, self.composition, self.spectra, self.mixing)
+        return doubts(
+            self.elements, self.composition, self.spectra, self.mixing, self.labels
+        )
 
     def __str__(self) -> str:
         """Text in the manner of HyperSpy's decomposition info."""
@@ -178,11 +191,13 @@ class PhaseAnalysis:
         if self.interrupted:
             ending = "interrupted"
         columns = [column.label for column in self.model.columns]
+        names = [f"{j} {x}" for j, x in enumerate(self.knowledge.names) if x]
         return "\n".join(
             [
                 "Decomposition info:",
                 "  algorithm=espm",
                 f"  output_dimension={self.n_phases}",
+                *([f"  known phases: {', '.join(names)}"] if names else []),
                 f"  columns of the model: {', '.join(columns)}",
                 f"  objective={self.objective:.8g} after {self.n_iter} iterations "
                 f"({ending})",
@@ -205,6 +220,7 @@ class PhaseAnalysis:
             "version": STORAGE_VERSION,
             "model": self.model.to_dict(),
             "columns": [column.label for column in self.model.columns],
+            "knowledge": self.knowledge.to_dict(),
             "W": self.W,
             "covariance": self.covariance,
             "pull": self.pull,
@@ -241,10 +257,17 @@ class PhaseAnalysis:
                 f"reads layout {STORAGE_VERSION}. Update espm_hs, or run "
                 "`s.decomposition(algorithm='espm', ...)` again."
             )
+        W = np.asarray(stored["W"], float)
+        known = stored.get("knowledge")
+        if known is None:
+            knowledge = Knowledge.nothing(W.shape[1], W.shape[0])
+        else:
+            knowledge = Knowledge.from_dict(known)
         arrays = ["W", "covariance", "pull", "spectra", "atoms", "fingerprint"]
         arrays += ["mixing"] if "mixing" in stored else []
         return cls(
             model=SpectrumModel.from_dict(stored["model"]),
+            knowledge=knowledge,
             loadings=None,
             history=np.asarray(stored["history"], float),
             channels=np.asarray(stored["channels"], bool),

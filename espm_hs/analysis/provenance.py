@@ -41,14 +41,10 @@ def read_options(stored: Mapping) -> dict:
     stored
         Its "options".
     """
-    options = {
+    return {
         name: None if isinstance(value, str) and value == NOTHING else value
         for name, value in stored.items()
     }
-    fixed = options.get("fixed_composition")
-    if fixed is not None:
-        options["fixed_composition"] = {int(j): dict(x) for j, x in fixed.items()}
-    return options
 
 
 def calibration_record(found) -> dict:
@@ -77,9 +73,17 @@ def _plain(value):
     if isinstance(value, Real):
         return int(value) if isinstance(value, (int, np.integer)) else float(value)
     if isinstance(value, Mapping):
-        return {str(name): _plain(one) for name, one in value.items()}
+        return _text(value)
     if isinstance(value, (tuple, list)) and all(isinstance(x, Real) for x in value):
         return [float(x) for x in value]
     if isinstance(value, (tuple, list)):
         return "(" + ", ".join(str(_plain(one)) for one in value) + ")"
+    return _text(value)
+
+
+def _text(value) -> str:
+    """Write out what is given by name: no file takes all names for those of groups."""
+    if isinstance(value, Mapping):
+        inner = (f"{name!r}: {_text(one)}" for name, one in value.items())
+        return f"{{{', '.join(inner)}}}"
     return f"array {value.shape}" if isinstance(value, np.ndarray) else repr(value)

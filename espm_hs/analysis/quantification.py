@@ -248,6 +248,7 @@ def abundance_slabs(
     _check_counts(analysis, counts)
     spectra = np.ascontiguousarray(analysis.spectra[analysis.channels])
     where = np.flatnonzero(used)
+    support = analysis.knowledge.support
     # loadings are counts, unless those of each pixel add up to 1
     dose = counts.dose
     unit = H.sum(axis=1).mean()
@@ -256,6 +257,9 @@ def abundance_slabs(
     for first in range(0, H.shape[0], SLAB):
         part = slice(first, first + SLAB)
         covariance = abundance_covariance(counts, spectra, H[part], first=first)
+        if support is not None:  # what is known to be nowhere else has no error there
+            there = support[where[part]]
+            covariance *= there[:, :, None] & there[:, None, :]
         yield where[part], smoothed_covariance(covariance, strength, n_axes)
 
 

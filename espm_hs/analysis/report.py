@@ -61,6 +61,8 @@ class Report:
         Phase after phase.
     misfit
         Deviance of the summed spectrum over its expectation.
+    names
+        Of the phases: those that were given, else their numbers.
     remarks
         What to know before trusting the numbers.
     """
@@ -68,6 +70,7 @@ class Report:
     units: str
     entries: tuple[Entry, ...]
     misfit: float
+    names: tuple[str, ...]
     remarks: tuple[str, ...]
 
     @property
@@ -80,7 +83,7 @@ class Report:
         """Return the lines as text; "< limit" for what is not found."""
         return [
             (
-                str(entry.phase),
+                self.names[entry.phase],
                 entry.element,
                 _shown(entry),
                 *(f"{x:.2f}" for x in (*entry[3:6], entry.error)),
@@ -95,11 +98,14 @@ class Report:
 
     def __str__(self) -> str:
         lines, last = [], None
+        width = max(5, *(len(name) for name in self.names)) + 2
         for row in (self.header, *self.rows()):
             # the phase is said once
             first = "" if row[0] == last else row[0]
             last = row[0]
-            lines.append(f"{first:7}{row[1]:9}" + "".join(f"{x:>11}" for x in row[2:]))
+            lines.append(
+                f"{first:{width}}{row[1]:9}" + "".join(f"{x:>11}" for x in row[2:])
+            )
         return "\n".join([*lines, "Errors are one standard deviation.", *self.footer()])
 
     __repr__ = __str__
@@ -170,12 +176,15 @@ def report(
     entries = []
     for j in range(analysis.n_phases):
         atoms = analysis.composition[:, j]
+        if not atoms.any():  # a component of background or stray elements
+            continue
         percent, jacobian = closed(per_atom @ atoms)
         response = jacobian @ per_atom
         counted = analysis.covariance[j][np.ix_(rows, rows)]
         statistical = np.sqrt(np.einsum("ea,ab,eb->e", response, counted, response))
         sparsity = np.abs(response @ analysis.pull[rows, j])
-        systematic = np.sqrt(response**2 @ (relative * atoms) ** 2)
+        measured = np.isnan(analysis.knowledge.fixed[rows, j])
+        systematic = np.sqrt(response**2 @ (relative * measured * atoms) ** 2)
         limits = _limits(percent, np.hypot(statistical, sparsity))
         entries += [
             Entry(j, symbol, *(float(x) for x in numbers), limit)
@@ -183,7 +192,9 @@ def report(
                 symbols, limits, percent, statistical, sparsity, systematic, strict=True
             )
         ]
-    return Report(units, tuple(entries), analysis.misfit, tuple(_remarks(analysis)))
+    names = tuple(name or str(j) for j, name in enumerate(analysis.knowledge.names))
+    remarks = tuple(_remarks(analysis))
+    return Report(units, tuple(entries), analysis.misfit, names, remarks)
 
 
 def _limits(percent, error):
@@ -195,6 +206,7 @@ def _limits(percent, error):
     limits = np.where(percent > 0, percent + 1.645 * error, 3.0 * error)
     missing = percent < FOUND * error
     missing |= percent == 0
+    missing &= error > 0  # what was known beforehand is no finding
     return [float(x) if no else None for x, no in zip(limits, missing, strict=True)]
 
 

@@ -94,7 +94,7 @@ def look_alikes(analysis: PhaseAnalysis) -> list[str]:
     lines = [i for i, column in enumerate(columns) if column.kind != "background"]
     G = analysis.G.mean(axis=0)[channels]
     found = _alike((G * weight[:, None])[:, lines], [columns[i].label for i in lines])
-    names = [str(j) for j in range(analysis.n_phases)]
+    names = [name or str(j) for j, name in enumerate(analysis.knowledge.names)]
     phases = _alike(spectra * weight[:, None], names)
     return [*found, *(f"phases {group}" for group in phases)]
 

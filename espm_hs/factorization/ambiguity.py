@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 from joblib import effective_n_jobs
+from scipy.linalg import block_diag
 from scipy.optimize import nnls
 from threadpoolctl import threadpool_limits
 
@@ -46,7 +47,8 @@ def mixing_ranges(
     counts
         The data, n_pixels x n_channels.
     problem
-        G (not None) and constraints. Fixed fractions keep their values.
+        G (not None) and constraints. Fixed fractions keep their values, ties hold, and
+        no component gets to pixels outside of its support.
     W, H
         The fit, shapes (n_columns, n_components) and (n_pixels, n_components).
     n_jobs
@@ -73,7 +75,7 @@ def mixing_ranges(
     on_simplex = problem.simplex == "abundances"
     if not on_simplex:
         W, H = W / unit, H * unit
-    plain = replace(problem, G=None, simplex_rows=None, fixed=None)
+    plain = replace(problem, G=None, simplex_rows=None, fixed=None, ties=None)
     plain = replace(plain, penalties=Penalties())
     ranges = np.zeros((2, k, k))
     n_jobs = effective_n_jobs(n_jobs)
@@ -82,7 +84,8 @@ def mixing_ranges(
         moves = _Moves(passes, problem, W, H)
         for i, j in np.argwhere(~np.eye(k, dtype=bool)).tolist():
             if whole[i] > 0 and whole[j] > 0 and not _is_held(problem, W, i, j):
-                ranges[0, i, j] = _largest_share(moves.away(i, j))
+                if _may_follow(problem, H, i, j):
+                    ranges[0, i, j] = _largest_share(moves.away(i, j))
                 ranges[1, i, j] = _largest_share(moves.towards(i, j))
     return _of_simplex_rows(ranges, unit) if on_simplex else ranges
 
@@ -103,6 +106,9 @@ class _Moves:
         given = np.zeros(W.size, bool)
         if self.problem.fixed is not None:
             given = ~np.isnan(self.problem.fixed[:, [i, j]]).T.ravel()
+        ties = np.eye(W.size)
+        if self.problem.ties is not None:
+            ties = block_diag(self.problem.ties[i], self.problem.ties[j])
 
         def rise(share):
             # from W_i' and W_j to what takes the place of W_i and W_j
@@ -110,8 +116,9 @@ class _Moves:
             start = np.concatenate(((1 - share) * W[: len(one)], W[len(one) :]))
             A = R @ (mix / scale[:, None])
             b = R @ (W / scale) - A[:, given] @ start[given]
+            A = A @ ties
             size = np.maximum(np.linalg.norm(A, axis=0), np.finfo(float).tiny)
-            free = (A / size)[:, ~given]
+            free = (A / size)[:, ~given & ties.any(axis=0)]
             return nnls(free, b, maxiter=100 * W.size)[1] ** 2 / 2
 
         return rise
@@ -163,13 +170,20 @@ class _Moves:
 
 
 def _is_held(problem, W, i, j):
-    """Whether fixed fractions of component i are others than those of j."""
-    if problem.fixed is None:
-        return False
-    rows = problem.rows_on_simplex
-    given = ~np.isnan(problem.fixed[:, i]) & rows
-    fractions = W[:, [i, j]] / W[rows][:, [i, j]].sum(axis=0)
-    return bool(np.abs(np.diff(fractions[given])).max(initial=0.0) > SAME_FRACTION)
+    """Whether the constraints of component i forbid what is in component j."""
+    mixed = W.copy()
+    mixed[:, i] = W[:, j]
+    kept = problem.compose(problem.variables(mixed))
+    fractions = np.stack([kept[:, i], W[:, j]])[:, problem.rows_on_simplex]
+    fractions /= np.maximum(fractions.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+    return bool(np.abs(np.diff(fractions, axis=0)).max() > SAME_FRACTION)
+
+
+def _may_follow(problem, H, i, j):
+    """Whether component j may be wherever i is."""
+    if problem.support is None:
+        return True
+    return not ((H[:, i] > 0) & ~problem.support[:, j]).any()
 
 
 def _largest_share(rise: Callable[[float], float]) -> float:

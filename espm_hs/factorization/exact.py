@@ -17,6 +17,7 @@ import numpy as np
 from numba import njit
 
 from espm_hs.factorization.pixel_newton import (
+    CLOSED,
     COMPILE,
     NEGLIGIBLE,
     cholesky,
@@ -55,6 +56,7 @@ def exact_pass(k: int):
         D_sum,
         floor,
         H,
+        allowed,
         n_steps,
         on_simplex,
         sparsity,
@@ -66,22 +68,28 @@ def exact_pass(k: int):
         """Pass over pixels first..last.
 
         indptr (p + 1,) int64, channels and values (n,), D (e, k), D_sum (k,), H (p, k)
-        updated in place, A (e, k) added to: A += (x / y) h, S (e, k (k + 1) / 2) added
-        to unless empty: S += (x / y**2) h h^T. Returns the block's share of F without
-        constant terms.
+        updated in place, allowed (p, k) bool: where not, H is 0 (nowhere if empty),
+        A (e, k) added to: A += (x / y) h, S (e, k (k + 1) / 2) added to unless empty:
+        S += (x / y**2) h h^T. Returns the block's share of F without constant terms.
         """
         g, h, d, one = np.empty(k), np.empty(k), np.empty(k), np.empty(k)
         bent, free = np.zeros(k), np.empty(k, np.bool_)
         M, L = np.empty((k, k)), np.empty((k, k))
+        may = np.ones(k, np.bool_)
         loss = 0.0
         logs = 0.0, 1.0, 1.0
         for p in range(first, last):
             pixel_channels = channels[indptr[p] : indptr[p + 1]]
             pixel_values = values[indptr[p] : indptr[p + 1]]
             n = pixel_values.size
-            total, held = 0.0, 0.0
+            total, held, n_open = 0.0, 0.0, 0
             for j in range(k):
+                if allowed.size > 0:
+                    may[j] = allowed[p, j]
+                if not may[j]:
+                    H[p, j] = 0.0
                 held += H[p, j]
+                n_open += may[j]
             if on_simplex:
                 total = 1.0
             else:
@@ -90,12 +98,14 @@ def exact_pass(k: int):
             if n == 0:
                 for j in range(k):
                     H[p, j] = 0.0
+                    d[j] = D_sum[j] if may[j] else np.inf
                 if on_simplex:
-                    H[p, np.argmin(D_sum)] = 1.0
-                    loss += D_sum.min()
+                    H[p, np.argmin(d)] = 1.0
+                    loss += d.min()
                 continue
             for j in range(k):
-                h[j] = H[p, j] * (total / held) if held > 0.0 else total / k
+                even = may[j] * total / n_open
+                h[j] = H[p, j] * (total / held) if held > 0.0 else even
             c = bend * total
             for _ in range(n_steps):
                 for j in range(k):
@@ -118,6 +128,8 @@ def exact_pass(k: int):
                         slope = 1.0 / (h[i] + c)
                         g[i] += sparsity * slope
                         bent[i] = sparsity * slope * slope
+                    if not may[i]:
+                        g[i] = CLOSED
                 mean = 0.0
                 for j in range(k):
                     mean += h[j] * g[j] / total

@@ -134,7 +134,7 @@ def _keep_steepest(b):
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
 def _penalised_update(
-    a, D_sum, on_simplex, sparsity, bend, smoothness, neighbours, H, p, h, b
+    a, D_sum, on_simplex, sparsity, bend, smoothness, neighbours, allowed, H, p, h, b
 ):
     """Update h (k,) of pixel p under constraints and penalties, a = sum(d x / y)."""
     q = 0.0
@@ -150,6 +150,10 @@ def _penalised_update(
             q += smoothness[m]
             for j in range(h.size):
                 b[j] -= smoothness[m] * H[other, j]
+    if allowed.size > 0:
+        for j in range(h.size):
+            if not allowed[p, j]:
+                b[j] = np.inf
     if sparsity > 0.0 and total == 0.0:
         _keep_steepest(b)
     for j in range(h.size):
@@ -198,6 +202,7 @@ def block_pass(k: int, plain: bool, dense: bool):
         bend,
         smoothness,
         neighbours,
+        allowed,
         colours,
         colour,
         with_loss,
@@ -208,9 +213,10 @@ def block_pass(k: int, plain: bool, dense: bool):
         indptr (p + 1,) int64, channels and values (n,), D (e, k), D_sum (k,),
         H (p, k) updated in place n_steps times, or until no abundance moves by more
         than step_tol times their sum, smoothness (m,) that of each column of neighbours
-        (p, m) int64, colours (p,) uint8, A (e, k), or (0, k) if not wanted, added to:
-        A += (x / y) h. Of dense counts values is (p, e), D and A are (k, e) or (k, 0).
-        Returns the block's share of F, without constant terms (0 unless with_loss).
+        (p, m) int64, allowed (p, k) bool: where not, H stays 0 (nowhere if empty),
+        colours (p,) uint8, A (e, k), or (0, k) if not wanted, added to: A += (x / y) h.
+        Of dense counts values is (p, e), D and A are (k, e) or (k, 0). Returns the
+        block's share of F, without constant terms (0 unless with_loss).
         """
         h, a, b, per_sum = np.empty(k), np.empty(k), np.empty(k), np.empty(k)
         # written out: an error message on shapes would take seconds to compile
@@ -246,6 +252,7 @@ def block_pass(k: int, plain: bool, dense: bool):
                         bend,
                         smoothness,
                         neighbours,
+                        allowed,
                         H,
                         p,
                         h,

@@ -75,7 +75,7 @@ def fit_loadings(
         H, shape (n_pixels, n_components).
     """
     penalties = replace(problem.penalties, smoothness=0.0)
-    problem = replace(problem, penalties=penalties, fixed=None)
+    problem = replace(problem, penalties=penalties, fixed=None, ties=None)
     V, scale = _spectra_of_sum_one(problem, W)
     with Passes(counts, problem, effective_n_jobs(n_jobs), dose) as passes:
         H = even_abundances(counts, problem)
@@ -122,10 +122,12 @@ def fit_maps(
     objective : float
         F of W and H, in nats.
     """
-    problem = replace(problem, fixed=None)
+    problem = replace(problem, fixed=None, ties=None)
     V, scale = _spectra_of_sum_one(problem, W)
     with Passes(counts, problem, effective_n_jobs(n_jobs)) as passes:
-        H = even_abundances(counts, problem) if start is None else start * scale
+        H = even_abundances(counts, problem)
+        if start is not None:
+            H = problem.allowed(start * scale)
         if problem.penalties.smoothness > 0:
             descent = MapDescent(passes, V, H, tol)
             descent.advance(max_iter, callback)

@@ -31,6 +31,9 @@ class Passes:
         self.floor = MODEL_FLOOR * dose / counts.n_channels
         smooth = self.smoothness > 0
         self.grid = problem.grid if smooth else Grid.unconnected(counts.n_pixels)
+        k = problem.n_components
+        every = np.empty((0, k), bool)
+        self.allowed = every if problem.support is None else problem.support
         self.n_passes = 0
 
     def __enter__(self):
@@ -75,6 +78,7 @@ class Passes:
                 SPARSITY_BEND,
                 self.smoothness * self.grid.weights,
                 self.grid.neighbours,
+                self.allowed,
                 self.grid.colours,
                 colour,
                 with_loss,
@@ -107,6 +111,7 @@ class Passes:
                 D_sum,
                 self.floor,
                 H,
+                self.allowed,
                 n_steps,
                 self.on_simplex,
                 self.problem.penalties.sparsity,
@@ -138,6 +143,7 @@ class Passes:
                 SPARSITY_BEND,
                 self.smoothness * self.grid.weights,
                 self.grid.neighbours,
+                self.allowed,
                 self.grid.colours,
                 colour,
                 self._concordance,

@@ -16,6 +16,8 @@ from numba import njit
 RIDGE = 1e-10
 # Below this share of its pixel an abundance that costs more than others is zero.
 NEGLIGIBLE = 1e-13
+# Slope of an abundance that has to stay at zero: never worth it.
+CLOSED = 1e300
 
 COMPILE = {"cache": True, "nogil": True, "error_model": "numpy"}
 
@@ -81,6 +83,10 @@ def direction(M, bent, g, h, keeps_sum, free, L, one, d):
     for j in range(k):
         free[j] = h[j] > 0.0 or g[j] < mean
     while True:
+        # one alone has nothing to give to: what came out would be rounding
+        if keeps_sum and free.sum() < 2:
+            d[:] = 0.0
+            return
         if not cholesky(M, bent, free, L):
             bent[:] = 0.0
             if not cholesky(M, bent, free, L):

@@ -71,6 +71,13 @@ class Problem:
         Shape (n_columns, n_components): fractions that simplex rows must keep, and
         zeros anywhere; NaN where W is free (None: all free). Where the fractions of a
         component add up to 1, its other simplex rows are 0.
+    ties
+        Rows of W that go together, shape (n_components, n_columns, n_columns): column c
+        holds how much of each row comes with one of row c, 1 for itself, or zeros for a
+        row that comes with another one (None: each by itself). Not for fixed rows.
+    support
+        Boolean, shape (n_pixels, n_components): which components a pixel may hold, at
+        least one of them (None: all).
     penalties
         Strength of sparsity and smoothness.
     grid
@@ -78,8 +85,9 @@ class Problem:
 
     Notes
     -----
-    A fixed fraction ties one row of W to the sum of the free ones, which is linear:
-    W = M V for each component, with free non-negative V. The fit works on V.
+    A fixed fraction ties one row of W to the sum of the free ones, which is linear, as
+    other ties are: W = M V for each component, with free non-negative V. The fit works
+    on V.
     """
 
     n_channels: int
@@ -88,6 +96,8 @@ class Problem:
     simplex: str | None = "elements"
     simplex_rows: np.ndarray | None = None
     fixed: np.ndarray | None = None
+    ties: np.ndarray | None = None
+    support: np.ndarray | None = None
     penalties: Penalties = field(default_factory=Penalties)
     grid: Grid | None = None
 
@@ -104,6 +114,8 @@ class Problem:
                 "shape of the map (`navigation_shape`)."
             )
         self._check_fixed()
+        self._check_ties()
+        self._check_support()
 
     def _check_G(self):
         if self.G is None:
@@ -131,12 +143,46 @@ class Problem:
                 "only be fixed to 0, and none to a negative value."
             )
         for component, total in enumerate(np.nansum(self.fixed, axis=0)):
-            free = np.isnan(self.fixed[self.rows_on_simplex, component]).any()
-            if total > 1 + 1e-9 or (not free and abs(total - 1) > 1e-9):
+            free = np.isnan(self.fixed[:, component])
+            some_free = free[self.rows_on_simplex].any()
+            # a component of other rows alone has no fractions
+            whole = total == 0 and free.any()
+            if total > 1 + 1e-9 or not (some_free or whole or abs(total - 1) <= 1e-9):
                 raise ValueError(
                     f"The fixed fractions of component {component} add up to "
                     f"{total:g}. They must not exceed 1, and make 1 if all are fixed."
                 )
+
+    def _check_ties(self):
+        if self.ties is None:
+            return
+        shape = (self.n_components, self.n_columns, self.n_columns)
+        if self.ties.shape != shape:
+            raise ValueError(f"`ties` must have shape {shape}, got {self.ties.shape}.")
+        if not np.isfinite(self.ties).all() or self.ties.min() < 0:
+            raise ValueError("`ties` must be finite and non-negative.")
+        own = np.diagonal(self.ties, axis1=1, axis2=2)
+        twice = (self.ties > 0).sum(axis=2) > 1
+        if (own != self.ties.any(axis=1)).any() or twice.any():
+            raise ValueError(
+                "`ties` must have each row in one column only, and 1 on the diagonal "
+                "of every column that is not zero."
+            )
+        alone = self.ties == np.eye(self.n_columns)
+        alone = alone.all(axis=1) & alone.all(axis=2)
+        if self.fixed is not None and not alone[~np.isnan(self.fixed.T)].all():
+            raise ValueError("Fixed rows cannot be tied to others as well.")
+
+    def _check_support(self):
+        if self.support is None:
+            return
+        if self.support.dtype != bool or self.support.shape[1:] != (self.n_components,):
+            raise ValueError(
+                f"`support` must be boolean, of shape (n_pixels, {self.n_components}); "
+                f"got type {self.support.dtype}, shape {self.support.shape}."
+            )
+        if not self.support.any(axis=1).all():
+            raise ValueError("`support` must leave a component to each pixel.")
 
     @property
     def n_columns(self) -> int:
@@ -156,14 +202,21 @@ class Problem:
         return self._transposed(np.ones((self.n_channels, self.n_components)))
 
     @cached_property
-    def _ties(self) -> dict[int, np.ndarray]:
-        """M of the components that have fixed entries, (n_columns, n_columns)."""
-        if self.fixed is None:
-            return {}
-        tied = np.flatnonzero(~np.isnan(self.fixed).all(axis=0))
-        return {int(j): self._tie(self.fixed[:, j]) for j in tied}
+    def _mixing(self) -> dict[int, np.ndarray]:
+        """M of the components that have one, (n_columns, n_columns)."""
+        mixing = {}
+        for j in range(self.n_components):
+            M = np.eye(self.n_columns)
+            if self.fixed is not None and not np.isnan(self.fixed[:, j]).all():
+                M = self._keep(self.fixed[:, j])
+            if self.ties is not None:
+                M = M @ self.ties[j]
+            if not np.array_equal(M, np.eye(self.n_columns)):
+                mixing[j] = M
+        return mixing
 
-    def _tie(self, fixed):
+    def _keep(self, fixed):
+        """M that keeps fixed fractions."""
         free = np.isnan(fixed)
         fractions = np.where(free, 0.0, fixed)
         left = 1.0 - fractions.sum()
@@ -184,19 +237,27 @@ class Problem:
     def compose(self, V: np.ndarray) -> np.ndarray:
         """W of the free variables V, both (n_columns, n_components)."""
         W = V.copy()
-        for j, M in self._ties.items():
+        for j, M in self._mixing.items():
             W[:, j] = M @ V[:, j]
         return W
 
     def variables(self, W: np.ndarray) -> np.ndarray:
         """V that comes closest to a given W, both (n_columns, n_components)."""
         V = np.array(W, dtype=np.float64)
-        for j, M in self._ties.items():
-            alone = np.argmax(M.sum(axis=0))
-            if not np.isnan(self.fixed[alone, j]):
-                V[alone, j] = V[self.rows_on_simplex, j].sum()
+        for j, M in self._mixing.items():
+            if self.fixed is not None:
+                fractions = np.nan_to_num(self.fixed[:, j])
+                if fractions.sum() > 1 - 1e-9:
+                    V[np.argmax(fractions), j] = V[self.rows_on_simplex, j].sum()
+            if self.ties is not None:
+                together = (self.ties[j] > 0).T @ V[:, j]
+                V[:, j] = together / np.maximum(self.ties[j].sum(axis=0), 1.0)
             V[M.sum(axis=0) == 0, j] = 0.0
         return V
+
+    def allowed(self, H: np.ndarray) -> np.ndarray:
+        """H (n_pixels, n_components) within the support, 0 elsewhere."""
+        return H if self.support is None else np.where(self.support, H, 0.0)
 
     def spectra(self, W: np.ndarray) -> np.ndarray:
         """``G W``, shape (n_channels, n_components), C-contiguous."""
@@ -213,7 +274,7 @@ class Problem:
     def tied_matrices(self) -> list[np.ndarray]:
         """``G M`` of each component, each (n_channels, n_columns); G is not None."""
         matrices = [self.G] * self.n_components if self.G.ndim == 2 else list(self.G)
-        for j, M in self._ties.items():
+        for j, M in self._mixing.items():
             matrices[j] = matrices[j] @ M
         return matrices
 
@@ -227,9 +288,9 @@ class Problem:
 
     def _untied(self, A):
         """``M^T A``."""
-        if not self._ties:
+        if not self._mixing:
             return A
         A = A.copy()
-        for j, M in self._ties.items():
+        for j, M in self._mixing.items():
             A[:, j] = M.T @ A[:, j]
         return A

@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit
 
 from espm_hs.factorization.kernels import roughness
-from espm_hs.factorization.pixel_newton import COMPILE, NEGLIGIBLE, direction
+from espm_hs.factorization.pixel_newton import CLOSED, COMPILE, NEGLIGIBLE, direction
 from espm_hs.factorization.registers import (
     add_log,
     add_row,
@@ -113,6 +113,7 @@ def smooth_pass(k: int):
         bend,
         smoothness,
         neighbours,
+        allowed,
         colours,
         colour,
         concordance,
@@ -122,8 +123,9 @@ def smooth_pass(k: int):
 
         indptr (p + 1,) int64, channels and values (n,), D (e, k), D_sum (k,), H (p, k)
         updated in place by a Newton step, smoothness (m,) that of each column of
-        neighbours (p, m) int64, colours (p,) uint8. Returns the block's share of F,
-        without constant terms (0 unless with_loss).
+        neighbours (p, m) int64, allowed (p, k) bool: where not, H is 0 (nowhere if
+        empty), colours (p,) uint8. Returns the block's share of F, without constant
+        terms (0 unless with_loss).
         """
         g, h, d, b = np.empty(k), np.empty(k), np.empty(k), np.empty(k)
         one, bent, free = np.empty(k), np.zeros(k), np.empty(k, np.bool_)
@@ -137,6 +139,8 @@ def smooth_pass(k: int):
             pixel_values = values[indptr[p] : indptr[p + 1]]
             q = 0.0
             for j in range(k):
+                if allowed.size > 0 and not allowed[p, j]:
+                    H[p, j] = 0.0
                 h[j] = H[p, j]
                 b[j] = D_sum[j]
             for m in range(neighbours.shape[1]):
@@ -166,12 +170,17 @@ def smooth_pass(k: int):
             elif sparsity > 0.0:
                 # the term is zero for a pixel of one component, and has no limit
                 # where an empty one begins to be filled
+                if allowed.size > 0:
+                    for j in range(k):
+                        g[j] = g[j] if allowed[p, j] else CLOSED
                 best = np.argmin(g)
                 for j in range(k):
                     if j != best:
                         g[j] = max(g[j], 0.0)
             for i in range(k):
                 M[i, i] += q
+                if allowed.size > 0 and not allowed[p, i]:
+                    g[i] = CLOSED
             direction(M, bent, g, h, on_simplex, free, L, one, d)
             square = pull = 0.0
             for i in range(k):

@@ -36,6 +36,8 @@ FIRST_LOOK = 50
 # random: what the phases are, and which start is best, a part of them tells.
 ENOUGH_PIXELS = 1 << 12
 ENOUGH_COUNTS = 1 << 20
+# All pixels are taken of components that may be in fewer than this share of them.
+RARE = 0.01
 # Abundances found for known spectra start at this share of their pixel at least.
 LEAST = 1e-3
 # Starts go to the same optimum if the cosines of their spectra are above this: angles
@@ -169,6 +171,11 @@ def factorize(
             f"The counts have {counts.n_channels} channels, the model has "
             f"{problem.n_channels}."
         )
+    if problem.support is not None and len(problem.support) != counts.n_pixels:
+        raise ValueError(
+            f"The counts have {counts.n_pixels} pixels, `support` has "
+            f"{len(problem.support)}."
+        )
     if counts.n_nonzeros == 0:
         raise ValueError("All counts are zero: there is nothing to decompose.")
     check_start(init, problem, counts.n_pixels)
@@ -200,12 +207,16 @@ class _Options(NamedTuple):
 
 def _compared_on_a_part(counts, problem, names, pixels, rng, options):
     """Find the best start on some pixels, and go on from there with all of them."""
-    part = counts.take(pixels)
     # they are no neighbours any more
     penalties = replace(problem.penalties, smoothness=0.0)
-    alone = replace(problem, penalties=penalties, grid=None)
-    starts = (start(part, alone, _of_pixels(name, pixels), rng) for name in names)
-    best = _descend(part, alone, starts, options)
+    alone = part_of = replace(problem, penalties=penalties, grid=None)
+    if problem.support is not None:
+        rare = problem.support.mean(axis=0) < RARE
+        pixels |= problem.support[:, rare].any(axis=1)
+        part_of = replace(alone, support=problem.support[pixels])
+    part = counts.take(pixels)
+    starts = (start(part, part_of, _of_pixels(name, pixels), rng) for name in names)
+    best = _descend(part, part_of, starts, options)
     # an interrupted fit is brought to all pixels, no more
     last = options._replace(max_iter=WARM_UP) if best.interrupted else options
     first = best.W, _abundances(counts, alone, best.W, options.n_jobs)
@@ -225,7 +236,7 @@ def _abundances(counts, problem, V, n_jobs):
         passes.run(V, H, n_steps=WARM_UP, with_A=False)
         passes.solve_pixels(V, H)
     # zeros would stay zeros
-    return np.maximum(H, LEAST * H.mean(axis=1, keepdims=True))
+    return problem.allowed(np.maximum(H, LEAST * H.mean(axis=1, keepdims=True)))
 
 
 def _of_pixels(init, pixels):

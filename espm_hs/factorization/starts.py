@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 from sklearn.utils.extmath import randomized_svd
 
 from espm_hs.factorization.counts import Counts
@@ -12,6 +13,10 @@ from espm_hs.factorization.updates import normalise
 NAMED_STARTS = ("nndsvd", "pure", "random")
 # A pure spectrum is summed over this share of the pixels.
 POOLED = 0.01
+# Share of all the rest in a component that was given with what it must not have.
+FILLING = 0.1
+# Updates of a spectrum, to see how close to it the constraints allow to come.
+TRIALS = 30
 
 
 def start(counts: Counts, problem: Problem, init, rng) -> tuple[np.ndarray, np.ndarray]:
@@ -20,29 +25,46 @@ def start(counts: Counts, problem: Problem, init, rng) -> tuple[np.ndarray, np.n
     if W is None:
         name = init if isinstance(init, str) else "nndsvd"
         D = starting_spectra(counts, problem.n_components, name, rng)
-        V = composition_of(problem, D)
+        V = composition_of(problem, assigned(problem, D))
         scale = np.full(problem.n_components, 1.0)
     else:
         V = problem.variables(W)
         scale = (V * problem.variable_sum).sum(axis=0)
-        V = normalise(problem, V, V)
+        even = even_composition(problem)
+        denied = ((np.asarray(W) > 0) & (problem.compose(V) == 0)).any(axis=0)
+        # what takes the place of what a component must not have starts small
+        V = normalise(problem, V, even) + np.where(denied, FILLING * even, 0.0)
+        V = normalise(problem, V, even)
     if problem.simplex == "abundances":
         V = V * counts.dose
+    even = even_abundances(counts, problem)
     if H is None:
-        return V, even_abundances(counts, problem)
-    H = np.array(H, dtype=np.float64, order="C") * scale
+        return V, even
+    H = _where_allowed(np.array(H, dtype=np.float64, order="C") * scale, even, problem)
     if problem.simplex == "abundances":
         total = H.sum(axis=1, keepdims=True)
-        return V, np.where(total > 0, H / np.where(total > 0, total, 1), 1 / H.shape[1])
+        return V, np.where(total > 0, H / np.where(total > 0, total, 1), even)
     return V, H * (counts.total / max(H.sum(), np.finfo(float).tiny))
 
 
 def even_abundances(counts: Counts, problem: Problem) -> np.ndarray:
     """H in which the components share each pixel equally."""
-    k = problem.n_components
+    shares = np.full((counts.n_pixels, problem.n_components), 1 / problem.n_components)
+    shares = problem.allowed(shares)
+    shares /= shares.sum(axis=1, keepdims=True)
     if problem.simplex == "abundances":
-        return np.full((counts.n_pixels, k), 1.0 / k)
-    return np.repeat(counts.per_pixel[:, None] / k, k, axis=1)
+        return shares
+    return counts.per_pixel[:, None] * shares
+
+
+def _where_allowed(H, even, problem):
+    """Keep H to its support; pixels and components left with nothing start evenly."""
+    kept = problem.allowed(H)
+    bare = H.any(axis=1) & ~kept.any(axis=1)
+    kept[bare] = even[bare]
+    lost = ~kept.any(axis=0)
+    kept[:, lost] = even[:, lost]
+    return kept
 
 
 def check_start(init, problem: Problem, n_pixels: int):
@@ -181,9 +203,8 @@ def composition_of(problem: Problem, D: np.ndarray, n_iter: int = 200) -> np.nda
     model, by multiplicative updates under the constraints of the problem.
     """
     counts = problem.variable_sum
-    even = np.divide(1.0, counts, out=np.zeros_like(counts), where=counts > 0)
-    V = even = normalise(problem, even, even)
-    if problem.G is None and problem.fixed is None:
+    V = even = even_composition(problem)
+    if problem.G is None and problem.fixed is None and problem.ties is None:
         return normalise(problem, D, even)
     for _ in range(n_iter):
         model = problem.spectra(problem.compose(V))
@@ -193,3 +214,38 @@ def composition_of(problem: Problem, D: np.ndarray, n_iter: int = 200) -> np.nda
         # fixed fractions may leave a component nothing to share with its start
         V = normalise(problem, V, even)
     return V
+
+
+def even_composition(problem: Problem) -> np.ndarray:
+    """Variables V of which all make the same counts, spectra of sum 1."""
+    counts = problem.variable_sum
+    even = np.divide(1.0, counts, out=np.zeros_like(counts), where=counts > 0)
+    return normalise(problem, even, even)
+
+
+def assigned(problem: Problem, D: np.ndarray) -> np.ndarray:
+    """Spectra D in the order in which they suit the constraints of the components.
+
+    A component of which something is known takes the spectrum that comes closest to it,
+    and leaves the others to the rest.
+    """
+    k = problem.n_components
+    if problem.fixed is None and problem.ties is None:
+        return D
+    cost = np.zeros((k, k))  # of spectrum i in component j
+    for shift in range(k):
+        order = (np.arange(k) + shift) % k
+        V = composition_of(problem, D[:, order], n_iter=TRIALS)
+        model = problem.spectra(problem.compose(V))
+        cost[order, np.arange(k)] = _divergence(D[:, order], model)
+        if problem.ties is not None:
+            # rows that are tied to each other are not meant to be both zero
+            tied = (problem.ties > 0).sum(axis=1).T > 1
+            cost[order, np.arange(k)] -= (V * problem.variable_sum * tied).sum(axis=0)
+    return D[:, linear_sum_assignment(cost.T)[1]]
+
+
+def _divergence(D, model):
+    """Kullback-Leibler divergence of spectra of sum 1, one for each column."""
+    floor = 1e-6 / len(D)
+    return np.sum(D * np.log((D + floor) / (model + floor)), axis=0)

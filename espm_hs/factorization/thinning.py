@@ -114,7 +114,8 @@ def choose_smoothness(
         return 0.0
     seen, dose = _strips(counts.n_pixels), counts.dose
     if not seen.all():
-        problem = replace(problem, grid=problem.grid.take(seen))
+        support = None if problem.support is None else problem.support[seen]
+        problem = replace(problem, grid=problem.grid.take(seen), support=support)
         counts, start = counts.take(seen), start[seen]
     rng = np.random.default_rng(random_state)
     fitted, others = thin(counts, FITTED, rng)

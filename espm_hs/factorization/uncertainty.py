@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from joblib import effective_n_jobs
 from numba import njit
+from scipy.linalg import block_diag
 from threadpoolctl import threadpool_limits
 
 from espm_hs.factorization.counts import Counts
@@ -228,20 +229,20 @@ def composition_covariance(
     slope = _slope(counts, problem, W, H)
 
     k, n_columns = W.shape[1], W.shape[0]
+    T = _ties(problem)
     free = problem.variable_sum > 0
     if problem.fixed is not None:
         free &= np.isnan(problem.fixed)
-    share = W * problem.column_sum * H.sum(axis=0)
+    share = problem.column_sum * H.sum(axis=0) * W
+    share = ((T > 0).T @ share.T.ravel()).reshape(k, n_columns).T
     inner = free & (share > BOUND * counts.total)
     flat = inner.T.ravel()  # component after component
-    gauge = np.kron(np.eye(k), problem.rows_on_simplex[None, :].astype(float))[:, flat]
-    moves = _null_space(gauge)
+    gauge = np.kron(np.eye(k), problem.rows_on_simplex[None, :].astype(float))
+    moves = T[:, flat] @ _null_space(gauge @ T[:, flat])
     inverse = moves @ _safe_inverse(
-        moves.T @ information[np.ix_(flat, flat)] @ moves,
-        moves.T @ (prior[flat, None] * moves),
+        moves.T @ information @ moves, moves.T @ (prior[:, None] * moves)
     )
-    full = np.zeros_like(information)
-    full[np.ix_(flat, flat)] = inverse @ moves.T
+    full = inverse @ moves.T
     pull = _pull(counts, problem, W, free, information + np.diag(prior), n_jobs)
 
     covariance = np.empty((k, n_columns, n_columns))
@@ -249,10 +250,19 @@ def composition_covariance(
         part = slice(j * n_columns, (j + 1) * n_columns)
         covariance[j] = full[part, part]
         for c in np.flatnonzero(free[:, j] & ~inner[:, j]):
-            curvature = information[part, part][c, c]
-            steepness = max(slope[c, j], 0.0) ** 2 + max(curvature, 0.0)
-            covariance[j, c, c] = 1.0 / steepness if steepness > 0 else 0.0
+            tied = T[part, j * n_columns + c]
+            curvature = tied @ information[part, part] @ tied
+            steepness = max(tied @ slope[:, j], 0.0) ** 2 + max(curvature, 0.0)
+            if steepness > 0:
+                covariance[j] += np.outer(tied, tied) / steepness
     return covariance * whole[:, None, None] ** 2, pull * whole
+
+
+def _ties(problem):
+    """Matrix that makes W of what moves by itself, component after component."""
+    one = np.eye(problem.n_columns)
+    ties = [one] * problem.n_components if problem.ties is None else problem.ties
+    return block_diag(*ties)
 
 
 def _pull(counts, problem, W, free, information, n_jobs):
@@ -270,7 +280,12 @@ def _pull(counts, problem, W, free, information, n_jobs):
     mixtures = np.zeros((k, k - 1, k, W.shape[0]))
     for j in range(k):
         mixtures[j, :, j] = (np.delete(W, j, axis=1) - W[:, [j]]).T
+    if problem.ties is not None:
+        together = np.maximum(problem.ties.sum(axis=1), 1.0)
+        mixtures = np.einsum("jic,ayji->ayjc", problem.ties > 0, mixtures) / together
     mixtures[:, :, ~free.T] = 0.0
+    if problem.ties is not None:
+        mixtures = np.einsum("jic,ayjc->ayji", problem.ties, mixtures)
     mixtures = mixtures.reshape(k * (k - 1), -1)
     amounts = np.linalg.lstsq(
         mixtures @ information @ mixtures.T, mixtures @ slope.T.ravel(), rcond=1e-10
@@ -334,7 +349,7 @@ def _profiled_information(counts, problem, W, H, n_jobs=1):
 
 def _slope(counts, problem, W, H):
     """Return the derivative of the likelihood term with respect to W."""
-    free = replace(problem, fixed=None)
+    free = replace(problem, fixed=None, ties=None)
     with Passes(counts, free, n_jobs=1) as passes:
         A, _ = passes.run(W, H, n_steps=0)
     return problem.column_sum * H.sum(axis=0) - free.project(A)

@@ -59,9 +59,10 @@ def _draw_model(axes, found, totals, counts, fitted) -> None:
     # a single phase would hide the model
     for j in range(found.n_phases if found.n_phases > 1 else 0):
         part = found.spectra[:, j] * totals[j]
-        axes.plot(energy, part, color=phase_colour(j), lw=1, label=f"phase {j}")
+        axes.plot(energy, part, color=phase_colour(j), lw=1, label=found.labels[j])
     background = [column.kind == "background" for column in found.model.columns]
-    if any(background):
+    # where the components are elements, it is one of them
+    if any(background) and not found.knowledge.single_elements:
         level = np.einsum("jec,cj->e", found.G[..., background], weights[background])
         level[~used] = np.nan
         axes.plot(energy, level, color=GREY, lw=1, ls="--", label="background")

@@ -51,7 +51,8 @@ def plot_phases(signal) -> Figure:
         colour = phase_colour(j)
         if has_map:
             draw_navigation(row[0], signal, counts[:, j], "counts", colour=colour)
-        row[0].set_title(f"Phase {j}", color=colour, loc="left", weight="bold")
+        title = found.knowledge.names[j] or f"Phase {j}"
+        row[0].set_title(title, color=colour, loc="left", weight="bold")
         _draw_spectrum(row[-2], found, j, peaks[j], energies)
         _draw_bars(row[-1], found.elements, percent[:, j], errors[:, j], colour)
         row[-1].set_ylim(0, 1.22 * np.nanmax(percent, initial=1.0))

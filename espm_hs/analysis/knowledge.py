@@ -1,0 +1,152 @@
+"""What is known of the phases before they are looked for, as constraints of a fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from espm_hs.physics import SpectrumModel
+
+# The phases are elements, each by itself.
+ELEMENTS = "elements"
+
+
+@dataclass(frozen=True, eq=False)
+class Knowledge:
+    """Constraints of the phases of a map.
+
+    Parameters
+    ----------
+    names
+        Name of each phase, "" where it has none.
+    fixed
+        Shape (n_columns, n_phases): fractions that W keeps, NaN where it is free.
+    ties
+        Shape (n_phases, n_columns, n_columns): rows of W that go together, as in
+        `espm_hs.factorization.Problem`.
+    support
+        Boolean, shape (n_pixels, n_phases): pixels of the whole map in which a phase
+        may be; None: all of them.
+    single_elements
+        Whether the phases are elements, which absorb as the sample does on average.
+    """
+
+    names: tuple[str, ...]
+    fixed: np.ndarray
+    ties: np.ndarray
+    support: np.ndarray | None = None
+    single_elements: bool = False
+
+    @classmethod
+    def nothing(cls, n_phases: int, n_columns: int) -> Knowledge:
+        """Return that nothing is known."""
+        fixed = np.full((n_columns, n_phases), np.nan)
+        return cls(("",) * n_phases, fixed, np.stack([np.eye(n_columns)] * n_phases))
+
+    @property
+    def n_phases(self) -> int:
+        """Number of phases."""
+        return len(self.names)
+
+    @property
+    def labels(self) -> list[str]:
+        """What to call each phase: by its name, or "phase 0"."""
+        return [name or f"phase {j}" for j, name in enumerate(self.names)]
+
+    @property
+    def free(self) -> np.ndarray:
+        """Boolean, shape (n_phases,): phases of whose spectrum nothing is known."""
+        tied = (self.ties != np.eye(len(self.fixed))).any(axis=(1, 2))
+        return np.isnan(self.fixed).all(axis=0) & ~tied
+
+    @property
+    def located(self) -> np.ndarray:
+        """Boolean, shape (n_phases,): phases that may not be everywhere."""
+        if self.support is None:
+            return np.zeros(self.n_phases, bool)
+        return ~self.support.all(axis=0)
+
+    def apart(self, elements: np.ndarray) -> np.ndarray:
+        """Whether phase i may have been found together with j lying over it.
+
+        Not if all of its composition is known, or if j is not where i may be.
+
+        Parameters
+        ----------
+        elements
+            Boolean, shape (n_columns,): columns that are elements of the sample.
+
+        Returns
+        -------
+        numpy.ndarray
+            Boolean, shape (n_phases, n_phases).
+        """
+        # rows that vary by themselves, and one of them is what the others add up to
+        moving = np.isnan(self.fixed.T) & self.ties.any(axis=1) & elements
+        open_ = moving.sum(axis=1) > 1
+        if self.support is None:
+            return np.repeat(open_[:, None], self.n_phases, axis=1)
+        missing = self.support.T.astype(int) @ ~self.support
+        return open_[:, None] & (missing == 0)
+
+    def constraints(self, pixels: np.ndarray | None) -> dict:
+        """Arguments of `espm_hs.factorization.Problem` for the pixels in use.
+
+        Parameters
+        ----------
+        pixels
+            Boolean, shape (n_pixels,); None: all.
+        """
+        support = self.support
+        if support is not None and pixels is not None:
+            support = np.ascontiguousarray(support[pixels])
+        return {
+            "fixed": None if np.isnan(self.fixed).all() else self.fixed,
+            "ties": None if (self.ties == np.eye(len(self.fixed))).all() else self.ties,
+            "support": support,
+        }
+
+    def to_dict(self) -> dict:
+        """Return arrays and text that HyperSpy can write to a file."""
+        stored = {
+            "names": list(self.names),
+            "fixed": self.fixed,
+            "ties": self.ties,
+            "single_elements": self.single_elements,
+        }
+        return stored if self.support is None else stored | {"support": self.support}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping) -> Knowledge:
+        """Read what `to_dict` wrote."""
+        support = stored.get("support")
+        return cls(
+            tuple(str(name) for name in stored["names"]),
+            np.asarray(stored["fixed"], float),
+            np.asarray(stored["ties"], float),
+            None if support is None else np.asarray(support, bool),
+            bool(stored["single_elements"]),
+        )
+
+
+def element_phases(model: SpectrumModel) -> Knowledge:
+    """Return one component for each element, stray ones too, and the background.
+
+    Free lines of an element belong to its component, in a proportion that is fitted.
+
+    Parameters
+    ----------
+    model
+        The physics.
+    """
+    columns = model.columns
+    # in the order of the columns, each once
+    names = dict.fromkeys(column.element or "background" for column in columns)
+    fixed = np.zeros((len(columns), len(names)))
+    for i, column in enumerate(columns):
+        j = list(names).index(column.element or "background")
+        fixed[i, j] = 1.0 if column.kind == "element" else np.nan
+    known = Knowledge.nothing(len(names), len(columns))
+    return Knowledge(tuple(names), fixed, known.ties, single_elements=True)

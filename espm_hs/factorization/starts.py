@@ -7,11 +7,14 @@ from sklearn.utils.extmath import randomized_svd
 
 from espm_hs.factorization.counts import Counts
 from espm_hs.factorization.problem import Problem
+from espm_hs.factorization.scattered import Scattered
 from espm_hs.factorization.updates import normalise
 
 NAMED_STARTS = ("nndsvd", "pure", "random")
 # A pure spectrum is summed over this share of the pixels.
 POOLED = 0.01
+# Of a large map only so many pixels are looked at.
+ENOUGH_PIXELS = 1 << 15
 
 
 def start(counts: Counts, problem: Problem, init, rng) -> tuple[np.ndarray, np.ndarray]:
@@ -30,11 +33,13 @@ def start(counts: Counts, problem: Problem, init, rng) -> tuple[np.ndarray, np.n
         V = V * counts.dose
     if H is None:
         return V, even_abundances(counts, problem)
-    H = np.array(H, dtype=np.float64, order="C") * scale
+    if not isinstance(H, Scattered):
+        H = np.array(H, dtype=np.float64, order="C")
+    H = H * scale
     if problem.simplex == "abundances":
         total = H.sum(axis=1, keepdims=True)
         return V, np.where(total > 0, H / np.where(total > 0, total, 1), 1 / H.shape[1])
-    return V, H * (counts.total / max(H.sum(), np.finfo(float).tiny))
+    return V, H * (counts.total / max(H.sum(axis=0).sum(), np.finfo(float).tiny))
 
 
 def even_abundances(counts: Counts, problem: Problem) -> np.ndarray:
@@ -42,7 +47,7 @@ def even_abundances(counts: Counts, problem: Problem) -> np.ndarray:
     k = problem.n_components
     if problem.simplex == "abundances":
         return np.full((counts.n_pixels, k), 1.0 / k)
-    return np.repeat(counts.per_pixel[:, None] / k, k, axis=1)
+    return counts.per_pixel[:, None] / k + np.zeros(k)
 
 
 def check_start(init, problem: Problem, n_pixels: int):
@@ -65,11 +70,14 @@ def check_start(init, problem: Problem, n_pixels: int):
     ):
         if array is None:
             continue
-        array = np.asarray(array)
+        if not isinstance(array, Scattered):
+            array = np.asarray(array)
         if array.shape != (rows, k):
             raise ValueError(
                 f"The start {name} has shape {array.shape}, needed is {(rows, k)}."
             )
+        if isinstance(array, Scattered):
+            continue  # comes from a fit
         if not np.isfinite(array).all() or array.min() < 0:
             raise ValueError(f"The start {name} must be finite and non-negative.")
         empty = np.flatnonzero(array.sum(axis=0) == 0)
@@ -89,7 +97,7 @@ def starting_spectra(
         D = mean[:, None] * rng.exponential(size=(counts.n_channels, n_components))
     else:
         make = _pure_spectra if init == "pure" else _nndsvd_spectra
-        D = make(counts, n_components, rng)
+        D = make(counts.sample(ENOUGH_PIXELS), n_components, rng)
     return D / D.sum(axis=0)
 
 

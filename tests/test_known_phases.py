@@ -269,7 +269,9 @@ def test_a_phase_of_stray_elements_and_background_alone():
     s.decomposition(output_dimension=3, known_phases=known, **QUIET)
     assert (s.analysis_results().composition[:, 0] == 0).all()
     assert np.isfinite(s.quantify("pixels")[0].data).all()
-    assert "holder" not in str(s.print_quantification())
+    # it has no row in the table; that others differ from it is said below
+    lines = str(s.print_quantification()).splitlines()
+    assert not any(line.startswith("holder") for line in lines)
 
 
 def test_known_phases_keep_their_number_and_the_others_are_sorted():

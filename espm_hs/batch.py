@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
+import json
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -11,21 +10,31 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import dask
 import hyperspy.api as hs
 import matplotlib.pyplot as plt
 import numpy as np
+from joblib import effective_n_jobs
 from sklearn.exceptions import ConvergenceWarning
 
 from espm_hs import analysis, plotting, simulation
+from espm_hs.analysis.parameters import NODE
+from espm_hs.factorization.storage import memory_for_counts
+from espm_hs.files import choose_map, finished_files, read_spectra, total_counts
+from espm_hs.many import Outcome
 from espm_hs.tables import (
     comparison_table,
     composition_table,
+    fit_facts,
     fit_remarks,
+    summary_table,
     write_composition,
+    write_summary,
 )
 
-# One of them is in every folder that zarr, the format of .zspy, writes.
-_ZARR_FILES = {".zgroup", "zarr.json"}
+_SAMPLE = ("thickness", "density")
+# Where the record of the settings is kept.
+_RECORD = f"{NODE}.batch"
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,12 @@ class Settings:
         Further arguments of ``decomposition(algorithm="espm")``.
     progress : bool
         Show a progress bar.
+    lazy : bool
+        Read maps chunk by chunk.
+    workers : int
+        Processes that share the cores and the memory.
+    resume : bool
+        Leave files alone that were done before, in the same way.
     """
 
     phases: int
@@ -60,69 +75,20 @@ class Settings:
     density: float | None = None
     fit: dict | None = None
     progress: bool = False
+    lazy: bool = False
+    workers: int = 1
+    resume: bool = False
+
+    @property
+    def record(self) -> str:
+        """What decides the result, as text."""
+        fit = {k: v for k, v in (self.fit or {}).items() if k != "n_jobs"}
+        names = ("phases", "elements", "stray", "beam_energy", "elevation")
+        values = {name: getattr(self, name) for name in (*names, *_SAMPLE)}
+        return json.dumps(values | fit, sort_keys=True)
 
 
-# -- reading -----------------------------------------------------------------------
-
-
-def read_spectra(path: str | Path) -> list:
-    """
-    Read the EDS signals of a file.
-
-    Parameters
-    ----------
-    path : str or Path
-        A file that HyperSpy reads.
-
-    Returns
-    -------
-    list of EDSespmSpectrum
-        In the order of the file.
-
-    Raises
-    ------
-    OSError, ValueError
-        If the file cannot be read or holds no EDS spectrum.
-    """
-    loaded = hs.load(str(path))
-    signals = loaded if isinstance(loaded, list) else [loaded]
-    types = [str(s.metadata.get_item("Signal.signal_type") or "none") for s in signals]
-    spectra = [s for s, t in zip(signals, types, strict=True) if t.startswith("EDS")]
-    if not spectra:
-        raise ValueError(
-            "no EDS spectrum in this file; its signal types are: "
-            f"{', '.join(sorted(set(types)))}. If one of them is an EDS map, load it, "
-            "call s.set_signal_type('EDS_espm') and save it as .hspy."
-        )
-    for signal in spectra:
-        signal.set_signal_type("EDS_espm")
-    return spectra
-
-
-def choose_map(spectra: Sequence):
-    """
-    Pick the signal to decompose: of the maps the one with most counts.
-
-    Readers differ in what they put first: a file may hold, beside the map, its summed
-    spectrum and spectra of regions.
-
-    Parameters
-    ----------
-    spectra : sequence of EDSespmSpectrum
-        At least one.
-
-    Returns
-    -------
-    EDSespmSpectrum
-        A single spectrum only if there is no map.
-    """
-    maps = [s for s in spectra if s.axes_manager.navigation_dimension > 0]
-    return max(maps or spectra, key=_total)
-
-
-def _total(signal) -> float:
-    """Sum of all counts."""
-    return float(np.asarray(signal.data.sum(dtype=float)))
+# -- information ------------------------------------------------------------------
 
 
 def file_info(path: str | Path) -> str:
@@ -160,7 +126,7 @@ def _signal_info(number: int, signal, chosen: bool, described: Sequence) -> str:
     facts = [
         ("shape", shape, ""),
         ("data type", str(signal.data.dtype), ""),
-        ("counts per pixel", f"{_total(signal) / pixels:.1f}", ""),
+        ("counts per pixel", f"{total_counts(signal) / pixels:.1f}", ""),
         ("energy", energy, f"{axis.size} channels"),
         *described,
     ]
@@ -176,7 +142,7 @@ def _signal_info(number: int, signal, chosen: bool, described: Sequence) -> str:
 # -- decomposing ---------------------------------------------------------------------
 
 
-def decompose_file(path: str | Path, folder: str | Path, settings: Settings) -> str:
+def decompose_file(path: str | Path, folder: str | Path, settings: Settings) -> Outcome:
     """
     Decompose the map of a file and write the results.
 
@@ -192,8 +158,8 @@ def decompose_file(path: str | Path, folder: str | Path, settings: Settings) -> 
 
     Returns
     -------
-    str
-        Table of the compositions, with remarks on the fit.
+    Outcome
+        With the table of the compositions and remarks on the fit.
 
     Raises
     ------
@@ -202,15 +168,63 @@ def decompose_file(path: str | Path, folder: str | Path, settings: Settings) -> 
     KeyboardInterrupt
         If the user interrupts the fit; nothing is written then.
     """
-    signal = choose_map(read_spectra(path))
+    path, folder = Path(path), Path(folder)
+    if settings.resume and (before := _done_before(path, folder, settings)):
+        return before
+    signal = choose_map(read_spectra(path, settings.lazy))
     _apply(signal, settings)
     found, seconds = _decompose(signal, settings)
-    with _finished_files(Path(folder)) as unfinished:
-        name = Path(path).stem
-        _save_figure(plotting.plot_phases(signal), unfinished / f"{name}_phases.png")
-        write_composition(signal, unfinished / f"{name}_composition.csv")
-        signal.save(unfinished / f"{name}_espm.hspy")
-    return f"{composition_table(signal)}\n{fit_remarks(found)}\n{seconds:.1f} s"
+    signal.metadata.set_item(_RECORD, settings.record)
+    with finished_files(folder) as unfinished:
+        results, figure, table = _results(path, unfinished)
+        _save_figure(plotting.plot_phases(signal), figure)
+        write_composition(signal, table)
+        signal.save(results)
+    text = f"{composition_table(signal)}\n{fit_remarks(found)}\n{seconds:.1f} s"
+    return Outcome(str(path), "done", text, fit_facts(signal, seconds))
+
+
+def _results(path: Path, folder: Path) -> tuple[Path, Path, Path]:
+    """Files of the results for a map."""
+    names = ("espm.hspy", "phases.png", "composition.csv")
+    results, figure, table = (folder / f"{path.stem}_{name}" for name in names)
+    return results, figure, table
+
+
+def _done_before(path: Path, folder: Path, settings: Settings) -> Outcome | None:
+    """Return the outcome of the same work if it is there, and newer than the map."""
+    files = _results(path, folder)
+    changed = path.stat().st_mtime
+    if not all(f.exists() and f.stat().st_mtime >= changed for f in files):
+        return None
+    signal = hs.load(str(files[0]), lazy=True)
+    if signal.metadata.get_item(_RECORD) != settings.record:
+        return None
+    return Outcome(str(path), "done before", f"as in {files[0]}", fit_facts(signal))
+
+
+def summarise(outcomes: Sequence[Outcome], files, folder: str | Path) -> str:
+    """
+    Write summary.csv, a line for each file.
+
+    Parameters
+    ----------
+    outcomes : sequence of Outcome
+        Of all files, in any order.
+    files : sequence of str
+        Their order.
+    folder : str or Path
+        Of the results.
+
+    Returns
+    -------
+    str
+        The same table as text.
+    """
+    outcomes = sorted(outcomes, key=lambda outcome: files.index(outcome.path))
+    with finished_files(Path(folder)) as unfinished:
+        write_summary(outcomes, unfinished / "summary.csv")
+    return summary_table(outcomes)
 
 
 def _apply(signal, settings: Settings) -> None:
@@ -237,7 +251,7 @@ def _apply(signal, settings: Settings) -> None:
         raise ValueError(
             "the file has no beam energy: give it in keV, --beam-energy 200."
         )
-    known = [metadata.get_item(f"Sample.{n}") for n in ("thickness", "density")]
+    known = [metadata.get_item(f"Sample.{n}") for n in _SAMPLE]
     if (known[0] is None) != (known[1] is None):
         missing = "--density (g/cm3)" if known[1] is None else "--thickness (nm)"
         raise ValueError(f"absorption needs thickness and density: give {missing} too.")
@@ -264,7 +278,14 @@ def _decompose(signal, settings: Settings) -> tuple[analysis.PhaseAnalysis, floa
         If the user interrupted it: nobody can look at what there is so far.
     """
     start = time.perf_counter()
-    with warnings.catch_warnings():
+    fit = dict(settings.fit or {})
+    shared = {}
+    if settings.workers > 1:
+        # the cores and the memory are for all of them
+        fit.setdefault("n_jobs", max(1, effective_n_jobs(-1) // settings.workers))
+        if np.isfinite(memory := memory_for_counts() / settings.workers):
+            shared["espm_hs.counts-in-memory"] = int(memory)
+    with warnings.catch_warnings(), dask.config.set(shared):
         # said below the table, and by the exit code
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", "The fit was interrupted")
@@ -274,59 +295,11 @@ def _decompose(signal, settings: Settings) -> tuple[analysis.PhaseAnalysis, floa
             show_progressbar=settings.progress,
             print_info=False,
             return_info=True,
-            **(settings.fit or {}),
+            **fit,
         )
     if found.interrupted:
         raise KeyboardInterrupt
     return found, time.perf_counter() - start
-
-
-@contextmanager
-def _finished_files(folder: Path):
-    """
-    Folder to write files to, which move to their place once all are complete.
-
-    Parameters
-    ----------
-    folder : Path
-        Is made if needed.
-
-    Yields
-    ------
-    Path
-        On the same disk, so that moving a file is one step.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".espm-hs-", dir=folder) as unfinished:
-        yield Path(unfinished)
-        for file in sorted(Path(unfinished).iterdir()):
-            _replace(file, folder / file.name)
-
-
-def _replace(new: Path, target: Path) -> None:
-    """
-    Move a file, or the folder that a .zspy is, to the place of an older one.
-
-    Raises
-    ------
-    OSError
-        If the older one is a folder and not a .zspy.
-    """
-    if not (new.is_dir() and target.is_dir()):
-        os.replace(new, target)
-        return
-    entries = {entry.name for entry in target.iterdir()}
-    if entries and not entries & _ZARR_FILES:
-        raise FileExistsError(f"{target} is a folder of other files: move it away.")
-    # a folder cannot take the place of another one in a single step
-    with tempfile.TemporaryDirectory(prefix=".espm-hs-", dir=target.parent) as aside:
-        old = Path(aside, target.name)
-        os.replace(target, old)
-        try:
-            os.replace(new, target)
-        except BaseException:
-            os.replace(old, target)
-            raise
 
 
 def _save_figure(figure, path: Path) -> None:
@@ -355,10 +328,10 @@ def demo(folder: str | Path, seed: int = 0) -> str:
     """
     signal = simulation.particles(seed=seed)
     found, seconds = _decompose(signal, Settings(phases=3))
-    with _finished_files(Path(folder)) as unfinished:
+    with finished_files(Path(folder)) as unfinished:
         _save_figure(plotting.plot_phases(signal), unfinished / "phases.png")
         signal.save(unfinished / "map.hspy")
-    counts = _total(signal) / signal.axes_manager.navigation_size
+    counts = total_counts(signal) / signal.axes_manager.navigation_size
     shape = " x ".join(str(n) for n in signal.data.shape)
     return (
         f"Simulated map, {shape}, {counts:.0f} counts per pixel. Composition, at.%:\n\n"
@@ -386,5 +359,5 @@ def simulate(name: str, path: str | Path, seed: int, **options) -> None:
     path = Path(path)
     # lazy: of a large map only a few chunks are ever dense
     signal = simulation.DATASETS[name](seed=seed, lazy=True, **options)
-    with _finished_files(path.parent) as unfinished:
+    with finished_files(path.parent) as unfinished:
         signal.save(unfinished / path.name)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import click
 
-from espm_hs import __version__
+from espm_hs import __version__, many
 
 # HyperSpy is imported inside the commands: --help must not wait for it.
 
@@ -44,33 +45,41 @@ def _batch():
 
         from espm_hs import batch
     hs.set_log_level("ERROR")
+    # of saving and the like; that of the fit is asked for
+    hs.preferences.General.show_progressbar = False
     warnings.filterwarnings("ignore", module=r"(hyperspy|exspy|rsciio)\b")
     return batch
 
 
-def _each(files: tuple[str, ...], work: Callable[[Path], str]) -> None:
-    """Print the result for each file; go on after errors, and say so by exit code."""
-    failed = 0
-    for file in files:
-        click.echo(file)
-        try:
-            click.echo(work(Path(file)))
-        except Exception as error:  # whatever one file does must not stop the others
-            failed += 1
-            click.echo(f"error: {file}: {_in_a_line(error)}", err=True)
+def _print(outcomes: Iterable[many.Outcome], n_files: int) -> list[many.Outcome]:
+    """Print what becomes of each file; return all of it."""
+    seen = []
+    for outcome in outcomes:
+        seen.append(outcome)
+        count = f"[{len(seen)}/{n_files}] " if n_files > 1 else ""
+        click.echo(f"{count}{outcome.path}")
+        failed = outcome.state == "failed"
+        text = f"error: {outcome.path}: {outcome.text}" if failed else outcome.text
+        click.echo(text, err=failed)
         click.echo()
+    return seen
+
+
+def _exit(outcomes: list[many.Outcome]) -> None:
+    """Say by the exit code whether a file failed."""
+    failed = sum(outcome.state == "failed" for outcome in outcomes)
+    if failed and len(outcomes) > 1:
+        click.echo(f"{failed} of {len(outcomes)} files failed.", err=True)
     if failed:
-        if len(files) > 1:
-            click.echo(f"{failed} of {len(files)} files failed.", err=True)
         sys.exit(1)
 
 
-def _in_a_line(error: Exception) -> str:
-    """Message of an error; with its type when it was not written for users."""
-    text = " ".join(str(error).split())
-    if isinstance(error, (ValueError, TypeError, RuntimeError, OSError)) and text:
-        return text
-    return f"{type(error).__name__}: {text}"
+def _info(path: str) -> many.Outcome:
+    return many.Outcome(path, "done", _batch().file_info(path))
+
+
+def _decompose(output: str, settings, path: str) -> many.Outcome:
+    return _batch().decompose_file(path, output, settings)
 
 
 def _symbols(context, parameter, value: str | None) -> list[str] | None:
@@ -96,7 +105,7 @@ def demo(output: str, seed: int) -> None:
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 def info(files: tuple[str, ...]) -> None:
     """Say what files hold and what a decomposition would use."""
-    _each(files, _batch().file_info)
+    _exit(_print(many.run_all(files, _info), len(files)))
 
 
 @main.command()
@@ -118,16 +127,31 @@ def info(files: tuple[str, ...]) -> None:
 @click.option("--starts", type=click.IntRange(1), help="The best of so many is kept.")
 @click.option("--seed", type=int, help="Of the random numbers.")
 @click.option("--jobs", type=int, help="Threads. [all cores]")
+@click.option("--lazy", is_flag=True, help="For maps larger than the memory.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Files that are worked on at the same time.",
+)
+@click.option(
+    "--resume", is_flag=True, help="Leave out files that these options were done with."
+)
 @click.option("-o", "--output", default=".", show_default=True, help="Folder.")
-def decompose(files, phases, elements, stray, output, **options) -> None:
+def decompose(
+    files, phases, elements, stray, output, lazy, workers, resume, **options
+) -> None:
     """Find phases in the maps of files.
 
     Writes NAME_espm.hspy (map and results), NAME_phases.png and NAME_composition.csv
-    to the output folder, replacing older ones. Goes on after a file that fails; the
-    exit code is then 1. Ctrl-C stops at once, without files for the map it stopped.
+    to the output folder, replacing older ones; of several files a table to
+    summary.csv, too. Goes on after a file that fails; the exit code is then 1. Ctrl-C
+    stops at once, without files for the map it stopped; --resume goes on there.
     """
     _check_names(files)
     batch = _batch()
+    workers = min(workers, len(files))
     names = {"starts": "n_init", "seed": "random_state", "jobs": "n_jobs"}
     fitting = ("sparsity", "smoothness", "binning", *names)
     given = {name: value for name, value in options.items() if value is not None}
@@ -137,10 +161,17 @@ def decompose(files, phases, elements, stray, output, **options) -> None:
         elements=elements,
         stray=stray,
         fit=fit,
-        progress=sys.stderr.isatty(),
+        progress=sys.stderr.isatty() and workers == 1,
+        lazy=lazy,
+        workers=workers,
+        resume=resume,
         **given,
     )
-    _each(files, lambda path: batch.decompose_file(path, output, settings))
+    work = partial(_decompose, output, settings)
+    outcomes = _print(many.run_all(files, work, workers, _batch), len(files))
+    if len(files) > 1:
+        click.echo(batch.summarise(outcomes, files, output))
+    _exit(outcomes)
 
 
 def _check_names(files: tuple[str, ...]) -> None:
@@ -188,5 +219,5 @@ def simulate(
     try:
         _batch().simulate(name, file, seed, **options)
     except (ValueError, OSError) as error:
-        raise click.ClickException(_in_a_line(error)) from None
+        raise click.ClickException(many.in_a_line(error)) from None
     click.echo(f"Written: {file}")

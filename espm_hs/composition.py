@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import dask.array as da
 import hyperspy.api as hs
 import numpy as np
 from hyperspy.external.progressbar import progressbar
@@ -67,7 +68,7 @@ class Quantification:
             One for each element, of shape (n_phases,) or of the shape of the map, with
             the variance in ``metadata.Signal.Noise_properties.variance``. That of the
             phases is the inverse Fisher information with the abundances profiled out;
-            that of pixels takes the phases as known.
+            that of pixels takes the phases as known. The pixels of a lazy map are lazy.
 
         Raises
         ------
@@ -87,7 +88,13 @@ class Quantification:
             axes, shape = _phase_axis(found), (found.n_phases,)
         else:
             symbols, percent, variance = analysis.pixel_composition(
-                found, self.data, self._loadings(found), units, elements, oxygen
+                found,
+                self.data,
+                self._loadings(found),
+                units,
+                elements,
+                oxygen,
+                lazy=self._lazy_maps,
             )
             axes, shape = self._map_axes(), self.data.shape[:-1] or (1,)
         title = f"{units} percent of {{}}"
@@ -112,7 +119,7 @@ class Quantification:
 
         A parametric bootstrap, to check the errors that `quantify` states: counts are
         drawn from the fitted model and decomposed with the options of the fit, from
-        where it stood. It takes as long as ``n`` fits, and the memory of the map.
+        where it stood. It takes as long as ``n`` fits.
 
         Parameters
         ----------
@@ -344,25 +351,27 @@ class Quantification:
             [(values, variance)] = self._amount_maps(found, (mass * scale)[None, :])
             return _with_variance(title, values, variance, self._map_axes())
         maps = zip(*self._amount_maps(found, np.diag(mass * scale)), strict=True)
-        values, variance = (np.stack(one) for one in maps)
+        stack = da.stack if self._lazy_maps else np.stack
+        values, variance = (stack(one) for one in maps)
         axes = [*_phase_axis(found), *self._map_axes()]
         return _with_variance(title, values, variance, axes)
 
     def _amount_maps(self, found, per_loading):
         """Amounts and variances, shaped as the map, for each row of per_loading."""
-        pairs = zip(
-            *analysis.pixel_amounts(
-                found, self.data, self._loadings(found), per_loading
-            ),
-            strict=True,
+        maps = analysis.pixel_amounts(
+            found, self.data, self._loadings(found), per_loading, lazy=self._lazy_maps
         )
-        shape = self.data.shape[:-1] or (1,)
-        return [tuple(one.reshape(shape) for one in pair) for pair in pairs]
+        return list(zip(*maps, strict=True))
 
     def _loadings(self, found):
         """Return the loadings, which must be those of this signal."""
         n_pixels = int(np.prod(self.data.shape[:-1]))
         return analysis.stored_loadings(self.learning_results, n_pixels, found.n_phases)
+
+    @property
+    def _lazy_maps(self) -> bool:
+        """Whether maps of this signal are lazy; a single spectrum has none."""
+        return self._lazy and self.axes_manager.navigation_dimension > 0
 
     def _map_axes(self) -> list[dict]:
         """Navigation axes, in array order."""
@@ -384,6 +393,8 @@ def _phase_axis(found) -> list[dict]:
 def _tagged(title, values, axes, elements=None):
     """One signal, titled and tagged as eXSpy's are."""
     signal = hs.signals.BaseSignal(values, axes=axes)
+    if isinstance(values, da.Array):
+        signal = signal.as_lazy()
     signal.metadata.General.title = title
     if elements is not None:
         signal.metadata.set_item("Sample.elements", elements)

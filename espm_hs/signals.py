@@ -22,13 +22,15 @@ from espm_hs.analysis.parameters import (
     detector_angles,
 )
 from espm_hs.composition import RESULTS, Quantification
+from espm_hs.factorization import summed_spectrum
 from espm_hs.known import arrays_of
 from espm_hs.masks import used_channels, used_pixels
+from espm_hs.model_map import ModelOfMap
 from espm_hs.model_selection import ModelSelection
 from espm_hs.physics import Detector, SpectrumModel
 
 
-class EDSespmSpectrum(ModelSelection, Quantification, EDSTEMSpectrum):
+class EDSespmSpectrum(ModelSelection, Quantification, ModelOfMap, EDSTEMSpectrum):
     """EDS spectra from an electron microscope, to be decomposed with physics.
 
     Everything that `exspy.signals.EDSTEMSpectrum` offers, and
@@ -267,8 +269,7 @@ class EDSespmSpectrum(ModelSelection, Quantification, EDSTEMSpectrum):
 
     def _summed(self) -> np.ndarray:
         """Sum the counts of each channel over the whole map."""
-        axes = tuple(range(self.data.ndim - 1))
-        return np.asarray(self.data.sum(axis=axes, dtype=float))
+        return summed_spectrum(self.data)
 
     def decomposition(self, *args, algorithm="SVD", **kwargs):
         """Decompose the map into components.
@@ -592,7 +593,8 @@ class LazyEDSespmSpectrum(EDSespmSpectrum, LazyEDSTEMSpectrum):
     """The lazy twin of `EDSespmSpectrum`.
 
     ``decomposition(algorithm="espm")`` reads the map chunk by chunk into compact sparse
-    counts; the results are in memory.
+    counts, which are kept for as long as the map is there. Phases and their maps are in
+    memory; the model of the map, and what is computed for each pixel, are lazy.
     """
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from espm_hs import metrics, simulation
 from espm_hs.analysis import report, to_percent
+from espm_hs.many import Outcome
 
 # As in an entry of the report.
 ERRORS = ("counts", "sparsity", "line data")
@@ -119,6 +121,89 @@ def write_composition(signal, path: Path) -> None:
             numbers = [*atomic[2:], *weight[2:]]
             cells = ["" if x is None else f"{x:.4f}" for x in numbers]
             table.writerow([atomic.phase, atomic.element, *cells])
+
+
+def fit_facts(signal, seconds: float | None = None) -> dict[str, str]:
+    """
+    Say what the table of many maps has of one.
+
+    Parameters
+    ----------
+    signal : EDSespmSpectrum
+        Decomposed.
+    seconds : float, optional
+        How long it took.
+
+    Returns
+    -------
+    dict
+        Name -> text.
+    """
+    found = signal.analysis_results()
+    n_pixels, counts, _ = found.fingerprint
+    return {
+        "map": " x ".join(str(n) for n in signal.data.shape),
+        "counts per pixel": f"{counts / n_pixels:.1f}",
+        "phases": str(found.n_phases),
+        "misfit": f"{found.misfit:.3g}",
+        "starts that agree": f"{found.n_agreeing} of {found.n_starts}",
+        "converged": "yes" if found.converged else "no",
+        "seconds": "" if seconds is None else f"{seconds:.1f}",
+    }
+
+
+def summary_table(outcomes: Sequence[Outcome]) -> str:
+    """
+    Table of what became of many maps, as text.
+
+    Parameters
+    ----------
+    outcomes : sequence of Outcome
+        In the order of the table.
+
+    Returns
+    -------
+    str
+        A line for each, errors at full length.
+    """
+    rows = _summary(outcomes)
+    facts = [row[:-1] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*facts, strict=True)]
+    lines = []
+    for row, outcome in zip(rows, [None, *outcomes], strict=True):
+        cells = [cell.ljust(n) for cell, n in zip(row, widths, strict=False)]
+        if outcome is not None and outcome.state == "failed":
+            cells = [*cells[:2], row[-1]]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def write_summary(outcomes: Sequence[Outcome], path: Path) -> None:
+    """
+    Write the table of `summary_table` for other programs.
+
+    Parameters
+    ----------
+    outcomes : sequence of Outcome
+        In the order of the table.
+    path : Path
+        A CSV file.
+    """
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(_summary(outcomes))
+
+
+def _summary(outcomes) -> list[list[str]]:
+    """Cells of the summary, its head first."""
+    names: list[str] = []
+    for outcome in outcomes:
+        names += [name for name in outcome.facts if name not in names]
+    rows = [["file", "state", *names, "error"]]
+    for outcome in outcomes:
+        facts = [outcome.facts.get(name, "") for name in names]
+        error = outcome.text if outcome.state == "failed" else ""
+        rows.append([outcome.path, outcome.state, *facts, error])
+    return rows
 
 
 def _percent(found, units) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 import espm_hs
-from espm_hs import batch
+from espm_hs import batch, files
 from espm_hs.cli import main
 from espm_hs.simulation import ground_truth, particles
 
@@ -160,8 +160,8 @@ def test_the_table_says_how_good_the_fit_is(map_file, tmp_path, no_figures):
 
 def test_a_fit_that_does_not_converge_is_told(map_file, tmp_path, no_figures):
     settings = batch.Settings(2, fit={"max_iter": 2})
-    table = batch.decompose_file(map_file, tmp_path, settings)
-    assert "did not converge in 2 iterations" in table
+    done = batch.decompose_file(map_file, tmp_path, settings)
+    assert "did not converge in 2 iterations" in done.text
 
 
 def test_ctrl_c_writes_nothing(map_file, tmp_path, monkeypatch, no_figures):
@@ -244,9 +244,9 @@ def test_info_names_elements_without_a_line(tmp_path):
 def test_the_map_with_most_counts_is_chosen():
     s = particles((5, 5), counts_per_pixel=50)
     few = particles((9, 9), counts_per_pixel=5)
-    assert batch.choose_map([few.sum(), s.sum(), few, s]) is s
+    assert files.choose_map([few.sum(), s.sum(), few, s]) is s
     spectrum = s.sum()
-    assert batch.choose_map([few.sum(), spectrum]) is spectrum
+    assert files.choose_map([few.sum(), spectrum]) is spectrum
 
 
 def test_simulate(tmp_path):
@@ -280,6 +280,61 @@ def test_simulate_spares_other_folders(tmp_path):
     assert result.exit_code == 1
     assert "folder of other files" in result.output
     assert [f.name for f in tmp_path.rglob("*")] == ["map.zspy", "thesis.txt"]
+
+
+def test_several_files_with_a_summary(map_file, tmp_path, no_figures):
+    out, broken = tmp_path / "out", tmp_path / "broken.hspy"
+    broken.write_bytes(b"this is no HDF5")
+    options = ["-n", 2, "-o", out, "--lazy", "--resume", "--starts", 1]
+    result = run("decompose", broken, map_file, *options)
+    assert result.exit_code == 1
+    head, first, second = _summary(out)
+    assert head[:3] == ["file", "state", "map"]
+    assert (first[0], first[1], first[2]) == (str(broken), "failed", "")
+    assert "Unable to" in first[-1]
+    assert second[:3] == [str(map_file), "done", "16 x 16 x 1024"]
+    # the lowest channels are not fitted
+    total = hs.load(map_file).data[..., 15:].sum()
+    assert second[3] == f"{total / 256:.1f}"
+    lines = result.output.splitlines()
+    (line,) = (x for x in lines if x.split()[:1] == [str(map_file)] and "done" in x)
+    assert line.split()[2:7] == ["16", "x", "16", "x", "1024"]
+    same = np.array_equal(_load(out).data, hs.load(map_file).data)
+    assert same
+
+    # once more: what is done is not done again, unless asked for otherwise
+    before = (out / "small_espm.hspy").stat().st_mtime_ns
+    result = run("decompose", broken, map_file, *options)
+    assert [row[1] for row in _summary(out)[1:]] == ["failed", "done before"]
+    assert _summary(out)[2][2:-2] == second[2:-2]
+    assert (out / "small_espm.hspy").stat().st_mtime_ns == before
+    for changes in (["--sparsity", 0.5], ["-n", 1], ["--elements", "O,Mg,Si,Fe"]):
+        result = run("decompose", map_file, *options, *changes)
+        assert "done before" not in result.output
+        assert "phase 0" in result.output
+    map_file.touch()
+    result = run("decompose", map_file, *options, "--elements", "O,Mg,Si,Fe")
+    assert "phase 0" in result.output
+
+
+def _summary(folder):
+    with open(folder / "summary.csv", encoding="utf-8") as file:
+        return list(csv.reader(file))
+
+
+def test_files_side_by_side(map_file, tmp_path):
+    other = tmp_path / "other.hspy"
+    hs.load(map_file).save(other)
+    out = tmp_path / "out"
+    options = ["-n", 2, "-o", out, "--starts", 1, "--workers", 2, "--lazy"]
+    result = run("decompose", map_file, other, *options)
+    assert result.exit_code == 0, result.output
+    for name in ("small", "other"):
+        assert (out / f"{name}_phases.png").stat().st_size > 10_000
+    a, b = (hs.load(out / f"{name}_espm.hspy") for name in ("small", "other"))
+    np.testing.assert_array_equal(
+        a.learning_results.loadings, b.learning_results.loadings
+    )
 
 
 @measured

@@ -51,7 +51,7 @@ def test_any_container(cube, convert):
 
 
 def test_slabs_cut_anywhere(cube, monkeypatch):
-    from espm_hs.factorization import counts as module
+    from espm_hs.factorization import rows as module
 
     whole = Counts.from_array(cube)
     monkeypatch.setattr(module, "SLAB_BYTES", 1)
@@ -116,3 +116,24 @@ def test_blocks_cover_all_pixels_once(seed, n_pixels):
     assert blocks[0] == 0
     assert blocks[-1] == n_pixels
     assert (np.diff(blocks) > 0).all()
+
+
+@pytest.mark.parametrize("n", [1, 7, 30])
+def test_sample_is_every_nth_pixel(cube, n):
+    counts = Counts.from_array(cube)
+    sample = counts.sample(n)
+    step = -(-30 // n)
+    np.testing.assert_array_equal(dense(sample), cube.reshape(-1, 40)[::step])
+
+
+@pytest.mark.parametrize("scale", [1, 0.5])
+def test_sums(cube, scale, monkeypatch):
+    monkeypatch.setattr("espm_hs.factorization.counts.BLOCK_NONZEROS", 20)
+    counts = Counts.from_array(scale * cube)
+    x = scale * cube.reshape(-1, 40).astype(float)
+    moments = [len(x), x.sum(), np.arange(len(x)) @ x.sum(axis=1)]
+    np.testing.assert_allclose(counts.moments, moments, rtol=1e-14)
+    logs = np.where(x > 0, x * np.log(np.where(x > 0, x, 1)), 0)
+    np.testing.assert_allclose(counts.saturated, (logs - x).sum(), rtol=1e-13)
+    parts = np.concatenate([dense(part) for part in counts.parts()])
+    np.testing.assert_array_equal(parts, x)

@@ -104,15 +104,34 @@ def test_pixels_left_out(decomposed):
 
 def test_lazy_map_in_blocks_gives_the_same(decomposed, monkeypatch):
     found, loadings = results.read_results(decomposed)
-    spectrum = results.summed_spectrum(decomposed, loadings)
+    spectrum = decomposed.data.sum(axis=(0, 1))
     values = residuals.pixel_significance(decomposed, found, loadings, spectrum)
     lazy = decomposed.as_lazy()
-    lazy.data = lazy.data.rechunk((7, 24, 1024))
-    monkeypatch.setattr(results, "_BLOCK", 5000)
-    np.testing.assert_array_equal(results.summed_spectrum(lazy, loadings), spectrum)
+    lazy.data = lazy.data.rechunk((7, 24, 500))
+    monkeypatch.setattr(residuals, "_BLOCK", 500)
     np.testing.assert_allclose(
         residuals.pixel_significance(lazy, found, loadings, spectrum), values
     )
+    for plot in (plotting.plot_fit, plotting.plot_residuals):
+        for ours, theirs in zip(plot(lazy).axes, plot(decomposed).axes, strict=True):
+            for a, b in zip(ours.lines, theirs.lines, strict=True):
+                np.testing.assert_array_equal(a.get_ydata(), b.get_ydata())
+
+
+def test_misfit_against_dense_counts(decomposed):
+    found, loadings = results.read_results(decomposed)
+    spectrum = decomposed.data.sum(axis=(0, 1))
+    values = residuals.pixel_significance(decomposed, found, loadings, spectrum)
+    x = decomposed.data[..., found.channels].reshape(480, -1).astype(float)
+    total = x.sum(axis=0)
+    n_bands = int(np.clip(x.sum() / 480 / 5, 8, 64))
+    share = np.cumsum(total) / total.sum()
+    starts = np.unique(np.searchsorted(share, np.arange(n_bands) / n_bands))
+    model = loadings @ found.spectra[found.channels].T
+    x, y = (np.add.reduceat(one, starts, axis=1) for one in (x, model))
+    y = np.maximum(y, 1e-3)
+    expected = ((x - y) ** 2 / y - 1).sum(axis=1) / np.sqrt((2 + 1 / y).sum(axis=1))
+    np.testing.assert_allclose(values, expected, rtol=1e-9, atol=1e-9)
 
 
 def test_misfit_is_standard_where_the_model_holds_and_shows_a_missing_phase(decomposed):

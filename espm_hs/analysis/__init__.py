@@ -16,6 +16,7 @@ from espm_hs.analysis.continuation import previous_start
 from espm_hs.analysis.decomposition import decompose
 from espm_hs.analysis.description import describe
 from espm_hs.analysis.exposure import dose, has_dose
+from espm_hs.analysis.kept import kept_counts
 from espm_hs.analysis.known_phases import are_elements
 from espm_hs.analysis.parameters import (
     build_model,
@@ -56,6 +57,7 @@ __all__ = [
     "dose",
     "estimate_number",
     "has_dose",
+    "kept_counts",
     "mass_thicknesses",
     "nm_per_mass",
     "pixel_amounts",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -16,9 +17,9 @@ from espm_hs.analysis.absorption import MAX_ABSORPTION_ROUNDS, settle_absorption
 from espm_hs.analysis.calibration import calibrate
 from espm_hs.analysis.phases import PhaseAnalysis
 from espm_hs.analysis.quantification import (
-    abundance_slabs,
     amounts_of,
     atoms_per_loading,
+    over_pixels,
 )
 from espm_hs.physics import SpectrumModel
 
@@ -70,7 +71,11 @@ def mass_thicknesses(
 
 
 def pixel_amounts(
-    analysis: PhaseAnalysis, data, loadings: np.ndarray, per_loading: np.ndarray
+    analysis: PhaseAnalysis,
+    data,
+    loadings: np.ndarray,
+    per_loading: np.ndarray,
+    lazy: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Amounts in each pixel, linear in its loadings.
 
@@ -84,20 +89,24 @@ def pixel_amounts(
         Shape (n_pixels, n_phases), NaN in pixels left out.
     per_loading
         Amounts in a loading of 1, shape (n_amounts, n_phases).
+    lazy
+        Return dask arrays.
 
     Returns
     -------
-    amounts, variance : ndarray of shape (n_amounts, n_pixels)
+    amounts, variance : ndarray of shape (n_amounts, *navigation)
         NaN in pixels left out; the variance is that of the counts, for phases taken as
         known.
     """
-    amounts = per_loading @ loadings.T
-    variance = np.full(amounts.shape, np.nan)
-    for where, covariance in abundance_slabs(analysis, data, loadings):
-        variance[:, where] = np.einsum(
-            "ak,pkl,al->ap", per_loading, covariance, per_loading, optimize=True
-        )
-    return amounts, variance
+    work = partial(_linear, per_loading)
+    values = over_pixels(analysis, data, loadings, work, len(per_loading), lazy)
+    return values[0], values[1]
+
+
+def _linear(per_loading, H, covariance):
+    """Amounts that are linear in H (p, k), and their variances."""
+    variance = np.einsum("ak,pkl,al->pa", per_loading, covariance, per_loading)
+    return H @ per_loading.T, variance
 
 
 def nm_per_mass(densities: float | Sequence[float], n_phases: int) -> np.ndarray:

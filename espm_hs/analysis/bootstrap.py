@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import dask.array as da
 import numpy as np
+from dask import delayed
 
 from espm_hs.analysis.decomposition import decompose
 from espm_hs.analysis.phases import PhaseAnalysis
@@ -70,9 +72,8 @@ def replicates(
     H = np.maximum(loadings[pixels], LEAST * loadings[pixels].mean(axis=0))
     atoms = np.where(analysis.atoms > 0, analysis.atoms, 1.0)
     for _ in range(n):
-        counts = _drawn(analysis, loadings, pixels, rng)
         yield decompose(
-            counts.reshape(*navigation, -1),
+            _drawn(analysis, loadings, navigation or (1,), rng),
             analysis.model,
             analysis.n_phases,
             known_phases=analysis.knowledge,
@@ -85,14 +86,20 @@ def replicates(
         )
 
 
-def _drawn(analysis, loadings, pixels, rng):
-    """Poisson counts of the fitted model, shape (n_pixels, n_channels)."""
-    spectra = analysis.spectra[analysis.channels].T
-    counts = np.zeros((pixels.size, analysis.channels.size), np.uint32)
-    used = np.flatnonzero(pixels)
-    step = max(1, BLOCK // analysis.channels.size)
-    for first in range(0, used.size, step):
-        rows = used[first : first + step]
-        drawn = rng.poisson(loadings[rows] @ spectra)
-        counts[np.ix_(rows, np.flatnonzero(analysis.channels))] = drawn
-    return counts
+def _drawn(analysis, loadings, navigation, rng) -> da.Array:
+    """Poisson counts of the fitted model, drawn some rows of the map at a time."""
+    spectra = np.nan_to_num(analysis.spectra).T
+    loadings = np.nan_to_num(loadings).reshape(*navigation, -1)
+    step = max(1, BLOCK // (spectra.shape[1] * int(np.prod(navigation[1:]))))
+    chunks = []
+    for first in range(0, navigation[0], step):
+        some = loadings[first : first + step]
+        seed = rng.integers(2**32, size=4).tolist()
+        shape = (*some.shape[:-1], spectra.shape[1])
+        draw = delayed(_draw, pure=False)(seed, some, spectra)
+        chunks.append(da.from_delayed(draw, shape, np.int64))
+    return da.concatenate(chunks)
+
+
+def _draw(seed, loadings, spectra):
+    return np.random.default_rng(seed).poisson(loadings @ spectra)

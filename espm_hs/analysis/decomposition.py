@@ -10,6 +10,7 @@ import numpy as np
 
 from espm_hs.analysis.absorption import continued, settle_absorption, settle_phases
 from espm_hs.analysis.checks import check_binning, check_lines, check_size
+from espm_hs.analysis.kept import read_counts
 from espm_hs.analysis.knowledge import Knowledge
 from espm_hs.analysis.known_phases import number_of_phases, read_known_phases
 from espm_hs.analysis.overlap import accompanying, find_overlap, separate
@@ -17,7 +18,6 @@ from espm_hs.analysis.phases import PhaseAnalysis, fingerprint
 from espm_hs.analysis.support import find_support
 from espm_hs.factorization import (
     Bins,
-    Counts,
     Factorization,
     Grid,
     Penalties,
@@ -140,7 +140,7 @@ def decompose(
         penalties=Penalties(sparsity, 0.0 if smoothness == "auto" else smoothness),
         grid=Grid.from_shape(navigation, pixels, pixel_size),
     )
-    counts = Counts.from_array(data, pixels=pixels, channels=used)
+    counts = read_counts(data, pixels, used)
     if counts.n_nonzeros == 0:
         raise ValueError(
             "All counts in the chosen pixels and channels are zero: there is nothing "
@@ -289,7 +289,7 @@ def _on_pixels(counts, problem, found, bins, smoothness, options):
 
     The problem that comes with them has the smoothness that was chosen.
     """
-    start = problem.allowed(bins.spread(found.H))
+    start = problem.allowed(bins.spread(found.H, counts.edges))
     if found.interrupted:
         return replace(found, H=start), problem
     # what one bin paid for holding several phases is shared by its pixels
@@ -329,7 +329,7 @@ def _largest_first(
     order[places] = places[np.argsort(-share[places], kind="stable")]
     if problem.G.ndim == 3:
         problem = replace(problem, G=problem.G[order])
-    W, H = (np.ascontiguousarray(array[:, order]) for array in (found.W, found.H))
+    W, H = (array[:, order].copy() for array in (found.W, found.H))
     return replace(found, W=W, H=H), problem
 
 
@@ -341,7 +341,7 @@ def _analysis(model, problem, counts, found, errors, used, pixels, known, binnin
     scale = np.maximum(scale, np.finfo(float).tiny)
     spectra = np.full((used.size, found.W.shape[1]), np.nan)
     spectra[used] = D / scale
-    loadings = found.H * scale
+    loadings = np.asarray(found.H * scale)
     if pixels is not None:
         everywhere = np.full((pixels.size, loadings.shape[1]), np.nan)
         everywhere[pixels] = loadings

@@ -119,6 +119,9 @@ def accompanying(H: np.ndarray, phases: np.ndarray) -> set[int]:
     phases
         Boolean, shape (n_phases,): phases that are known not to hold others.
     """
+    if not phases.any():
+        return set()
+    H = np.asarray(H)
     there = LEAST_SHARE * H.sum(axis=1, keepdims=True) < H
     together = H.T @ there / np.maximum(H.sum(axis=0), np.finfo(float).tiny)[:, None]
     np.fill_diagonal(together, 0.0)

@@ -22,9 +22,7 @@ def fingerprint(counts: Counts) -> np.ndarray:
 
     Number of pixels, all counts, and the sum over pixels of position times counts.
     """
-    position = np.arange(counts.n_pixels)
-    per_pixel = counts.per_pixel
-    return np.array([counts.n_pixels, per_pixel.sum(), position @ per_pixel])
+    return counts.moments
 
 
 def phase_matrices(model: SpectrumModel, composition: np.ndarray) -> np.ndarray:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
+import dask.array as da
 import numpy as np
+from dask import delayed
 
+from espm_hs.analysis.kept import kept_counts
 from espm_hs.analysis.phases import PhaseAnalysis, fingerprint
 from espm_hs.analysis.stoichiometry import oxygen_per_atom
-from espm_hs.factorization import Counts, abundance_covariance, smoothed_covariance
+from espm_hs.factorization import abundance_covariance, smoothed_covariance
 from espm_hs.physics import atomic_weight
 
 UNITS = ("atomic", "weight")
@@ -172,6 +176,7 @@ def pixel_composition(
     units="atomic",
     elements=None,
     oxygen="measured",
+    lazy: bool = False,
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Composition of each pixel.
 
@@ -185,12 +190,14 @@ def pixel_composition(
         Shape (n_pixels, n_phases), NaN in pixels left out.
     units, elements, oxygen
         As in `to_percent`.
+    lazy
+        Return dask arrays.
 
     Returns
     -------
     elements : list of str
         Symbols.
-    percent, variance : ndarray of shape (n_elements, n_pixels)
+    percent, variance : ndarray of shape (n_elements, *navigation)
         In percent and percent squared; the variance is that of the abundances, for
         phases taken as known. NaN in pixels left out or without counts.
 
@@ -201,26 +208,34 @@ def pixel_composition(
     """
     symbols, per_atom = amounts_of(analysis, units, elements, oxygen)
     per_loading = per_atom @ atoms_per_loading(analysis)
+    work = partial(_shares, per_loading)
+    values = over_pixels(analysis, data, loadings, work, len(symbols), lazy)
+    return symbols, values[0], values[1]
+
+
+def _shares(per_loading, H, covariance):
+    """Percentages of amounts that are linear in H (p, k), and their variances."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        amounts = loadings @ per_loading.T
+        amounts = H @ per_loading.T
         total = amounts.sum(axis=1, keepdims=True)
         total = np.where(total > 0, total, np.nan)
         fractions = amounts / total
-    variance = np.full(fractions.shape, np.nan)
-    for where, covariance in abundance_slabs(analysis, data, loadings):
-        # d fraction / d loading, shape (pixels, elements, phases)
-        response = per_loading - fractions[where][..., None] * per_loading.sum(axis=0)
-        response = 100 * response / total[where][..., None]
-        variance[where] = np.einsum(
-            "pek,pkl,pel->pe", response, covariance, response, optimize=True
-        )
-    return symbols, 100 * fractions.T, variance.T
+    # d fraction / d loading, shape (pixels, elements, phases)
+    response = per_loading - fractions[..., None] * per_loading.sum(axis=0)
+    response = 100 * response / total[..., None]
+    variance = np.einsum("pek,pkl,pel->pe", response, covariance, response)
+    return 100 * fractions, variance
 
 
-def abundance_slabs(
-    analysis: PhaseAnalysis, data, loadings: np.ndarray
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Covariance of the loadings, for phases taken as known, some pixels at a time.
+def over_pixels(
+    analysis: PhaseAnalysis,
+    data,
+    loadings: np.ndarray,
+    function: Callable,
+    n: int,
+    lazy: bool = False,
+):
+    """Compute something from the loadings of each pixel and their covariance.
 
     Parameters
     ----------
@@ -230,11 +245,18 @@ def abundance_slabs(
         The counts, shape (*navigation, n_channels).
     loadings
         Shape (n_pixels, n_phases), NaN in pixels left out.
+    function
+        Of H (p, n_phases) and its covariance (p, n_phases, n_phases), for phases taken
+        as known; returns values and variances, each (p, n).
+    n
+        How many values a pixel gets.
+    lazy
+        Return a dask array, whose chunks hold the counts that they need.
 
-    Yields
-    ------
-    pixels : ndarray of int, shape (n,)
-    covariance : ndarray of shape (n, n_phases, n_phases)
+    Returns
+    -------
+    numpy or dask array of shape (2, n, *navigation)
+        Values and variances, NaN in pixels left out.
 
     Raises
     ------
@@ -242,25 +264,58 @@ def abundance_slabs(
         If the data are not those that were decomposed.
     """
     check_channels(analysis, data)
+    navigation = data.shape[:-1] or (1,)
     used = ~np.isnan(loadings).any(axis=1)
-    H = np.ascontiguousarray(loadings[used])
-    counts = Counts.from_array(data, pixels=used, channels=analysis.channels)
+    counts = kept_counts(data, used, analysis.channels)
     _check_counts(analysis, counts)
-    spectra = np.ascontiguousarray(analysis.spectra[analysis.channels])
-    where = np.flatnonzero(used)
+    block = _Block(analysis, counts, loadings, navigation, function)
     support = analysis.knowledge.support
-    # loadings are counts, unless those of each pixel add up to 1
-    dose = counts.dose
-    unit = H.sum(axis=1).mean()
-    strength = analysis.smoothness * dose / unit**2
-    n_axes = sum(size > 1 for size in data.shape[:-1])
-    for first in range(0, H.shape[0], SLAB):
-        part = slice(first, first + SLAB)
-        covariance = abundance_covariance(counts, spectra, H[part], first=first)
+    per_row = int(np.prod(navigation[1:]))
+    before = np.concatenate(([0], np.cumsum(used)))
+    step = max(1, SLAB // per_row)
+    parts = []
+    found = None if lazy else np.empty((2, n, *navigation))
+    for first in range(0, navigation[0], step):
+        n_rows = min(step, navigation[0] - first)
+        place = slice(first * per_row, (first + n_rows) * per_row)
+        part = counts.part(before[place.start], before[place.stop])
+        shape = (2, n, n_rows, *navigation[1:])
+        there = None if support is None else support[place]
+        if lazy:
+            some = counts.send(loadings[place])
+            task = delayed(block, pure=False)(part, some, there, shape)
+            parts.append(da.from_delayed(task, shape, float))
+        else:
+            rows = slice(first, first + n_rows)
+            found[:, :, rows] = block(part, loadings[place], there, shape)
+    return da.concatenate(parts, axis=2) if lazy else found
+
+
+class _Block:
+    """Computes the values of some pixels."""
+
+    def __init__(self, analysis, counts, loadings, navigation, function):
+        self.function = function
+        self.spectra = np.ascontiguousarray(analysis.spectra[analysis.channels])
+        self.dose = counts.dose
+        # loadings are counts, unless those of each pixel add up to 1
+        unit = np.nanmean(loadings.sum(axis=1))
+        self.strength = analysis.smoothness * self.dose / unit**2
+        self.n_axes = sum(size > 1 for size in navigation)
+
+    def __call__(self, counts, loadings, support, shape):
+        """Values and variances for the loadings (p, k), in the shape asked for."""
+        used = ~np.isnan(loadings).any(axis=1)
+        H = np.ascontiguousarray(loadings[used])
+        covariance = abundance_covariance(counts, self.spectra, H, dose=self.dose)
         if support is not None:  # what is known to be nowhere else has no error there
-            there = support[where[part]]
+            there = support[used]
             covariance *= there[:, :, None] & there[:, None, :]
-        yield where[part], smoothed_covariance(covariance, strength, n_axes)
+        covariance = smoothed_covariance(covariance, self.strength, self.n_axes)
+        found = np.full((2, shape[1], len(loadings)), np.nan)
+        values, variances = self.function(H, covariance)
+        found[0, :, used], found[1, :, used] = values, variances
+        return found.reshape(shape)
 
 
 def atoms_per_loading(analysis):

@@ -48,9 +48,11 @@ def find_support(
         amounts = W[column] / max(W[column, film], np.finfo(float).tiny)
         amounts[film] = 0.0
         amounts[amounts < LEAST_AMOUNT] = 0.0
+        if W[column, film] <= PURE or not amounts.any():
+            continue
+        H = np.asarray(H)
         left = _structure(H[:, film] + H @ amounts, grid)
-        holes = _structure(H[:, film], grid)
-        if W[column, film] > PURE and amounts.any() and left < LEAST_STRUCTURE * holes:
+        if left < LEAST_STRUCTURE * _structure(H[:, film], grid):
             return [
                 Overlap(phase, film, amounts[phase], np.array([column]), 0.0)
                 for phase in np.flatnonzero(amounts).tolist()

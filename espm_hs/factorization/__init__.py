@@ -6,6 +6,7 @@ Nothing here knows of X-rays or of HyperSpy: the input is a table of counts
 
 from espm_hs.factorization.ambiguity import mixing_ranges
 from espm_hs.factorization.binning import Bins, usual_binning
+from espm_hs.factorization.cluster import ScatteredCounts
 from espm_hs.factorization.counts import Counts
 from espm_hs.factorization.estimator import EspmNMF
 from espm_hs.factorization.grid import Grid
@@ -19,6 +20,7 @@ from espm_hs.factorization.regression import (
 )
 from espm_hs.factorization.smoothing import smoothed_covariance
 from espm_hs.factorization.solver import Factorization, factorize
+from espm_hs.factorization.sums import summed_spectrum
 from espm_hs.factorization.thinning import choose_smoothness, held_out, thin
 from espm_hs.factorization.uncertainty import (
     abundance_covariance,
@@ -33,6 +35,7 @@ __all__ = [
     "Grid",
     "Penalties",
     "Problem",
+    "ScatteredCounts",
     "abundance_covariance",
     "choose_smoothness",
     "composition_covariance",
@@ -46,6 +49,7 @@ __all__ = [
     "held_out",
     "mixing_ranges",
     "smoothed_covariance",
+    "summed_spectrum",
     "thin",
     "usual_binning",
 ]

@@ -12,7 +12,7 @@ from scipy.optimize import nnls
 from threadpoolctl import threadpool_limits
 
 from espm_hs.factorization.counts import Counts
-from espm_hs.factorization.passes import Passes
+from espm_hs.factorization.passes import passes_over
 from espm_hs.factorization.problem import Penalties, Problem
 
 # The likelihood falls so much, in nats, at two standard errors.
@@ -80,7 +80,7 @@ def mixing_ranges(
     ranges = np.zeros((2, k, k))
     n_jobs = effective_n_jobs(n_jobs)
     one_blas_thread = threadpool_limits(1, user_api="blas")
-    with one_blas_thread, Passes(counts, plain, n_jobs) as passes:
+    with one_blas_thread, passes_over(counts, plain, n_jobs) as passes:
         moves = _Moves(passes, problem, W, H)
         for i, j in np.argwhere(~np.eye(k, dtype=bool)).tolist():
             if whole[i] > 0 and whole[j] > 0 and not _is_held(problem, W, i, j):
@@ -183,7 +183,7 @@ def _may_follow(problem, H, i, j):
     """Whether component j may be wherever i is."""
     if problem.support is None:
         return True
-    return not ((H[:, i] > 0) & ~problem.support[:, j]).any()
+    return not np.any((H[:, i] > 0) & ~problem.support[:, j])
 
 
 def _largest_share(rise: Callable[[float], float]) -> float:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import scipy.sparse as sp
 
 from espm_hs.factorization.counts import Counts
+from espm_hs.factorization.rows import Reader, Rows
+from espm_hs.factorization.scattered import Scattered
 
 # Phases are found from spectra of so many counts, where a map has enough of them.
 ENOUGH_COUNTS = 300.0
 # No fewer spectra than that, however few counts they have.
 LEAST_BINS = 256
+# Non-zeros that are summed at a time.
+STRIP = 1 << 21
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,25 +64,77 @@ class Bins:
         """Number of bins in use."""
         return int(self.used.sum())
 
-    def merge(self, counts: Counts) -> Counts:
-        """Return the summed counts of each bin."""
-        return Counts.from_array(self._matrix @ counts.to_csr())
+    def merge(self, counts):
+        """Return the summed counts of each bin, where the counts are."""
+        strips = (
+            (self._matrix(bins, pixels), counts.part(*pixels))
+            for bins, pixels in self.strips(counts.n_nonzeros)
+        )
+        return counts.from_parts(_merged, strips, counts)
+
+    def strips(self, n_nonzeros: int) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+        """Cut the map along the first axis, between bins.
+
+        Parameters
+        ----------
+        n_nonzeros
+            Of the whole map: each strip shall have some `STRIP` of them.
+
+        Returns
+        -------
+        list of ((first_bin, end_bin), (first_pixel, end_pixel))
+        """
+        before = np.cumsum((0, *self.used.reshape(self.shape[0], -1).sum(axis=1)))
+        n_strips = min(max(1, n_nonzeros // STRIP), self.shape[0])
+        cuts = np.linspace(0, self.shape[0], n_strips + 1).round().astype(int)
+        bins = np.unique(before[cuts])
+        # pixels of a strip follow each other, those of a bin do not
+        strip = np.searchsorted(bins, self.number, side="right")
+        pixels = np.searchsorted(strip, np.arange(1, bins.size + 1))
+        return list(
+            zip(pairwise(bins.tolist()), pairwise(pixels.tolist()), strict=True)
+        )
 
     def sum(self, H: np.ndarray) -> np.ndarray:
         """Add up what the pixels have, (n_pixels, k) -> (n_bins, k)."""
-        return self._matrix @ H
+        return self._matrix((0, self.n_bins), (0, self.number.size)) @ H
 
-    def spread(self, H: np.ndarray) -> np.ndarray:
-        """Share out what the bins have, (n_bins, k) -> (n_pixels, k)."""
-        return (H / np.bincount(self.number)[:, None])[self.number]
+    def spread(self, H, edges: Sequence[int] = ()):
+        """Share out what the bins have, (n_bins, k) -> (n_pixels, k).
 
-    @property
-    def _matrix(self) -> sp.csr_array:
-        pixels = np.arange(self.number.size)
-        ones = np.ones(pixels.size)
-        return sp.csr_array(
-            (ones, (self.number, pixels)), shape=(self.n_bins, pixels.size)
-        )
+        Parameters
+        ----------
+        H
+            Array, or `Scattered` over a cluster.
+        edges
+            First pixel of each piece of the result, and the end, if it is scattered.
+        """
+        n_pixels = np.bincount(self.number)[:, None]
+        if isinstance(H, np.ndarray):
+            return (H / n_pixels)[self.number]
+        pieces = []
+        for first, end in pairwise(edges):
+            number = self.number[first:end]
+            bins = number.min(), number.max() + 1
+            rows = H.rows(*bins)
+            task = (_spread, number - bins[0], n_pixels[slice(*bins)], *rows)
+            pieces.append(H.client.submit(*task, pure=False))
+        return Scattered(H.client, pieces, edges, H.tail)
+
+    def _matrix(self, bins, pixels) -> sp.csr_array:
+        """Sum over pixels of some bins."""
+        columns = np.arange(pixels[1] - pixels[0])
+        rows = self.number[slice(*pixels)] - bins[0]
+        shape = (bins[1] - bins[0], columns.size)
+        return sp.csr_array((np.ones(columns.size), (rows, columns)), shape=shape)
+
+
+def _merged(matrix, counts) -> Rows:
+    return Reader(counts.n_channels).read(matrix @ counts.to_csr())
+
+
+def _spread(number, n_pixels, *rows):
+    return (np.concatenate(rows) / n_pixels)[number]
 
 
 def usual_binning(counts: Counts, shape: tuple[int, ...]) -> int:

@@ -7,14 +7,19 @@ arrays: where each pixel begins, the channel of each non-zero, and its value.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import scipy.sparse as sp
 from numba import njit
+
+from espm_hs.factorization.chunks import chunks
+from espm_hs.factorization.rows import Reader, Rows, check_type, slabs
+from espm_hs.factorization.storage import Store
 
 # Non-zeros per block: small enough that a thread's share stays balanced and its
 # counts stay in the second-level cache, large enough to hide the call.
@@ -28,113 +33,31 @@ MAX_BLOCKS = 64
 # Reading all channels is faster than reading non-zeros, and takes no more memory, where
 # so much of the counts is not zero.
 DENSE = 0.4
-# Dense input is read in slabs of about this size, so that no second copy of a
-# large map ever exists.
-SLAB_BYTES = 1 << 26
 
 
 @njit(cache=True, nogil=True)
-def _count_rows(rows, keep, per_row):
-    """Rows (n, e) any real, keep (e,) bool -> per_row (n,) int64 non-zeros."""
-    for i in range(rows.shape[0]):
-        n = 0
-        for e in range(rows.shape[1]):
-            if rows[i, e] != 0 and keep[e]:
-                n += 1
-        per_row[i] = n
+def _sum_rows(indptr, values, sums):
+    """Add up the values of each pixel: sums (p,) float64."""
+    for p in range(sums.size):
+        for t in range(indptr[p], indptr[p + 1]):
+            sums[p] += values[t]
 
 
 @njit(cache=True, nogil=True)
-def _fill_rows(rows, keep, position, channels, values):
-    """Write the kept non-zeros of rows (n, e) one after the other."""
-    t = 0
-    for i in range(rows.shape[0]):
-        for e in range(rows.shape[1]):
-            if rows[i, e] != 0 and keep[e]:
-                channels[t] = position[e]
-                values[t] = rows[i, e]
-                t += 1
+def _sum_channels(channels, values, sums):
+    """Add values (n,) to the sums (e,) float64 of their channels."""
+    for t in range(values.size):
+        sums[channels[t]] += values[t]
 
 
-def _check_values(values: np.ndarray) -> None:
-    """Raise ValueError unless every value is finite and positive."""
-    if values.size == 0:
-        return
-    if not np.isfinite(values).all():
-        raise ValueError(
-            "The counts contain NaN or infinity. Set them to zero, or exclude their "
-            "pixels or channels with `navigation_mask` or `signal_mask`."
-        )
-    smallest = values.min()
-    if smallest < 0:
-        raise ValueError(
-            f"Negative values in data: the smallest is {smallest:g}, and counts are "
-            "never below zero. Undo a background subtraction, or exclude these "
-            "pixels or channels with `navigation_mask` or `signal_mask`."
-        )
-
-
-def _compact(values: np.ndarray) -> np.ndarray:
-    """Smallest unsigned type that holds the values exactly, else float64."""
-    if values.size == 0:
-        return values.astype(np.uint8)
-    if values.dtype.kind == "f" and not (
-        values.max() < 2**32 and np.array_equal(values, np.rint(values))
-    ):
-        return values.astype(np.float64, copy=False)
-    largest = int(values.max())
-    if largest >= 2**32:
-        return values.astype(np.float64)
-    return values.astype(np.min_scalar_type(largest), copy=False)
-
-
-def _slabs(data) -> Iterator:
-    """Cut an array (..., channels) into consecutive two-dimensional pieces."""
-    if sp.issparse(data):
-        yield data
-        return
-    if data.ndim == 1:
-        data = data[None]
-    if hasattr(data, "dask"):
-        edges = np.cumsum((0, *data.chunks[0]))
-    else:
-        row_bytes = max(1, data.dtype.itemsize * int(np.prod(data.shape[1:])))
-        step = max(1, SLAB_BYTES // row_bytes)
-        edges = np.append(np.arange(0, data.shape[0], step), data.shape[0])
-    for first, last in itertools.pairwise(edges):
-        slab = data[first:last]
-        if hasattr(slab, "dask"):
-            slab = slab.compute()
-        yield slab.reshape((-1, slab.shape[-1]))
-
-
-def _sparse_rows(slab, keep, position):
-    """(per_row, channels, values) of a scipy or pydata sparse matrix."""
-    rows = sp.csr_matrix(slab if sp.issparse(slab) else slab.to_scipy_sparse())
-    if not rows.has_canonical_format or not rows.data.all():
-        rows = rows.copy()
-        rows.sum_duplicates()
-        rows.eliminate_zeros()
-    kept = keep[rows.indices]
-    before = np.concatenate(([0], np.cumsum(kept, dtype=np.int64)))
-    per_row = np.diff(before[rows.indptr])
-    return per_row, position[rows.indices[kept]], rows.data[kept]
-
-
-def _dense_rows(slab, keep, position):
-    """(per_row, channels, values) of a dense matrix."""
-    if not slab.dtype.isnative:
-        slab = slab.astype(slab.dtype.newbyteorder("="))
-    if slab.dtype.kind == "b":
-        slab = slab.view(np.uint8)
-    elif slab.dtype == np.float16:
-        slab = slab.astype(np.float32)
-    per_row = np.empty(slab.shape[0], dtype=np.int64)
-    _count_rows(slab, keep, per_row)
-    channels = np.empty(per_row.sum(), dtype=position.dtype)
-    values = np.empty(channels.size, dtype=slab.dtype)
-    _fill_rows(slab, keep, position, channels, values)
-    return per_row, channels, values
+@njit(cache=True, nogil=True)
+def _saturated(values):
+    """Sum x log x - x over values (n,)."""
+    total = 0.0
+    for t in range(values.size):
+        x = float(values[t])
+        total += x * np.log(x) - x
+    return total
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,33 +104,46 @@ class Counts:
         ValueError
             If a kept value is negative, NaN or infinite.
         """
-        if data.dtype.kind not in "buif" or data.dtype.itemsize > 8:
-            raise TypeError(
-                "Counts must be real numbers of at most 64 bits, but the data are of "
-                f"type {data.dtype}. Use `signal.real` or `change_dtype` first."
-            )
-        n_channels = data.shape[-1]
-        keep = np.ones(n_channels, bool) if channels is None else np.asarray(channels)
-        index_type = np.uint16 if keep.sum() <= 2**16 else np.uint32
-        position = (np.cumsum(keep) - 1).clip(0).astype(index_type)
+        check_type(data)
+        reader = Reader(data.shape[-1], channels)
+        used = None if pixels is None else np.asarray(pixels, dtype=bool)
+        read = chunks if hasattr(data, "dask") else slabs
+        return cls.from_rows(read(data, reader, used), reader.n_channels)
 
-        parts, seen = [], 0
-        for slab in _slabs(data):
-            if pixels is not None:
-                wanted = np.asarray(pixels)[seen : seen + slab.shape[0]]
-                seen += slab.shape[0]
-                if not wanted.all():
-                    slab = slab[np.flatnonzero(wanted)]
-            read = _dense_rows if isinstance(slab, np.ndarray) else _sparse_rows
-            per_row, index, values = read(slab, keep, position)
-            _check_values(values)
-            parts.append((per_row, index, _compact(values)))
+    @classmethod
+    def from_rows(cls, rows: Iterable[Rows], n_channels: int) -> Counts:
+        """Put rows of consecutive pixels together, on disk if they are too many.
 
-        per_row, index, values = (
-            np.concatenate(arrays) for arrays in zip(*parts, strict=True)
-        )
-        indptr = np.concatenate(([0], np.cumsum(per_row)))
-        return cls(indptr, index, _compact(values), int(keep.sum()))
+        Parameters
+        ----------
+        rows
+            At least one, of the same channels.
+        n_channels
+            Number of channels.
+
+        See Also
+        --------
+        espm_hs.factorization.storage : how much is too many, and where they go.
+        """
+        store = Store()
+        for some in rows:
+            store.append(some)
+        return cls(*store.finish(), n_channels)
+
+    @staticmethod
+    def from_parts(function: Callable, parts: Iterable[tuple], like: Counts) -> Counts:
+        """Put together what a function makes of parts of other counts.
+
+        Parameters
+        ----------
+        function
+            Returns `Rows`.
+        parts
+            Its arguments, `part` of the others among them.
+        like
+            The others.
+        """
+        return Counts.from_rows((function(*one) for one in parts), like.n_channels)
 
     @property
     def n_pixels(self) -> int:
@@ -227,13 +163,16 @@ class Counts:
     @cached_property
     def per_pixel(self) -> np.ndarray:
         """Counts of each pixel, shape (n_pixels,), float64."""
-        total = np.concatenate(([0.0], np.cumsum(self.values, dtype=np.float64)))
-        return np.diff(total[self.indptr])
+        sums = np.zeros(self.n_pixels)
+        _sum_rows(self.indptr, self.values, sums)
+        return sums
 
     @cached_property
     def spectrum(self) -> np.ndarray:
         """Counts of each channel, shape (n_channels,), float64."""
-        return np.bincount(self.channels, self.values, self.n_channels)
+        sums = np.zeros(self.n_channels)
+        _sum_channels(self.channels, self.values, sums)
+        return sums
 
     @property
     def total(self) -> float:
@@ -248,8 +187,32 @@ class Counts:
     @cached_property
     def saturated(self) -> float:
         """``sum(x log x - x)``: what turns the likelihood into a divergence."""
-        x = self.values.astype(np.float64)
-        return float((x * np.log(x) - x).sum())
+        return float(np.sum([part.own_saturated() for part in self.parts()]))
+
+    def own_saturated(self) -> float:
+        """Return `saturated` of a few pixels."""
+        return _saturated(self.values)
+
+    @cached_property
+    def moments(self) -> np.ndarray:
+        """Number of pixels, all counts, and the sum of pixel number times counts.
+
+        Exact where counts are integers, however large the map is.
+        """
+        return add_moments(part.own_moments() for part in self.parts())
+
+    def own_moments(self) -> tuple:
+        """Return `moments` of a few pixels, as numbers of Python."""
+        per_pixel = self.per_pixel
+        if self.integer:
+            per_pixel = per_pixel.astype(np.int64)
+        weighted = np.arange(self.n_pixels) * per_pixel
+        return self.n_pixels, per_pixel.sum().item(), weighted.sum().item()
+
+    @property
+    def integer(self) -> bool:
+        """Whether all counts are integers."""
+        return self.values.dtype.kind == "u"
 
     @cached_property
     def smallest(self) -> float:
@@ -263,31 +226,107 @@ class Counts:
         The cuts depend on the counts alone, never on the number of workers, so
         that sums over blocks have the same bits on one thread and on many.
         """
-        n_blocks = 1
-        if self.n_nonzeros >= SMALL_NONZEROS:
-            wanted = round(self.n_nonzeros / BLOCK_NONZEROS)
-            n_blocks = min(max(LEAST_BLOCKS, wanted), MAX_BLOCKS)
-        targets = np.linspace(0, self.n_nonzeros, n_blocks + 1)[1:-1]
-        cuts = np.searchsorted(self.indptr, targets)
+        cuts = np.searchsorted(self.indptr, block_ends(self.n_nonzeros))
         return np.unique(np.concatenate(([0], cuts, [self.n_pixels])))
+
+    @cached_property
+    def dense(self) -> bool:
+        """Whether so many entries are not zero that `table` is made."""
+        return self.n_nonzeros >= DENSE * self.n_pixels * self.n_channels
 
     @cached_property
     def table(self) -> np.ndarray | None:
         """All counts, zeros too, (n_pixels, n_channels); None if too many are zero."""
-        size = self.n_pixels * self.n_channels
-        if self.n_nonzeros < DENSE * size:
+        if not self.dense:
             return None
         counts = np.zeros((self.n_pixels, self.n_channels), self.values.dtype)
         pixels = np.repeat(np.arange(self.n_pixels), np.diff(self.indptr))
         counts[pixels, self.channels] = self.values
         return counts
 
+    # counts on a cluster can be lost
+    there = True
+
+    @property
+    def edges(self) -> tuple[int, int]:
+        """First pixel and end: all of them are in one place."""
+        return 0, self.n_pixels
+
+    def over_blocks(self, function: Callable, *maps, n_jobs: int = 1) -> list:
+        """Call a function with each block of counts, on threads.
+
+        Parameters
+        ----------
+        function
+            Of `Counts`, and of the same pixels of each map.
+        maps
+            Arrays of as many pixels.
+        n_jobs
+            Number of threads.
+        """
+        edges = list(pairwise(self.blocks.tolist()))
+
+        def one(edge):
+            return function(self.part(*edge), *(array[slice(*edge)] for array in maps))
+
+        with ThreadPoolExecutor(n_jobs) as pool:
+            return list(pool.map(one, edges))
+
     def take(self, pixels: np.ndarray) -> Counts:
         """Return the counts of some pixels; boolean, shape (n_pixels,)."""
-        per_pixel = np.diff(self.indptr)
-        kept = np.repeat(pixels, per_pixel)
-        indptr = np.concatenate(([0], np.cumsum(per_pixel[pixels])))
-        return Counts(indptr, self.channels[kept], self.values[kept], self.n_channels)
+        return Counts.from_rows([self.rows_of(pixels)], self.n_channels)
+
+    def rows_of(self, pixels: np.ndarray) -> Rows:
+        """Return the rows of some pixels; boolean, shape (n_pixels,)."""
+        where = np.flatnonzero(pixels)
+        firsts, ends = self.indptr[where], self.indptr[where + 1]
+        before = np.concatenate(([0], np.cumsum(ends - firsts)))
+        entries = np.repeat(firsts - before[:-1], ends - firsts)
+        entries += np.arange(before[-1])
+        return Rows(ends - firsts, self.channels[entries], self.values[entries])
+
+    def known(self, **facts) -> Counts:
+        """Return the same counts, with what is known and need not be computed."""
+        same = Counts(self.indptr, self.channels, self.values, self.n_channels)
+        same.__dict__.update(facts)
+        return same
+
+    @property
+    def rows(self) -> Rows:
+        """What they can be put together from."""
+        return Rows(np.diff(self.indptr), self.channels, self.values)
+
+    def send(self, array):
+        """Return an array where the counts are."""
+        return array
+
+    def hold(self, H):
+        """Return a map of as many pixels, where the counts are."""
+        return H
+
+    def part(self, first: int, last: int) -> Counts:
+        """Return the counts of pixels ``first`` to ``last - 1``, not copied."""
+        where = slice(self.indptr[first], self.indptr[last])
+        return Counts(
+            self.indptr[first : last + 1] - self.indptr[first],
+            self.channels[where],
+            self.values[where],
+            self.n_channels,
+        )
+
+    def parts(self) -> Iterator[Counts]:
+        """Yield the counts of each block."""
+        return map(self.part, self.blocks[:-1], self.blocks[1:])
+
+    def sample(self, n_pixels: int) -> Counts:
+        """Return every pixel of a small map, every n-th one of a large one.
+
+        Parameters
+        ----------
+        n_pixels
+            How many at most; more than half of that where there are as many.
+        """
+        return self if self.n_pixels <= n_pixels else self.take(every(self, n_pixels))
 
     def to_csr(self) -> sp.csr_array:
         """Return the counts as a scipy matrix of shape (n_pixels, n_channels)."""
@@ -295,3 +334,26 @@ class Counts:
             (self.values.astype(np.float64), self.channels, self.indptr),
             shape=(self.n_pixels, self.n_channels),
         )
+
+
+def every(counts, n_pixels: int) -> np.ndarray:
+    """Return a mask of every n-th pixel, so many at most."""
+    return np.arange(counts.n_pixels) % -(-counts.n_pixels // n_pixels) == 0
+
+
+def block_ends(n_nonzeros: int) -> np.ndarray:
+    """Return how many entries are before the end of each block but the last."""
+    n_blocks = 1
+    if n_nonzeros >= SMALL_NONZEROS:
+        wanted = round(n_nonzeros / BLOCK_NONZEROS)
+        n_blocks = min(max(LEAST_BLOCKS, wanted), MAX_BLOCKS)
+    return np.linspace(0, n_nonzeros, n_blocks + 1)[1:-1]
+
+
+def add_moments(parts: Iterable[tuple]) -> np.ndarray:
+    """Return the `Counts.moments` of parts of a map that follow each other."""
+    n_pixels, total, weighted = 0, 0, 0
+    for n, counts, own in parts:
+        weighted += own + n_pixels * counts
+        n_pixels, total = n_pixels + n, total + counts
+    return np.array([n_pixels, total, weighted], dtype=float)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -13,19 +14,23 @@ class Grid:
 
     Parameters
     ----------
-    neighbours
-        Shape (n_pixels, 2 n_axes), int64: pixel numbers, -1 where there is none.
-    colours
-        Shape (n_pixels,), uint8: 0 or 1 as on a chessboard. No pixel has a
-        neighbour of its own colour, so all pixels of one colour can be updated at
-        once and exactly while the others stand still.
     weights
         Shape (2 n_axes,): how much the neighbours of each column count.
+    shape
+        Size of each navigation axis, in array (C) order.
+    pixels
+        Boolean, of this shape: pixels in use, None for all.
+    first_row
+        Of which map this is a part: the number of its first row there.
+    arrays
+        Neighbours and colours, where they do not follow from the shape.
     """
 
-    neighbours: np.ndarray
-    colours: np.ndarray
     weights: np.ndarray
+    shape: tuple[int, ...] = ()
+    pixels: np.ndarray | None = None
+    first_row: int = 0
+    arrays: tuple[np.ndarray, np.ndarray] | None = None
 
     @classmethod
     def from_shape(
@@ -51,35 +56,103 @@ class Grid:
         size = np.abs(np.ones(len(shape)) if scales is None else np.asarray(scales))
         log_size = np.log(size)
         weights = np.repeat(np.exp(2 * (log_size.mean() - log_size)), 2)
-        used = np.ones(shape, bool) if pixels is None else np.reshape(pixels, shape)
-        number = np.full(shape, -1, dtype=np.int64)
-        number[used] = np.arange(used.sum())
-        padded = np.pad(number, 1, constant_values=-1)
-        centre = (slice(1, -1),) * len(shape)
-        columns: list[np.ndarray] = []
-        for axis in range(len(shape)):
-            for move in (slice(None, -2), slice(2, None)):
-                window = (*centre[:axis], move, *centre[axis + 1 :])
-                columns.append(padded[window][used])
-        neighbours = np.stack(columns, axis=1) if columns else np.empty((1, 0), int)
-        colours = np.indices(shape).sum(axis=0)[used] % 2
-        return cls(np.ascontiguousarray(neighbours), colours.astype(np.uint8), weights)
+        if pixels is not None:
+            pixels = np.reshape(pixels, shape)
+        return cls(weights, tuple(shape), pixels)
 
     @classmethod
     def unconnected(cls, n_pixels: int) -> Grid:
         """Pixels without neighbours."""
         neighbours = np.empty((n_pixels, 0), np.int64)
-        return cls(neighbours, np.zeros(n_pixels, np.uint8), np.empty(0))
+        return cls(np.empty(0), arrays=(neighbours, np.zeros(n_pixels, np.uint8)))
+
+    @property
+    def neighbours(self) -> np.ndarray:
+        """Shape (n_pixels, 2 n_axes), int64: pixel numbers, -1 where there is none."""
+        return self._arrays[0]
+
+    @property
+    def colours(self) -> np.ndarray:
+        """Shape (n_pixels,), uint8: 0 or 1 as on a chessboard.
+
+        No pixel has a neighbour of its own colour, so all pixels of one colour can be
+        updated at once and exactly while the others stand still.
+        """
+        return self._arrays[1]
+
+    @cached_property
+    def _arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        if self.arrays is not None:
+            return self.arrays
+        shape = self.shape
+        used = np.ones(shape, bool) if self.pixels is None else self.pixels
+        number = np.full(shape, -1, dtype=np.int64)
+        number[used] = np.arange(used.sum())
+        padded = np.pad(number, 1, constant_values=-1)
+        centre = (slice(1, -1),) * len(shape)
+        neighbours = np.empty((int(used.sum()), 2 * len(shape)), np.int64)
+        for column in range(2 * len(shape)):
+            axis, ahead = divmod(column, 2)
+            move = slice(2, None) if ahead else slice(None, -2)
+            window = (*centre[:axis], move, *centre[axis + 1 :])
+            neighbours[:, column] = padded[window][used]
+        colours = np.full(shape, self.first_row % 2, np.uint8)
+        for axis, size in enumerate(shape):
+            along = (slice(None), *(None,) * (len(shape) - axis - 1))
+            colours ^= (np.arange(size, dtype=np.uint8) % 2)[along]
+        return neighbours, colours[used]
 
     def take(self, pixels: np.ndarray) -> Grid:
         """Return the grid of some pixels; boolean, shape (n_pixels,)."""
+        if self.arrays is None:
+            used = np.zeros(self.shape, bool)
+            used[... if self.pixels is None else self.pixels] = (
+                pixels.reshape(self.shape) if self.pixels is None else pixels
+            )
+            return Grid(self.weights, self.shape, used, self.first_row)
         number = np.where(pixels, np.cumsum(pixels) - 1, -1)
         old = self.neighbours[pixels]
-        return Grid(
-            np.where(old >= 0, number[old], -1), self.colours[pixels], self.weights
-        )
+        neighbours = np.where(old >= 0, number[old], -1)
+        return Grid(self.weights, arrays=(neighbours, self.colours[pixels]))
+
+    def rows_around(self, first: int, end: int) -> tuple[Grid, int, int]:
+        """Return the rows of the map that hold some pixels and all their neighbours.
+
+        Parameters
+        ----------
+        first, end
+            Of pixels in use that follow each other.
+
+        Returns
+        -------
+        grid : Grid
+            Of these rows; nothing of the size of the map is computed.
+        first, end : int
+            The pixels in use that they hold.
+        """
+        per_row = int(np.prod(self.shape[1:]))
+        top = max(self._place(first) // per_row - 1, 0)
+        bottom = min(self._place(end - 1) // per_row + 2, self.shape[0])
+        shape = (bottom - top, *self.shape[1:])
+        if self.pixels is None:
+            return Grid(self.weights, shape, None, top), top * per_row, bottom * per_row
+        held = self._before[[top * per_row, bottom * per_row]].tolist()
+        return Grid(self.weights, shape, self.pixels[top:bottom], top), *held
+
+    def _place(self, pixel: int) -> int:
+        """Where a pixel in use is among all."""
+        if self.pixels is None:
+            return pixel
+        return int(np.searchsorted(self._before[1:], pixel + 1))
+
+    @cached_property
+    def _before(self) -> np.ndarray:
+        """Pixels in use before each one, and all."""
+        return np.concatenate(([0], np.cumsum(self.pixels)))
 
     @property
     def connected(self) -> bool:
         """Whether any pixel has a neighbour."""
+        if self.arrays is None and self.pixels is None:
+            return max(self.shape, default=1) > 1
         return bool((self.neighbours >= 0).any())

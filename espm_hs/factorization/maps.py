@@ -10,7 +10,7 @@ from joblib import effective_n_jobs
 from espm_hs.factorization.counts import Counts
 from espm_hs.factorization.descent import Descent, expected_fall
 from espm_hs.factorization.newton import WARM_UP
-from espm_hs.factorization.passes import Passes
+from espm_hs.factorization.passes import passes_over
 from espm_hs.factorization.problem import Problem
 from espm_hs.factorization.starts import even_abundances
 
@@ -77,8 +77,8 @@ def fit_loadings(
     penalties = replace(problem.penalties, smoothness=0.0)
     problem = replace(problem, penalties=penalties, fixed=None, ties=None)
     V, scale = _spectra_of_sum_one(problem, W)
-    with Passes(counts, problem, effective_n_jobs(n_jobs), dose) as passes:
-        H = even_abundances(counts, problem)
+    with passes_over(counts, problem, effective_n_jobs(n_jobs), dose) as passes:
+        H = passes.hold(even_abundances(counts, problem))
         passes.run(V, H, n_steps=min(max_iter, WARM_UP), step_tol=tol)
         passes.solve_pixels(V, H, n_steps=max_iter)
     return H / scale
@@ -124,10 +124,11 @@ def fit_maps(
     """
     problem = replace(problem, fixed=None, ties=None)
     V, scale = _spectra_of_sum_one(problem, W)
-    with Passes(counts, problem, effective_n_jobs(n_jobs)) as passes:
+    with passes_over(counts, problem, effective_n_jobs(n_jobs)) as passes:
         H = even_abundances(counts, problem)
         if start is not None:
             H = problem.allowed(start * scale)
+        H = passes.hold(H)
         if problem.penalties.smoothness > 0:
             descent = MapDescent(passes, V, H, tol)
             descent.advance(max_iter, callback)

@@ -36,7 +36,7 @@ class MultiplicativeDescent(Descent):
             A, F = self._leap(A, F)
             self.history.append(F)
             self.converged = expected_fall(self.history) <= self.settled
-        self.V = update_composition(self.problem, self.V, A, self.H.sum(axis=0))
+        self.V = update_composition(self.problem, self.V, A, self.H)
 
     def _leap(self, A, F):
         """Go to the extrapolated state if F is lower there; return A and F."""

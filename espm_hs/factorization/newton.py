@@ -35,7 +35,7 @@ class NewtonDescent(Descent):
         """Take one step."""
         if self.n_iter < WARM_UP:
             A, _ = self.passes.run(self.V, self.H)
-            self.V = update_composition(self.problem, self.V, A, self.H.sum(axis=0))
+            self.V = update_composition(self.problem, self.V, A, self.H)
             return
         if self.state is None:
             self._accept(*self._at(self.V))
@@ -64,7 +64,7 @@ class NewtonDescent(Descent):
             V = np.maximum(self.V + 0.5**n * dV, 0.0)
             on_scale = not self.passes.on_simplex
             yield normalise(self.problem, V, self.V) if on_scale else V
-        yield update_composition(self.problem, self.V, A, self.H.sum(axis=0))
+        yield update_composition(self.problem, self.V, A, self.H)
 
     def _at(self, V):
         """Solve the pixels for a given V."""

@@ -45,6 +45,10 @@ class Passes:
     def __exit__(self, *error):
         return self.pool.__exit__(*error)
 
+    def hold(self, H):
+        """Return abundances where they can be worked on."""
+        return H
+
     def run(self, V, H, *, n_steps=1, step_tol=0.0, with_A=True, with_loss=False):
         """Update H in place ``n_steps`` times; return A and F where asked for.
 
@@ -221,3 +225,12 @@ class Passes:
             for task in tasks:
                 task.exception()
             raise
+
+
+def passes_over(counts, problem: Problem, n_jobs: int, dose=None):
+    """Return `Passes` on threads, or, for counts on a cluster, there."""
+    if isinstance(counts, Counts):
+        return Passes(counts, problem, n_jobs, dose)
+    from espm_hs.factorization.cluster_passes import ClusterPasses
+
+    return ClusterPasses(counts, problem, dose)

@@ -17,7 +17,7 @@ from espm_hs.factorization.counts import Counts
 from espm_hs.factorization.descent import Descent
 from espm_hs.factorization.multiplicative import MultiplicativeDescent
 from espm_hs.factorization.newton import WARM_UP, NewtonDescent
-from espm_hs.factorization.passes import Passes
+from espm_hs.factorization.passes import passes_over
 from espm_hs.factorization.problem import Penalties, Problem
 from espm_hs.factorization.starts import (
     check_start,
@@ -231,8 +231,8 @@ def _compared_on_a_part(counts, problem, names, pixels, rng, options):
 
 def _abundances(counts, problem, V, n_jobs):
     """First H of all pixels for the V that a part of them told."""
-    H = even_abundances(counts, problem)
-    with Passes(counts, problem, effective_n_jobs(n_jobs)) as passes:
+    with passes_over(counts, problem, effective_n_jobs(n_jobs)) as passes:
+        H = passes.hold(even_abundances(counts, problem))
         passes.run(V, H, n_steps=WARM_UP, with_A=False)
         passes.solve_pixels(V, H)
     # zeros would stay zeros
@@ -252,11 +252,12 @@ def _descend(counts, problem, starts, options) -> Factorization:
     # on the cores that the passes need
     one_blas_thread = threadpool_limits(1, user_api="blas")
     n_jobs = effective_n_jobs(options.n_jobs)
-    with one_blas_thread, Passes(counts, problem, n_jobs) as passes:
+    with one_blas_thread, passes_over(counts, problem, n_jobs) as passes:
         descents: list[Descent] = []
         interrupted = False
         try:
             for V, H in starts:
+                H = passes.hold(H)
                 if _takes_newton(options.solver, problem.penalties):
                     descent = NewtonDescent(passes, V, H, options.tol)
                 else:

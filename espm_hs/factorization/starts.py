@@ -8,6 +8,7 @@ from sklearn.utils.extmath import randomized_svd
 
 from espm_hs.factorization.counts import Counts
 from espm_hs.factorization.problem import Problem
+from espm_hs.factorization.scattered import Scattered
 from espm_hs.factorization.updates import normalise
 
 NAMED_STARTS = ("nndsvd", "pure", "random")
@@ -17,6 +18,8 @@ POOLED = 0.01
 FILLING = 0.1
 # Updates of a spectrum, to see how close to it the constraints allow to come.
 TRIALS = 30
+# Of a large map only so many pixels are looked at.
+ENOUGH_PIXELS = 1 << 15
 
 
 def start(counts: Counts, problem: Problem, init, rng) -> tuple[np.ndarray, np.ndarray]:
@@ -40,29 +43,32 @@ def start(counts: Counts, problem: Problem, init, rng) -> tuple[np.ndarray, np.n
     even = even_abundances(counts, problem)
     if H is None:
         return V, even
-    H = _where_allowed(np.array(H, dtype=np.float64, order="C") * scale, even, problem)
+    if not isinstance(H, Scattered):
+        H = np.array(H, dtype=np.float64, order="C")
+    H = _where_allowed(H * scale, even, problem)
     if problem.simplex == "abundances":
         total = H.sum(axis=1, keepdims=True)
         return V, np.where(total > 0, H / np.where(total > 0, total, 1), even)
-    return V, H * (counts.total / max(H.sum(), np.finfo(float).tiny))
+    return V, H * (counts.total / max(H.sum(axis=0).sum(), np.finfo(float).tiny))
 
 
 def even_abundances(counts: Counts, problem: Problem) -> np.ndarray:
     """H in which the components share each pixel equally."""
-    shares = np.full((counts.n_pixels, problem.n_components), 1 / problem.n_components)
-    shares = problem.allowed(shares)
-    shares /= shares.sum(axis=1, keepdims=True)
+    k = problem.n_components
+    open_to = np.ones((1, k)) if problem.support is None else problem.support
+    shares = open_to / open_to.sum(axis=1, keepdims=True)
     if problem.simplex == "abundances":
-        return shares
+        return np.broadcast_to(shares, (counts.n_pixels, k)).copy()
     return counts.per_pixel[:, None] * shares
 
 
 def _where_allowed(H, even, problem):
     """Keep H to its support; pixels and components left with nothing start evenly."""
     kept = problem.allowed(H)
-    bare = H.any(axis=1) & ~kept.any(axis=1)
-    kept[bare] = even[bare]
-    lost = ~kept.any(axis=0)
+    bare = kept.sum(axis=1, keepdims=True) == 0
+    bare = bare & (H.sum(axis=1, keepdims=True) > 0)
+    kept = np.where(bare, even, kept)
+    lost = kept.sum(axis=0) == 0
     kept[:, lost] = even[:, lost]
     return kept
 
@@ -87,11 +93,14 @@ def check_start(init, problem: Problem, n_pixels: int):
     ):
         if array is None:
             continue
-        array = np.asarray(array)
+        if not isinstance(array, Scattered):
+            array = np.asarray(array)
         if array.shape != (rows, k):
             raise ValueError(
                 f"The start {name} has shape {array.shape}, needed is {(rows, k)}."
             )
+        if isinstance(array, Scattered):
+            continue  # comes from a fit
         if not np.isfinite(array).all() or array.min() < 0:
             raise ValueError(f"The start {name} must be finite and non-negative.")
         empty = np.flatnonzero(array.sum(axis=0) == 0)
@@ -111,7 +120,7 @@ def starting_spectra(
         D = mean[:, None] * rng.exponential(size=(counts.n_channels, n_components))
     else:
         make = _pure_spectra if init == "pure" else _nndsvd_spectra
-        D = make(counts, n_components, rng)
+        D = make(counts.sample(ENOUGH_PIXELS), n_components, rng)
     return D / D.sum(axis=0)
 
 

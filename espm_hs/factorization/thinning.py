@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numba import njit
 
 from espm_hs.factorization.counts import Counts
 from espm_hs.factorization.maps import fit_maps
 from espm_hs.factorization.problem import Penalties, Problem
+from espm_hs.factorization.registers import add_log, total_log
+from espm_hs.factorization.rows import Rows
+from espm_hs.factorization.storage import Store
 
 # The part of the counts that is fitted.
 FITTED = 0.8
@@ -39,16 +43,20 @@ def thin(counts: Counts, share: float, rng) -> tuple[Counts, Counts]:
     rng
         `numpy.random.Generator`.
     """
-    first = rng.binomial(counts.values, share).astype(counts.values.dtype)
-    return _kept(counts, first), _kept(counts, counts.values - first)
+    halves = Store(), Store()
+    for part in counts.parts():
+        first = rng.binomial(part.values, share).astype(part.values.dtype)
+        halves[0].append(_kept(part, first))
+        halves[1].append(_kept(part, part.values - first))
+    first, second = (Counts(*store.finish(), counts.n_channels) for store in halves)
+    return first, second
 
 
-def _kept(counts, values):
-    """Return the counts with other values, and without zeros."""
+def _kept(part, values) -> Rows:
+    """Return the rows of a block with other values, and without zeros."""
     kept = values > 0
     before = np.concatenate(([0], np.cumsum(kept)))
-    indptr = before[counts.indptr]
-    return Counts(indptr, counts.channels[kept], values[kept], counts.n_channels)
+    return Rows(np.diff(before[part.indptr]), part.channels[kept], values[kept])
 
 
 def held_out(counts: Counts, D: np.ndarray, H: np.ndarray) -> float:
@@ -64,11 +72,31 @@ def held_out(counts: Counts, D: np.ndarray, H: np.ndarray) -> float:
         Abundances, shape (n_pixels, n_components), for the dose of the counts.
     """
     floor = FLOOR * counts.dose / counts.n_channels
-    pixels = np.repeat(np.arange(counts.n_pixels), np.diff(counts.indptr))
-    y = np.full(counts.n_nonzeros, floor)
-    for map_, spectrum in zip(H.T, D.T, strict=True):
-        y += map_[pixels] * spectrum[counts.channels]
-    return float(H.sum(axis=0) @ D.sum(axis=0) - counts.values @ np.log(y))
+    edges = counts.blocks
+    losses = [
+        block_loss(part, D, H[first:last], floor)
+        for part, first, last in zip(counts.parts(), edges[:-1], edges[1:], strict=True)
+    ]
+    return float(np.sum(losses))
+
+
+def block_loss(part: Counts, D: np.ndarray, H: np.ndarray, floor: float) -> float:
+    """Return what a block of counts adds to `held_out`."""
+    logs = _log_likelihood(part.indptr, part.channels, part.values, D, H, floor)
+    return float(H.sum(axis=0) @ D.sum(axis=0) - logs)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _log_likelihood(indptr, channels, values, D, H, floor):
+    """Sum x log y over the pixels of H (p, k), for spectra D (e, k)."""
+    logs = 0.0, 1.0, 1.0
+    for p in range(H.shape[0]):
+        for t in range(indptr[p], indptr[p + 1]):
+            y = floor
+            for j in range(H.shape[1]):
+                y += H[p, j] * D[channels[t], j]
+            logs = add_log(logs, values[t], y)
+    return total_log(logs)
 
 
 def choose_smoothness(
@@ -110,13 +138,12 @@ def choose_smoothness(
     its inverse over the counts per pixel: that of all counts is the smaller by the
     share that was fitted. Of a large map some strips are enough to tell.
     """
-    if counts.values.dtype.kind != "u" or not problem.grid.connected:
+    if not counts.integer or not problem.grid.connected:
         return 0.0
     seen, dose = _strips(counts.n_pixels), counts.dose
-    if not seen.all():
-        support = None if problem.support is None else problem.support[seen]
-        problem = replace(problem, grid=problem.grid.take(seen), support=support)
-        counts, start = counts.take(seen), start[seen]
+    support = None if problem.support is None else problem.support[seen]
+    problem = replace(problem, grid=problem.grid.take(seen), support=support)
+    counts, start = counts.take(seen), start[seen]
     rng = np.random.default_rng(random_state)
     fitted, others = thin(counts, FITTED, rng)
     if not (fitted.n_nonzeros and others.n_nonzeros):

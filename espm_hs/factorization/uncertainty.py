@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from joblib import effective_n_jobs
@@ -13,12 +13,13 @@ from threadpoolctl import threadpool_limits
 
 from espm_hs.factorization.counts import Counts
 from espm_hs.factorization.maps import fit_loadings
-from espm_hs.factorization.passes import Passes
+from espm_hs.factorization.passes import passes_over
 from espm_hs.factorization.problem import SPARSITY_BEND, Penalties, Problem
 
 # An entry of W counts as being at its bound below this share of its column's counts.
 BOUND = 1e-7
-# Model of a channel where there is none, as a share of the mean count per entry.
+# Model of a channel where there is none, as a share of the mean count per entry: far
+# below one count, and its square far from 0.
 FLOOR = 1e-9
 # Numbers in the largest array of a thread.
 LARGEST = 1 << 19
@@ -112,7 +113,7 @@ def abundance_covariance(
     D: np.ndarray,
     H: np.ndarray,
     *,
-    first: int = 0,
+    dose: float | None = None,
     sparsity: float = 0.0,
 ) -> np.ndarray:
     """Covariance of the abundances of consecutive pixels, for known spectra.
@@ -131,9 +132,9 @@ def abundance_covariance(
     D
         Spectra, shape (n_channels, n_components).
     H
-        Abundances, shape (n, n_components): of all pixels, or of some.
-    first
-        Which pixel of ``counts`` is the first of H.
+        Abundances, shape (n_pixels, n_components).
+    dose
+        Mean counts per pixel of the map that the pixels are part of (None: theirs).
     sparsity
         Strength of the sparsity term in the fit.
 
@@ -142,7 +143,8 @@ def abundance_covariance(
     numpy.ndarray
         Shape (n, n_components, n_components).
     """
-    precision, slope = _abundance_precision(counts, D, H, first, sparsity)
+    dose = counts.dose if dose is None else dose
+    precision, slope = _abundance_precision(counts, D, H, 0, sparsity, dose)
     pixel, zero = np.nonzero(BOUND * H.sum(axis=1, keepdims=True) >= H)
     width = precision[pixel, zero, zero] + np.maximum(slope[pixel, zero], 0.0) ** 2
     precision[pixel, zero] = 0.0
@@ -151,7 +153,7 @@ def abundance_covariance(
     return np.linalg.inv(precision)
 
 
-def _abundance_precision(counts, D, H, first, sparsity):
+def _abundance_precision(counts, D, H, first, sparsity, dose):
     """Precision of the abundances (p, k, k), and slope of the likelihood (p, k)."""
     k = H.shape[1]
     precision = np.zeros((H.shape[0], k, k))
@@ -162,13 +164,13 @@ def _abundance_precision(counts, D, H, first, sparsity):
         counts.values,
         first,
         D,
-        _floor(counts),
+        FLOOR * dose / counts.n_channels,
         H,
         precision,
         ratio,
     )
     D_sum = np.maximum(D.sum(axis=0), np.finfo(float).tiny)
-    width = max(counts.dose, 1e-300) / D_sum
+    width = max(dose, 1e-300) / D_sum
     precision[:, range(k), range(k)] += 1 / width**2
     if sparsity > 0:
         in_counts = H * D_sum
@@ -299,42 +301,13 @@ def _profiled_information(counts, problem, W, H, n_jobs=1):
     """Information of W, component after component, less what H can make up for."""
     k, n_columns = W.shape[1], W.shape[0]
     G = np.ascontiguousarray(problem.G if problem.G.ndim == 3 else problem.G[None])
-    D = problem.spectra(W)
-    sparsity = problem.penalties.sparsity
-    # the mixed derivatives are the largest array: some pixels at a time
-    step = max(1, LARGEST // (k * k * n_columns))
-
-    def some(block):
-        S = np.zeros((problem.n_channels, k, k))
-        taken = np.zeros((k * n_columns, k * n_columns))
-        edges = counts.blocks[block : block + 2]
-        for first in range(edges[0], edges[1], step):
-            h = np.ascontiguousarray(H[first : min(first + step, edges[1])])
-            Z = np.empty((h.shape[0], k, k * n_columns))
-            precision, _ = _abundance_precision(counts, D, h, first, sparsity)
-            _mixed_information(
-                counts.indptr,
-                counts.channels,
-                counts.values,
-                first,
-                G,
-                D,
-                _floor(counts),
-                h,
-                problem.column_sum,
-                precision,
-                BOUND,
-                Z,
-                S,
-            )
-            Z = Z.reshape(-1, k * n_columns)
-            taken += Z.T @ Z
-        return S, taken
-
+    sparsity, D = problem.penalties.sparsity, problem.spectra(W)
+    facts = G, D, problem.column_sum, sparsity, counts.dose
+    work = partial(_block_information, *facts)
     S = np.zeros((problem.n_channels, k, k))
     profiled = np.zeros((k * n_columns, k * n_columns))
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(n_jobs) as pool:
-        for part, taken in pool.map(some, range(counts.blocks.size - 1)):
+    with threadpool_limits(1, user_api="blas"):
+        for part, taken in counts.over_blocks(work, H, n_jobs=n_jobs):
             S += part
             profiled -= taken
     for i in range(k):
@@ -347,17 +320,43 @@ def _profiled_information(counts, problem, W, H, n_jobs=1):
     return profiled
 
 
+def _block_information(G, D, G_sum, sparsity, dose, counts, H):
+    """Return S (e, k, k) and what abundances make up for, of a block of pixels."""
+    k, n_columns = H.shape[1], G.shape[2]
+    S = np.zeros((D.shape[0], k, k))
+    taken = np.zeros((k * n_columns, k * n_columns))
+    # the mixed derivatives are the largest array: some pixels at a time
+    step = max(1, LARGEST // (k * k * n_columns))
+    for first in range(0, H.shape[0], step):
+        h = np.ascontiguousarray(H[first : first + step])
+        Z = np.empty((h.shape[0], k, k * n_columns))
+        precision, _ = _abundance_precision(counts, D, h, first, sparsity, dose)
+        _mixed_information(
+            counts.indptr,
+            counts.channels,
+            counts.values,
+            first,
+            G,
+            D,
+            FLOOR * dose / counts.n_channels,
+            h,
+            G_sum,
+            precision,
+            BOUND,
+            Z,
+            S,
+        )
+        Z = Z.reshape(-1, k * n_columns)
+        taken += Z.T @ Z
+    return S, taken
+
+
 def _slope(counts, problem, W, H):
     """Return the derivative of the likelihood term with respect to W."""
     free = replace(problem, fixed=None, ties=None)
-    with Passes(counts, free, n_jobs=1) as passes:
+    with passes_over(counts, free, n_jobs=1) as passes:
         A, _ = passes.run(W, H, n_steps=0)
     return problem.column_sum * H.sum(axis=0) - free.project(A)
-
-
-def _floor(counts):
-    """Least model of a channel; far below one count, and its square far from 0."""
-    return FLOOR * counts.dose / counts.n_channels
 
 
 def _null_space(constraints):

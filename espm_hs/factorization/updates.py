@@ -9,7 +9,7 @@ from espm_hs.factorization.problem import Problem
 
 
 def update_composition(
-    problem: Problem, V: np.ndarray, A: np.ndarray, H_sum: np.ndarray
+    problem: Problem, V: np.ndarray, A: np.ndarray, H: np.ndarray
 ) -> np.ndarray:
     """Return V after one multiplicative step that does not increase F.
 
@@ -21,14 +21,14 @@ def update_composition(
         Present variables of W, shape (n_columns, n_components).
     A
         Sum over pixels of (x / y) h, shape (n_channels, n_components).
-    H_sum
-        Sum over pixels of h, shape (n_components,).
+    H
+        Abundances, shape (n_pixels, n_components).
 
     Notes
     -----
     With target = V * (M^T G^T A) and counts = M^T G^T 1,
-    ``sum(counts H_sum v - target log v)`` bounds F from above and touches it at the
-    present V (Lee & Seung 2001). Its minimum is target / (counts H_sum); under the
+    ``sum(counts v sum(h) - target log v)`` bounds F from above and touches it at the
+    present V (Lee & Seung 2001). Its minimum is target / (counts sum(h)); under the
     condition that the spectra sum to 1, the same up to a factor for each component.
     """
     counts = problem.variable_sum
@@ -36,7 +36,7 @@ def update_composition(
         V * problem.project(A), counts, out=np.zeros_like(V), where=counts > 0
     )
     if problem.simplex == "abundances":
-        new /= np.maximum(H_sum, np.finfo(float).tiny)
+        new /= np.maximum(H.sum(axis=0), np.finfo(float).tiny)
         new[new < TINY] = 0.0
         return new
     return normalise(problem, new, V)

@@ -6,7 +6,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from espm_hs.plotting.results import column_weights, read_results, summed_spectrum
+from espm_hs.factorization import summed_spectrum
+from espm_hs.plotting.results import column_weights, fitted_pixels, read_results
 from espm_hs.plotting.spectra import (
     draw_labels,
     draw_sigmas,
@@ -39,7 +40,7 @@ def plot_fit(signal) -> Figure:
     """
     found, loadings = read_results(signal)
     totals = np.nansum(loadings, axis=0)
-    counts = summed_spectrum(signal, loadings)
+    counts = summed_spectrum(signal.data, fitted_pixels(loadings))
     fitted = found.spectra @ totals
     figure, (top, bottom) = plt.subplots(
         2, 1, figsize=(9, 5.6), height_ratios=[3, 1], sharex=True, layout="constrained"

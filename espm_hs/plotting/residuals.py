@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+from espm_hs.analysis import kept_counts
+from espm_hs.factorization import summed_spectrum
 from espm_hs.plotting.maps import draw_navigation
-from espm_hs.plotting.results import blocks_of_spectra, read_results, summed_spectrum
+from espm_hs.plotting.results import fitted_pixels, read_results
 from espm_hs.plotting.spectra import draw_sigmas
 from espm_hs.plotting.style import GREY
+
+# Numbers in an array of pixels and bands: 32 MB.
+_BLOCK = 1 << 22
 
 
 def plot_residuals(signal) -> Figure:
@@ -47,7 +54,7 @@ def plot_residuals(signal) -> Figure:
         squeeze=False,
         layout="constrained",
     )
-    counts = summed_spectrum(signal, loadings)
+    counts = summed_spectrum(signal.data, fitted_pixels(loadings))
     _draw_by_energy(axes[0, 0], found, counts, found.spectra @ np.nansum(loadings, 0))
     if has_map:
         significance = pixel_significance(signal, found, loadings, counts)
@@ -124,19 +131,35 @@ def pixel_significance(signal, found, loadings, spectrum) -> np.ndarray:
     For a Poisson number x of expectation y, (x - y)**2 / y has expectation 1 and
     variance 2 + 1/y, however small y is.
     """
-    channels = np.flatnonzero(found.channels)
-    n_pixels = max(1, int(np.isfinite(loadings[:, 0]).sum()))
-    share = np.cumsum(spectrum[channels]) / max(spectrum[channels].sum(), 1)
-    n_bands = int(np.clip(spectrum.sum() / n_pixels / 5, 8, 64))
+    used = fitted_pixels(loadings)
+    counts = kept_counts(signal.data, used, found.channels)
+    spectrum = spectrum[found.channels]
+    share = np.cumsum(spectrum) / max(spectrum.sum(), 1)
+    n_bands = int(np.clip(spectrum.sum() / max(1, used.sum()) / 5, 8, 64))
     starts = np.unique(np.searchsorted(share, np.arange(n_bands) / n_bands))
-    bands = np.add.reduceat(found.spectra[channels], starts, axis=0)
-    significance = np.empty(len(loadings))
-    for where, block in blocks_of_spectra(signal):
-        counted = np.add.reduceat(block[:, channels], starts, axis=1, dtype=float)
+    bands = np.add.reduceat(found.spectra[found.channels], starts, axis=0)
+    work = partial(_misfit, starts, bands)
+    significance = np.full(used.size, np.nan)
+    parts = counts.over_blocks(work, counts.hold(loadings[used]))
+    significance[used] = np.concatenate(parts)
+    return significance
+
+
+def _misfit(starts, bands, counts, loadings) -> np.ndarray:
+    """Chi-square of each pixel of a block, over the bands that begin at ``starts``."""
+    band = np.searchsorted(starts, np.arange(counts.n_channels), side="right") - 1
+    significance = np.empty(counts.n_pixels)
+    step = max(1, _BLOCK // starts.size)
+    for first in range(0, counts.n_pixels, step):
+        some = slice(first, min(first + step, counts.n_pixels))
+        part = counts.part(some.start, some.stop)
+        counted = np.zeros((part.n_pixels, starts.size))
+        pixel = np.repeat(np.arange(part.n_pixels), np.diff(part.indptr))
+        np.add.at(counted, (pixel, band[part.channels]), part.values)
         # the floor keeps one count where nothing is expected from ruling a pixel
-        expected = np.maximum(loadings[where] @ bands.T, 1e-3)
+        expected = np.maximum(loadings[some] @ bands.T, 1e-3)
         excess = (counted - expected) ** 2 / expected - 1
-        significance[where] = excess.sum(axis=1) / np.sqrt(
+        significance[some] = excess.sum(axis=1) / np.sqrt(
             (2 + 1 / expected).sum(axis=1)
         )
     return significance

@@ -1,0 +1,260 @@
+"""Maps larger than the memory: reading, fits in little memory, clusters, their cost.
+
+Run all of it, or some parts, with
+
+    python benchmarks/large.py --folder FOLDER [--parts local cluster ...] [--size 2048]
+
+The map, ``size`` x ``size`` pixels of 2048 channels with 10 counts each, is drawn once
+and kept in the folder. `local` needs Linux, `cluster` and `cost` dask.distributed.
+Other programs should be at rest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import dask
+import hyperspy.api as hs
+import numpy as np
+
+from espm_hs.factorization import Counts
+from espm_hs.simulation import grain_boundary
+
+N_CHANNELS, COUNTS = 2048, 10
+LIMIT_KB = 3 * 2**20
+OPTIONS = {"algorithm": "espm", "output_dimension": 3, "print_info": False}
+
+
+# -- data --------------------------------------------------------------------------
+
+
+def map_file(folder: Path, size: int, tile: int = 32) -> Path:
+    """Path of the map, which is drawn if it is not there."""
+    path = folder / f"map_{size}.zspy"
+    if not path.exists():
+        s = grain_boundary((size, size), counts_per_pixel=COUNTS, seed=0, lazy=True)
+        # the truth of each pixel takes more room than its counts
+        del s.metadata.EDS_espm.truth
+        s.data = s.data.rechunk((tile, tile, N_CHANNELS))
+        s.save(path)
+    return path
+
+
+def load(path: Path):
+    """Load a map, lazily and without bars."""
+    hs.preferences.General.show_progressbar = False
+    return hs.load(path, lazy=True)
+
+
+def print_table(title, columns, rows):
+    """Print a table in Markdown."""
+    print(f"\n### {title}\n")
+    print("| " + " | ".join(columns) + " |")
+    print("|" + "---|" * len(columns))
+    for row in rows:
+        print("| " + " | ".join(str(cell) for cell in row) + " |")
+    sys.stdout.flush()
+
+
+# -- reading -----------------------------------------------------------------------
+
+
+def ingest(folder, size):
+    """Rate at which dense chunks become sparse counts."""
+    s = load(map_file(folder, size))
+    used = s.physical_model().channels
+    Counts.from_array(s.data[:32, :32], channels=used)  # compile
+    rows = []
+    for n_threads in (1, 2):
+        with dask.config.set(scheduler="threads", num_workers=n_threads):
+            begin, spent = time.perf_counter(), time.process_time()
+            counts = Counts.from_array(s.data, channels=used)
+            seconds, spent = time.perf_counter() - begin, time.process_time() - spent
+        megabytes = s.data.nbytes / 1e6
+        cells = (f"{x:.0f}" for x in (megabytes, counts.nbytes / 1e6))
+        rates = (f"{megabytes / x:.0f}" for x in (seconds, spent))
+        rows.append((n_threads, *cells, f"{seconds:.1f}", *rates))
+    header = ("threads", "dense, MB", "sparse, MB", "seconds", "MB/s", "MB/s per core")
+    print_table("Reading", header, rows)
+
+
+# -- fits in little memory -----------------------------------------------------------
+
+
+def peaks() -> tuple[float, float]:
+    """Largest address space and resident memory so far, MB."""
+    with open("/proc/self/status") as file:
+        lines = dict(line.split(":", 1) for line in file)
+    return tuple(int(lines[name].split()[0]) / 1024 for name in ("VmPeak", "VmHWM"))
+
+
+def fit(path: Path) -> tuple:
+    """Decompose a map and quantify phases and pixels; seconds of each."""
+    s = load(path)
+    times = [time.perf_counter()]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = s.decomposition(return_info=True, **OPTIONS)
+        times.append(time.perf_counter())
+        s.quantify()
+        maps = s.quantify("pixels")
+        mean = [float(m.data.mean().compute()) for m in maps]
+    times.append(time.perf_counter())
+    return found, mean, np.diff(times)
+
+
+def local(folder, size):
+    """Decompose and quantify under a limit of the address space."""
+    path = map_file(folder, size)
+    rows = []
+    for what, limit in (("no limit", "unlimited"), ("3 GB", LIMIT_KB)):
+        code = f"ulimit -v {limit}; exec {sys.executable} {__file__} --fit {path}"
+        done = subprocess.run(
+            ["bash", "-c", code], check=True, capture_output=True, text=True
+        )
+        rows.append((what, *done.stdout.split()[-4:]))
+    header = ("address space", "decomposition, s", "quantification, s")
+    memory = ("address space, MB", "resident, MB")
+    print_table(f"{size} x {size} x {N_CHANNELS}, one process", header + memory, rows)
+
+
+def stream(size=512, n_channels=4096):
+    """Decompose a sparse stream like those of Velox, which must never be dense."""
+    done = subprocess.run(
+        [sys.executable, __file__, "--stream", str(size), str(n_channels)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    header = ("stream", "dense (uint32), MB", "before, MB", "peak, MB", "seconds")
+    cells = (f"{size} x {size} x {n_channels}", *done.stdout.split()[-4:])
+    print_table("Sparse stream", header, [cells])
+
+
+def fit_stream(size, n_channels):
+    """Print dense size, memory before and at most, and seconds."""
+    import dask.array as da
+    import sparse
+
+    particles = grain_boundary((16, 16), counts_per_pixel=50, seed=0)
+    particles.decomposition(**OPTIONS)  # compile
+    s = grain_boundary((size, size), counts_per_pixel=20, seed=0, lazy=True)
+    blocks = [block.compute() for block in s.data.to_delayed().ravel()]
+    parts = [sparse.COO.from_numpy(block.astype(np.uint32)) for block in blocks]
+    del blocks
+    events = sparse.concatenate(parts)
+    coords = events.coords.copy()
+    coords[2] *= n_channels // s.data.shape[-1]
+    events = sparse.COO(coords, events.data, (size, size, n_channels))
+    # as RosettaSciIO gives the stream of a Velox file to HyperSpy
+    s.data = da.from_array(events, chunks=(64, 64, n_channels))
+    axis = s.axes_manager[-1]
+    axis.scale *= s.axes_manager[-1].size / n_channels
+    s.get_dimensions_from_data()
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")  # forget the peak
+    before, begin = peaks()[1], time.perf_counter()
+    s.decomposition(**OPTIONS)
+    [m.data.compute() for m in s.quantify("pixels")]
+    seconds = time.perf_counter() - begin
+    dense = 4 * np.prod(s.data.shape) / 2**20
+    print(f"{dense:.0f} {before:.0f} {peaks()[1]:.0f} {seconds:.1f}")
+
+
+# -- clusters ------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def local_cluster(n_workers):
+    """Yield a client of so many processes of one thread."""
+    from distributed import Client, LocalCluster
+
+    with (
+        dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GB"}),
+        LocalCluster(
+            n_workers=n_workers, threads_per_worker=1, dashboard_address=None
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+def cluster(folder, size):
+    """One worker against two, and two of which one dies."""
+    path = map_file(folder, size)
+    rows, results = [], []
+    for n_workers, dies in ((1, False), (2, False), (2, True)):
+        with local_cluster(n_workers) as client:
+            fit(map_file(folder, 256))  # compile
+            if dies:
+                kill_later(client, 0.5 * sum(rows[1][1:3]))
+            found, mean, seconds = fit(path)
+        results.append((found, mean))
+        rows.append((f"{n_workers}{', one killed' * dies}", *seconds))
+    same = [same_bits(results[0], other) for other in results]
+    table = [
+        (
+            row[0],
+            *(f"{x:.1f}" for x in row[1:]),
+            f"{sum(rows[0][1:]) / sum(row[1:]):.2f}",
+            s,
+        )
+        for row, s in zip(rows, same, strict=True)
+    ]
+    header = ("workers", "decomposition, s", "quantification, s", "speed", "same bits")
+    print_table(f"{size} x {size} x {N_CHANNELS}, cluster", header, table)
+
+
+def same_bits(a, b) -> str:
+    """Whether two fits are equal to the last bit."""
+    names = ("W", "loadings", "covariance", "pull", "mixing")
+    pairs = [(getattr(a[0], name), getattr(b[0], name)) for name in names]
+    return "yes" if all(np.array_equal(*p, equal_nan=True) for p in pairs) else "no"
+
+
+def kill_later(client, seconds):
+    """Let a worker die without warning, as one does that runs out of memory."""
+    import threading
+
+    address = next(iter(client.nthreads()))
+    pid = client.run(os.getpid)[address]
+    threading.Timer(seconds, os.kill, (pid, 9)).start()
+
+
+def main():
+    parts = ("ingest", "local", "stream", "cluster")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=Path("large"))
+    parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
+    parser.add_argument("--size", type=int, default=2048)
+    parser.add_argument("--fit", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--stream", type=int, nargs=2, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.fit:
+        _, _, seconds = fit(arguments.fit)
+        print(*(f"{x:.1f}" for x in seconds), *(f"{x:.0f}" for x in peaks()))
+        return
+    if arguments.stream:
+        fit_stream(*arguments.stream)
+        return
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    place = arguments.folder, arguments.size
+    run = {
+        "ingest": lambda: ingest(*place),
+        "local": lambda: local(*place),
+        "stream": stream,
+        "cluster": lambda: cluster(*place),
+    }
+    for part in arguments.parts:
+        run[part]()
+
+
+if __name__ == "__main__":
+    main()

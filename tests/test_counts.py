@@ -116,3 +116,16 @@ def test_blocks_cover_all_pixels_once(seed, n_pixels):
     assert blocks[0] == 0
     assert blocks[-1] == n_pixels
     assert (np.diff(blocks) > 0).all()
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "f4", "f8", "?"])
+@given(shape=st.tuples(st.integers(1, 6), st.integers(1, 21)), seed=st.integers(0, 99))
+@settings(max_examples=25, deadline=None)
+def test_words_end_anywhere(dtype, shape, seed):
+    rng = np.random.default_rng(seed)
+    X = rng.poisson(0.2, shape).astype(dtype)
+    if X.dtype.kind == "f":
+        X[X == 0] *= -1  # a zero whose bits are not
+    channels = rng.random(shape[1]) < 0.8
+    counts = Counts.from_array(X, channels=channels)
+    np.testing.assert_array_equal(dense(counts), X[:, channels])

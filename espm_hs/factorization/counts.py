@@ -14,7 +14,8 @@ from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
-from numba import njit
+
+from espm_hs.factorization.scanning import find_nonzeros
 
 # Non-zeros per block: small enough that a thread's share stays balanced and its
 # counts stay in the second-level cache, large enough to hide the call.
@@ -31,29 +32,6 @@ DENSE = 0.4
 # Dense input is read in slabs of about this size, so that no second copy of a
 # large map ever exists.
 SLAB_BYTES = 1 << 26
-
-
-@njit(cache=True, nogil=True)
-def _count_rows(rows, keep, per_row):
-    """Rows (n, e) any real, keep (e,) bool -> per_row (n,) int64 non-zeros."""
-    for i in range(rows.shape[0]):
-        n = 0
-        for e in range(rows.shape[1]):
-            if rows[i, e] != 0 and keep[e]:
-                n += 1
-        per_row[i] = n
-
-
-@njit(cache=True, nogil=True)
-def _fill_rows(rows, keep, position, channels, values):
-    """Write the kept non-zeros of rows (n, e) one after the other."""
-    t = 0
-    for i in range(rows.shape[0]):
-        for e in range(rows.shape[1]):
-            if rows[i, e] != 0 and keep[e]:
-                channels[t] = position[e]
-                values[t] = rows[i, e]
-                t += 1
 
 
 def _check_values(values: np.ndarray) -> None:
@@ -121,22 +99,6 @@ def _sparse_rows(slab, keep, position):
     return per_row, position[rows.indices[kept]], rows.data[kept]
 
 
-def _dense_rows(slab, keep, position):
-    """(per_row, channels, values) of a dense matrix."""
-    if not slab.dtype.isnative:
-        slab = slab.astype(slab.dtype.newbyteorder("="))
-    if slab.dtype.kind == "b":
-        slab = slab.view(np.uint8)
-    elif slab.dtype == np.float16:
-        slab = slab.astype(np.float32)
-    per_row = np.empty(slab.shape[0], dtype=np.int64)
-    _count_rows(slab, keep, per_row)
-    channels = np.empty(per_row.sum(), dtype=position.dtype)
-    values = np.empty(channels.size, dtype=slab.dtype)
-    _fill_rows(slab, keep, position, channels, values)
-    return per_row, channels, values
-
-
 @dataclass(frozen=True, eq=False)
 class Counts:
     """Non-zero counts of a map, pixel after pixel.
@@ -198,7 +160,7 @@ class Counts:
                 seen += slab.shape[0]
                 if not wanted.all():
                     slab = slab[np.flatnonzero(wanted)]
-            read = _dense_rows if isinstance(slab, np.ndarray) else _sparse_rows
+            read = find_nonzeros if isinstance(slab, np.ndarray) else _sparse_rows
             per_row, index, values = read(slab, keep, position)
             _check_values(values)
             parts.append((per_row, index, _compact(values)))

@@ -137,3 +137,16 @@ def test_sums(cube, scale, monkeypatch):
     np.testing.assert_allclose(counts.saturated, (logs - x).sum(), rtol=1e-13)
     parts = np.concatenate([dense(part) for part in counts.parts()])
     np.testing.assert_array_equal(parts, x)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "f4", "f8", "?"])
+@given(shape=st.tuples(st.integers(1, 6), st.integers(1, 21)), seed=st.integers(0, 99))
+@settings(max_examples=25, deadline=None)
+def test_words_end_anywhere(dtype, shape, seed):
+    rng = np.random.default_rng(seed)
+    X = rng.poisson(0.2, shape).astype(dtype)
+    if X.dtype.kind == "f":
+        X[X == 0] *= -1  # a zero whose bits are not
+    channels = rng.random(shape[1]) < 0.8
+    counts = Counts.from_array(X, channels=channels)
+    np.testing.assert_array_equal(dense(counts), X[:, channels])

@@ -206,12 +206,12 @@ class Problem:
         """M of the components that have one, (n_columns, n_columns)."""
         mixing = {}
         for j in range(self.n_components):
-            M = np.eye(self.n_columns)
+            M = None
             if self.fixed is not None and not np.isnan(self.fixed[:, j]).all():
                 M = self._keep(self.fixed[:, j])
             if self.ties is not None:
-                M = M @ self.ties[j]
-            if not np.array_equal(M, np.eye(self.n_columns)):
+                M = self.ties[j] if M is None else M @ self.ties[j]
+            if M is not None and not np.array_equal(M, np.eye(self.n_columns)):
                 mixing[j] = M
         return mixing
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
-from numba import njit
+
+from espm_hs.factorization.scanning import find_nonzeros
 
 # Dense input is read in slabs of about this size, so that no second copy of a
 # large map ever exists.
@@ -24,29 +25,6 @@ class Rows(NamedTuple):
     per_row: np.ndarray
     channels: np.ndarray
     values: np.ndarray
-
-
-@njit(cache=True, nogil=True)
-def _count_rows(rows, keep, per_row):
-    """Rows (n, e) any real, keep (e,) bool -> per_row (n,) int64 non-zeros."""
-    for i in range(rows.shape[0]):
-        n = 0
-        for e in range(rows.shape[1]):
-            if rows[i, e] != 0 and keep[e]:
-                n += 1
-        per_row[i] = n
-
-
-@njit(cache=True, nogil=True)
-def _fill_rows(rows, keep, position, channels, values):
-    """Write the kept non-zeros of rows (n, e) one after the other."""
-    t = 0
-    for i in range(rows.shape[0]):
-        for e in range(rows.shape[1]):
-            if rows[i, e] != 0 and keep[e]:
-                channels[t] = position[e]
-                values[t] = rows[i, e]
-                t += 1
 
 
 class Reader:
@@ -98,24 +76,12 @@ class Reader:
             piece = piece.reshape((-1, piece.shape[-1]))
         if wanted is not None and not wanted.all():
             piece = piece[np.flatnonzero(wanted)]
-        dense = isinstance(piece, np.ndarray)
-        rows = self._dense(piece) if dense else self._sparse(piece)
+        if isinstance(piece, np.ndarray):
+            rows = Rows(*find_nonzeros(piece, self.keep, self.position))
+        else:
+            rows = self._sparse(piece)
         _check_values(rows.values)
         return rows._replace(values=compact(rows.values))
-
-    def _dense(self, piece) -> Rows:
-        if not piece.dtype.isnative:
-            piece = piece.astype(piece.dtype.newbyteorder("="))
-        if piece.dtype.kind == "b":
-            piece = piece.view(np.uint8)
-        elif piece.dtype == np.float16:
-            piece = piece.astype(np.float32)
-        per_row = np.empty(piece.shape[0], dtype=np.int64)
-        _count_rows(piece, self.keep, per_row)
-        channels = np.empty(per_row.sum(), dtype=self.position.dtype)
-        values = np.empty(channels.size, dtype=piece.dtype)
-        _fill_rows(piece, self.keep, self.position, channels, values)
-        return Rows(per_row, channels, values)
 
     def _sparse(self, piece) -> Rows:
         rows = sp.csr_matrix(piece if sp.issparse(piece) else piece.to_scipy_sparse())

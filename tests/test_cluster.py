@@ -23,6 +23,7 @@ from espm_hs.factorization import (
     factorize,
     fit_loadings,
     fit_maps,
+    mixing_ranges,
 )
 from espm_hs.factorization import counts as counts_module
 from espm_hs.factorization.passes import passes_over
@@ -155,7 +156,16 @@ PROBLEMS = {
     "sparse": {"penalties": Penalties(0.7)},
     "smooth": {"penalties": Penalties(0.7, 2.0)},
     "abundances": {"penalties": Penalties(0.3, 2.0), "simplex": "abundances"},
+    "somewhere": {"penalties": Penalties(0.7), "support": (2, 3)},
+    "somewhere, smooth": {"penalties": Penalties(0.7, 2.0), "support": (2, 3)},
 }
+
+
+def somewhere(pixels, divisors):
+    """Where components may be: the first one everywhere, others in some pixels."""
+    number = np.flatnonzero(pixels)[:, None]
+    others = number % np.array(divisors) == 0
+    return np.hstack([np.ones_like(number, bool), others])
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
@@ -164,7 +174,10 @@ def test_passes(client, data, name):
     pixels = np.arange(130) % 11 != 2
     counts = both(client, lazy, pixels=pixels)
     grid = Grid.from_shape(SHAPE, pixels, (1.0, 1.5))
-    problem = Problem(60, 3, G=G, grid=grid, **PROBLEMS[name])
+    options = dict(PROBLEMS[name])
+    if "support" in options:
+        options["support"] = somewhere(pixels, options["support"])
+    problem = Problem(60, 3, G=G, grid=grid, **options)
     smooth = problem.penalties.smoothness > 0
     results = []
     for one in counts:
@@ -211,6 +224,25 @@ def test_fits(client, data, solver):
         maps = fit_maps(counts, smooth, W, start=H, max_iter=4)
         results.append([W, H, found.history, *errors, loadings, *maps])
     assert isinstance(results[1][1], Scattered)
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_what_is_known_of_components(client, data):
+    lazy, G, W = data
+    support = somewhere(np.ones(130, bool), (2, 3))
+    fixed = np.full(W.shape, np.nan)
+    fixed[0, 1] = 0.0
+    penalties = Penalties(0.5)
+    problem = Problem(60, 3, G=G, fixed=fixed, support=support, penalties=penalties)
+    results = []
+    for counts in both(client, lazy):
+        found = factorize(counts, problem, init="random", max_iter=20, random_state=0)
+        again = factorize(counts, problem, init=(W, found.H), max_iter=3)
+        mixing = mixing_ranges(counts, problem, again.W, again.H)
+        results.append([found.W, found.H, again.W, again.H, again.history, mixing])
+    assert isinstance(results[1][1], Scattered)
+    assert (np.asarray(results[1][3])[~support] == 0).all()
     for a, b in zip(*results, strict=True):
         np.testing.assert_array_equal(a, b)
 

@@ -185,6 +185,32 @@ def test_repetitions_and_report(both):
         np.testing.assert_array_equal(a.data, b.data)
 
 
+@pytest.mark.parametrize("smoothness", [0.0, 1.0])
+def test_what_is_known_of_phases(eds, smoothness):
+    """Also in the errors of pixels in which a phase cannot be."""
+    there = np.arange(63).reshape(9, 7) % 5 > 1
+    known = {
+        "metal": {"map": there, "absent": ["O", "Si"]},
+        "oxide": {"ratio": {"O/Ti": 1.5}},
+        "glass": {"absent": ["Fe"]},
+    }
+    lazy = lazy_copy(eds, CHUNKS["tiles"])
+    for s in (eds, lazy):
+        s.decomposition(
+            output_dimension=3, known_phases=known, smoothness=smoothness, **QUIET
+        )
+    loadings = [s.learning_results.loadings for s in (eds, lazy)]
+    np.testing.assert_array_equal(*loadings)
+    assert (loadings[1][~there.ravel(), 0] == 0).all()
+    for a, b in zip(eds.quantify("pixels"), lazy.quantify("pixels"), strict=True):
+        np.testing.assert_array_equal(a.data, b.data)
+        variances = (m.get_noise_variance().data for m in (a, b))
+        np.testing.assert_array_equal(*variances)
+    for name in PLOTS:
+        getattr(lazy, name)()
+    plt.close("all")
+
+
 def test_going_on_and_vacuum(eds):
     lazy = lazy_copy(eds, CHUNKS["tiles"])
     for s in (eds, lazy):

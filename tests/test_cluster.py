@@ -304,7 +304,7 @@ def test_a_worker_that_dies_changes_nothing(client, monkeypatch):
                 os.kill(killed[0], 9)
 
     def lazy_counts_are_there():
-        return any(key.startswith("_prepared") for key in client.who_has())
+        return any(str(key).startswith("_prepared") for key in client.who_has())
 
     monkeypatch.setattr(signals, "progressbar", Bar)
     found = lazy.decomposition(**QUIET, **options)

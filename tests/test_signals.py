@@ -319,7 +319,7 @@ def test_pixels_slab_by_slab_give_the_same(eds, monkeypatch):
     for ours, theirs in zip(eds.quantify("pixels"), whole, strict=True):
         ours, theirs = (s.metadata.Signal.Noise_properties for s in (ours, theirs))
         np.testing.assert_allclose(ours.variance.data, theirs.variance.data)
-    assert max(shapes) == 13
+    assert max(shapes) == 7  # a row of the map
 
 
 def test_a_fit_that_does_not_converge_warns(eds, capsys):

@@ -7,6 +7,7 @@ is asked of them brings them here, as `numpy.asarray` does.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -109,7 +110,8 @@ class Scattered(NDArrayOperatorsMixin):
         if method != "__call__" or options:
             return NotImplemented
         if ufunc is np.matmul:
-            return self.map(np.matmul, inputs[1], tail=np.shape(inputs[1])[1:])
+            matrix = np.asarray(inputs[1])
+            return self.map(partial(_times, matrix), tail=matrix.shape[1:])
         found = self._call(ufunc, inputs, self._common_tail(inputs))
         if out is None:
             return found
@@ -184,6 +186,10 @@ def _same(array):
 def _quietly(function, *arguments):
     with np.errstate(divide="ignore", invalid="ignore"):
         return function(*arguments)
+
+
+def _times(matrix, piece):
+    return piece @ matrix
 
 
 def _sum_each(piece, keepdims):

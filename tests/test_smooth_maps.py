@@ -12,6 +12,7 @@ from espm_hs.factorization import (
     Grid,
     Penalties,
     Problem,
+    coarse_maps,
     factorize,
     fit_maps,
 )
@@ -204,3 +205,43 @@ class TestStartsComparedOnAPart:
         share = found.H * D.sum(axis=0)
         np.testing.assert_allclose(share.sum(axis=1), counts.per_pixel, rtol=0.01)
         assert not np.allclose(share, even, rtol=0.05)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_coarse_maps_begin_close_to_smooth_ones(masked):
+    shape = (32, 40)
+    waves = 1 + np.sin(np.arange(32) / 9)[:, None] * np.cos(np.arange(40) / 11)
+    data = make_problem(3, shape, 50, 5, 2, 2.0)
+    H = np.stack((waves.ravel(), 2 - waves.ravel()), axis=1)
+    W, D = unit_spectra(data)
+    used = np.ones(1280, bool)
+    if masked:
+        used[100:400] = used[7::11] = False
+    X = np.random.default_rng(0).poisson(H @ D.T)[used]
+    counts, grid = Counts.from_array(X), Grid.from_shape(shape, used)
+
+    def problem(smoothness, **options):
+        penalties = Penalties(0.001, smoothness)
+        return Problem(50, 2, G=data.G, penalties=penalties, grid=grid, **options)
+
+    even = np.full((used.sum(), 2), counts.dose / 2)
+    start = coarse_maps(counts, problem(40.0), W, even)
+    best, _ = fit_maps(counts, problem(40.0), W, tol=1e-7)
+
+    def visits(H):
+        seen = []
+        options = {"start": H, "tol": 1e-5, "callback": lambda n, F: seen.append(n)}
+        fit_maps(counts, problem(40.0), W, **options)
+        return seen[-1]
+
+    assert visits(start) < 0.7 * visits(even)
+    np.testing.assert_allclose(start, best, atol=0.25 * counts.dose)
+    # what is not smooth has nothing to gain, shares of a pixel do not add up
+    assert coarse_maps(counts, problem(3.9), W, even) is even
+    assert coarse_maps(counts, problem(40.0, simplex="abundances"), W, even) is even
+    # where a component may not be, it is not
+    support = np.ones((used.sum(), 2), bool)
+    support[:50, 0] = False
+    kept = coarse_maps(counts, problem(40.0, support=support), W, even)
+    assert not kept[:50, 0].any()
+    assert kept[50:].all()

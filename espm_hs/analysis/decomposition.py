@@ -23,20 +23,20 @@ from espm_hs.factorization import (
     Penalties,
     Problem,
     choose_smoothness,
+    coarse_maps,
     composition_covariance,
     deviance_residuals,
     expected_deviance,
     factorize,
     fit_maps,
     mixing_ranges,
+    off_zero,
     usual_binning,
 )
 from espm_hs.physics import SpectrumModel
 
-# Maps start at this share of their mean at least.
-LEAST = 1e-3
 # What maps of known phases share with the fit that found them.
-MAP_OPTIONS = ("max_iter", "tol", "n_jobs", "callback")
+MAP_OPTIONS = ("max_iter", "tol", "n_jobs")
 
 
 def decompose(
@@ -295,8 +295,7 @@ def _on_pixels(counts, problem, found, bins, smoothness, options):
     # what one bin paid for holding several phases is shared by its pixels
     sparsity = problem.penalties.sparsity * bins.n_bins / counts.n_pixels
     problem = replace(problem, penalties=replace(problem.penalties, sparsity=sparsity))
-    # zeros would stay zeros
-    start = problem.allowed(np.maximum(start, LEAST * start.mean(axis=0)))
+    start = problem.allowed(off_zero(start))
     common = {name: options[name] for name in MAP_OPTIONS if name in options}
     try:
         if smoothness == "auto":
@@ -311,7 +310,15 @@ def _on_pixels(counts, problem, found, bins, smoothness, options):
             )
             penalties = replace(problem.penalties, smoothness=strength)
             problem = replace(problem, penalties=penalties)
-        H, objective = fit_maps(counts, problem, found.W, start=start, **common)
+        start = coarse_maps(counts, problem, found.W, start, **common)
+        H, objective = fit_maps(
+            counts,
+            problem,
+            found.W,
+            start=start,
+            callback=options.get("callback"),
+            **common,
+        )
     except KeyboardInterrupt:
         return replace(found, H=start, interrupted=True), problem
     return replace(found, H=H, objective=objective), problem

@@ -10,7 +10,7 @@ from espm_hs.factorization.cluster import ScatteredCounts
 from espm_hs.factorization.counts import Counts
 from espm_hs.factorization.estimator import EspmNMF
 from espm_hs.factorization.grid import Grid
-from espm_hs.factorization.maps import fit_loadings, fit_maps
+from espm_hs.factorization.maps import coarse_maps, fit_loadings, fit_maps, off_zero
 from espm_hs.factorization.problem import Penalties, Problem
 from espm_hs.factorization.regression import (
     deviance_residuals,
@@ -38,6 +38,7 @@ __all__ = [
     "ScatteredCounts",
     "abundance_covariance",
     "choose_smoothness",
+    "coarse_maps",
     "composition_covariance",
     "deviance_residuals",
     "divergence",
@@ -48,6 +49,7 @@ __all__ = [
     "fit_spectrum",
     "held_out",
     "mixing_ranges",
+    "off_zero",
     "smoothed_covariance",
     "summed_spectrum",
     "thin",

@@ -33,11 +33,14 @@ class Bins:
         Of the binned map.
     used
         Boolean, shape (prod(shape),): bins that have a pixel in use.
+    full
+        Pixels of a bin of which all are in use.
     """
 
     number: np.ndarray
     shape: tuple[int, ...]
     used: np.ndarray
+    full: int
 
     @classmethod
     def from_shape(cls, shape: tuple[int, ...], factor: int, pixels=None) -> Bins:
@@ -54,20 +57,25 @@ class Bins:
         """
         binned = tuple(-(-size // factor) for size in shape)
         number = np.ravel_multi_index(tuple(np.indices(shape) // factor), binned)
-        number = number.ravel() if pixels is None else number.ravel()[pixels]
+        number = number.ravel() if pixels is None else number[np.reshape(pixels, shape)]
         used = np.zeros(int(np.prod(binned)), bool)
         used[number] = True
-        return cls((np.cumsum(used) - 1)[number], binned, used)
+        full = int(np.prod([min(size, factor) for size in shape]))
+        return cls((np.cumsum(used) - 1)[number], binned, used, full)
 
     @property
     def n_bins(self) -> int:
         """Number of bins in use."""
         return int(self.used.sum())
 
-    def merge(self, counts):
-        """Return the summed counts of each bin, where the counts are."""
+    def merge(self, counts, *, as_full=False):
+        """Return the summed counts of each bin, where the counts are.
+
+        ``as_full``: as if all pixels were in use, and had the same.
+        """
+        weights = self.full / self._n_pixels if as_full else np.ones(self.n_bins)
         strips = (
-            (self._matrix(bins, pixels), counts.part(*pixels))
+            (self._matrix(bins, pixels, weights), counts.part(*pixels))
             for bins, pixels in self.strips(counts.n_nonzeros)
         )
         return counts.from_parts(_merged, strips, counts)
@@ -97,9 +105,10 @@ class Bins:
 
     def sum(self, H: np.ndarray) -> np.ndarray:
         """Add up what the pixels have, (n_pixels, k) -> (n_bins, k)."""
-        return self._matrix((0, self.n_bins), (0, self.number.size)) @ H
+        ones = np.ones(self.n_bins)
+        return self._matrix((0, self.n_bins), (0, self.number.size), ones) @ H
 
-    def spread(self, H, edges: Sequence[int] = ()):
+    def spread(self, H, edges: Sequence[int] = (), *, as_full=False):
         """Share out what the bins have, (n_bins, k) -> (n_pixels, k).
 
         Parameters
@@ -108,8 +117,11 @@ class Bins:
             Array, or `Scattered` over a cluster.
         edges
             First pixel of each piece of the result, and the end, if it is scattered.
+        as_full
+            As in `merge`.
         """
-        n_pixels = np.bincount(self.number)[:, None]
+        shared_by = np.full(self.n_bins, self.full) if as_full else self._n_pixels
+        n_pixels = shared_by[:, None]
         if isinstance(H, np.ndarray):
             return (H / n_pixels)[self.number]
         pieces = []
@@ -121,12 +133,18 @@ class Bins:
             pieces.append(H.client.submit(*task, pure=False))
         return Scattered(H.client, pieces, edges, H.tail)
 
-    def _matrix(self, bins, pixels) -> sp.csr_array:
-        """Sum over pixels of some bins."""
+    @property
+    def _n_pixels(self) -> np.ndarray:
+        """Pixels in use of each bin, shape (n_bins,)."""
+        return np.bincount(self.number)
+
+    def _matrix(self, bins, pixels, weights) -> sp.csr_array:
+        """Sum over pixels of some bins, times the weights of the bins."""
         columns = np.arange(pixels[1] - pixels[0])
-        rows = self.number[slice(*pixels)] - bins[0]
+        number = self.number[slice(*pixels)]
         shape = (bins[1] - bins[0], columns.size)
-        return sp.csr_array((np.ones(columns.size), (rows, columns)), shape=shape)
+        indices = number - bins[0], columns
+        return sp.csr_array((weights[number], indices), shape=shape)
 
 
 def _merged(matrix, counts) -> Rows:

@@ -7,15 +7,19 @@ from dataclasses import replace
 import numpy as np
 from joblib import effective_n_jobs
 
+from espm_hs.factorization.binning import Bins
 from espm_hs.factorization.counts import Counts
 from espm_hs.factorization.descent import Descent, expected_fall
+from espm_hs.factorization.grid import Grid
 from espm_hs.factorization.newton import WARM_UP
 from espm_hs.factorization.passes import passes_over
-from espm_hs.factorization.problem import Problem
+from espm_hs.factorization.problem import Penalties, Problem
 from espm_hs.factorization.starts import even_abundances
 
 # How often F is computed.
 CHECK_EVERY = 3
+# Maps start at this share of their mean at least.
+LEAST = 1e-3
 
 
 class MapDescent(Descent):
@@ -137,6 +141,51 @@ def fit_maps(
         passes.run(V, H, n_steps=WARM_UP)
         _, F, _ = passes.solve_pixels(V, H)
     return H / scale, F
+
+
+def coarse_maps(
+    counts: Counts, problem: Problem, W: np.ndarray, start: np.ndarray, **options
+) -> np.ndarray:
+    """First H of a smooth map, for `fit_maps`: that of a coarser one.
+
+    Parameters
+    ----------
+    counts, problem, W
+        As in `fit_maps`.
+    start
+        What is returned if the maps are not smooth enough for coarser ones.
+    **options
+        ``max_iter``, ``tol`` and ``n_jobs`` of `fit_maps`.
+
+    Notes
+    -----
+    Long waves in a map take many visits of each pixel, but few of each bin. Bins of b
+    pixels along each axis differ b times as much as neighbours do, and there are fewer
+    pairs of them: their smoothness is less by b**2. Bins are as large as leaves them 1.
+    """
+    penalties = problem.penalties
+    factor = 2 ** int(np.log2(max(penalties.smoothness, 1.0)) / 2)
+    # shares do not add up as counts do
+    if factor == 1 or problem.simplex == "abundances":
+        return start
+    bins = Bins.from_shape(problem.grid.shape, factor, problem.grid.pixels)
+    support = problem.support
+    coarse = replace(
+        problem,
+        penalties=Penalties(
+            penalties.sparsity * bins.full, penalties.smoothness / factor**2
+        ),
+        grid=Grid(problem.grid.weights, bins.shape, bins.used.reshape(bins.shape)),
+        support=None if support is None else bins.sum(support) > 0,
+    )
+    # neighbours are alike in what a pixel has, not in how many pixels they have
+    H, _ = fit_maps(bins.merge(counts, as_full=True), coarse, W, **options)
+    return problem.allowed(off_zero(bins.spread(H, counts.edges, as_full=True)))
+
+
+def off_zero(H):
+    """Return a first H without zeros, which would stay zeros."""
+    return np.maximum(H, LEAST * H.mean(axis=0))
 
 
 def _spectra_of_sum_one(problem, W):

@@ -44,7 +44,7 @@ OPTIONS = {
 # -- data --------------------------------------------------------------------------
 
 
-def map_file(folder: Path, size: int, tile: int = 32) -> Path:
+def map_file(folder: Path, size: int, tile: int = 64) -> Path:
     """Path of the map, which is drawn if it is not there."""
     path = folder / f"map_{size}.zspy"
     if not path.exists():

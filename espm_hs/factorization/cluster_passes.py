@@ -11,7 +11,6 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from espm_hs.factorization.counts import Counts
 from espm_hs.factorization.grid import Grid
@@ -50,7 +49,8 @@ class ClusterPasses:
 
     def smooth_pixels(self, V, H, *, with_loss=False):
         """As `Passes.smooth_pixels`."""
-        found = self._everywhere("smooth_pixels", V, H, with_loss=with_loss)
+        options = {"with_loss": with_loss, "wanted": with_loss}
+        found = self._everywhere("smooth_pixels", V, H, **options)
         return self._objective(found, 0) if with_loss else np.nan
 
     def solve_pixels(self, V, H, *, with_curvature=False, n_steps=50):
@@ -73,8 +73,13 @@ class ClusterPasses:
             loss += [block[i] for block in colour]
         return float(loss.sum() + self.counts.saturated)
 
-    def _everywhere(self, method, V, H, *arguments, **options) -> list[list[tuple]]:
+    def _everywhere(
+        self, method, V, H, *arguments, wanted=True, **options
+    ) -> list[list[tuple]]:
         """Call a method of `Passes` for all blocks; H changes as it does there.
+
+        What is not wanted is not waited for: the workers go on to the next pass
+        without the client.
 
         Returns
         -------
@@ -99,10 +104,11 @@ class ClusterPasses:
             pieces = self.client.map(_abundances, tasks, pure=False)
             if self.connected and colour == 0:
                 carried = self.client.map(_carried, tasks, pure=False)
-            found = self.client.gather(self.client.map(_sums, tasks, pure=False))
+            if wanted:
+                results.append(self.client.map(_sums, tasks, pure=False))
             H.pieces = pieces
-            results.append([block for group in found for block in group])
-        return results
+        found = self.client.gather(results)
+        return [[block for group in colour for block in group] for colour in found]
 
     def _setting(self, i):
         """Return a future of what a group needs to know, which stays as it is."""
@@ -216,10 +222,7 @@ def _pass(call, facts, colour, carry, *rims):
             table=counts.table,
         )
         done = [] if carry is None else [array.copy() for array in carry[n]]
-        with (
-            threadpool_limits(1, user_api="blas"),
-            _BlockPasses(block, facts, H, colour, done) as passes,
-        ):
+        with _BlockPasses(block, facts, H, colour, done) as passes:
             found = getattr(passes, method)(D, H, *arguments, **options)
         sums.append(found if isinstance(found, tuple) else (found,))
         carried.append(passes.made)

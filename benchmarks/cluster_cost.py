@@ -9,18 +9,20 @@ workers than cores show what is sent, not how fast it is. Other programs should 
 
 from __future__ import annotations
 
+import argparse
 import time
-from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
-from large import OPTIONS, load, local_cluster, map_file, peaks, print_table
+from large import COUNTS, N_CHANNELS, load, local_cluster, map_file, print_table
 
 from espm_hs.factorization import Grid, Penalties, Problem, ScatteredCounts, cluster
 from espm_hs.factorization.cluster_passes import ClusterPasses
 from espm_hs.factorization.starts import even_abundances
 
 K = 3
-REPEATS = 5
+# The fastest of so many rounds of so many passes.
+ROUNDS, REPEATS = 4, 5
 # Of so small a map the passes cost messages alone.
 FEW_ROWS = 64
 KINDS = {
@@ -33,8 +35,13 @@ MAPS = {
     "2048 x 2048 x 2048": (2048**2, 2048, 10),
     "16k x 16k x 4096": (16384**2, 4096, 10),
 }
-# Bytes per second of a network between workers and client.
-NETWORK = 1e9
+# What the fit of `large.py` takes at any size: rounds over all pixels; rounds over
+# bins, and how many entries these have for each of the pixels; seconds of the client.
+SWEEPS, BIN_ROUNDS, BIN_SHARE, CLIENT = 29, 135, 1 / 3, 4.0
+# Seconds for each entry of bins that are with the client, and the bytes for each pixel
+# there: the difference of its peaks with 2048 x 2048 and 1024 x 1024 pixels.
+VISIT, CLIENT_BYTES = 5e-9, 90
+FEW = cluster.FEW
 
 
 # -- measured ------------------------------------------------------------------------
@@ -51,15 +58,9 @@ def sent(client) -> np.ndarray:
     return np.sum(list(client.run(of_worker).values()), axis=0)
 
 
-def held(client, kind) -> int:
-    """Bytes of all results of a function that the workers hold."""
-
-    def of_worker(dask_worker):
-        tasks = dask_worker.state.tasks.values()
-        there = [t for t in tasks if t.state == "memory"]
-        return sum(t.nbytes for t in there if kind in str(t.key))
-
-    return sum(client.run(of_worker).values())
+def nbytes(counts) -> int:
+    """Bytes of some counts."""
+    return counts.nbytes
 
 
 def time_of(kind, counts, G, shape) -> tuple[float, np.ndarray]:
@@ -74,12 +75,14 @@ def time_of(kind, counts, G, shape) -> tuple[float, np.ndarray]:
     H = passes.hold(even_abundances(counts, problem))
     KINDS[kind](passes, V, H)  # compile, and make what stays
     H.sum(axis=0)
-    before, begin = sent(counts.client), time.perf_counter()
-    for _ in range(REPEATS):
-        KINDS[kind](passes, V, H)
-    H.sum(axis=0)  # smooth maps are not waited for
-    seconds = (time.perf_counter() - begin) / REPEATS
-    return seconds, (sent(counts.client) - before) / REPEATS
+    before, times = sent(counts.client), []
+    for _ in range(ROUNDS):
+        begin = time.perf_counter()
+        for _ in range(REPEATS):
+            KINDS[kind](passes, V, H)
+        H.sum(axis=0)  # smooth maps are not waited for
+        times.append((time.perf_counter() - begin) / REPEATS)
+    return min(times), (sent(counts.client) - before) / (ROUNDS * REPEATS)
 
 
 def measure(n_workers, s) -> dict:
@@ -94,10 +97,10 @@ def measure(n_workers, s) -> dict:
         facts = {
             "reading": time.perf_counter() - begin,
             "shuffled": (sent(client) - at_rest)[1],
-            "held": held(client, "_join"),
+            "held": sum(client.gather(client.map(nbytes, counts.groups))),
             "pixels": counts.n_pixels,
             "entries": counts.n_nonzeros,
-            "blocks": counts.blocks.size - 1,
+            "dense": data.nbytes,
         }
         for kind in KINDS:
             facts[kind] = time_of(kind, counts, model.G[used], data.shape[:2])
@@ -105,46 +108,87 @@ def measure(n_workers, s) -> dict:
     return facts
 
 
-@contextmanager
-def watched(log):
-    """Let passes over a cluster write down pixels, entries, number and seconds."""
-    everywhere = ClusterPasses._everywhere
-
-    def timed(self, *arguments, **options):
-        before, begin = self.n_passes, time.perf_counter()
-        found = everywhere(self, *arguments, **options)
-        facts = self.counts.n_pixels, self.counts.n_nonzeros, self.n_passes - before
-        log.append((*facts, time.perf_counter() - begin))
-        return found
-
-    ClusterPasses._everywhere = timed
-    try:
-        yield
-    finally:
-        ClusterPasses._everywhere = everywhere
+# -- tables --------------------------------------------------------------------------
 
 
-def whole_fit(s, reading) -> dict:
-    """Return how often a fit visits the pixels and the bins of a map, and for how long.
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=Path("large"))
+    parser.add_argument("--size", type=int, default=1024)
+    parser.add_argument("--workers", type=int, nargs="+", default=(1, 2, 4, 8))
+    arguments = parser.parse_args()
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    s = load(map_file(arguments.folder, arguments.size))
+    cluster.FEW = 0  # to measure messages with little to do
+    facts = {n: measure(n, s) for n in arguments.workers}
+    title = f"{arguments.size} x {arguments.size} x {N_CHANNELS}, {COUNTS} counts"
+    rows = [
+        (
+            n,
+            f"{one['reading']:.1f}",
+            f"{one['dense'] / one['pixels']:.0f}",
+            f"{one['shuffled'] / one['pixels']:.1f}",
+            f"{one['held'] / one['pixels']:.1f}",
+            f"{one['held'] / one['entries']:.2f}",
+            f"{8 * K}",
+        )
+        for n, one in facts.items()
+    ]
+    header = ("pieces", "reading, s", "read, B per pixel", "sent to another worker, B")
+    header += ("counts held, B per pixel", "B per entry", "maps held, B per pixel")
+    print_table(f"Reading and holding: {title}", header, rows)
+    rows = [
+        (
+            kind,
+            n,
+            f"{1e3 * one[kind][0]:.0f}",
+            f"{1e3 * one[kind, 'few']:.0f}",
+            *(f"{x / 1e3:.0f}" for x in one[kind][1]),
+        )
+        for kind in KINDS
+        for n, one in facts.items()
+    ]
+    header = ("pass", "pieces", "ms", "ms of messages", "to the client, kB")
+    header += ("between workers, kB",)
+    print_table(f"A pass: {title}", header, rows)
+    extrapolate(facts)
 
-    What is neither reading nor passes is the time of the client, which works on a part of
-    the map: starts, the smoothness, errors.
-    """
-    log = []
-    with local_cluster(2), watched(log):
-        s.decomposition(**OPTIONS, max_iter=3)  # compile
-        log.clear()
-        begin = time.perf_counter()
-        s.decomposition(**OPTIONS)
-        seconds = time.perf_counter() - begin
-    n_pixels, entries, n, spent = np.array(log).T
-    whole = n_pixels == n_pixels.max()
-    return {
-        "entries": entries.max(),
-        "of pixels": n[whole].sum(),
-        "of bins": n[~whole].sum(),
-        "visits": n @ entries / entries.max(),
-        "passes": spent.sum(),
-        "client": seconds - spent.sum() - reading,
-        "memory": peaks()[1],
+
+def extrapolate(facts):
+    """Print what larger maps would cost, from what one and all workers cost here."""
+    few, most = min(facts), max(facts)
+    one, many = facts[few], facts[most]
+
+    def messages(kind, n):
+        """Seconds of a round: those of the scheduler grow with the tasks."""
+        first = one[kind, "few"]
+        return first + (many[kind, "few"] - first) * (n - few) / (most - few)
+
+    read = one["reading"] / one["dense"]
+    visits = {
+        kind: (one[kind][0] - one[kind, "few"]) / one["entries"] for kind in KINDS
     }
+    rows = []
+    for name, (pixels, n_channels, counts) in MAPS.items():
+        entries = counts * pixels * one["entries"] / (COUNTS * one["pixels"])
+        for n in (1, 2, 8, 32, 64):
+            reading = read * pixels * n_channels / n
+            sweeps = visits["smooth"] * entries / n + messages("smooth", n)
+            bins = BIN_SHARE * entries
+            if bins < FEW:
+                bins *= VISIT
+            else:
+                bins *= visits["multiplicative"] / n
+                bins += messages("multiplicative", n)
+            parts = reading, BIN_ROUNDS * bins, SWEEPS * sweeps, CLIENT
+            held = (one["held"] / one["pixels"] + 2 * 8 * K) * pixels / n
+            memory = held, CLIENT_BYTES * pixels
+            cells = *(f"{x:.0f}" for x in parts), f"{sum(parts):.0f}"
+            rows.append((name, n, *cells, *(f"{x / 1e9:.2f}" for x in memory)))
+    header = ("map", "workers", "reading, s", "phases, s", "maps, s", "client, s")
+    header += ("all, s", "held by a worker, GB", "by the client, GB")
+    print_table("Extrapolated", header, rows)
+
+
+if __name__ == "__main__":
+    main()

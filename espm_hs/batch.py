@@ -179,7 +179,7 @@ def decompose_file(path: str | Path, folder: str | Path, settings: Settings) -> 
         results, figure, table = _results(path, unfinished)
         _save_figure(plotting.plot_phases(signal), figure)
         write_composition(signal, table)
-        signal.save(results)
+        signal.save(results, show_progressbar=False)
     text = f"{composition_table(signal)}\n{fit_remarks(found)}\n{seconds:.1f} s"
     return Outcome(str(path), "done", text, fit_facts(signal, seconds))
 
@@ -360,4 +360,4 @@ def simulate(name: str, path: str | Path, seed: int, **options) -> None:
     # lazy: of a large map only a few chunks are ever dense
     signal = simulation.DATASETS[name](seed=seed, lazy=True, **options)
     with finished_files(path.parent) as unfinished:
-        signal.save(unfinished / path.name)
+        signal.save(unfinished / path.name, show_progressbar=False)

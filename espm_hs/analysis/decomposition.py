@@ -22,6 +22,8 @@ from espm_hs.factorization import (
     Grid,
     Penalties,
     Problem,
+    check_options,
+    check_start,
     choose_smoothness,
     coarse_maps,
     composition_covariance,
@@ -140,6 +142,9 @@ def decompose(
         penalties=Penalties(sparsity, 0.0 if smoothness == "auto" else smoothness),
         grid=Grid.from_shape(navigation, pixels, pixel_size),
     )
+    check_options(**options)
+    n_pixels = int(np.prod(navigation) if pixels is None else pixels.sum())
+    check_start(init, problem, n_pixels)
     counts = read_counts(data, pixels, used)
     if counts.n_nonzeros == 0:
         raise ValueError(

@@ -19,7 +19,8 @@ from espm_hs.factorization.regression import (
     fit_spectrum,
 )
 from espm_hs.factorization.smoothing import smoothed_covariance
-from espm_hs.factorization.solver import Factorization, factorize
+from espm_hs.factorization.solver import Factorization, check_options, factorize
+from espm_hs.factorization.starts import check_start
 from espm_hs.factorization.sums import summed_spectrum
 from espm_hs.factorization.thinning import choose_smoothness, held_out, thin
 from espm_hs.factorization.uncertainty import (
@@ -37,6 +38,8 @@ __all__ = [
     "Problem",
     "ScatteredCounts",
     "abundance_covariance",
+    "check_options",
+    "check_start",
     "choose_smoothness",
     "coarse_maps",
     "composition_covariance",

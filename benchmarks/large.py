@@ -3,9 +3,11 @@
 Run all of it, or some parts, with
 
     python benchmarks/large.py --folder FOLDER [--parts local cluster ...] [--size 2048]
+        [--clusters 1 2 "2, one killed"] [--kill-after 30]
 
 The map, ``size`` x ``size`` pixels of 2048 channels with 10 counts each, is drawn once
-and kept in the folder. `local` needs Linux, `cluster` and `cost` dask.distributed.
+and kept in the folder. `local`, `stream` and `cluster` need Linux, `cluster` needs
+dask.distributed, too.
 Other programs should be at rest.
 """
 
@@ -13,9 +15,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import os
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -29,13 +33,18 @@ from espm_hs.simulation import grain_boundary
 
 N_CHANNELS, COUNTS = 2048, 10
 LIMIT_KB = 3 * 2**20
-OPTIONS = {"algorithm": "espm", "output_dimension": 3, "print_info": False}
+OPTIONS = {
+    "algorithm": "espm",
+    "output_dimension": 3,
+    "n_jobs": -1,
+    "print_info": False,
+}
 
 
 # -- data --------------------------------------------------------------------------
 
 
-def map_file(folder: Path, size: int, tile: int = 32) -> Path:
+def map_file(folder: Path, size: int, tile: int = 64) -> Path:
     """Path of the map, which is drawn if it is not there."""
     path = folder / f"map_{size}.zspy"
     if not path.exists():
@@ -95,6 +104,12 @@ def peaks() -> tuple[float, float]:
     return tuple(int(lines[name].split()[0]) / 1024 for name in ("VmPeak", "VmHWM"))
 
 
+def forget_peak():
+    """Let `peaks` begin anew, but for the address space."""
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")
+
+
 def fit(path: Path) -> tuple:
     """Decompose a map and quantify phases and pixels; seconds of each."""
     s = load(path)
@@ -105,7 +120,8 @@ def fit(path: Path) -> tuple:
         times.append(time.perf_counter())
         s.quantify()
         maps = s.quantify("pixels")
-        mean = [float(m.data.mean().compute()) for m in maps]
+        # together: the covariance of a pixel is that of all of its elements
+        mean = dask.compute(*(m.data.mean() for m in maps))
     times.append(time.perf_counter())
     return found, mean, np.diff(times)
 
@@ -119,8 +135,8 @@ def local(folder, size):
         done = subprocess.run(
             ["bash", "-c", code], check=True, capture_output=True, text=True
         )
-        rows.append((what, *done.stdout.split()[-4:]))
-    header = ("address space", "decomposition, s", "quantification, s")
+        rows.append((what, *done.stdout.split()[-5:]))
+    header = ("limit", "digest", "decomposition, s", "quantification, s")
     memory = ("address space, MB", "resident, MB")
     print_table(f"{size} x {size} x {N_CHANNELS}, one process", header + memory, rows)
 
@@ -158,8 +174,7 @@ def fit_stream(size, n_channels):
     axis = s.axes_manager[-1]
     axis.scale *= s.axes_manager[-1].size / n_channels
     s.get_dimensions_from_data()
-    with open("/proc/self/clear_refs", "w") as file:
-        file.write("5")  # forget the peak
+    forget_peak()
     before, begin = peaks()[1], time.perf_counter()
     s.decomposition(**OPTIONS)
     [m.data.compute() for m in s.quantify("pixels")]
@@ -186,46 +201,52 @@ def local_cluster(n_workers):
         yield client
 
 
-def cluster(folder, size):
-    """One worker against two, and two of which one dies."""
+def cluster(folder, size, cases, kill_after):
+    """Fit on clusters; results are equal to the last bit where the digests are."""
     path = map_file(folder, size)
-    rows, results = [], []
-    for n_workers, dies in ((1, False), (2, False), (2, True)):
-        with local_cluster(n_workers) as client:
+    rows = []
+    for case in cases:
+        with local_cluster(int(case[0])) as client:
             fit(map_file(folder, 256))  # compile
-            if dies:
-                kill_later(client, 0.5 * sum(rows[1][1:3]))
+            forget_peak()
+            pids = set(client.run(os.getpid).values())
+            if case.endswith("killed"):
+                # without warning, as the system does when memory runs out
+                threading.Timer(kill_after, os.kill, (min(pids), 9)).start()
             found, mean, seconds = fit(path)
-        results.append((found, mean))
-        rows.append((f"{n_workers}{', one killed' * dies}", *seconds))
-    same = [same_bits(results[0], other) for other in results]
+            died = len(pids - set(client.run(os.getpid).values()))
+            memory = max(one[1] for one in client.run(peaks).values())
+        one = sum(rows[0][3:5]) if rows else sum(seconds)
+        rows.append(
+            (
+                case,
+                died,
+                digest(found, mean),
+                *seconds,
+                one / sum(seconds),
+                memory,
+                peaks()[1],
+            )
+        )
+    header = ("workers", "died", "digest", "decomposition, s", "quantification, s")
+    header += ("speed", "largest worker, MB", "client, MB")
     table = [
         (
-            row[0],
-            *(f"{x:.1f}" for x in row[1:]),
-            f"{sum(rows[0][1:]) / sum(row[1:]):.2f}",
-            s,
+            *row[:3],
+            *(f"{x:.1f}" for x in row[3:5]),
+            f"{row[5]:.2f}",
+            *map(round, row[6:]),
         )
-        for row, s in zip(rows, same, strict=True)
+        for row in rows
     ]
-    header = ("workers", "decomposition, s", "quantification, s", "speed", "same bits")
     print_table(f"{size} x {size} x {N_CHANNELS}, cluster", header, table)
 
 
-def same_bits(a, b) -> str:
-    """Whether two fits are equal to the last bit."""
-    names = ("W", "loadings", "covariance", "pull", "mixing")
-    pairs = [(getattr(a[0], name), getattr(b[0], name)) for name in names]
-    return "yes" if all(np.array_equal(*p, equal_nan=True) for p in pairs) else "no"
-
-
-def kill_later(client, seconds):
-    """Let a worker die without warning, as one does that runs out of memory."""
-    import threading
-
-    address = next(iter(client.nthreads()))
-    pid = client.run(os.getpid)[address]
-    threading.Timer(seconds, os.kill, (pid, 9)).start()
+def digest(found, mean) -> str:
+    """Short text that changes with any bit of the phases and their maps."""
+    arrays = [found.W, found.loadings, found.covariance, found.pull, found.mixing, mean]
+    data = b"".join(np.ascontiguousarray(one).tobytes() for one in arrays)
+    return hashlib.sha256(data).hexdigest()[:12]
 
 
 def main():
@@ -234,12 +255,15 @@ def main():
     parser.add_argument("--folder", type=Path, default=Path("large"))
     parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
     parser.add_argument("--size", type=int, default=2048)
+    parser.add_argument("--clusters", nargs="+", default=("1", "2", "2, one killed"))
+    parser.add_argument("--kill-after", type=float, default=30.0, metavar="SECONDS")
     parser.add_argument("--fit", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--stream", type=int, nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.fit:
-        _, _, seconds = fit(arguments.fit)
-        print(*(f"{x:.1f}" for x in seconds), *(f"{x:.0f}" for x in peaks()))
+        found, mean, seconds = fit(arguments.fit)
+        cells = *(f"{x:.1f}" for x in seconds), *(f"{x:.0f}" for x in peaks())
+        print(digest(found, mean), *cells)
         return
     if arguments.stream:
         fit_stream(*arguments.stream)
@@ -250,7 +274,7 @@ def main():
         "ingest": lambda: ingest(*place),
         "local": lambda: local(*place),
         "stream": stream,
-        "cluster": lambda: cluster(*place),
+        "cluster": lambda: cluster(*place, arguments.clusters, arguments.kill_after),
     }
     for part in arguments.parts:
         run[part]()

@@ -31,7 +31,7 @@ from espm_hs.factorization.scattered import Scattered
 PER_THREAD = 1
 # Fewer entries than these are worked on here: a pass over them takes no longer than the
 # messages to the workers do.
-FEW = 1 << 22
+FEW = 1 << 24
 
 
 class Facts(NamedTuple):

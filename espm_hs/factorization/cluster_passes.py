@@ -11,13 +11,12 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from espm_hs.factorization.counts import Counts
 from espm_hs.factorization.grid import Grid
 from espm_hs.factorization.passes import Passes
 from espm_hs.factorization.problem import Penalties, Problem
-from espm_hs.factorization.scattered import Scattered
+from espm_hs.factorization.scattered import Scattered, take_rows
 
 
 class ClusterPasses:
@@ -50,7 +49,8 @@ class ClusterPasses:
 
     def smooth_pixels(self, V, H, *, with_loss=False):
         """As `Passes.smooth_pixels`."""
-        found = self._everywhere("smooth_pixels", V, H, with_loss=with_loss)
+        options = {"with_loss": with_loss, "wanted": with_loss}
+        found = self._everywhere("smooth_pixels", V, H, **options)
         return self._objective(found, 0) if with_loss else np.nan
 
     def solve_pixels(self, V, H, *, with_curvature=False, n_steps=50):
@@ -73,8 +73,13 @@ class ClusterPasses:
             loss += [block[i] for block in colour]
         return float(loss.sum() + self.counts.saturated)
 
-    def _everywhere(self, method, V, H, *arguments, **options) -> list[list[tuple]]:
+    def _everywhere(
+        self, method, V, H, *arguments, wanted=True, **options
+    ) -> list[list[tuple]]:
         """Call a method of `Passes` for all blocks; H changes as it does there.
+
+        What is not wanted is not waited for: the workers go on to the next pass
+        without the client.
 
         Returns
         -------
@@ -82,27 +87,23 @@ class ClusterPasses:
             For each colour and each block what the method returns for the block alone.
         """
         D = self.problem.spectra(self.problem.compose(V))
-        call = self.client.submit
-        # once for all groups, and as a task: what a worker holds alone can be lost
-        call_for = call(_call, method, D, arguments, options, pure=False)
-        carried = [None] * len(self.settings)
-        results = []
+        # with each task: another hop would take longer than sending it again
+        call = method, D, arguments, options
+        done, results = None, []
         for colour in range(2 if self.connected else 1):
             self.n_passes += 1
-            rims = self._rims(H)
             tasks = [
-                call(_pass, call_for, setting, colour, carry, *rim, pure=False)
-                for setting, carry, rim in zip(
-                    self.settings, carried, rims, strict=True
+                self.client.submit(_pass, call, colour, *inputs, pure=False)
+                for inputs in zip(
+                    self.settings, done or H.pieces, self._rims(H, done), strict=True
                 )
             ]
-            pieces = self.client.map(_abundances, tasks, pure=False)
-            if self.connected and colour == 0:
-                carried = self.client.map(_carried, tasks, pure=False)
-            found = self.client.gather(self.client.map(_sums, tasks, pure=False))
-            H.pieces = pieces
-            results.append([block for group in found for block in group])
-        return results
+            if wanted:
+                results.append(self.client.map(_sums, tasks, pure=False))
+            done = tasks
+        H.pieces = self.client.map(_abundances, done, pure=False)
+        found = self.client.gather(results)
+        return [[block for group in colour for block in group] for colour in found]
 
     def _setting(self, i):
         """Return a future of what a group needs to know, which stays as it is."""
@@ -132,14 +133,18 @@ class ClusterPasses:
         }
         return self.client.submit(_prepared, facts, self.counts.groups[i], pure=False)
 
-    def _rims(self, H):
-        """Yield the pieces of H that each group needs, its own ones among them."""
-        for i, (first, end) in enumerate(pairwise(self.counts.edges)):
+    def _rims(self, H, done):
+        """Yield the abundances above and below those of each group, if it needs any.
+
+        Those of the first colour are taken from what it has ``done``.
+        """
+        held, get = (H, take_rows) if done is None else (H.with_pieces(done), _rim)
+        for first, end in pairwise(self.counts.edges):
             if not self.connected:
-                yield (H.pieces[i],)
+                yield [], []
                 continue
             _, top, bottom = self.problem.grid.rows_around(first, end)
-            yield (*H.rows(top, first), H.pieces[i], *H.rows(end, bottom))
+            yield held.rows(top, first, get), held.rows(end, bottom, get)
 
 
 def _added(blocks, i) -> np.ndarray:
@@ -174,10 +179,6 @@ class _BlockPasses(Passes):
         self._on_all_blocks(work, self.colour)
 
 
-def _call(method, D, arguments, options):
-    return method, D, arguments, options
-
-
 class _Tied(Grid):
     """A part of a grid in which pixels have neighbours, if not all that are there."""
 
@@ -194,8 +195,22 @@ def _prepared(facts, counts):
     return facts | {"grid": grid, "counts": counts}
 
 
-def _pass(call, facts, colour, carry, *rims):
+def _pass(call, colour, facts, own, rims):
     """Run a method for the blocks of a group.
+
+    Parameters
+    ----------
+    call
+        The method, D, and its further arguments.
+    colour
+        Of the pixels to work on.
+    facts
+        What `_prepared` has returned.
+    own
+        Abundances of the group, or what this function has returned for the colour
+        before.
+    rims
+        Two lists of abundances, above and below those of the group.
 
     Returns
     -------
@@ -203,9 +218,9 @@ def _pass(call, facts, colour, carry, *rims):
         New abundances, what the next colour goes on with, and sums, for each block.
     """
     method, D, arguments, options = call
-    H = np.concatenate(rims)
+    own, carry = own[:2] if isinstance(own, tuple) else (own, None)
+    H = np.concatenate((*rims[0], own, *rims[1]))
     counts, before = facts["counts"], facts["before"]
-    own = slice(before, H.shape[0] - facts["after"])
     carried, sums = [], []
     for n, (first, end) in enumerate(pairwise(facts["cuts"])):
         blocks = np.array([first + before, end + before])
@@ -216,14 +231,12 @@ def _pass(call, facts, colour, carry, *rims):
             table=counts.table,
         )
         done = [] if carry is None else [array.copy() for array in carry[n]]
-        with (
-            threadpool_limits(1, user_api="blas"),
-            _BlockPasses(block, facts, H, colour, done) as passes,
-        ):
+        with _BlockPasses(block, facts, H, colour, done) as passes:
             found = getattr(passes, method)(D, H, *arguments, **options)
         sums.append(found if isinstance(found, tuple) else (found,))
         carried.append(passes.made)
-    return H[own].copy(), carried, sums
+    # not copied: the rows around its own are few
+    return H[before : H.shape[0] - facts["after"]], carried, sums
 
 
 def _padded(counts, before, after) -> Counts:
@@ -240,8 +253,8 @@ def _abundances(done):
     return done[0]
 
 
-def _carried(done):
-    return done[1]
+def _rim(done, first, end):
+    return take_rows(done[0], first, end)
 
 
 def _sums(done):

@@ -125,10 +125,9 @@ class Scattered(NDArrayOperatorsMixin):
         return function(*arrays, **options)
 
     def _common_tail(self, inputs) -> tuple[int, ...]:
-        shapes = [
-            (1, *one.shape[1:]) if np.ndim(one) == self.ndim else np.shape(one)
-            for one in inputs
-        ]
+        # not numpy's shape(): it would fetch the pieces
+        shapes = (getattr(one, "shape", None) or np.shape(one) for one in inputs)
+        shapes = ((1, *x[1:]) if len(x) == self.ndim else x for x in shapes)
         return np.broadcast_shapes(*shapes)[1:]
 
     def sum(self, axis: int, keepdims: bool = False):
@@ -145,15 +144,27 @@ class Scattered(NDArrayOperatorsMixin):
         """As `sum`."""
         return self.sum(axis, keepdims) / self.shape[axis]
 
-    def rows(self, first: int, end: int) -> list:
-        """Return futures of the pixels ``first`` to ``end - 1``."""
+    def rows(self, first: int, end: int, get=None) -> list:
+        """Return futures of the pixels ``first`` to ``end - 1``.
+
+        Parameters
+        ----------
+        first, end
+            Numbers of pixels.
+        get
+            Takes some of the pixels of a piece, as `take_rows`.
+        """
         return [
             self.client.submit(
-                _rows, piece, max(first, a) - a, min(end, b) - a, pure=False
+                get or take_rows, piece, max(first, a) - a, min(end, b) - a, pure=False
             )
             for piece, (a, b) in zip(self.pieces, pairwise(self.edges), strict=True)
             if a < end and b > first
         ]
+
+    def with_pieces(self, pieces: Sequence) -> Scattered:
+        """Return other numbers of the same pixels."""
+        return Scattered(self.client, pieces, self.edges, self.tail)
 
     def __getitem__(self, key):
         """Columns, or, as an array that is here, the pixels of a mask."""
@@ -202,7 +213,8 @@ def _add_pixels(piece, before):
     return rows.sum(axis=0)
 
 
-def _rows(piece, first, end):
+def take_rows(piece: np.ndarray, first: int, end: int) -> np.ndarray:
+    """Return some pixels, alone in memory."""
     return piece[first:end].copy()
 
 

@@ -1,7 +1,7 @@
 """Which phases a measured map shows, and what has to be said to find the rare one.
 
-The map of minerals (ferropericlase, bridgmanite, and a grain of calcium silicate of some
-twenty pixels) is read from the folder named by ESPM_HS_TEST_DATA. Run with
+The map of minerals (ferropericlase, bridgmanite, and a grain of calcium silicate of
+some twenty pixels) is read from the folder named by ESPM_HS_TEST_DATA. Run with
 
     python benchmarks/measured_phases.py
 """

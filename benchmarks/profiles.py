@@ -1,8 +1,8 @@
 """What the counts say between the phases that are found and the true ones.
 
 Where a phase is missed, its spectrum is moved to the true one in steps, the abundances
-being found anew for each: on the way F falls or rises by what the counts and the sparsity
-term have to say. Run with
+being found anew for each: on the way F falls or rises by what the counts and the
+sparsity term have to say. Run with
 
     python benchmarks/profiles.py [--seeds 1] [--write docs/validation.md]
 """
@@ -60,7 +60,7 @@ def profiles(name: str, dose: float, seed: int) -> list[tuple[str, ...]]:
     -------
     list of tuple of str
         Two for each phase that is missed: the divergence of the counts from the best
-        maps, and the same with the sparsity term, less what they are at the phase found.
+        maps, and the same with the sparsity term, less those of the phase found.
     """
     signal = DATASETS[name](counts_per_pixel=dose, seed=seed)
     found = signal.decomposition(
@@ -91,7 +91,7 @@ def profiles(name: str, dose: float, seed: int) -> list[tuple[str, ...]]:
 
 
 def _binned(signal, used):
-    """Counts as phases are found from them."""
+    """Return counts as phases are found from them."""
     counts = Counts.from_array(signal.data, channels=used)
     navigation = signal.data.shape[:-1]
     factor = usual_binning(counts, navigation)

@@ -30,6 +30,10 @@ from espm_hs.factorization import (
 from espm_hs.metrics import match_phases
 from espm_hs.physics import SpectrumModel
 
+# Fits end when F may fall by so many nats for each free number: losses of numbers that
+# differ in earnest differ by more.
+TOL = 1e-3
+
 
 @dataclass(frozen=True, eq=False)
 class PhaseNumber(Comparison):
@@ -129,9 +133,8 @@ def estimate_number(
                 simplex_rows=model.element_columns,
                 penalties=Penalties(sparsity),
             )
-            found = factorize(
-                fitted, problem, n_init=n_init, random_state=rng, n_jobs=n_jobs
-            )
+            options = {"n_init": n_init, "tol": TOL, "n_jobs": n_jobs}
+            found = factorize(fitted, problem, random_state=rng, **options)
             spectra[k].append(problem.spectra(found.W))
             loss[i, t] = held_out(others, (1 / FITTED - 1) * spectra[k][-1], found.H)
             if callback is not None:

@@ -20,6 +20,7 @@ from espm_hs.factorization.regression import (
 )
 from espm_hs.factorization.smoothing import smoothed_covariance
 from espm_hs.factorization.solver import Factorization, factorize
+from espm_hs.factorization.sparsity import USUAL_SPARSITY, choose_sparsity
 from espm_hs.factorization.sums import summed_spectrum
 from espm_hs.factorization.thinning import choose_smoothness, held_out, thin
 from espm_hs.factorization.uncertainty import (
@@ -28,6 +29,7 @@ from espm_hs.factorization.uncertainty import (
 )
 
 __all__ = [
+    "USUAL_SPARSITY",
     "Bins",
     "Counts",
     "EspmNMF",
@@ -38,6 +40,7 @@ __all__ = [
     "ScatteredCounts",
     "abundance_covariance",
     "choose_smoothness",
+    "choose_sparsity",
     "coarse_maps",
     "composition_covariance",
     "deviance_residuals",

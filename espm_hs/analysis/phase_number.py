@@ -30,6 +30,8 @@ from espm_hs.factorization import (
 from espm_hs.metrics import match_phases
 from espm_hs.physics import SpectrumModel
 
+# Phases that turn by less from one draw of the counts to another are real, degrees.
+STABLE = 15.0
 # Fits end when F may fall by so many nats for each free number: losses of numbers that
 # differ in earnest differ by more.
 TOL = 1e-3
@@ -52,6 +54,15 @@ class PhaseNumber(Comparison):
 
     binning: int
     angles: np.ndarray
+
+    @property
+    def best(self) -> int:
+        """Largest number of stable phases among those that predict best.
+
+        The smallest of these where none is stable.
+        """
+        stable = self.good & (self.angles < STABLE)
+        return int(self.numbers[stable].max()) if stable.any() else super().best
 
     def to_dict(self) -> dict:
         """Return arrays and numbers that HyperSpy can write to a file."""
@@ -82,8 +93,8 @@ def estimate_number(
     """Compare numbers of phases by counts that are set aside.
 
     Each count goes to the fitted ones or the others by chance, which leaves both
-    Poisson and independent. A phase that is real helps to predict the others; one that
-    fits noise makes the prediction worse.
+    Poisson and independent. A phase that is real helps to predict the others and comes
+    back in another draw; one that fits noise makes the prediction worse.
 
     Parameters
     ----------

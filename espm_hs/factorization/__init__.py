@@ -20,7 +20,11 @@ from espm_hs.factorization.regression import (
 )
 from espm_hs.factorization.smoothing import smoothed_covariance
 from espm_hs.factorization.solver import Factorization, factorize
-from espm_hs.factorization.sparsity import USUAL_SPARSITY, choose_sparsity
+from espm_hs.factorization.sparsity import (
+    USUAL_SPARSITY,
+    choose_sparsity,
+    sparsity_losses,
+)
 from espm_hs.factorization.sums import summed_spectrum
 from espm_hs.factorization.thinning import choose_smoothness, held_out, thin
 from espm_hs.factorization.uncertainty import (
@@ -54,6 +58,7 @@ __all__ = [
     "mixing_ranges",
     "off_zero",
     "smoothed_covariance",
+    "sparsity_losses",
     "summed_spectrum",
     "thin",
     "usual_binning",

@@ -56,25 +56,52 @@ def choose_sparsity(
     noise, too strong it makes mixtures pure. They do not see how far components are
     mixed with each other, since that leaves all means as they are.
     """
+    loss = sparsity_losses(
+        counts, problem, n_init=n_init, random_state=random_state, n_jobs=n_jobs
+    )
+    gain = loss[:, [USUAL]] - loss
+    error = gain.std(axis=0, ddof=1) / np.sqrt(N_THINNINGS)
+    certain = gain.mean(axis=0) > SIGNIFICANT * error
+    best = np.argmax(np.where(certain, gain.mean(axis=0), 0.0))
+    return STRENGTHS[best] if certain.any() else USUAL_SPARSITY
+
+
+def sparsity_losses(
+    counts: Counts,
+    problem: Problem,
+    *,
+    n_init: int = 1,
+    random_state=None,
+    n_jobs: int | None = None,
+) -> np.ndarray:
+    """Negative log-likelihood of counts that were set aside, for each strength.
+
+    Parameters
+    ----------
+    counts, problem, n_init, random_state, n_jobs
+        As in `choose_sparsity`.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n_thinnings, n_strengths), in nats but for a constant; zeros if there is
+        nothing to set aside.
+    """
+    loss = np.zeros((N_THINNINGS, len(STRENGTHS)))
     if not counts.integer:
-        return USUAL_SPARSITY
+        return loss
     seen = strips(counts.n_pixels)
     support = None if problem.support is None else problem.support[seen]
     problem, counts = replace(problem, support=support, grid=None), counts.take(seen)
     rng = np.random.default_rng(random_state)
     options = {"random_state": rng, "n_jobs": n_jobs}
-    losses = []
-    for _ in range(N_THINNINGS):
+    for row in loss:
         fitted, others = thin(counts, FITTED, rng)
         if not (fitted.n_nonzeros and others.n_nonzeros):
-            return USUAL_SPARSITY
+            return np.zeros_like(loss)
         fits = _fits(fitted, problem, n_init, options)
-        losses.append([_loss(others, problem, fits[x]) for x in STRENGTHS])
-    gain = np.array(losses)[:, [USUAL]] - losses
-    error = gain.std(axis=0, ddof=1) / np.sqrt(N_THINNINGS)
-    certain = gain.mean(axis=0) > SIGNIFICANT * error
-    best = np.argmax(np.where(certain, gain.mean(axis=0), 0.0))
-    return STRENGTHS[best] if certain.any() else USUAL_SPARSITY
+        row[:] = [_loss(others, problem, fits[x]) for x in STRENGTHS]
+    return loss
 
 
 def _fits(counts, problem, n_init, options):

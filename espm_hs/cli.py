@@ -119,7 +119,7 @@ def info(files: tuple[str, ...]) -> None:
 @click.option("--density", type=float, help="Of the sample, g/cm3.")
 @click.option("--beam-energy", type=float, help="keV. [as the file]")
 @click.option("--elevation", type=float, help="Of the detector, degrees. [as the file]")
-@click.option("--sparsity", type=float, help="Pulls small abundances to zero.")
+@click.option("--sparsity", type=NumberOrAuto(), help="Pulls small abundances to zero.")
 @click.option("--smoothness", type=NumberOrAuto(), help="Makes maps smooth.")
 @click.option(
     "--binning", type=click.IntRange(1), help="Find phases in sums of pixels."

@@ -285,10 +285,12 @@ class EDSespmSpectrum(ModelSelection, Quantification, ModelOfMap, EDSTEMSpectrum
             "espm", or any of HyperSpy's.
         output_dimension : int
             Number of phases, those that are known among them.
-        sparsity : float, default 1.0
+        sparsity : float or "auto", default 1.0
             Strength of ``sum(log(1 + share / 0.01))`` over phases and pixels, the share
             being that of the phase in the counts of the pixel: says that a pixel
-            holds few phases. 0 by default where the components are elements.
+            holds few phases. 0 by default where the components are elements. "auto"
+            takes another strength if counts that are set aside are predicted better by
+            it: a check, as how far phases are mixed does not show in them.
         smoothness : float or "auto", default "auto"
             Strength of the penalty on differences between neighbouring pixels. It acts
             on the maps of the phases, which are found without it. "auto" sets a fifth

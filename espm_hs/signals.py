@@ -29,6 +29,8 @@ from espm_hs.model_map import ModelOfMap
 from espm_hs.model_selection import ModelSelection
 from espm_hs.physics import Detector, SpectrumModel
 
+__all__ = ["EDSespmSpectrum", "LazyEDSespmSpectrum"]
+
 
 class EDSespmSpectrum(ModelSelection, Quantification, ModelOfMap, EDSTEMSpectrum):
     """EDS spectra from an electron microscope, to be decomposed with physics.
@@ -124,6 +126,8 @@ class EDSespmSpectrum(ModelSelection, Quantification, ModelOfMap, EDSTEMSpectrum
         Examples
         --------
         >>> s.set_analysis_parameters(thickness=100, density=4.5, stray_elements=["Cu"])
+        >>> s.metadata.Sample.thickness, s.metadata.Sample.thickness_units
+        (100.0, 'nm')
         """
         given = analysis.check_parameters(
             thickness=thickness,
@@ -274,8 +278,8 @@ class EDSespmSpectrum(ModelSelection, Quantification, ModelOfMap, EDSTEMSpectrum
     def decomposition(self, *args, algorithm="SVD", **kwargs):
         """Decompose the map into components.
 
-        ``algorithm="espm"`` finds phases under the physical model of the metadata; the
-        arguments below are for it. Every other algorithm goes to eXSpy and HyperSpy
+        ``algorithm="espm"`` finds phases under the physical model of the metadata [1]_;
+        the arguments below are for it. Every other algorithm goes to eXSpy and HyperSpy
         with all its arguments as they are; its results replace the phases, which
         `quantify` then no longer knows.
 

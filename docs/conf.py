@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")

@@ -54,7 +54,7 @@ def test_code_runs(page, tmp_path, monkeypatch):
     decomposed = measured.deepcopy()
     decomposed.decomposition(algorithm="espm", output_dimension=3, print_info=False)
     names = {"s": decomposed, "hs": hs, "np": np}
-    exec(compile(code(page), str(page), "exec"), names)  # noqa: S102
+    exec(compile(code(page), str(page), "exec"), names)
     plt.close("all")
 
 

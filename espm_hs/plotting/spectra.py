@@ -1,4 +1,4 @@
-"""Spectra on axes: which lines to label and where, and the scales to choose."""
+"""Spectra on axes: lines to label and where, scales to choose, sums over peaks."""
 
 from __future__ import annotations
 
@@ -95,13 +95,18 @@ def energy_limits(found, peaks) -> tuple[float, float]:
     return min(0.0, fitted[0]), min(fitted[-1], 1.18 * highest + 0.2)
 
 
-def set_heights(axes, spectrum, peaks) -> None:
-    """Choose the scale in which the labelled peaks can be read; leave them room."""
+def set_heights(axes, spectrum, peaks, log: bool | None = None) -> None:
+    """Choose the scale in which the labelled peaks can be read; leave them room.
+
+    Unless ``log`` says which scale it is.
+    """
     highest = np.nanmax(spectrum)
     if not highest > 0:
         return
     smallest = min((peak.height for peak in peaks), default=highest)
-    if smallest >= _SMALL_PEAK * highest:
+    if log is None:
+        log = smallest < _SMALL_PEAK * highest
+    if not log:
         axes.set_ylim(0, highest / _BELOW_LABELS)
         return
     positive = spectrum[np.nan_to_num(spectrum) > 0]
@@ -116,6 +121,16 @@ def draw_sigmas(axes, values) -> None:
     axes.axhspan(-3, 3, color=GREY, alpha=0.15, lw=0)
     extremes = np.nanmin(values, initial=-3.5), np.nanmax(values, initial=3.5)
     axes.set_ylim(*(1.15 * value for value in extremes))
+
+
+def within_a_peak(found, spectrum) -> np.ndarray:
+    """Sum of a spectrum over the width of a peak around each used channel."""
+    energy = found.model.energy[found.channels]
+    half = 0.5e-3 * found.model.detector.fwhm(energy)
+    cumulated = np.concatenate([[0.0], np.cumsum(spectrum[found.channels])])
+    first = np.searchsorted(energy, energy - half)
+    last = np.searchsorted(energy, energy + half, side="right")
+    return cumulated[last] - cumulated[first]
 
 
 # -- labels ----------------------------------------------------------------------

@@ -318,11 +318,16 @@ def test_region_of_a_line_and_of_nothing(decomposed):
 
 @pytest.mark.parametrize("backend", ["module://ipympl.backend_nbagg", "qtagg"])
 def test_backends(decomposed, backend, monkeypatch):
+    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
     if backend == "qtagg":
-        pytest.importorskip("matplotlib.backends.qt_compat", exc_type=ImportError)
+        qt = pytest.importorskip("matplotlib.backends.qt_compat", exc_type=ImportError)
+        # without a display matplotlib takes Qt only if it is running
+        application = qt.QtWidgets.QApplication.instance() or qt.QtWidgets.QApplication(
+            []
+        )
+        assert application is not None
     else:
         pytest.importorskip("ipympl")
-    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
     before = plt.get_backend()
     plt.switch_backend(backend)
     try:

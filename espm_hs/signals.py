@@ -598,7 +598,7 @@ class EDSespmSpectrum(ModelSelection, Quantification, ModelOfMap, EDSTEMSpectrum
         --------
         >>> s.decomposition(algorithm="espm", output_dimension=3, print_info=False)
         >>> figure = s.plot_fit((9, 10), parts="elements")  # one pixel
-        >>> figure = s.plot_fit(s.sum("Energy").data > 200)  # bright ones
+        >>> figure = s.plot_fit(s.sum("Energy").data > 100)  # bright ones
         """
         from espm_hs import plotting
 

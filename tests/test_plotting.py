@@ -297,7 +297,7 @@ def test_region_is_moved(decomposed):
     np.testing.assert_array_equal(top.lines[0].get_ydata(), summed)
     assert top.get_title("left") == "16 pixels"
     lazy = decomposed.as_lazy().plot_fit_of_region().axes[0]
-    assert lazy.get_title("left") == "20 pixels"
+    assert lazy.get_title("left") == "16 pixels"
     roi.right, roi.bottom = 4000.0, 4000.0  # beyond the map
     assert figure.axes[0].get_title("left") == f"{(24 - 2) * (20 - 1)} pixels"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dask
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
@@ -40,6 +41,11 @@ def plot_composition(
         As `quantify`.
     """
     maps = signal.quantify("pixels", units, elements, oxygen)
+    if any(one._lazy for one in maps):
+        # all in one go, so that the map is read once
+        computed = dask.compute(*(one.data for one in maps))
+        for one, values in zip(maps, computed, strict=True):
+            one.data = values
     maps.sort(key=lambda one: atomic_number(one.metadata.Sample.elements[0]))
     label = "at.%" if units == "atomic" else "wt.%"
     n_axes = len(signal.axes_manager.navigation_axes)
@@ -72,7 +78,7 @@ def _profiles(maps, signal, label) -> Figure:
     figure, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
     position = signal.axes_manager.navigation_axes[0].axis
     for i, one in enumerate(maps):
-        error = np.sqrt(one.metadata.Signal.Noise_properties.variance.data)
+        error = np.sqrt(np.asarray(one.metadata.Signal.Noise_properties.variance.data))
         colour, symbol = phase_colour(i), one.metadata.Sample.elements[0]
         low, high = np.maximum(one.data - error, 0), one.data + error
         axes.fill_between(position, low, high, color=colour, alpha=0.2, lw=0)

@@ -52,13 +52,10 @@ def find_peaks(found, parts) -> list[Peak]:
     for i, column in enumerate(found.model.columns):
         if column.kind == "background" or not parts[:, i].any():
             continue
-        # of the families in one column the clearest: the others say the same
-        families = [
-            _family_peak(found, i, name, parts[:, i], total) for name in column.family
-        ]
-        share, peak = max(families, key=lambda candidate: candidate[0])
-        if peak is not None and share > _LABELLED_SHARE:
-            peaks.append(peak)
+        for family in column.family:
+            share, peak = _family_peak(found, i, family, parts[:, i], total)
+            if peak is not None and share > _LABELLED_SHARE:
+                peaks.append(peak)
     return sorted(peaks, key=lambda peak: peak.energy)
 
 

@@ -39,7 +39,7 @@ def main() -> None:
     espm-hs demo                       see what comes out, without a file
     espm-hs info map.emd               what a file holds, what is a default
     espm-hs init                       write a settings file with comments
-    espm-hs decompose --settings espm-hs.toml *.emd --output results
+    espm-hs decompose --settings espm-hs.toml a.emd b.emd -o results
     espm-hs report results/map_espm.hspy
 
     Exit codes: 0 all went well, 1 a file failed, 2 the command makes no sense.
@@ -213,7 +213,7 @@ def decompose(
 
     \b
     espm-hs decompose map.emd -n 3 -e O,Mg,Si,Fe --stray Cu,C
-    espm-hs decompose *.bcf --settings espm-hs.toml --workers 2 --resume
+    espm-hs decompose a.bcf b.bcf --settings espm-hs.toml --workers 2 --resume
 
     Writes to the output folder, replacing older files:
 

@@ -1,5 +1,6 @@
 """The code in README and docs runs, and their links lead somewhere."""
 
+import json
 import re
 from functools import partial
 from pathlib import Path
@@ -65,3 +66,14 @@ def test_links_lead_somewhere(page):
     for target in targets:
         if not target.startswith(("http:", "https:", "mailto:")):
             assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize(
+    "notebook", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem
+)
+def test_notebooks_are_kept_without_output(notebook):
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert code
+    assert all(not cell["outputs"] for cell in code)
+    assert all(cell["execution_count"] is None for cell in code)

@@ -145,6 +145,81 @@ class EDSespmSpectrum(ModelSelection, Quantification, ModelOfMap, EDSTEMSpectrum
         check_stray(self.metadata, given.get(f"{NODE}.stray_elements", ()))
         analysis.write_parameters(self.metadata, given)
 
+    def edit_analysis_parameters(self, display: bool = True, toolkit=None):
+        """Open a window, or widget, with the parameters of the analysis.
+
+        Units are beside the numbers, and what is a default or missing is said. The
+        same by calls: `set_analysis_parameters`, `set_microscope_parameters`.
+
+        Parameters
+        ----------
+        display, toolkit
+            As in HyperSpy's ``gui()`` methods.
+
+        Returns
+        -------
+        dict or None
+            The widgets, if they are not displayed.
+        """
+        from espm_hs.gui import AnalysisParameters
+
+        return AnalysisParameters(self).gui(display=display, toolkit=toolkit)
+
+    def pick_elements(self, display: bool = True, toolkit=None):
+        """Open a periodic table to pick elements of the sample and stray ones.
+
+        The same by calls: `set_elements`, and `set_analysis_parameters` with
+        ``stray_elements``.
+
+        Parameters
+        ----------
+        display, toolkit
+            As in HyperSpy's ``gui()`` methods.
+
+        Returns
+        -------
+        dict or None
+            The widgets, if they are not displayed.
+        """
+        from espm_hs.gui import ElementPicker
+
+        return ElementPicker(self).gui(display=display, toolkit=toolkit)
+
+    def mask_channels(self, *ranges: tuple[float, float], plot: bool | None = None):
+        """Choose channels to ignore, by numbers or by dragging.
+
+        Parameters
+        ----------
+        *ranges
+            Pairs of energies in keV.
+        plot
+            Plot the summed spectrum with the ranges, to be dragged and resized. None:
+            if no range is given.
+
+        Returns
+        -------
+        espm_hs.gui.ChannelMask
+            To be given as ``signal_mask``; ``add(low, high)`` for more ranges.
+
+        Raises
+        ------
+        ValueError
+            If a range holds no channel.
+
+        Examples
+        --------
+        >>> mask = s.mask_channels((2.0, 2.6))
+        >>> s.decomposition(
+        ...     algorithm="espm", output_dimension=3, signal_mask=mask, print_info=False
+        ... )
+        """
+        from espm_hs.gui import ChannelMask
+
+        mask = ChannelMask(self, ranges)
+        if plot or (plot is None and not ranges):
+            mask.plot()
+        return mask
+
     def _pixels_of(self, live_time_of: str | None) -> int | None:
         """Return the number of pixels that the live time is for."""
         if live_time_of is None:

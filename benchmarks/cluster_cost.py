@@ -13,9 +13,9 @@ import time
 from contextlib import contextmanager
 
 import numpy as np
-from large import OPTIONS, load, local_cluster, map_file, peaks, print_table
+from large import OPTIONS, local_cluster, peaks
 
-from espm_hs.factorization import Grid, Penalties, Problem, ScatteredCounts, cluster
+from espm_hs.factorization import Grid, Penalties, Problem, ScatteredCounts
 from espm_hs.factorization.cluster_passes import ClusterPasses
 from espm_hs.factorization.starts import even_abundances
 
@@ -127,8 +127,8 @@ def watched(log):
 def whole_fit(s, reading) -> dict:
     """Return how often a fit visits the pixels and the bins of a map, and for how long.
 
-    What is neither reading nor passes is the time of the client, which works on a part of
-    the map: starts, the smoothness, errors.
+    What is neither reading nor passes is the time of the client, which works on a part
+    of the map: starts, the smoothness, errors.
     """
     log = []
     with local_cluster(2), watched(log):

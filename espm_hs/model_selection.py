@@ -146,6 +146,8 @@ class ModelSelection:
         --------
         >>> b = s.estimate_binning(3)
         >>> binned = s.rebin(scale=(b, b, 1))
+        >>> binned.axes_manager.navigation_shape == (24 // b, 24 // b)
+        True
         """
 
         def estimate(model, **options):

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: demo test notebooks clean
+.PHONY: demo test notebooks docs clean
 
 # Decompose a simulated map and compare the result with the truth
 demo: .venv/installed
@@ -20,8 +20,14 @@ test: .venv/installed-dev
 notebooks: .venv/installed-dev
 	$(BIN)/jupyter nbconvert --to notebook --execute --output-dir build/notebooks notebooks/*.ipynb
 
+# The pages of docs/ with the reference; a warning is an error. Figures of notebooks
+# that `make notebooks` has run are in them.
+docs: .venv/installed-dev
+	$(BIN)/python -W ignore -m sphinx -q -W --keep-going -b html docs build/docs
+	@echo "build/docs/index.html"
+
 clean:
-	rm -rf .venv build dist demo .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv build dist demo docs/notebooks docs/api/generated .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find espm_hs tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: installed again only when pyproject.toml has changed

@@ -1,6 +1,7 @@
 """Physics-guided decomposition of STEM-EDX spectrum images in HyperSpy."""
 
 import importlib
+import importlib.util
 
 __version__ = "0.1.0"
 
@@ -38,3 +39,9 @@ def __getattr__(name: str):
     if home is None:
         return importlib.import_module(f"{__name__}.{name}")
     return getattr(importlib.import_module(home), name)
+
+
+if importlib.util.find_spec("espm") is not None:
+    from espm_hs.coexistence import take_over_signal_type
+
+    take_over_signal_type()

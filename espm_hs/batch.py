@@ -19,14 +19,17 @@ from sklearn.exceptions import ConvergenceWarning
 
 from espm_hs import analysis, plotting, simulation
 from espm_hs.analysis.parameters import NODE
+from espm_hs.composition import RESULTS
 from espm_hs.factorization.storage import memory_for_counts
 from espm_hs.files import choose_map, finished_files, read_spectra, total_counts
+from espm_hs.html_report import write_report
 from espm_hs.many import Outcome
 from espm_hs.tables import (
     comparison_table,
     composition_table,
     fit_facts,
     fit_remarks,
+    join_compositions,
     summary_table,
     write_composition,
     write_summary,
@@ -60,6 +63,8 @@ class Settings:
         Show a progress bar.
     lazy : bool
         Read maps chunk by chunk.
+    calibrate : bool
+        Fit energy scale and peak width first.
     workers : int
         Processes that share the cores and the memory.
     resume : bool
@@ -76,6 +81,7 @@ class Settings:
     fit: dict | None = None
     progress: bool = False
     lazy: bool = False
+    calibrate: bool = False
     workers: int = 1
     resume: bool = False
 
@@ -83,7 +89,7 @@ class Settings:
     def record(self) -> str:
         """What decides the result, as text."""
         fit = {k: v for k, v in (self.fit or {}).items() if k != "n_jobs"}
-        names = ("phases", "elements", "stray", "beam_energy", "elevation")
+        names = ("phases", "elements", "stray", "beam_energy", "elevation", "calibrate")
         values = {name: getattr(self, name) for name in (*names, *_SAMPLE)}
         return json.dumps(values | fit, sort_keys=True)
 
@@ -151,8 +157,9 @@ def decompose_file(path: str | Path, folder: str | Path, settings: Settings) -> 
     path : str or Path
         A file that HyperSpy reads.
     folder : str or Path
-        Where NAME_espm.hspy, NAME_phases.png and NAME_composition.csv go; is made,
-        older files of these names are replaced. None of them appears half-written.
+        Where NAME_espm.hspy, NAME_phases.png, NAME_composition.csv and
+        NAME_report.html go; is made, older files of these names are replaced. None of
+        them appears half-written.
     settings : Settings
         What is wanted.
 
@@ -173,22 +180,59 @@ def decompose_file(path: str | Path, folder: str | Path, settings: Settings) -> 
         return before
     signal = choose_map(read_spectra(path, settings.lazy))
     _apply(signal, settings)
+    if settings.calibrate:
+        signal.refine_calibration(print_info=False)
     found, seconds = _decompose(signal, settings)
     signal.metadata.set_item(_RECORD, settings.record)
     with finished_files(folder) as unfinished:
-        results, figure, table = _results(path, unfinished)
+        results, figure, table, report = _results(path, unfinished)
         _save_figure(plotting.plot_phases(signal), figure)
         write_composition(signal, table)
+        write_report(signal, report, str(path))
         signal.save(results, show_progressbar=False)
     text = f"{composition_table(signal)}\n{fit_remarks(found)}\n{seconds:.1f} s"
     return Outcome(str(path), "done", text, fit_facts(signal, seconds))
 
 
-def _results(path: Path, folder: Path) -> tuple[Path, Path, Path]:
+def report_file(path: str | Path, target: str | Path | None = None) -> Path:
+    """
+    Write the report of a map that was decomposed before.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file with results, as `decompose_file` or ``s.save`` write it.
+    target : str or Path, optional
+        The HTML file; beside the map if not given.
+
+    Returns
+    -------
+    Path
+        The HTML file.
+
+    Raises
+    ------
+    OSError, ValueError, RuntimeError
+        If the file cannot be read or holds no phases.
+    """
+    path = Path(path)
+    signals = [s for s in read_spectra(path) if s.metadata.has_item(RESULTS)]
+    if not signals:
+        raise ValueError(
+            f"{path} holds no phases yet: find them, `espm-hs decompose {path.name}`."
+        )
+    if target is None:
+        target = path.with_name(f"{path.stem.removesuffix('_espm')}_report.html")
+    target = Path(target)
+    with finished_files(target.parent) as unfinished:
+        write_report(signals[0], unfinished / target.name, str(path))
+    return target
+
+
+def _results(path: Path, folder: Path) -> tuple[Path, ...]:
     """Files of the results for a map."""
-    names = ("espm.hspy", "phases.png", "composition.csv")
-    results, figure, table = (folder / f"{path.stem}_{name}" for name in names)
-    return results, figure, table
+    names = ("espm.hspy", "phases.png", "composition.csv", "report.html")
+    return tuple(folder / f"{path.stem}_{name}" for name in names)
 
 
 def _done_before(path: Path, folder: Path, settings: Settings) -> Outcome | None:
@@ -205,7 +249,7 @@ def _done_before(path: Path, folder: Path, settings: Settings) -> Outcome | None
 
 def summarise(outcomes: Sequence[Outcome], files, folder: str | Path) -> str:
     """
-    Write summary.csv, a line for each file.
+    Write summary.csv, a line for each file, and compositions.csv of all phases.
 
     Parameters
     ----------
@@ -224,6 +268,12 @@ def summarise(outcomes: Sequence[Outcome], files, folder: str | Path) -> str:
     outcomes = sorted(outcomes, key=lambda outcome: files.index(outcome.path))
     with finished_files(Path(folder)) as unfinished:
         write_summary(outcomes, unfinished / "summary.csv")
+        tables = {
+            outcome.path: _results(Path(outcome.path), Path(folder))[2]
+            for outcome in outcomes
+            if outcome.state != "failed"
+        }
+        join_compositions(tables, unfinished / "compositions.csv")
     return summary_table(outcomes)
 
 

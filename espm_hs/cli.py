@@ -10,9 +10,12 @@ from pathlib import Path
 
 import click
 
-from espm_hs import __version__, many
+from espm_hs import __version__, many, settings
 
 # HyperSpy is imported inside the commands: --help must not wait for it.
+
+# In a settings file only.
+_KNOWN = "known_phases"
 
 _DATASETS = ("particles", "grain_boundary", "core_shell", "mantle")
 
@@ -30,7 +33,17 @@ class NumberOrAuto(click.ParamType):
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="espm-hs")
 def main() -> None:
-    """Phases, maps and compositions from STEM-EDX spectrum images."""
+    """Phases, maps and compositions from STEM-EDX spectrum images.
+
+    \b
+    espm-hs demo                       see what comes out, without a file
+    espm-hs info map.emd               what a file holds, what is a default
+    espm-hs init                       write a settings file with comments
+    espm-hs decompose --settings espm-hs.toml a.emd b.emd -o results
+    espm-hs report results/map_espm.hspy
+
+    Exit codes: 0 all went well, 1 a file failed, 2 the command makes no sense.
+    """  # noqa: D301 - click keeps the lines after the backspace as they are
 
 
 def _batch():
@@ -44,7 +57,8 @@ def _batch():
         import hyperspy.api as hs
 
         from espm_hs import batch
-    hs.set_log_level("ERROR")
+    # readers log what is told of the file anyway
+    hs.set_log_level("CRITICAL")
     # of saving and the like; that of the fit is asked for
     hs.preferences.General.show_progressbar = False
     warnings.filterwarnings("ignore", module=r"(hyperspy|exspy|rsciio)\b")
@@ -78,8 +92,13 @@ def _info(path: str) -> many.Outcome:
     return many.Outcome(path, "done", _batch().file_info(path))
 
 
-def _decompose(output: str, settings, path: str) -> many.Outcome:
-    return _batch().decompose_file(path, output, settings)
+def _decompose(output: str, wanted, path: str) -> many.Outcome:
+    return _batch().decompose_file(path, output, wanted)
+
+
+def _report(target: str | None, path: str) -> many.Outcome:
+    written = _batch().report_file(path, target)
+    return many.Outcome(path, "done", f"Written: {written}")
 
 
 def _symbols(context, parameter, value: str | None) -> list[str] | None:
@@ -109,7 +128,52 @@ def info(files: tuple[str, ...]) -> None:
 
 
 @main.command()
+@click.argument("file", default="espm-hs.toml", type=click.Path(dir_okay=False))
+def init(file: str) -> None:
+    """Write a settings file with a comment for each setting.
+
+    FILE is espm-hs.toml if not given. Edit it, then: espm-hs decompose --settings
+    espm-hs.toml FILE...
+    """
+    try:
+        settings.write_template(Path(file))
+    except FileExistsError:
+        raise click.ClickException(
+            f"{file} is there already: move it away, or name another file."
+        ) from None
+    except OSError as error:
+        raise click.ClickException(many.in_a_line(error)) from None
+    click.echo(f"Written: {file}")
+
+
+def _read_settings(context, parameter, file: str | None) -> str | None:
+    """Make what a settings file says the defaults of the command."""
+    if file is None:
+        return None
+    names = {one.name for one in context.command.params if one.name != parameter.name}
+    try:
+        found = settings.read_settings(Path(file), names - {"files"} | {_KNOWN})
+    except (OSError, ValueError) as error:
+        raise click.BadParameter(many.in_a_line(error)) from None
+    context.meta[_KNOWN] = found.pop(_KNOWN, None)
+    context.default_map = {
+        name: ",".join(map(str, value)) if isinstance(value, list) else value
+        for name, value in found.items()
+    }
+    return file
+
+
+@main.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option(
+    "-s",
+    "--settings",
+    is_eager=True,
+    expose_value=False,
+    callback=_read_settings,
+    type=click.Path(exists=True, dir_okay=False),
+    help="TOML file, as espm-hs init writes it. Options go before it.",
+)
 @click.option("-n", "--phases", type=click.IntRange(1), required=True, help="Number.")
 @click.option(
     "-e", "--elements", callback=_symbols, help="Of the sample: O,Mg,Si. [as the file]"
@@ -119,7 +183,10 @@ def info(files: tuple[str, ...]) -> None:
 @click.option("--density", type=float, help="Of the sample, g/cm3.")
 @click.option("--beam-energy", type=float, help="keV. [as the file]")
 @click.option("--elevation", type=float, help="Of the detector, degrees. [as the file]")
-@click.option("--sparsity", type=float, help="Pulls small abundances to zero.")
+@click.option(
+    "--calibrate", is_flag=True, help="Fit energy scale and peak width first."
+)
+@click.option("--sparsity", type=NumberOrAuto(), help="Pulls small abundances to zero.")
 @click.option("--smoothness", type=NumberOrAuto(), help="Makes maps smooth.")
 @click.option(
     "--binning", type=click.IntRange(1), help="Find phases in sums of pixels."
@@ -144,11 +211,23 @@ def decompose(
 ) -> None:
     """Find phases in the maps of files.
 
-    Writes NAME_espm.hspy (map and results), NAME_phases.png and NAME_composition.csv
-    to the output folder, replacing older ones; of several files a table to
-    summary.csv, too. Goes on after a file that fails; the exit code is then 1. Ctrl-C
-    stops at once, without files for the map it stopped; --resume goes on there.
-    """
+    \b
+    espm-hs decompose map.emd -n 3 -e O,Mg,Si,Fe --stray Cu,C
+    espm-hs decompose a.bcf b.bcf --settings espm-hs.toml --workers 2 --resume
+
+    Writes to the output folder, replacing older files:
+
+    \b
+    NAME_espm.hspy         map and results; hs.load() gives all of it back
+    NAME_report.html       maps, spectra, table and warnings, for a browser
+    NAME_phases.png        map, spectrum and composition of each phase
+    NAME_composition.csv   at.% and wt.% with their errors
+    summary.csv            a line for each of several files
+    compositions.csv       the tables of several files in one
+
+    Goes on after a file that fails; the exit code is then 1. Ctrl-C stops at once,
+    without files for the map it stopped; --resume goes on there.
+    """  # noqa: D301 - click keeps the lines after the backspace as they are
     _check_names(files)
     batch = _batch()
     workers = min(workers, len(files))
@@ -156,7 +235,9 @@ def decompose(
     fitting = ("sparsity", "smoothness", "binning", *names)
     given = {name: value for name, value in options.items() if value is not None}
     fit = {names.get(name, name): given.pop(name) for name in fitting if name in given}
-    settings = batch.Settings(
+    if known := click.get_current_context().meta.get(_KNOWN):
+        fit["known_phases"] = known
+    wanted = batch.Settings(
         phases,
         elements=elements,
         stray=stray,
@@ -167,7 +248,7 @@ def decompose(
         resume=resume,
         **given,
     )
-    work = partial(_decompose, output, settings)
+    work = partial(_decompose, output, wanted)
     outcomes = _print(many.run_all(files, work, workers, _batch), len(files))
     if len(files) > 1:
         click.echo(batch.summarise(outcomes, files, output))
@@ -184,6 +265,22 @@ def _check_names(files: tuple[str, ...]) -> None:
                 f"{other} and {file} would both write {Path(file).stem}_espm.hspy: "
                 "decompose them into different folders with --output."
             )
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("-o", "--output", "target", type=click.Path(dir_okay=False),
+              help="HTML file, for a single FILE.  [default: beside it]")  # fmt: skip
+def report(files: tuple[str, ...], target: str | None) -> None:
+    """Write the report of maps that were decomposed before.
+
+    The files are those of espm-hs decompose or of s.save() in Python.
+    """
+    if target is not None and len(files) > 1:
+        raise click.UsageError(
+            "--output is the report of one file, and there are more."
+        )
+    _exit(_print(many.run_all(files, partial(_report, target)), len(files)))
 
 
 @main.command()

@@ -11,6 +11,7 @@ from pathlib import Path
 import hyperspy.api as hs
 
 from espm_hs.factorization import summed_spectrum
+from espm_hs.many import in_a_line
 
 # One of them is in every folder that zarr, the format of .zspy, writes.
 _ZARR_FILES = {".zgroup", "zarr.json"}
@@ -37,7 +38,16 @@ def read_spectra(path: str | Path, lazy: bool = False) -> list:
     OSError, ValueError
         If the file cannot be read or holds no EDS spectrum.
     """
-    loaded = hs.load(str(path), lazy=lazy)
+    try:
+        loaded = hs.load(str(path), lazy=lazy)
+    except Exception as error:
+        if not Path(path).exists():
+            raise
+        # readers fail in all ways at what they cannot read
+        raise OSError(
+            f"the file cannot be read: is it complete, and of the format that its name "
+            f"says? ({in_a_line(error)})"
+        ) from error
     signals = loaded if isinstance(loaded, list) else [loaded]
     types = [str(s.metadata.get_item("Signal.signal_type") or "none") for s in signals]
     spectra = [s for s, t in zip(signals, types, strict=True) if t.startswith("EDS")]

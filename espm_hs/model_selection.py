@@ -36,8 +36,9 @@ class ModelSelection:
 
         A fifth of the counts, drawn at random, is set aside. The phases that are found
         in the others predict it the better the truer they are; those that only fit
-        noise make the prediction worse. The result is the smallest number that
-        predicts no worse than the best, within two standard errors.
+        noise make the prediction worse, and turn from one draw to another. Of the
+        numbers that predict no worse than the best, within two standard errors, the
+        result is the largest whose phases turn by less than 15 degrees.
 
         Parameters
         ----------
@@ -145,6 +146,8 @@ class ModelSelection:
         --------
         >>> b = s.estimate_binning(3)
         >>> binned = s.rebin(scale=(b, b, 1))
+        >>> binned.axes_manager.navigation_shape == (24 // b, 24 // b)
+        True
         """
 
         def estimate(model, **options):

@@ -29,6 +29,8 @@ from espm_hs.model_map import ModelOfMap
 from espm_hs.model_selection import ModelSelection
 from espm_hs.physics import Detector, SpectrumModel
 
+__all__ = ["EDSespmSpectrum", "LazyEDSespmSpectrum"]
+
 
 class EDSespmSpectrum(ModelSelection, Quantification, ModelOfMap, EDSTEMSpectrum):
     """EDS spectra from an electron microscope, to be decomposed with physics.
@@ -124,6 +126,8 @@ class EDSespmSpectrum(ModelSelection, Quantification, ModelOfMap, EDSTEMSpectrum
         Examples
         --------
         >>> s.set_analysis_parameters(thickness=100, density=4.5, stray_elements=["Cu"])
+        >>> s.metadata.Sample.thickness, s.metadata.Sample.thickness_units
+        (100.0, 'nm')
         """
         given = analysis.check_parameters(
             thickness=thickness,
@@ -140,6 +144,81 @@ class EDSespmSpectrum(ModelSelection, Quantification, ModelOfMap, EDSTEMSpectrum
         )
         check_stray(self.metadata, given.get(f"{NODE}.stray_elements", ()))
         analysis.write_parameters(self.metadata, given)
+
+    def edit_analysis_parameters(self, display: bool = True, toolkit=None):
+        """Open a window, or widget, with the parameters of the analysis.
+
+        Units are beside the numbers, and what is a default or missing is said. The
+        same by calls: `set_analysis_parameters`, `set_microscope_parameters`.
+
+        Parameters
+        ----------
+        display, toolkit
+            As in HyperSpy's ``gui()`` methods.
+
+        Returns
+        -------
+        dict or None
+            The widgets, if they are not displayed.
+        """
+        from espm_hs.gui import AnalysisParameters
+
+        return AnalysisParameters(self).gui(display=display, toolkit=toolkit)
+
+    def pick_elements(self, display: bool = True, toolkit=None):
+        """Open a periodic table to pick elements of the sample and stray ones.
+
+        The same by calls: `set_elements`, and `set_analysis_parameters` with
+        ``stray_elements``.
+
+        Parameters
+        ----------
+        display, toolkit
+            As in HyperSpy's ``gui()`` methods.
+
+        Returns
+        -------
+        dict or None
+            The widgets, if they are not displayed.
+        """
+        from espm_hs.gui import ElementPicker
+
+        return ElementPicker(self).gui(display=display, toolkit=toolkit)
+
+    def mask_channels(self, *ranges: tuple[float, float], plot: bool | None = None):
+        """Choose channels to ignore, by numbers or by dragging.
+
+        Parameters
+        ----------
+        *ranges
+            Pairs of energies in keV.
+        plot
+            Plot the summed spectrum with the ranges, to be dragged and resized. None:
+            if no range is given.
+
+        Returns
+        -------
+        espm_hs.gui.ChannelMask
+            To be given as ``signal_mask``; ``add(low, high)`` for more ranges.
+
+        Raises
+        ------
+        ValueError
+            If a range holds no channel.
+
+        Examples
+        --------
+        >>> mask = s.mask_channels((2.0, 2.6))
+        >>> s.decomposition(
+        ...     algorithm="espm", output_dimension=3, signal_mask=mask, print_info=False
+        ... )
+        """
+        from espm_hs.gui import ChannelMask
+
+        mask = ChannelMask(self, ranges)
+        if plot or (plot is None and not ranges):
+            mask.plot()
+        return mask
 
     def _pixels_of(self, live_time_of: str | None) -> int | None:
         """Return the number of pixels that the live time is for."""
@@ -274,8 +353,8 @@ class EDSespmSpectrum(ModelSelection, Quantification, ModelOfMap, EDSTEMSpectrum
     def decomposition(self, *args, algorithm="SVD", **kwargs):
         """Decompose the map into components.
 
-        ``algorithm="espm"`` finds phases under the physical model of the metadata; the
-        arguments below are for it. Every other algorithm goes to eXSpy and HyperSpy
+        ``algorithm="espm"`` finds phases under the physical model of the metadata [1]_;
+        the arguments below are for it. Every other algorithm goes to eXSpy and HyperSpy
         with all its arguments as they are; its results replace the phases, which
         `quantify` then no longer knows.
 
@@ -285,10 +364,12 @@ class EDSespmSpectrum(ModelSelection, Quantification, ModelOfMap, EDSTEMSpectrum
             "espm", or any of HyperSpy's.
         output_dimension : int
             Number of phases, those that are known among them.
-        sparsity : float, default 1.0
+        sparsity : float or "auto", default 1.0
             Strength of ``sum(log(1 + share / 0.01))`` over phases and pixels, the share
             being that of the phase in the counts of the pixel: says that a pixel
-            holds few phases. 0 by default where the components are elements.
+            holds few phases. 0 by default where the components are elements. "auto"
+            takes another strength if counts that are set aside are predicted better by
+            it: a check, as how far phases are mixed does not show in them.
         smoothness : float or "auto", default "auto"
             Strength of the penalty on differences between neighbouring pixels. It acts
             on the maps of the phases, which are found without it. "auto" sets a fifth
@@ -566,8 +647,93 @@ class EDSespmSpectrum(ModelSelection, Quantification, ModelOfMap, EDSTEMSpectrum
 
         return plotting.plot_phases(self)
 
-    def plot_fit(self):
-        """Plot the summed spectrum with its model and residuals.
+    def plot_fit(self, where=None, parts: str = "phases", log: bool | None = None):
+        """Plot a summed spectrum with its model, what that consists of, and residuals.
+
+        Parameters
+        ----------
+        where
+            A position, (x, y) as in `inav`; or a boolean image or array of the shape of
+            ``s.data`` without the energy axis, True in the pixels to sum. None: all.
+        parts
+            What to draw of the model: "phases", or "elements" with the stray ones.
+        log
+            Logarithmic counts; None: where small peaks call for it.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        RuntimeError
+            If there is no espm decomposition of this signal.
+        ValueError
+            If ``where`` holds no fitted pixel or ``parts`` is neither.
+
+        Examples
+        --------
+        >>> s.decomposition(algorithm="espm", output_dimension=3, print_info=False)
+        >>> figure = s.plot_fit((9, 10), parts="elements")  # one pixel
+        >>> figure = s.plot_fit(s.sum("Energy").data > 100)  # bright ones
+        """
+        from espm_hs import plotting
+
+        return plotting.plot_fit(self, where, parts, log)
+
+    def plot_fit_of_region(self, parts: str = "phases"):
+        """Plot the map with a region to move, and the fit of the spectrum in it.
+
+        Parameters
+        ----------
+        parts
+            As in `plot_fit`.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Of the fit; its ``roi``, a rectangle or a span of `hyperspy.api.roi`, can
+            be moved by its numbers, too.
+
+        Raises
+        ------
+        RuntimeError
+            If there is no espm decomposition of this signal.
+        ValueError
+            If it has not one or two navigation axes.
+        """
+        from espm_hs import plotting
+
+        return plotting.plot_fit_of_region(self, parts)
+
+    def plot_composition(
+        self,
+        units: str = "atomic",
+        elements: Sequence[str] | None = None,
+        oxygen: str | Mapping[str, float] = "measured",
+    ):
+        """Plot a map of each element in percent.
+
+        Parameters
+        ----------
+        units, elements, oxygen
+            As in `quantify`.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        RuntimeError, ValueError
+            As `quantify`.
+        """
+        from espm_hs import plotting
+
+        return plotting.plot_composition(self, units, elements, oxygen)
+
+    def plot_convergence(self):
+        """Plot how the objective fell during the fit.
 
         Returns
         -------
@@ -575,7 +741,7 @@ class EDSespmSpectrum(ModelSelection, Quantification, ModelOfMap, EDSTEMSpectrum
         """
         from espm_hs import plotting
 
-        return plotting.plot_fit(self)
+        return plotting.plot_convergence(self)
 
     def plot_residuals(self):
         """Plot the residuals, scaled by their significance, by channel and by pixel.

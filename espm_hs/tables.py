@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +121,27 @@ def write_composition(signal, path: Path) -> None:
             numbers = [*atomic[2:], *weight[2:]]
             cells = ["" if x is None else f"{x:.4f}" for x in numbers]
             table.writerow([atomic.phase, atomic.element, *cells])
+
+
+def join_compositions(tables: Mapping[str, Path], path: Path) -> None:
+    """
+    Write the tables of several maps as one, with the name of the map in front.
+
+    Parameters
+    ----------
+    tables : mapping of str to Path
+        Map -> its table, as `write_composition` wrote it.
+    path : Path
+        A CSV file; without any table it has no lines.
+    """
+    with open(path, "w", newline="", encoding="utf-8") as target:
+        writer = csv.writer(target)
+        for number, (name, table) in enumerate(tables.items()):
+            with open(table, newline="", encoding="utf-8") as source:
+                for line, row in enumerate(csv.reader(source)):
+                    # the heads are all the same
+                    if line > 0 or number == 0:
+                        writer.writerow(["file" if line == 0 else name, *row])
 
 
 def fit_facts(signal, seconds: float | None = None) -> dict[str, str]:

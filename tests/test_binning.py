@@ -46,7 +46,10 @@ def test_spread_is_undone_by_sum():
 @pytest.mark.parametrize(
     ("shape", "dose", "factor"),
     [
-        ((64, 64), 300, 1),
+        ((64, 64), 3000, 1),
+        ((64, 64), 2999, 2),
+        ((64, 64), 300, 2),  # 1024 bins are left
+        ((128, 128), 300, 4),
         ((64, 64), 299, 2),
         ((64, 64), 20, 4),
         ((64, 64), 1, 4),  # 256 bins are left

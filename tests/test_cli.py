@@ -1,9 +1,12 @@
 """The command line, from files to files."""
 
+import base64
 import csv
 import os
+import re
 import subprocess
 import sys
+from html.parser import HTMLParser
 from pathlib import Path
 
 import hyperspy.api as hs
@@ -13,7 +16,8 @@ import pytest
 from click.testing import CliRunner
 
 import espm_hs
-from espm_hs import batch, files
+from espm_hs import batch, files, settings
+from espm_hs.analysis import report
 from espm_hs.cli import main
 from espm_hs.simulation import ground_truth, particles
 
@@ -44,6 +48,7 @@ def no_figures(monkeypatch):
 
     monkeypatch.setattr(batch.plotting, "plot_phases", lambda signal: plt.figure())
     monkeypatch.setattr(batch, "_save_figure", save)
+    monkeypatch.setattr(batch, "write_report", lambda signal, path, name: path.touch())
 
 
 @pytest.fixture
@@ -92,6 +97,7 @@ def test_decompose_writes_all_results(map_file, tmp_path):
         "small_espm.hspy",
         "small_phases.png",
         "small_composition.csv",
+        "small_report.html",
     }
     with open(out / "small_composition.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -347,3 +353,147 @@ def test_velox_file_with_several_signals(tmp_path):
     assert result.exit_code == 0, result.output
     s = hs.load(tmp_path / "velox_si_16x16_espm.hspy")
     assert s.data.shape == (16, 16, 4096)
+
+
+# -- settings --------------------------------------------------------------------------
+
+
+def test_init_writes_settings_that_work(map_file, tmp_path, no_figures):
+    file = tmp_path / "mine.toml"
+    assert run("init", file).exit_code == 0
+    result = run("decompose", map_file, "--settings", file, "-o", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    found = _load(tmp_path / "out")
+    assert found.analysis_results().n_phases == 3
+    assert "calibration" in found.metadata.EDS_espm  # the template asks for it
+    # nothing is lost
+    again = run("init", file)
+    assert again.exit_code == 1
+    assert "is there already" in again.output
+
+
+def test_every_setting_is_in_the_template():
+    parameters = {one.name for one in main.commands["decompose"].params}
+    text = settings.TEMPLATE.replace("# ", "")
+    for name in parameters - {"files", "settings"}:
+        assert f"\n{name} = " in text, name
+
+
+def test_every_line_of_the_template_can_be_in_force(map_file, tmp_path, no_figures):
+    text = settings.TEMPLATE.format(name="x.toml")
+    lines = [
+        line[2:] if re.match(r"# (\[|\w+ = )", line) else line
+        for line in text.splitlines()
+    ]
+    lines = [line for line in lines if not line.startswith("elements")]
+    text = "\n".join(lines).replace('"Fe", "O", "Pt"', '"Ti"')
+    text = text.replace("{ Fe = 0.16, Pt = 0.84 }", "{ Fe = 0.65, Ni = 0.35 }")
+    file = tmp_path / "all.toml"
+    file.write_text(text, encoding="utf-8")
+    result = run("decompose", map_file, "-s", file, "-o", tmp_path, "--stray", "Cu")
+    assert result.exit_code == 0, result.output
+    found = _load(tmp_path).analysis_results()
+    assert found.knowledge.names[:2] == ("core", "film")
+    assert found.model.thickness == 100
+
+
+def test_options_go_before_settings(map_file, tmp_path, no_figures):
+    file = tmp_path / "two.toml"
+    file.write_text('phases = 2\nelements = ["O", "Mg", "Si", "Fe"]\nstarts = 1\n')
+    result = run("decompose", map_file, "-s", file, "-n", 1, "-o", tmp_path)
+    assert result.exit_code == 0, result.output
+    found = _load(tmp_path).analysis_results()
+    assert found.n_phases == 1
+    assert set(found.elements) == {"O", "Mg", "Si", "Fe"}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("phases = 2\nelement = ['O']", "no setting 'element'"),
+        ("phases = ", "is no TOML"),
+        ("phases = 'two'", "not a valid integer"),
+        ("sparsity = 1.0", "Missing option '-n' / '--phases'"),
+    ],
+)
+def test_settings_that_make_no_sense(map_file, tmp_path, text, says):
+    file = tmp_path / "bad.toml"
+    file.write_text(text)
+    result = run("decompose", map_file, "--settings", file, "-o", tmp_path)
+    assert result.exit_code == 2
+    assert says in " ".join(result.output.split())
+
+
+# -- reports ---------------------------------------------------------------------------
+
+
+class _Page(HTMLParser):
+    """What a browser would make of a page: text, and the images in it."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.text, self.images, self.tags = "", [], []
+        self.feed(page.read_text(encoding="utf-8"))
+
+    def handle_data(self, data):
+        self.text += data
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        if tag == "img":
+            self.images.append(dict(attrs)["src"])
+
+
+def test_report_shows_all_of_it_and_escapes_metadata(tmp_path):
+    s = particles((12, 12), counts_per_pixel=100)
+    s.metadata.General.title = "<script>alert('x')</script> & co"
+    s.save(tmp_path / "map.hspy")
+    result = run("decompose", tmp_path / "map.hspy", "-n", 2, "-o", tmp_path)
+    assert result.exit_code == 0, result.output
+    page = _Page(tmp_path / "map_report.html")
+    assert "script" not in page.tags
+    assert "<script>alert('x')</script> & co" in page.text
+    assert len(page.images) == 5
+    for image in page.images:
+        head, data = image.split(",", 1)
+        assert head == "data:image/png;base64"
+        assert base64.b64decode(data).startswith(b"\x89PNG")
+    found = _load_of(tmp_path, "map").analysis_results()
+    for row in report(found).rows():
+        for cell in row:
+            assert cell in page.text
+
+    # from the results alone it is the same, but for the name of the file
+    again = run("report", tmp_path / "map_espm.hspy", "-o", tmp_path / "again.html")
+    assert again.exit_code == 0, again.output
+    other = _Page(tmp_path / "again.html")
+    assert other.images[0] == page.images[0]
+    assert str(tmp_path / "map_espm.hspy") in other.text
+
+
+def _load_of(folder, name):
+    return hs.load(folder / f"{name}_espm.hspy")
+
+
+def test_report_of_a_map_without_phases(map_file):
+    result = run("report", map_file)
+    assert result.exit_code == 1
+    assert "holds no phases yet" in result.output
+
+
+def test_compositions_of_all_files_in_one_table(map_file, tmp_path, no_figures):
+    other = tmp_path / "other.hspy"
+    hs.load(map_file).save(other)
+    broken = tmp_path / "broken.emd"
+    broken.write_bytes(b"nothing")
+    out = tmp_path / "out"
+    result = run("decompose", map_file, broken, other, "-n", 2, "-o", out)
+    assert result.exit_code == 1
+    assert "cannot be read: is it complete" in result.output
+    with open(out / "compositions.csv", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["file"] for row in rows[:: len(rows) // 2]] == [
+        str(map_file),
+        str(other),
+    ]
+    assert len(rows) == 2 * 2 * 6

@@ -10,6 +10,13 @@ from espm_hs.plotting import residuals, results, spectra, style
 from espm_hs.simulation import ground_truth, particles
 
 QUIET = {"algorithm": "espm", "print_info": False, "show_progressbar": False}
+EVERY = (
+    plotting.plot_phases,
+    plotting.plot_fit,
+    plotting.plot_residuals,
+    plotting.plot_composition,
+    plotting.plot_convergence,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +69,7 @@ def test_labels_keep_their_distance():
 def test_one_to_eight_phases(decomposed, n_phases):
     s = decomposed.inav[:8, :8]
     s.decomposition(output_dimension=n_phases, max_iter=5, **QUIET)
-    for plot in (plotting.plot_phases, plotting.plot_fit, plotting.plot_residuals):
+    for plot in EVERY:
         assert plot(s).axes
     assert len({style.phase_colour(j) for j in range(8)}) == 8
 
@@ -80,8 +87,8 @@ def test_line_and_single_spectrum(decomposed):
     assert len(figure.axes) == 2
     assert not any(axes.images for axes in figure.axes)
     for s in (line, one):
-        assert plotting.plot_fit(s).axes
-        assert plotting.plot_residuals(s).axes
+        for plot in EVERY:
+            assert plot(s).axes
 
 
 def test_pixels_left_out(decomposed):
@@ -215,3 +222,151 @@ def test_after_saving(decomposed, tmp_path):
     shown = plotting.plot_phases(again).axes[0].images[0].get_array()
     before = plotting.plot_phases(decomposed).axes[0].images[0].get_array()
     np.testing.assert_allclose(shown, before)
+
+
+def test_fit_of_one_pixel(decomposed):
+    top = plotting.plot_fit(decomposed, (5, 7)).axes[0]
+    lines = {line.get_label(): line.get_ydata() for line in top.lines}
+    np.testing.assert_array_equal(lines["data"], decomposed.inav[5, 7].data)
+    # x comes first, and floats are in the units of the axes, 2 nm a pixel
+    again = plotting.plot_fit(decomposed, (10.0, 14.0)).axes[0]
+    np.testing.assert_array_equal(again.lines[0].get_ydata(), lines["data"])
+    loadings = decomposed.learning_results.loadings[7 * 24 + 5]
+    spectra = decomposed.learning_results.factors
+    np.testing.assert_allclose(lines["model"], spectra @ loadings)
+    assert "peak width" in top.figure.axes[1].get_ylabel()
+
+
+def test_fit_of_a_mask(decomposed):
+    bright = decomposed.sum("Energy") > 150
+    top = plotting.plot_fit(decomposed, bright.data).axes[0]
+    summed = decomposed.data[bright.data].sum(axis=0)
+    np.testing.assert_array_equal(top.lines[0].get_ydata(), summed)
+    assert top.get_title("left") == f"{bright.data.sum()} pixels"
+    other = plotting.plot_fit(decomposed, bright).axes[0]  # the signal itself
+    np.testing.assert_array_equal(other.lines[0].get_ydata(), summed)
+
+
+def test_elements_of_the_fit_add_up(decomposed):
+    top = plotting.plot_fit(decomposed, parts="elements", log=False).axes[0]
+    assert top.get_yscale() == "linear"
+    lines = {line.get_label(): line.get_ydata() for line in top.lines}
+    data, model = lines.pop("data"), lines.pop("model")
+    assert set(lines) == {
+        *decomposed.metadata.Sample.elements,
+        "Cu stray",
+        "background",
+    }
+    used = ~np.isnan(model)
+    np.testing.assert_allclose(sum(lines.values())[used], model[used], rtol=2e-3)
+    copper = np.nan_to_num(lines["Cu stray"])
+    assert decomposed.axes_manager[-1].axis[copper.argmax()] == pytest.approx(
+        0.93, abs=0.05
+    )
+    assert data.size == copper.size
+
+
+@pytest.mark.parametrize(
+    ("where", "says"),
+    [
+        ((3,), "2 numbers"),
+        ("all", "2 numbers"),
+        ((3, 99), "has 20 pixels"),
+        (np.ones((3, 3), bool), "boolean image of shape"),
+        (np.zeros((20, 24), bool), "No pixel"),
+    ],
+)
+def test_where_makes_no_sense(decomposed, where, says):
+    with pytest.raises(ValueError, match=says):
+        plotting.plot_fit(decomposed, where)
+
+
+def test_parts_makes_no_sense(decomposed):
+    with pytest.raises(ValueError, match="parts"):
+        plotting.plot_fit(decomposed, parts="lines")
+
+
+def test_region_is_moved(decomposed):
+    figure = decomposed.plot_fit_of_region()
+    roi = figure.roi
+    with roi.events.changed.suppress():
+        roi.left, roi.top = 4.0, 2.0
+    roi.right, roi.bottom = 12.0, 10.0
+    summed = decomposed.data[1:5, 2:6].sum(axis=(0, 1))
+    top = figure.axes[0]
+    np.testing.assert_array_equal(top.lines[0].get_ydata(), summed)
+    assert top.get_title("left") == "16 pixels"
+    lazy = decomposed.as_lazy().plot_fit_of_region().axes[0]
+    assert lazy.get_title("left") == "16 pixels"
+    roi.right, roi.bottom = 4000.0, 4000.0  # beyond the map
+    assert figure.axes[0].get_title("left") == f"{(24 - 2) * (20 - 1)} pixels"
+
+
+def test_region_of_a_line_and_of_nothing(decomposed):
+    line = decomposed.inav[:, 12]
+    line.decomposition(output_dimension=2, **QUIET)
+    figure = line.plot_fit_of_region(parts="elements")
+    figure.roi.left, figure.roi.right = 20.0, 30.0
+    np.testing.assert_array_equal(
+        figure.axes[0].lines[0].get_ydata(), line.data[10:15].sum(axis=0)
+    )
+    one = decomposed.sum()
+    one.decomposition(output_dimension=1, **QUIET)
+    with pytest.raises(ValueError, match="navigation axes"):
+        one.plot_fit_of_region()
+
+
+@pytest.mark.parametrize("backend", ["module://ipympl.backend_nbagg", "qtagg"])
+def test_backends(decomposed, backend, monkeypatch):
+    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
+    if backend == "qtagg":
+        qt = pytest.importorskip("matplotlib.backends.qt_compat", exc_type=ImportError)
+        # without a display matplotlib takes Qt only if it is running
+        application = qt.QtWidgets.QApplication.instance() or qt.QtWidgets.QApplication(
+            []
+        )
+        assert application is not None
+    else:
+        pytest.importorskip("ipympl")
+    before = plt.get_backend()
+    plt.switch_backend(backend)
+    try:
+        for plot in (*EVERY, plotting.plot_fit_of_region):
+            plot(decomposed).canvas.draw()
+    finally:
+        plt.close("all")
+        plt.switch_backend(before)
+
+
+def test_maps_of_elements(decomposed):
+    axes = [ax for ax in decomposed.plot_composition().axes if ax.images]
+    assert [ax.get_title("left") for ax in axes] == ["O", "Mg", "Si", "Ti", "Fe", "Ni"]
+    percent = {
+        q.metadata.Sample.elements[0]: q.data for q in decomposed.quantify("pixels")
+    }
+    np.testing.assert_allclose(axes[4].images[0].get_array(), percent["Fe"])
+    some = decomposed.plot_composition("weight", ["Fe", "Ni"])
+    shown = [ax.images[0].get_array() for ax in some.axes if ax.images]
+    np.testing.assert_allclose(sum(shown).compressed(), 100)
+
+
+def test_profiles_of_elements(decomposed):
+    line = decomposed.inav[:, 12]
+    line.decomposition(output_dimension=2, **QUIET)
+    axes = line.plot_composition(elements=["Fe", "O"]).axes[0]
+    assert [one.get_label() for one in axes.lines] == ["O", "Fe"]
+    np.testing.assert_allclose(sum(one.get_ydata() for one in axes.lines), 100)
+    assert axes.get_ylim()[1] > max(one.get_ydata().max() for one in axes.lines)
+
+
+def test_convergence_falls(decomposed):
+    axes = decomposed.plot_convergence().axes[0]
+    assert axes.get_title("left").startswith("converged after")
+    shown = [one.get_ydata() for one in axes.lines]
+    history = decomposed.analysis_results().history
+    assert sum(one.size for one in shown) == history.size
+    for fit in shown:
+        assert fit[-1] == 0
+        assert (np.diff(fit) <= 1e-9 * history[0]).all()
+    # absorption by the phases makes the fit start again
+    assert len(shown) > 1

@@ -24,6 +24,7 @@ from espm_hs.analysis.parameters import (
     check_parameters,
     density,
     stray_elements,
+    thickness,
     write_parameters,
 )
 from espm_hs.analysis.phase_number import PhaseNumber, estimate_number
@@ -70,6 +71,7 @@ __all__ = [
     "stored_loadings",
     "stray_elements",
     "suggest",
+    "thickness",
     "to_percent",
     "write_parameters",
 ]

@@ -14,7 +14,6 @@ from espm_hs.analysis.phases import PhaseAnalysis
 # What of the options of a fit its repetitions share; smoothness is that of the maps.
 SHARED = (
     "simplex",
-    "sparsity",
     "solver",
     "max_iter",
     "tol",
@@ -80,6 +79,7 @@ def replicates(
             pixels=pixels,
             channels=analysis.channels,
             binning=analysis.binning,
+            sparsity=analysis.sparsity,
             init=(np.maximum(analysis.W, np.finfo(float).tiny), H * atoms),
             n_jobs=n_jobs,
             **settings,

@@ -44,10 +44,14 @@ class Comparison:
         return apart.std(axis=1, ddof=1) / np.sqrt(self.loss.shape[1])
 
     @property
+    def good(self) -> np.ndarray:
+        """Boolean: numbers that predict no worse than the best one, within errors."""
+        return self.mean - self.mean.min() <= SIGNIFICANT * self.error
+
+    @property
     def best(self) -> int:
         """Smallest number that predicts no worse than the best one, within errors."""
-        worse = self.mean - self.mean.min() > SIGNIFICANT * self.error
-        return int(self.numbers[np.argmin(worse)])
+        return int(self.numbers[np.argmax(self.good)])
 
     def to_dict(self) -> dict:
         """Return arrays and numbers that HyperSpy can write to a file."""

@@ -17,12 +17,16 @@ from espm_hs.analysis.overlap import accompanying, find_overlap, separate
 from espm_hs.analysis.phases import PhaseAnalysis, fingerprint
 from espm_hs.analysis.support import find_support
 from espm_hs.factorization import (
+    USUAL_SPARSITY,
     Bins,
     Factorization,
     Grid,
     Penalties,
     Problem,
+    check_options,
+    check_start,
     choose_smoothness,
+    choose_sparsity,
     coarse_maps,
     composition_covariance,
     deviance_residuals,
@@ -50,7 +54,7 @@ def decompose(
     known_phases: Mapping | str | Knowledge | None = None,
     fixed_composition: Mapping | None = None,
     simplex: str | None = "elements",
-    sparsity: float = 0.0,
+    sparsity: float | str = 0.0,
     smoothness: float | str = 0.0,
     init: str | tuple = "nndsvd",
     binning: str | int = 1,
@@ -88,7 +92,10 @@ def decompose(
         decomposition are taken as they are.
     fixed_composition
         Phase number -> {element: atomic fraction}: "composition" alone.
-    simplex, sparsity, init
+    sparsity
+        As in `espm_hs.EspmNMF`; "auto" takes what predicts counts best that are set
+        aside, see `espm_hs.factorization.choose_sparsity`.
+    simplex, init
         As in `espm_hs.EspmNMF`. Where the start is a name, phases of whose spectrum
         nothing is known are freed from overlaps and support films, see
         `espm_hs.analysis.overlap` and `espm_hs.analysis.support`.
@@ -129,6 +136,7 @@ def decompose(
         pixels=pixels,
         channels=used,
     )
+    strength = USUAL_SPARSITY if sparsity == "auto" else sparsity
     # everything but the data is checked before the data are read
     problem = Problem(
         int(used.sum()),
@@ -137,9 +145,12 @@ def decompose(
         simplex=simplex,
         simplex_rows=model.element_columns,
         **known.constraints(pixels),
-        penalties=Penalties(sparsity, 0.0 if smoothness == "auto" else smoothness),
+        penalties=Penalties(strength, 0.0 if smoothness == "auto" else smoothness),
         grid=Grid.from_shape(navigation, pixels, pixel_size),
     )
+    check_options(**options)
+    n_pixels = int(np.prod(navigation) if pixels is None else pixels.sum())
+    check_start(init, problem, n_pixels)
     counts = read_counts(data, pixels, used)
     if counts.n_nonzeros == 0:
         raise ValueError(
@@ -161,20 +172,31 @@ def decompose(
         bins.merge(counts) if binning > 1 else counts,
         Grid.from_shape(bins.shape, bins.used),
         # smooth maps are better maps, but what they leave over goes into the spectra
-        replace(problem, penalties=Penalties(sparsity), support=support),
+        replace(problem, penalties=Penalties(strength), support=support),
         model,
         used,
         known,
         options | {"callback": callback},
     )
-    found, errors = fit.run(init)
-    problem = replace(problem, G=fit.problem.G)
+    found, errors = fit.run(init, choose=sparsity == "auto")
+    strength = fit.problem.penalties.sparsity
+    penalties = replace(problem.penalties, sparsity=strength)
+    problem = replace(problem, G=fit.problem.G, penalties=penalties)
     if binning > 1 or smoothness != 0:
         found, problem = _on_pixels(
             counts, problem, found, bins, smoothness, fit.options
         )
     analysis = _analysis(
-        fit.model, problem, counts, found, errors, used, pixels, known, binning
+        fit.model,
+        problem,
+        counts,
+        found,
+        errors,
+        used,
+        pixels,
+        known,
+        binning,
+        strength,
     )
     if analysis.interrupted:
         warnings.warn(
@@ -194,13 +216,21 @@ class _Fit:
         self.model, self.channels, self.known = model, channels, known
         self.options = options
 
-    def run(self, init):
-        """Return the factorisation, and what is known of its errors."""
+    def run(self, init, choose=False):
+        """Return the factorisation, and what is known of its errors.
+
+        ``choose`` the sparsity first.
+        """
         if self.model.mass_thickness:
             self.model = settle_absorption(
                 self.model, self.counts.spectrum, self.channels
             )
             self.problem = replace(self.problem, G=self.model.G[self.channels])
+        if choose:
+            names = ("n_init", "random_state", "n_jobs")
+            options = {n: self.options[n] for n in names if n in self.options}
+            strength = choose_sparsity(self.counts, self.problem, **options)
+            self.problem = replace(self.problem, penalties=Penalties(strength))
         found = factorize(self.counts, self.problem, init=init, **self.options)
         found = self._settled(found)
         named = isinstance(init, str)
@@ -340,7 +370,9 @@ def _largest_first(
     return replace(found, W=W, H=H), problem
 
 
-def _analysis(model, problem, counts, found, errors, used, pixels, known, binning):
+def _analysis(
+    model, problem, counts, found, errors, used, pixels, known, binning, sparsity
+):
     """Return the result in user units, over the whole map and energy axis."""
     D = problem.spectra(found.W)
     in_counts = problem.simplex != "abundances"
@@ -379,6 +411,7 @@ def _analysis(model, problem, counts, found, errors, used, pixels, known, binnin
         n_starts=len(found.objectives),
         n_agreeing=found.n_agreeing,
         binning=binning,
+        sparsity=sparsity,
         smoothness=problem.penalties.smoothness,
         mixing=mixing,
     )

@@ -7,6 +7,7 @@ import numpy as np
 from espm_hs.analysis.parameters import (
     EDS,
     NODE,
+    USUAL_RESOLUTION,
     beam_energy,
     density,
     energy_axis,
@@ -22,7 +23,7 @@ from espm_hs.physics.emission import check_beam_energy
 EXSPY_DEFAULTS = {
     "elevation_angle": (35.0, "degrees"),
     "azimuth_angle": (0.0, "degrees"),
-    "energy_resolution_MnKa": (130.0, "eV"),
+    "energy_resolution_MnKa": (USUAL_RESOLUTION, "eV"),
 }
 
 

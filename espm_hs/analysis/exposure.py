@@ -11,7 +11,14 @@ from __future__ import annotations
 import numpy as np
 from scipy.constants import elementary_charge
 
-from espm_hs.analysis.parameters import EDS, NODE, TEM, microscope_number, number
+from espm_hs.analysis.parameters import (
+    EDS,
+    NODE,
+    TEM,
+    microscope_number,
+    number,
+    solid_angle,
+)
 
 _PARAMETERS = "s.set_analysis_parameters"
 
@@ -64,7 +71,7 @@ def _exposure(metadata):
             f"`{per_pixel}` (or 'map')",
         ),
         "solid angle of the detector": (
-            number(metadata, f"{NODE}.solid_angle", angle_call, "sr"),
+            solid_angle(metadata),
             f"`{angle_call}` (sr)",
         ),
     }

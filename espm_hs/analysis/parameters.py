@@ -8,6 +8,8 @@ Where they live:
 - ``EDS_espm``: stray elements, split and rescaled lines, detector, take-off angles of
   several detectors, the energy from which spectra are fitted, spectra of a background,
   solid angle, number of pixels that the live time is for.
+
+Where a file of the package espm says it in another way, `espm_files` reads it.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from numbers import Real
 import numpy as np
 from exspy.utils.eds import take_off_angle
 
+from espm_hs.analysis import espm_files
 from espm_hs.physics import Detector, SpectrumModel
 from espm_hs.physics.checks import checked_angles
 from espm_hs.physics.columns import checked_elements, checked_split
@@ -30,6 +33,8 @@ EDS = f"{TEM}.Detector.EDS"
 # HyperSpy's own unit of Sample.thickness is the metre, in which a value without
 # thickness_units is therefore read.
 NM_PER_UNIT = {"nm": 1.0, "um": 1e3, "µm": 1e3, "cm": 1e7, "m": 1e9}
+# eXSpy's, where a file does not say; eV.
+USUAL_RESOLUTION = 130.0
 # nm, 1 mm: no electron passes, so a larger value is in another unit than it says.
 MAX_THICKNESS = 1e6
 
@@ -255,7 +260,7 @@ def build_model(metadata, axis, **overrides) -> SpectrumModel:
         "beam_energy": beam_energy(metadata),
         "elements": sample_elements(metadata),
         "stray_elements": stray_elements(metadata),
-        "split_lines": dict(_node(metadata, f"{NODE}.split_lines") or {}) or None,
+        "split_lines": _split_lines(metadata),
         "detector": detector(metadata),
         "take_off_angle": _take_off_angle(metadata),
         "thickness": thickness(metadata),
@@ -311,7 +316,22 @@ def sample_elements(metadata) -> list[str] | None:
 
 def stray_elements(metadata) -> list[str]:
     """Symbols of the stray elements."""
-    return _texts(metadata.get_item(f"{NODE}.stray_elements")) or []
+    stray = _texts(metadata.get_item(f"{NODE}.stray_elements"))
+    return espm_files.stray_elements(metadata) if stray is None else stray
+
+
+def _split_lines(metadata) -> dict | None:
+    """Which lines of elements count, or None."""
+    stored = _node(metadata, f"{NODE}.split_lines")
+    split = espm_files.split_lines(metadata) if stored is None else dict(stored)
+    return split or None
+
+
+def solid_angle(metadata) -> float | None:
+    """Solid angle of the detector in sr, or None."""
+    call = "s.set_analysis_parameters(solid_angle=0.7)"
+    found = number(metadata, f"{NODE}.solid_angle", call, "sr")
+    return espm_files.solid_angle(metadata) if found is None else found
 
 
 def _texts(item) -> list[str] | None:
@@ -334,7 +354,8 @@ def thickness(metadata) -> float | None:
     if value is None:
         return None
     stated = metadata.get_item("Sample.thickness_units")
-    units = str(stated or "m")
+    unstated = "cm" if espm_files.is_from_espm(metadata) else "m"
+    units = str(stated or unstated)
     if units not in NM_PER_UNIT:
         raise ValueError(
             f"Sample.thickness_units is {units!r}; known are {list(NM_PER_UNIT)}. Set "
@@ -405,6 +426,8 @@ def detector(metadata) -> Detector:
     found = Detector.preset("windowless") if stored is None else _as_detector(stored)
     name = "energy_resolution_MnKa"
     resolution = microscope_number(metadata, f"{EDS}.{name}", name, "eV")
+    if resolution in (None, USUAL_RESOLUTION):
+        resolution = espm_files.resolution(metadata) or resolution
     return found if resolution is None else found.replace(resolution=resolution)
 
 
@@ -448,4 +471,6 @@ def detector_angles(metadata) -> tuple[float | None, ...]:
 def _take_off_angle(metadata) -> float | None:
     """Take-off angle in degrees, or None if an angle is missing."""
     angles = detector_angles(metadata)
-    return None if None in angles else float(take_off_angle(*angles))
+    if None in angles:
+        return espm_files.take_off_angle(metadata)
+    return float(take_off_angle(*angles))

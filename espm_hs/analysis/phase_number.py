@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -26,7 +27,14 @@ from espm_hs.factorization import (
     thin,
     usual_binning,
 )
+from espm_hs.metrics import match_phases
 from espm_hs.physics import SpectrumModel
+
+# Phases that turn by less from one draw of the counts to another are real, degrees.
+STABLE = 15.0
+# Fits end when F may fall by so many nats for each free number: losses of numbers that
+# differ in earnest differ by more.
+TOL = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,19 +47,33 @@ class PhaseNumber(Comparison):
         As in `Comparison`: numbers of phases, and what they fail to predict.
     binning
         Pixels along each axis that were taken together.
+    angles
+        Shape (n_numbers,), degrees: how far the least stable phase turns from one draw
+        to another, median over pairs of draws. Real phases come back.
     """
 
     binning: int
+    angles: np.ndarray
+
+    @property
+    def best(self) -> int:
+        """Largest number of stable phases among those that predict best.
+
+        The smallest of these where none is stable.
+        """
+        stable = self.good & (self.angles < STABLE)
+        return int(self.numbers[stable].max()) if stable.any() else super().best
 
     def to_dict(self) -> dict:
         """Return arrays and numbers that HyperSpy can write to a file."""
-        return super().to_dict() | {"binning": self.binning}
+        return super().to_dict() | {"binning": self.binning, "angles": self.angles}
 
     @classmethod
     def from_dict(cls, stored: Mapping) -> PhaseNumber:
         """Read what `to_dict` wrote."""
-        numbers, loss = np.asarray(stored["numbers"]), np.asarray(stored["loss"])
-        return cls(numbers, loss, int(stored["binning"]))
+        arrays = (np.asarray(stored[name]) for name in ("numbers", "loss", "angles"))
+        numbers, loss, angles = arrays
+        return cls(numbers, loss, int(stored["binning"]), angles)
 
 
 def estimate_number(
@@ -71,8 +93,8 @@ def estimate_number(
     """Compare numbers of phases by counts that are set aside.
 
     Each count goes to the fitted ones or the others by chance, which leaves both
-    Poisson and independent. A phase that is real helps to predict the others; one that
-    fits noise makes the prediction worse.
+    Poisson and independent. A phase that is real helps to predict the others and comes
+    back in another draw; one that fits noise makes the prediction worse.
 
     Parameters
     ----------
@@ -111,6 +133,7 @@ def estimate_number(
     model = settle_absorption(model, counts.spectrum, used)
     rng = np.random.default_rng(random_state)
     loss = np.empty((len(numbers), n_thinnings))
+    spectra: dict[int, list[np.ndarray]] = {k: [] for k in numbers}
     for t in range(n_thinnings):
         fitted, others = thin(counts, FITTED, rng)
         for i, k in enumerate(numbers):
@@ -121,11 +144,18 @@ def estimate_number(
                 simplex_rows=model.element_columns,
                 penalties=Penalties(sparsity),
             )
-            found = factorize(
-                fitted, problem, n_init=n_init, random_state=rng, n_jobs=n_jobs
-            )
-            D = (1 / FITTED - 1) * problem.spectra(found.W)
-            loss[i, t] = held_out(others, D, found.H)
+            options = {"n_init": n_init, "tol": TOL, "n_jobs": n_jobs}
+            found = factorize(fitted, problem, random_state=rng, **options)
+            spectra[k].append(problem.spectra(found.W))
+            loss[i, t] = held_out(others, (1 / FITTED - 1) * spectra[k][-1], found.H)
             if callback is not None:
                 callback(t * len(numbers) + i + 1, loss.size)
-    return PhaseNumber(np.array(numbers), loss - loss.mean(axis=1).min(), binning)
+    angles = np.array([_turn(draws) for draws in spectra.values()])
+    loss -= loss.mean(axis=1).min()
+    return PhaseNumber(np.array(numbers), loss, binning, angles)
+
+
+def _turn(draws: list[np.ndarray]) -> float:
+    """Largest angle between partners in two draws, median over pairs, degrees."""
+    pairs = itertools.combinations(draws, 2)
+    return float(np.median([match_phases(a, b)[1].max() for a, b in pairs]))

@@ -100,8 +100,8 @@ class PhaseAnalysis:
     binning
         Pixels along each axis that were taken together to find the phases. The errors
         are those of that fit.
-    smoothness
-        Strength of the smoothness of the maps, given or chosen.
+    sparsity, smoothness
+        Strengths with which the phases were found and mapped, given or chosen.
     mixing
         Shape (2, n_phases, n_phases): how far the counts let phases be mixed, see
         `espm_hs.factorization.mixing_ranges`. None for a single phase and where the
@@ -127,6 +127,7 @@ class PhaseAnalysis:
     n_starts: int = 1
     n_agreeing: int = 1
     binning: int = 1
+    sparsity: float = 0.0
     smoothness: float = 0.0
     mixing: np.ndarray | None = None
 
@@ -201,6 +202,7 @@ class PhaseAnalysis:
                 f"({ending})",
                 f"  {self.n_agreeing} of {self.n_starts} start(s) ended there",
                 f"  phases from bins of {self.binning} pixels along each axis, "
+                f"sparsity {self.sparsity:.3g}, "
                 f"smoothness of the maps {self.smoothness:.3g}",
                 "  deviance of the summed spectrum over its expectation="
                 f"{self.misfit:.3g}",
@@ -236,6 +238,7 @@ class PhaseAnalysis:
             "n_starts": int(self.n_starts),
             "n_agreeing": int(self.n_agreeing),
             "binning": int(self.binning),
+            "sparsity": float(self.sparsity),
             "smoothness": float(self.smoothness),
         }
 
@@ -277,6 +280,7 @@ class PhaseAnalysis:
             n_starts=int(stored.get("n_starts", 1)),
             n_agreeing=int(stored.get("n_agreeing", 1)),
             binning=int(stored.get("binning", 1)),
+            sparsity=float(stored.get("sparsity", 0.0)),
             smoothness=float(stored.get("smoothness", 0.0)),
             **{name: np.asarray(stored[name], float) for name in arrays},
         )

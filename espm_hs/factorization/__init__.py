@@ -19,7 +19,13 @@ from espm_hs.factorization.regression import (
     fit_spectrum,
 )
 from espm_hs.factorization.smoothing import smoothed_covariance
-from espm_hs.factorization.solver import Factorization, factorize
+from espm_hs.factorization.solver import Factorization, check_options, factorize
+from espm_hs.factorization.sparsity import (
+    USUAL_SPARSITY,
+    choose_sparsity,
+    sparsity_losses,
+)
+from espm_hs.factorization.starts import check_start
 from espm_hs.factorization.sums import summed_spectrum
 from espm_hs.factorization.thinning import choose_smoothness, held_out, thin
 from espm_hs.factorization.uncertainty import (
@@ -28,6 +34,7 @@ from espm_hs.factorization.uncertainty import (
 )
 
 __all__ = [
+    "USUAL_SPARSITY",
     "Bins",
     "Counts",
     "EspmNMF",
@@ -37,7 +44,10 @@ __all__ = [
     "Problem",
     "ScatteredCounts",
     "abundance_covariance",
+    "check_options",
+    "check_start",
     "choose_smoothness",
+    "choose_sparsity",
     "coarse_maps",
     "composition_covariance",
     "deviance_residuals",
@@ -51,6 +61,7 @@ __all__ = [
     "mixing_ranges",
     "off_zero",
     "smoothed_covariance",
+    "sparsity_losses",
     "summed_spectrum",
     "thin",
     "usual_binning",

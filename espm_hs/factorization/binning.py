@@ -13,10 +13,9 @@ from espm_hs.factorization.counts import Counts
 from espm_hs.factorization.rows import Reader, Rows
 from espm_hs.factorization.scattered import Scattered
 
-# Phases are found from spectra of so many counts, where a map has enough of them.
-ENOUGH_COUNTS = 300.0
-# No fewer spectra than that, however few counts they have.
-LEAST_BINS = 256
+# Phases are found from spectra of so many counts, as far as so many bins are left: few
+# counts turn the spectra, few bins leave out what is small.
+ENOUGH = ((300.0, 256), (3000.0, 1024))
 # Non-zeros that are summed at a time.
 STRIP = 1 << 21
 
@@ -169,6 +168,9 @@ def usual_binning(counts: Counts, shape: tuple[int, ...]) -> int:
         Size of each navigation axis.
     """
     n_axes = max(1, sum(size > 1 for size in shape))
-    wanted = (ENOUGH_COUNTS * counts.n_pixels / counts.total) ** (1 / n_axes)
-    largest = (counts.n_pixels / LEAST_BINS) ** (1 / n_axes)
-    return max(1, min(int(np.ceil(wanted - 1e-9)), int(largest + 1e-9)))
+    factors = [1]
+    for enough, least in ENOUGH:
+        wanted = (enough * counts.n_pixels / counts.total) ** (1 / n_axes)
+        largest = (counts.n_pixels / least) ** (1 / n_axes)
+        factors.append(min(int(np.ceil(wanted - 1e-9)), int(largest + 1e-9)))
+    return max(factors)

@@ -26,8 +26,8 @@ class EspmNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     Finds non-negative W and H such that the counts are Poisson distributed around
     ``H (G W)^T``. G (channels x columns) holds what is known, such as the spectrum of
-    each chemical element; without it the spectra are free, and this is NMF with the
-    Kullback-Leibler divergence.
+    each chemical element [1]_; without it the spectra are free, and this is NMF with
+    the Kullback-Leibler divergence [2]_.
 
     Parameters
     ----------

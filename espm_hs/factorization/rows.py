@@ -13,6 +13,8 @@ from espm_hs.factorization.scanning import find_nonzeros
 # Dense input is read in slabs of about this size, so that no second copy of a
 # large map ever exists.
 SLAB_BYTES = 1 << 26
+# Larger values than this are not counts, and their squares would overflow.
+LARGEST = 1e18
 
 
 class Rows(NamedTuple):
@@ -119,6 +121,11 @@ def _check_values(values: np.ndarray) -> None:
             f"Negative values in data: the smallest is {smallest:g}, and counts are "
             "never below zero. Undo a background subtraction, or exclude these "
             "pixels or channels with `navigation_mask` or `signal_mask`."
+        )
+    if values.max() > LARGEST:
+        raise ValueError(
+            f"The largest value in the data is {values.max():g}, more than any "
+            "detector counts. Divide the data by what they were multiplied with."
         )
 
 

@@ -86,7 +86,10 @@ class Factorization:
     n_agreeing: int = 1
 
 
-def _check_options(solver, n_init, max_iter, tol, n_jobs):
+def check_options(
+    solver="auto", n_init=1, max_iter=1000, tol=1e-4, random_state=None, n_jobs=None
+) -> None:
+    """Raise ValueError if an option of `factorize` is out of range."""
     if solver not in SOLVERS:
         raise ValueError(f"`solver` must be one of {SOLVERS}, got {solver!r}.")
     for name, value in (("n_init", n_init), ("max_iter", max_iter)):
@@ -94,6 +97,13 @@ def _check_options(solver, n_init, max_iter, tol, n_jobs):
             raise ValueError(f"`{name}` must be an integer >= 1, got {value!r}.")
     if not (isinstance(tol, Real) and tol >= 0):
         raise ValueError(f"`tol` must be a number >= 0, got {tol!r}.")
+    try:
+        np.random.default_rng(random_state)
+    except (TypeError, ValueError):
+        raise ValueError(
+            "`random_state` must be an integer >= 0, None or a "
+            f"numpy.random.Generator; got {random_state!r}."
+        ) from None
     if n_jobs == 0 or not isinstance(n_jobs, (int, np.integer, type(None))):
         raise ValueError(
             "`n_jobs` must be a number of threads, or -1 for all cores; got "
@@ -165,7 +175,7 @@ def factorize(
     ValueError
         If an argument is out of range, or the counts are all zero.
     """
-    _check_options(solver, n_init, max_iter, tol, n_jobs)
+    check_options(solver, n_init, max_iter, tol, random_state, n_jobs)
     if counts.n_channels != problem.n_channels:
         raise ValueError(
             f"The counts have {counts.n_channels} channels, the model has "

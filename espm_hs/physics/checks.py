@@ -32,10 +32,15 @@ def checked_axis(energy: ArrayLike) -> tuple[float, float, int]:
         If the axis does not increase in equal steps, or seems to be in eV.
     """
     centres = np.asarray(energy, dtype=float)
-    if centres.ndim != 1 or centres.size < 2 or not np.all(np.isfinite(centres)):
+    if centres.ndim != 1 or centres.size < 2:
         raise ValueError(
-            "The energy axis must be a list of 2 or more finite numbers, found shape "
+            "The energy axis must be a list of 2 or more channels, found shape "
             f"{centres.shape}."
+        )
+    if not np.all(np.isfinite(centres)):
+        raise ValueError(
+            f"The energy axis goes from {centres[0]:g} to {centres[-1]:g} keV: set its "
+            "offset and scale to finite numbers."
         )
     steps = np.diff(centres)
     # rounded, so that an axis built from offset and scale gives them back

@@ -33,6 +33,8 @@ def atomic_number(element: str | int) -> int:
         if element in _NUMBERS:
             return _NUMBERS[element]
         hint = element.strip().capitalize()
+        if hint.isdecimal() and 1 <= int(hint) <= len(SYMBOLS):
+            hint = SYMBOLS[int(hint) - 1]
         hint = f" Did you mean {hint!r}?" if hint in _NUMBERS else ""
         raise ValueError(f"{element!r} is not the symbol of an element.{hint}")
     if isinstance(element, Integral) and not isinstance(element, bool):

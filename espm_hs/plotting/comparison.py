@@ -30,12 +30,26 @@ def plot_phase_number(found) -> Figure:
     -------
     matplotlib.figure.Figure
         Loss of the counts that were set aside, with the standard error of its
-        difference to the lowest one.
+        difference to the lowest one; below, by how much the least stable phase turns
+        from one draw to another.
     """
     chosen = f"{found.best} phases" if found.best > 1 else "1 phase"
-    figure, axes = _draw(found, chosen)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("Number of phases")
+    figure, (axes, below) = plt.subplots(
+        2,
+        figsize=(6, 5),
+        layout="constrained",
+        sharex=True,
+        gridspec_kw={"height_ratios": [3, 1]},
+    )
+    _draw(figure, axes, found, chosen)
+    below.plot(found.numbers, found.angles, "o-", color=COLOURS[0])
+    best = found.numbers == found.best
+    _circle(below, found.numbers[best], found.angles[best])
+    below.set_ylim(bottom=0)
+    below.grid(axis="y", color=GREY, alpha=0.2, lw=0.6)
+    below.set_ylabel("Draws differ (°)")
+    below.xaxis.set_major_locator(MaxNLocator(integer=True))
+    below.set_xlabel("Number of phases")
     return figure
 
 
@@ -50,11 +64,12 @@ def plot_binning(found) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        As `plot_phase_number`.
+        The losses, as in `plot_phase_number`.
     """
     size = found.best
     chosen = f"bins of {size} pixels" if size > 1 else "single pixels"
-    figure, axes = _draw(found, chosen)
+    figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
+    _draw(figure, axes, found, chosen)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(plt.FixedLocator(found.numbers))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:.0f}"))
@@ -68,9 +83,13 @@ def _plain(loss, _) -> str:
     return f"{loss:,.0f}".replace("-", "\N{MINUS SIGN}")
 
 
-def _draw(found, chosen: str):
+def _circle(axes, x, y):
+    """Mark what was chosen."""
+    return axes.plot(x, y, "o", ms=14, mfc="none", mec=COLOURS[1], mew=2)
+
+
+def _draw(figure, axes, found, chosen: str):
     """Draw the losses, and mark the one that was chosen."""
-    figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
     # draws of the counts differ in their total, which says nothing
     apart = found.loss - found.loss[found.mean.argmin()]
     each = axes.plot(found.numbers, apart, color=GREY, lw=0.8, alpha=0.6)
@@ -78,15 +97,7 @@ def _draw(found, chosen: str):
         found.numbers, found.mean, found.error, fmt="o-", color=COLOURS[0], capsize=4
     )
     best = found.numbers == found.best
-    (mark,) = axes.plot(
-        found.numbers[best],
-        found.mean[best],
-        "o",
-        ms=14,
-        mfc="none",
-        mec=COLOURS[1],
-        mew=2,
-    )
+    (mark,) = _circle(axes, found.numbers[best], found.mean[best])
     axes.set_yscale("symlog", linthresh=LINEAR)
     axes.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=LINEAR))
     axes.yaxis.set_major_formatter(FuncFormatter(_plain))
@@ -100,4 +111,3 @@ def _draw(found, chosen: str):
         ncols=3,
         frameon=False,
     )
-    return figure, axes

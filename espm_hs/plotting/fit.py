@@ -1,86 +1,154 @@
-"""Figure of the fit: summed spectrum, its model, and what is left."""
+"""Figure of the fit: a summed spectrum, its model, and what is left."""
 
 from __future__ import annotations
+
+from itertools import cycle
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
 from espm_hs.factorization import summed_spectrum
-from espm_hs.plotting.results import column_weights, fitted_pixels, read_results
+from espm_hs.plotting.results import chosen_pixels, column_weights, read_results
 from espm_hs.plotting.spectra import (
     draw_labels,
     draw_sigmas,
     energy_limits,
     find_peaks,
     set_heights,
+    within_a_peak,
 )
-from espm_hs.plotting.style import GREY, phase_colour
+from espm_hs.plotting.style import COLOURS, GREY, phase_colour
+
+PARTS = ("phases", "elements")
+# Counts that the model expects of a channel, below which residuals are taken over the
+# width of a peak: those of single channels would be those of single photons.
+_FEW = 5.0
+# Highest number of counts that is shown on a linear scale unless asked otherwise.
+_LINEAR = 30
+# Lines beyond the number of colours are drawn in other styles.
+_STYLES = ("-", (0, (4, 1)), (0, (1, 1)))
 
 
-def plot_fit(signal) -> Figure:
+def plot_fit(signal, where=None, parts="phases", log: bool | None = None) -> Figure:
     """
-    Plot the summed spectrum of the fitted pixels, its model, and what is left.
+    Plot a summed spectrum, its model, what that consists of, and what is left.
 
     Parameters
     ----------
     signal : EDSespmSpectrum
         With a decomposition by ``algorithm="espm"``.
+    where
+        A position, (x, y) as in `inav` (integers are indices, floats have the units of
+        the axes); or a boolean image or array of the shape of ``signal.data`` without
+        the energy axis, True in the pixels to sum. None: all that were fitted.
+    parts
+        "phases", or "elements" for lines of each element and of each stray one.
+    log
+        Logarithmic counts; None: where small peaks call for it.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Above: counts, model, the part of each phase and the background. Below: counts
-        minus model in units of the standard deviation, the root of the model.
+        Above: counts, model, its parts and the background. Below: counts minus model
+        in units of the standard deviation, the root of the model; of the sum over the
+        width of a peak where channels hold few counts.
 
     Raises
     ------
     RuntimeError
         If the signal has no such decomposition.
+    ValueError
+        If ``where`` holds no fitted pixel or ``parts`` is neither.
     """
+    if parts not in PARTS:
+        raise ValueError(f"`parts` must be one of {PARTS}, got {parts!r}.")
     found, loadings = read_results(signal)
-    totals = np.nansum(loadings, axis=0)
-    counts = summed_spectrum(signal.data, fitted_pixels(loadings))
-    fitted = found.spectra @ totals
-    figure, (top, bottom) = plt.subplots(
-        2, 1, figsize=(9, 5.6), height_ratios=[3, 1], sharex=True, layout="constrained"
-    )
-    _draw_model(top, found, totals, counts, fitted)
-    _draw_residual(bottom, found.model.energy, counts, fitted)
+    pixels = chosen_pixels(signal, loadings, where)
+    totals = loadings[pixels].sum(axis=0)
+    counts = summed_spectrum(signal.data, pixels)
+    figure = plt.figure(figsize=(9, 5.6), layout="constrained")
+    draw_fit(figure, found, totals, counts, parts, log)
+    if where is not None:
+        n = int(pixels.sum())
+        text = f"{n} pixels" if np.ndim(where) > 0 and n > 1 else f"pixel {where}"
+        figure.axes[0].set_title(text, loc="left", fontsize="medium")
     return figure
 
 
-def _draw_model(axes, found, totals, counts, fitted) -> None:
+def draw_fit(figure, found, totals, counts, parts, log=None) -> None:
+    """
+    Draw a spectrum and its model on an empty figure.
+
+    Parameters
+    ----------
+    totals : array, shape (n_phases,)
+        Sum of the loadings of the pixels whose sum is ``counts``.
+    """
+    top, bottom = figure.subplots(2, 1, height_ratios=[3, 1], sharex=True)
+    fitted = found.spectra @ totals
+    _draw_model(top, found, totals, counts, fitted, parts, log)
+    _draw_residual(bottom, found, counts, fitted)
+
+
+def _draw_model(axes, found, totals, counts, fitted, parts, log) -> None:
     """Draw data, model and the parts of the model, with labelled lines."""
     energy, used = found.model.energy, found.channels
     weights = column_weights(found) * totals
-    peaks = find_peaks(found, np.einsum("jec,cj->ec", found.G, weights))
+    columns = np.einsum("jec,cj->ec", found.G, weights)
+    columns[~used] = np.nan
+    peaks = find_peaks(found, np.nan_to_num(columns))
     axes.step(energy, counts, where="mid", color="#A0A0A0", lw=1, label="data")
     axes.plot(energy, fitted, color="black", lw=1, label="model")
+    if parts == "elements":
+        _draw_elements(axes, found, columns)
     # a single phase would hide the model
-    for j in range(found.n_phases if found.n_phases > 1 else 0):
-        part = found.spectra[:, j] * totals[j]
-        axes.plot(energy, part, color=phase_colour(j), lw=1, label=found.labels[j])
+    elif found.n_phases > 1:
+        for j in range(found.n_phases):
+            part = found.spectra[:, j] * totals[j]
+            axes.plot(energy, part, color=phase_colour(j), lw=1, label=found.labels[j])
+    if log is None and counts[used].max(initial=0) < _LINEAR:
+        log = False
     background = [column.kind == "background" for column in found.model.columns]
     # where the components are elements, it is one of them
     if any(background) and not found.knowledge.single_elements:
-        level = np.einsum("jec,cj->e", found.G[..., background], weights[background])
-        level[~used] = np.nan
+        level = columns[:, background].sum(axis=1)
         axes.plot(energy, level, color=GREY, lw=1, ls="--", label="background")
-    set_heights(axes, np.where(used, np.fmax(counts, fitted), np.nan), peaks)
+    set_heights(axes, np.where(used, np.fmax(counts, fitted), np.nan), peaks, log)
     axes.set_xlim(energy_limits(found, [peaks]))
     draw_labels(axes, peaks, width=8.2)
     axes.set_ylabel("counts")
-    axes.legend(
-        fontsize="small", frameon=False, loc="upper left", bbox_to_anchor=(1, 1)
-    )
+    axes.figure.legend(fontsize="small", frameon=False, loc="outside right upper")
 
 
-def _draw_residual(axes, energy, counts, fitted) -> None:
+def _draw_elements(axes, found, columns) -> None:
+    """Draw the lines of each element, and those of stray ones in grey."""
+    groups: dict[tuple[str, bool], list[int]] = {}
+    for i, column in enumerate(found.model.columns):
+        if column.kind != "background":
+            key = (column.element, column.kind == "stray")
+            groups.setdefault(key, []).append(i)
+    looks = cycle((colour, style) for style in _STYLES for colour in COLOURS[:6])
+    greys = cycle((GREY, style) for style in ("-", _STYLES[2]))
+    for (element, stray), those in groups.items():
+        colour, style = next(greys if stray else looks)
+        label = f"{element} stray" if stray else element
+        part = columns[:, those].sum(axis=1)
+        axes.plot(found.model.energy, part, color=colour, ls=style, lw=1.2, label=label)
+
+
+def _draw_residual(axes, found, counts, fitted) -> None:
     """Draw counts minus model in standard deviations."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        residual = (counts - fitted) / np.sqrt(fitted)
+    used = found.channels
+    energy, left, expected = found.model.energy[used], counts - fitted, fitted
+    label = "residual (σ)"
+    if np.median(fitted[used]) < _FEW:
+        left, expected = (within_a_peak(found, one) for one in (left, expected))
+        label = "residual of\na peak width (σ)"
+    else:
+        left, expected = left[used], expected[used]
+    residual = left / np.sqrt(np.maximum(expected, 1e-300))
     axes.step(energy, residual, where="mid", color="black", lw=0.7)
     draw_sigmas(axes, residual)
     axes.set_xlabel("energy (keV)")
-    axes.set_ylabel("residual (σ)")
+    axes.set_ylabel(label)

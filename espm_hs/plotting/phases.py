@@ -101,11 +101,13 @@ def _draw_bars(axes, elements, percent, errors, colour: str) -> None:
         places, percent, yerr=errors, fmt="none", ecolor="black", lw=0.8, capsize=2
     )
     size = "x-small" if len(elements) < 9 else 5
-    for place, value in zip(places, percent, strict=True):
+    # above the error bar, as long as that does not leave the axes
+    tops = np.minimum(percent + errors, 1.05 * np.nanmax(percent, initial=1.0))
+    for place, value, top in zip(places, percent, tops, strict=True):
         if np.isfinite(value) and value >= 0.05:
             axes.annotate(
                 f"{value:.1f}",
-                (place, value),
+                (place, max(value, top)),
                 xytext=(2, 2),
                 textcoords="offset points",
                 fontsize=size,

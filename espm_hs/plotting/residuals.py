@@ -12,7 +12,7 @@ from espm_hs.analysis import kept_counts
 from espm_hs.factorization import summed_spectrum
 from espm_hs.plotting.maps import draw_navigation
 from espm_hs.plotting.results import fitted_pixels, read_results
-from espm_hs.plotting.spectra import draw_sigmas
+from espm_hs.plotting.spectra import draw_sigmas, within_a_peak
 from espm_hs.plotting.style import GREY
 
 # Numbers in an array of pixels and bands: 32 MB.
@@ -67,8 +67,8 @@ def plot_residuals(signal) -> Figure:
 
 def _draw_by_energy(axes, found, counts, fitted) -> None:
     """Residual within the width of a peak around each channel."""
-    window = _within_a_peak(found, counts - fitted) / np.sqrt(
-        np.maximum(_within_a_peak(found, fitted), 1e-300)
+    window = within_a_peak(found, counts - fitted) / np.sqrt(
+        np.maximum(within_a_peak(found, fitted), 1e-300)
     )
     energy = found.model.energy[found.channels]
     axes.plot(energy, window, color="black", lw=0.8)
@@ -76,16 +76,6 @@ def _draw_by_energy(axes, found, counts, fitted) -> None:
     _label_extremes(axes, energy, window)
     axes.set_xlabel("energy (keV)")
     axes.set_ylabel("residual within a peak width (σ)")
-
-
-def _within_a_peak(found, spectrum) -> np.ndarray:
-    """Sum of a spectrum over the width of a peak around each used channel."""
-    energy = found.model.energy[found.channels]
-    half = 0.5e-3 * found.model.detector.fwhm(energy)
-    cumulated = np.concatenate([[0.0], np.cumsum(spectrum[found.channels])])
-    first = np.searchsorted(energy, energy - half)
-    last = np.searchsorted(energy, energy + half, side="right")
-    return cumulated[last] - cumulated[first]
 
 
 def _label_extremes(axes, energy, values, most: int = 6) -> None:

@@ -22,6 +22,52 @@ def read_results(signal) -> tuple[PhaseAnalysis, np.ndarray]:
     return found, stored_loadings(signal.learning_results, n_pixels, found.n_phases)
 
 
+def chosen_pixels(signal, loadings, where) -> np.ndarray:
+    """Fitted pixels among those that ``where`` names, flat; see `plot_fit`.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or ``where`` is neither a position nor an image of the map.
+    """
+    fitted = fitted_pixels(loadings)
+    if where is None:
+        return fitted
+    shape = signal.data.shape[:-1]
+    image = np.asarray(where.data if hasattr(where, "axes_manager") else where)
+    if image.dtype == bool and image.shape == shape:
+        chosen = image.ravel() & fitted
+    else:
+        axes = signal.axes_manager.navigation_axes
+        if image.dtype.kind not in "iuf" or np.atleast_1d(image).shape != (len(axes),):
+            raise ValueError(
+                f"`where` must be a position, {len(axes)} numbers as for `inav`, or a "
+                f"boolean image of shape {shape}; got {where!r}."
+            )
+        # one by one: in an array a float would make all of them floats
+        position = where if np.ndim(where) else [where]
+        index = [_index(axis, x) for axis, x in zip(axes, position, strict=True)]
+        chosen = np.zeros(shape, bool)
+        chosen[tuple(index[::-1])] = True
+        chosen = chosen.ravel() & fitted
+    if not chosen.any():
+        raise ValueError(
+            "No pixel of `where` was fitted: look for them with `s.plot_phases()`."
+        )
+    return chosen
+
+
+def _index(axis, position) -> int:
+    """Index of a position on an axis: an integer is one, a float has its units."""
+    size = axis.size
+    index = axis.value2index(position) if isinstance(position, float) else int(position)
+    if not -size <= index < size:
+        raise ValueError(
+            f"`where` is at {index} on the axis {axis.name!s}, which has {size} pixels."
+        )
+    return index
+
+
 def column_weights(found) -> np.ndarray:
     """Weights of the columns of each phase's G that give `found.spectra`."""
     unscaled = np.einsum("jec,cj->j", found.G[:, found.channels], found.W)

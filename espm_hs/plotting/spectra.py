@@ -1,4 +1,4 @@
-"""Spectra on axes: which lines to label and where, and the scales to choose."""
+"""Spectra on axes: lines to label and where, scales to choose, sums over peaks."""
 
 from __future__ import annotations
 
@@ -52,13 +52,10 @@ def find_peaks(found, parts) -> list[Peak]:
     for i, column in enumerate(found.model.columns):
         if column.kind == "background" or not parts[:, i].any():
             continue
-        # of the families in one column the clearest: the others say the same
-        families = [
-            _family_peak(found, i, name, parts[:, i], total) for name in column.family
-        ]
-        share, peak = max(families, key=lambda candidate: candidate[0])
-        if peak is not None and share > _LABELLED_SHARE:
-            peaks.append(peak)
+        for family in column.family:
+            share, peak = _family_peak(found, i, family, parts[:, i], total)
+            if peak is not None and share > _LABELLED_SHARE:
+                peaks.append(peak)
     return sorted(peaks, key=lambda peak: peak.energy)
 
 
@@ -95,13 +92,18 @@ def energy_limits(found, peaks) -> tuple[float, float]:
     return min(0.0, fitted[0]), min(fitted[-1], 1.18 * highest + 0.2)
 
 
-def set_heights(axes, spectrum, peaks) -> None:
-    """Choose the scale in which the labelled peaks can be read; leave them room."""
+def set_heights(axes, spectrum, peaks, log: bool | None = None) -> None:
+    """Choose the scale in which the labelled peaks can be read; leave them room.
+
+    Unless ``log`` says which scale it is.
+    """
     highest = np.nanmax(spectrum)
     if not highest > 0:
         return
     smallest = min((peak.height for peak in peaks), default=highest)
-    if smallest >= _SMALL_PEAK * highest:
+    if log is None:
+        log = smallest < _SMALL_PEAK * highest
+    if not log:
         axes.set_ylim(0, highest / _BELOW_LABELS)
         return
     positive = spectrum[np.nan_to_num(spectrum) > 0]
@@ -116,6 +118,16 @@ def draw_sigmas(axes, values) -> None:
     axes.axhspan(-3, 3, color=GREY, alpha=0.15, lw=0)
     extremes = np.nanmin(values, initial=-3.5), np.nanmax(values, initial=3.5)
     axes.set_ylim(*(1.15 * value for value in extremes))
+
+
+def within_a_peak(found, spectrum) -> np.ndarray:
+    """Sum of a spectrum over the width of a peak around each used channel."""
+    energy = found.model.energy[found.channels]
+    half = 0.5e-3 * found.model.detector.fwhm(energy)
+    cumulated = np.concatenate([[0.0], np.cumsum(spectrum[found.channels])])
+    first = np.searchsorted(energy, energy - half)
+    last = np.searchsorted(energy, energy + half, side="right")
+    return cumulated[last] - cumulated[first]
 
 
 # -- labels ----------------------------------------------------------------------

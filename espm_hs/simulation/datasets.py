@@ -66,9 +66,10 @@ def particles(
 
     Examples
     --------
-    >>> s = particles(counts_per_pixel=50)
-    >>> s.decomposition(algorithm="espm", output_dimension=3)
-    >>> s.ground_truth()
+    >>> from espm_hs.simulation import particles
+    >>> s = particles(shape=(16, 16), counts_per_pixel=50)
+    >>> s.ground_truth().names
+    ('olivine', 'taenite', 'ilmenite')
     """
     return _recorded("particles", shape, counts_per_pixel, seed, effects, lazy)
 

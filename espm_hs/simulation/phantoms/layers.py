@@ -50,6 +50,8 @@ def wedge(
 
     >>> maps = lamellae((64, 64), 2, period=16)
     >>> thickness = maps * wedge((64, 64), 20, 120, angle=90)[..., None]
+    >>> thickness.shape
+    (64, 64, 2)
     """
     check_number("thin", thin, 0)
     check_number("thick", thick, 0)

@@ -1,0 +1,119 @@
+"""What the counts say between the phases that are found and the true ones.
+
+Where a phase is missed, its spectrum is moved to the true one in steps, the abundances
+being found anew for each: on the way F falls or rises by what the counts and the
+sparsity term have to say. Run with
+
+    python benchmarks/profiles.py [--seeds 1] [--write docs/validation.md]
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from pathlib import Path
+
+import hyperspy.api as hs
+import numpy as np
+from report import as_markdown, as_text, write_between
+
+from espm_hs import metrics
+from espm_hs.factorization import (
+    Bins,
+    Counts,
+    Penalties,
+    Problem,
+    fit_maps,
+    usual_binning,
+)
+from espm_hs.simulation import DATASETS
+
+# Data set, counts per pixel.
+CASES = [
+    ("mantle", 293),
+    ("mantle", 18),
+    ("core_shell", 8),
+    ("core_shell", 40),
+    ("core_shell", 200),
+    ("grain_boundary", 12),
+]
+STEPS = (0.0, 0.25, 0.5, 0.75, 1.0)
+# Phases that are closer to the truth, in degrees, are not looked at.
+MISSED = 3.0
+HEADER = ("data", "counts", "phase", "angle (°)", "", *(f"{t:g}" for t in STEPS))
+
+
+def profiles(name: str, dose: float, seed: int) -> list[tuple[str, ...]]:
+    """
+    Rows of the table for one map.
+
+    Parameters
+    ----------
+    name : str
+        Data set.
+    dose : float
+        Counts per pixel.
+    seed : int
+        Draw of the counts.
+
+    Returns
+    -------
+    list of tuple of str
+        Two for each phase that is missed: the divergence of the counts from the best
+        maps, and the same with the sparsity term, less those of the phase found.
+    """
+    signal = DATASETS[name](counts_per_pixel=dose, seed=seed)
+    found = signal.decomposition(
+        algorithm="espm",
+        output_dimension=3,
+        smoothness=0,
+        print_info=False,
+        return_info=True,
+    )
+    truth, used = signal.ground_truth(), found.channels
+    order, angles = metrics.match_phases(found.spectra, truth.spectra)
+    counts = _binned(signal, used)
+    spectra, true = found.spectra[used][:, order], truth.spectra[used]
+    true = true / true.sum(axis=0)
+    rows = []
+    for j in np.flatnonzero(angles > MISSED).tolist():
+        first = (name, f"{dose:g}", truth.names[j], f"{angles[j]:.1f}")
+        for what, sparsity in (("counts alone", 0.0), ("with sparsity", 1.0)):
+            path = []
+            for t in STEPS:
+                D = spectra.copy()
+                D[:, j] += t * (true[:, j] - D[:, j])
+                problem = Problem(len(D), D.shape[1], penalties=Penalties(sparsity))
+                path.append(fit_maps(counts, problem, D)[1])
+            rows.append((*first, what, *(f"{F - path[0]:+.1f}" for F in path)))
+            first = ("",) * 4
+    return rows
+
+
+def _binned(signal, used):
+    """Return counts as phases are found from them."""
+    counts = Counts.from_array(signal.data, channels=used)
+    navigation = signal.data.shape[:-1]
+    factor = usual_binning(counts, navigation)
+    return Bins.from_shape(navigation, factor).merge(counts)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--write", type=Path, help="page that gets the table")
+    arguments = parser.parse_args()
+    rows = []
+    for name, dose in CASES:
+        for seed in range(arguments.seeds):
+            rows += profiles(name, dose, seed)
+    print(as_text(HEADER, rows), flush=True)
+    if arguments.write:
+        write_between(arguments.write, "profiles", as_markdown(HEADER, rows))
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    hs.set_log_level("ERROR")
+    hs.preferences.General.show_progressbar = False
+    main()

@@ -1,0 +1,93 @@
+"""Settings of Sphinx: `make docs` builds these pages into build/docs."""
+
+import os
+import shutil
+from pathlib import Path
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import espm_hs
+
+HERE = Path(__file__).parent
+
+project = "espm_hs"
+author = "The espm_hs developers"
+copyright = author
+release = version = espm_hs.__version__
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.doctest",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinx_click",
+]
+templates_path = ["_templates"]
+exclude_patterns = ["_build", "_templates"]
+
+# Markdown: links to headings of other pages, equations
+myst_enable_extensions = ["dollarmath", "deflist"]
+myst_heading_anchors = 3
+
+# `make notebooks` runs them; until then the pages have no figures
+nb_execution_mode = "off"
+
+# numpydoc sections, types from the annotations
+autosummary_generate = True
+# the pages of a module list its __all__
+autosummary_imported_members = True
+autosummary_ignore_module_all = False
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented_params"
+autodoc_member_order = "groupwise"
+napoleon_google_docstring = False
+napoleon_use_rtype = False
+napoleon_use_ivar = True
+# `name` links where something of that name is documented
+default_role = "py:obj"
+
+html_theme = "pydata_sphinx_theme"
+html_title = "espm_hs"
+html_static_path = ["_static"]
+html_css_files = ["style.css"]
+html_show_sourcelink = False
+html_theme_options = {
+    "navigation_with_keys": False,
+    "show_toc_level": 2,
+    "secondary_sidebar_items": ["page-toc"],
+}
+
+
+def _copy_notebooks() -> None:
+    """Bring notebooks into docs/notebooks, with output where they have been run."""
+    target = HERE / "notebooks"
+    target.mkdir(exist_ok=True)
+    for notebook in (HERE.parent / "notebooks").glob("*.ipynb"):
+        run = HERE.parent / "build" / "notebooks" / notebook.name
+        shutil.copy(run if run.exists() else notebook, target)
+
+
+_copy_notebooks()
+
+
+def _skip_foreign(app, what, name, member, skip, options):
+    """Leave out what classes inherit from HyperSpy, scikit-learn and Python."""
+    if type(member).__name__ == "_tuplegetter":  # is among the attributes of the class
+        return True
+    function = getattr(member, "fget", None) or getattr(member, "func", member)
+    home = getattr(function, "__module__", None) or "espm_hs"
+    return True if home.split(".")[0] != "espm_hs" else None
+
+
+def _escape_stars(app, what, name, member, options, lines):
+    """Keep the star of "shape (*navigation, n_channels)" from starting italics."""
+    lines[:] = [line.replace("(*", r"(\*") for line in lines]
+
+
+def setup(app):
+    """Connect to Sphinx."""
+    app.connect("autodoc-skip-member", _skip_foreign)
+    # napoleon has priority 500
+    app.connect("autodoc-process-docstring", _escape_stars, priority=900)

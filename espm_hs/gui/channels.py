@@ -1,0 +1,93 @@
+"""Ranges of energy to ignore, given as numbers or dragged on the spectrum."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import hyperspy.api as hs
+import numpy as np
+
+from espm_hs.analysis.parameters import energy_axis
+
+
+class ChannelMask:
+    """
+    Channels to leave out, to be given as ``signal_mask``.
+
+    Parameters
+    ----------
+    signal : EDSespmSpectrum
+        For its energy axis.
+    ranges
+        Pairs of energies in keV.
+
+    Raises
+    ------
+    ValueError
+        If a range is empty or holds no channel.
+    """
+
+    def __init__(self, signal, ranges: Sequence[tuple[float, float]] = ()):
+        self._signal = signal
+        self._energy = energy_axis(signal.axes_manager.signal_axes[0])
+        self._plotted = None
+        self._spans: list = []
+        for low, high in ranges:
+            self.add(low, high)
+
+    @property
+    def ranges(self) -> list[tuple[float, float]]:
+        """Pairs of energies in keV, as they are now."""
+        unit = self._unit
+        return [(span.left * unit, span.right * unit) for span in self._spans]
+
+    @property
+    def _unit(self) -> float:
+        """Return keV per unit of the axis."""
+        units = str(self._signal.axes_manager.signal_axes[0].units).strip().lower()
+        return {"ev": 1e-3, "kev": 1.0, "mev": 1e3}[units]
+
+    def add(self, low: float, high: float) -> None:
+        """Ignore the channels from one energy to another, keV."""
+        inside = (self._energy >= low) & (self._energy <= high)
+        if not inside.any():
+            raise ValueError(
+                f"The range from {low:g} to {high:g} keV holds no channel; those of "
+                f"the signal go from {self._energy[0]:g} to {self._energy[-1]:g} keV."
+            )
+        self._spans.append(hs.roi.SpanROI(low / self._unit, high / self._unit))
+        if self._plotted is not None:
+            self._show(self._spans[-1])
+
+    def plot(self) -> None:
+        """Plot the summed spectrum with the ranges, which can be dragged and resized.
+
+        Without a range there is one in the middle to begin with.
+        """
+        summed = self._signal._summed()
+        self._plotted = hs.signals.Signal1D(summed, axes=[self._axis_dictionary()])
+        self._plotted.plot()
+        if not self._spans:
+            first, last = self._energy[[0, -1]]
+            self.add(first + 0.45 * (last - first), first + 0.55 * (last - first))
+            return
+        for span in self._spans:
+            self._show(span)
+
+    def _axis_dictionary(self) -> dict:
+        axis = self._signal.axes_manager.signal_axes[0]
+        return {**axis.get_axis_dictionary(), "navigate": False}
+
+    def _show(self, span) -> None:
+        span.add_widget(self._plotted, color="#D55E00")
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        """Return True in the channels to leave out."""
+        mask = np.zeros(self._energy.size, bool)
+        for low, high in self.ranges:
+            mask |= (self._energy >= low) & (self._energy <= high)
+        return mask if dtype is None else mask.astype(dtype)
+
+    def __repr__(self) -> str:
+        texts = [f"{low:.3g} to {high:.3g} keV" for low, high in self.ranges]
+        return f"ChannelMask({', '.join(texts) or 'nothing'})"

@@ -1,0 +1,118 @@
+"""The widgets of ipywidgets; HyperSpy finds them by the names in the yaml."""
+
+from __future__ import annotations
+
+import html
+
+import ipywidgets
+from IPython.display import display as show
+
+from espm_hs.gui.elements import ElementPicker
+from espm_hs.gui.parameters import AnalysisParameters
+from espm_hs.physics.elements import SYMBOLS
+
+_COLOURS = {"": "#F4F4F4", "sample": "#56B4E9", "stray": "#BBBBBB"}
+# Rows of the periodic table by their first element, and the columns of the others;
+# lanthanides and actinides stand below.
+_ROWS = (
+    {1: 1, 18: 2},
+    {1: 3, 2: 4, **{13 + i: 5 + i for i in range(6)}},
+    {1: 11, 2: 12, **{13 + i: 13 + i for i in range(6)}},
+    {1 + i: 19 + i for i in range(18)},
+    {1 + i: 37 + i for i in range(18)},
+    {1: 55, 2: 56, **{4 + i: 72 + i for i in range(15)}},
+    {1: 87, 2: 88},
+    {3 + i: 57 + i for i in range(15)},
+    {3 + i: 89 + i for i in range(4)},
+)
+
+
+def analysis_parameters(obj: AnalysisParameters, display: bool = True, **_):
+    """
+    Show a field for each parameter, with what is a default beside it.
+
+    Returns
+    -------
+    dict or None
+        Widgets by name, if they are not displayed.
+    """
+    fields, lines = {}, []
+    message = ipywidgets.HTML()
+    for name in obj.names:
+        value = getattr(obj, name)
+        field = ipywidgets.Text("" if value is None else f"{value:g}")
+        field.layout.width = "8em"
+        fields[name] = field
+        remark = html.escape(obj.remarks.get(name, ""))
+        label = ipywidgets.Label(obj.trait(name).label, layout={"width": "15em"})
+        note = ipywidgets.HTML(f"<small>{remark}</small>")
+        lines.append(ipywidgets.HBox([label, field, note]))
+
+    def store(_):
+        try:
+            for name, field in fields.items():
+                text = field.value.strip()
+                setattr(obj, name, float(text) if text else None)
+            obj.store()
+        except (ValueError, TypeError) as error:
+            message.value = f"<b>{html.escape(str(error))}</b>"
+        else:
+            message.value = "Stored in the metadata."
+
+    button = ipywidgets.Button(description="Store")
+    button.on_click(store)
+    widget = ipywidgets.VBox([*lines, button, message])
+    return _finished(widget, {**fields, "store": button, "message": message}, display)
+
+
+def element_picker(obj: ElementPicker, display: bool = True, **_):
+    """
+    Show a periodic table: a click makes an element one of the sample, then a stray one.
+
+    Returns
+    -------
+    dict or None
+        Widgets by name, if they are not displayed.
+    """
+    buttons, cells = {}, []
+    message = ipywidgets.HTML("<small>blue: sample, grey: stray</small>")
+    for row in _ROWS:
+        for column in range(1, 19):
+            if column not in row:
+                cells.append(ipywidgets.Label(""))
+                continue
+            symbol = SYMBOLS[row[column] - 1]
+            button = ipywidgets.Button(
+                description=symbol, layout={"width": "auto", "margin": "1px"}
+            )
+            button.style.button_color = _COLOURS[obj.states.get(symbol, "")]
+            button.on_click(lambda one: _turn(obj, one))
+            buttons[symbol] = button
+            cells.append(button)
+
+    def store(_):
+        try:
+            obj.store()
+        except ValueError as error:
+            message.value = f"<b>{html.escape(str(error))}</b>"
+        else:
+            message.value = "Stored in the metadata."
+
+    grid = ipywidgets.GridBox(
+        cells, layout={"grid_template_columns": "repeat(18, 2.6em)"}
+    )
+    finish = ipywidgets.Button(description="Store")
+    finish.on_click(store)
+    widget = ipywidgets.VBox([grid, finish, message])
+    return _finished(widget, {**buttons, "store": finish, "message": message}, display)
+
+
+def _turn(picker, button) -> None:
+    button.style.button_color = _COLOURS[picker.turn(button.description)]
+
+
+def _finished(widget, parts, display):
+    if display:
+        show(widget)
+        return None
+    return {"widget": widget, "wdict": parts}

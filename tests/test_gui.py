@@ -1,0 +1,119 @@
+"""What can be done by hand, without a display."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from hyperspy.ui_registry import UI_REGISTRY
+
+from espm_hs.gui import AnalysisParameters, ChannelMask, ElementPicker
+
+pytest.importorskip("ipywidgets")
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def widgets(method):
+    return method(display=False, toolkit="ipywidgets")["ipywidgets"]["wdict"]
+
+
+def test_toolkeys_are_known():
+    for key in ("espm_hs.AnalysisParameters", "espm_hs.ElementPicker"):
+        assert "ipywidgets" in UI_REGISTRY[key]
+
+
+def test_parameters_are_stored(eds):
+    fields = widgets(eds.edit_analysis_parameters)
+    assert fields["beam_energy"].value == "200"
+    assert fields["thickness"].value == ""
+    fields["thickness"].value = "80"
+    fields["density"].value = "4.5"
+    fields["energy_resolution_MnKa"].value = "128"
+    fields["store"].click()
+    assert fields["message"].value == "Stored in the metadata."
+    model = eds.physical_model()
+    assert (model.thickness, model.density) == (80, 4.5)
+    assert model.detector.resolution == 128
+
+
+def test_defaults_are_marked(eds):
+    parameters = AnalysisParameters(eds)
+    assert "default" in parameters.remarks["elevation_angle"]
+    assert "missing" in parameters.remarks["thickness"]
+    assert parameters.remarks["beam_energy"] == ""
+    for name in parameters.names:
+        assert "(" in parameters.trait(name).label  # its unit
+
+
+def test_nonsense_is_told_and_not_stored(eds):
+    fields = widgets(eds.edit_analysis_parameters)
+    before = eds.metadata.as_dictionary()
+    for text, says in (("-3", "positive number"), ("thin", "could not convert")):
+        fields["thickness"].value = text
+        fields["store"].click()
+        assert says in fields["message"].value
+    assert eds.metadata.as_dictionary() == before
+
+
+def test_elements_are_picked(eds):
+    buttons = widgets(eds.pick_elements)
+    assert buttons["Fe"].style.button_color != buttons["Cu"].style.button_color
+    buttons["Ni"].click()  # sample -> stray
+    buttons["Ti"].click()
+    buttons["Ti"].click()  # stray -> nothing
+    buttons["Al"].click()  # nothing -> sample
+    buttons["store"].click()
+    assert set(eds.metadata.Sample.elements) == {"Fe", "O", "Si", "Al"}
+    assert eds.metadata.EDS_espm.stray_elements == ["Ni"]
+    assert len(buttons) == 2 + 18 * 2 + 2 + 8 * 2 + 17 + 2 + 15 + 4
+
+
+def test_an_element_turns_round(eds):
+    picker = ElementPicker(eds)
+    assert [picker.turn("Cu") for _ in range(3)] == ["sample", "stray", ""]
+    with pytest.raises(ValueError, match="not the symbol"):
+        picker.turn("Xx")
+
+
+def test_channels_by_numbers(eds):
+    mask = eds.mask_channels((2.0, 3.0), (8.6, 8.7))
+    energy = eds.axes_manager[-1].axis
+    wanted = ((energy >= 2) & (energy <= 3)) | ((energy >= 8.6) & (energy <= 8.7))
+    np.testing.assert_array_equal(np.asarray(mask), wanted)
+    found = eds.decomposition(
+        algorithm="espm",
+        output_dimension=2,
+        signal_mask=mask,
+        print_info=False,
+        return_info=True,
+    )
+    assert not found.channels[wanted].any()
+    assert found.channels[(energy > 3.1) & (energy < 8.5)].all()
+    assert not plt.get_fignums()
+    with pytest.raises(ValueError, match="holds no channel"):
+        eds.mask_channels((30, 40))
+
+
+def test_channels_by_dragging(eds):
+    mask = eds.mask_channels()
+    assert len(plt.get_fignums()) == 1
+    ((low, high),) = mask.ranges
+    assert low < high
+    (span,) = mask._spans
+    span.right = 8.0  # as the mouse does
+    span.left = 7.0
+    mask.add(1.0, 1.2)
+    energy = eds.axes_manager[-1].axis
+    wanted = ((energy >= 7) & (energy <= 8)) | ((energy >= 1) & (energy <= 1.2))
+    np.testing.assert_array_equal(np.asarray(mask), wanted)
+
+
+def test_channels_of_an_axis_in_ev(eds):
+    axis = eds.axes_manager[-1]
+    axis.units, axis.scale, axis.offset = "eV", 20.0, -100.0
+    mask = ChannelMask(eds, [(1.0, 2.0)])
+    assert mask.ranges == [(1.0, 2.0)]
+    assert np.asarray(mask).sum() == 51

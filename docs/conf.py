@@ -66,7 +66,8 @@ def _copy_notebooks() -> None:
     target.mkdir(exist_ok=True)
     for notebook in (HERE.parent / "notebooks").glob("*.ipynb"):
         run = HERE.parent / "build" / "notebooks" / notebook.name
-        shutil.copy(run if run.exists() else notebook, target)
+        fresh = run.exists() and run.stat().st_mtime > notebook.stat().st_mtime
+        shutil.copy(run if fresh else notebook, target)
 
 
 _copy_notebooks()

@@ -38,7 +38,7 @@ phases = 3
 calibrate = true
 
 # The fit. The defaults are good; see docs/phases.md.
-# sparsity = 1.0       # how strongly pixels are pulled to few phases
+# sparsity = 1.0       # how strongly pixels are pulled to few phases, or "auto"
 # smoothness = "auto"  # of the maps: "auto", or a number, 0 for none
 # binning = 4          # pixels along each axis summed to find phases
 # starts = 4           # the best of so many is kept

@@ -1,8 +1,10 @@
 """What the counts say between the phases that are found and the true ones.
 
 Where a phase is missed, its spectrum is moved to the true one in steps, the abundances
-being found anew for each: on the way F falls or rises by what the counts and the
-sparsity term have to say. Run with
+being found anew for each. Three figures on the way: the divergence of the expected
+counts from the true phases with this one exchanged, by which any method could at best
+tell them apart; that of the counts that were drawn; and F, with the sparsity term. Run
+with
 
     python benchmarks/profiles.py [--seeds 1] [--write docs/validation.md]
 """
@@ -26,7 +28,7 @@ from espm_hs.factorization import (
     fit_maps,
     usual_binning,
 )
-from espm_hs.simulation import DATASETS
+from espm_hs.simulation import DATASETS, experiment
 
 # Data set, counts per pixel.
 CASES = [
@@ -59,8 +61,8 @@ def profiles(name: str, dose: float, seed: int) -> list[tuple[str, ...]]:
     Returns
     -------
     list of tuple of str
-        Two for each phase that is missed: the divergence of the counts from the best
-        maps, and the same with the sparsity term, less those of the phase found.
+        Three for each phase that is missed, less what they are at the phase found; for
+        the expected counts less what they are at the truth.
     """
     signal = DATASETS[name](counts_per_pixel=dose, seed=seed)
     found = signal.decomposition(
@@ -72,30 +74,36 @@ def profiles(name: str, dose: float, seed: int) -> list[tuple[str, ...]]:
     )
     truth, used = signal.ground_truth(), found.channels
     order, angles = metrics.match_phases(found.spectra, truth.spectra)
-    counts = _binned(signal, used)
+    counts, expected = _binned(signal, name, dose, used)
     spectra, true = found.spectra[used][:, order], truth.spectra[used]
     true = true / true.sum(axis=0)
     rows = []
     for j in np.flatnonzero(angles > MISSED).tolist():
         first = (name, f"{dose:g}", truth.names[j], f"{angles[j]:.1f}")
-        for what, sparsity in (("counts alone", 0.0), ("with sparsity", 1.0)):
+        for what, data, others, sparsity, base in (
+            ("expected counts", expected, true, 0.0, -1),
+            ("counts", counts, spectra, 0.0, 0),
+            ("F", counts, spectra, 1.0, 0),
+        ):
             path = []
             for t in STEPS:
-                D = spectra.copy()
-                D[:, j] += t * (true[:, j] - D[:, j])
+                D = others.copy()
+                D[:, j] = (1 - t) * spectra[:, j] + t * true[:, j]
                 problem = Problem(len(D), D.shape[1], penalties=Penalties(sparsity))
-                path.append(fit_maps(counts, problem, D)[1])
-            rows.append((*first, what, *(f"{F - path[0]:+.1f}" for F in path)))
+                path.append(fit_maps(data, problem, D)[1])
+            rows.append((*first, what, *(f"{F - path[base]:+.1f}" for F in path)))
             first = ("",) * 4
     return rows
 
 
-def _binned(signal, used):
-    """Return counts as phases are found from them."""
-    counts = Counts.from_array(signal.data, channels=used)
+def _binned(signal, name, dose, used):
+    """Return counts as phases are found from them, and their means."""
     navigation = signal.data.shape[:-1]
-    factor = usual_binning(counts, navigation)
-    return Bins.from_shape(navigation, factor).merge(counts)
+    means = experiment(name, counts_per_pixel=dose).expected()
+    counts = Counts.from_array(signal.data, channels=used)
+    bins = Bins.from_shape(navigation, usual_binning(counts, navigation))
+    means = means.reshape(*navigation, -1)
+    return bins.merge(counts), bins.merge(Counts.from_array(means, channels=used))
 
 
 def main():

@@ -1,8 +1,10 @@
 """What the counts say between the phases that are found and the true ones.
 
 Where a phase is missed, its spectrum is moved to the true one in steps, the abundances
-being found anew for each: on the way F falls or rises by what the counts and the
-sparsity term have to say. Run with
+being found anew for each. Three figures on the way: the divergence of the expected
+counts from the true phases with this one exchanged, by which any method could at best
+tell them apart; that of the counts that were drawn; and F, with the sparsity term. Run
+with
 
     python benchmarks/profiles.py [--seeds 1] [--write docs/validation.md]
 """
@@ -26,17 +28,19 @@ from espm_hs.factorization import (
     fit_maps,
     usual_binning,
 )
-from espm_hs.simulation import DATASETS
+from espm_hs.simulation import DATASETS, experiment
 
 # Data set, counts per pixel.
 CASES = [
-    ("mantle", 293),
     ("mantle", 18),
     ("core_shell", 8),
     ("core_shell", 40),
     ("core_shell", 200),
     ("grain_boundary", 12),
 ]
+# Expected counts are those of so much longer a measurement, of which the divergence is
+# so many times larger: pixels are solved in steps that small counts keep short.
+LONGER = 1e5
 STEPS = (0.0, 0.25, 0.5, 0.75, 1.0)
 # Phases that are closer to the truth, in degrees, are not looked at.
 MISSED = 3.0
@@ -59,8 +63,8 @@ def profiles(name: str, dose: float, seed: int) -> list[tuple[str, ...]]:
     Returns
     -------
     list of tuple of str
-        Two for each phase that is missed: the divergence of the counts from the best
-        maps, and the same with the sparsity term, less those of the phase found.
+        Three for each phase that is missed, the last two less what they are at the
+        phase that was found.
     """
     signal = DATASETS[name](counts_per_pixel=dose, seed=seed)
     found = signal.decomposition(
@@ -72,30 +76,37 @@ def profiles(name: str, dose: float, seed: int) -> list[tuple[str, ...]]:
     )
     truth, used = signal.ground_truth(), found.channels
     order, angles = metrics.match_phases(found.spectra, truth.spectra)
-    counts = _binned(signal, used)
+    counts, expected = _binned(signal, name, dose, used)
     spectra, true = found.spectra[used][:, order], truth.spectra[used]
     true = true / true.sum(axis=0)
     rows = []
     for j in np.flatnonzero(angles > MISSED).tolist():
         first = (name, f"{dose:g}", truth.names[j], f"{angles[j]:.1f}")
-        for what, sparsity in (("counts alone", 0.0), ("with sparsity", 1.0)):
+        for what, data, others, sparsity, times in (
+            ("expected counts", expected, true, 0.0, LONGER),
+            ("counts", counts, spectra, 0.0, 1.0),
+            ("F", counts, spectra, 1.0, 1.0),
+        ):
             path = []
             for t in STEPS:
-                D = spectra.copy()
-                D[:, j] += t * (true[:, j] - D[:, j])
+                D = others.copy()
+                D[:, j] = (1 - t) * spectra[:, j] + t * true[:, j]
                 problem = Problem(len(D), D.shape[1], penalties=Penalties(sparsity))
-                path.append(fit_maps(counts, problem, D)[1])
-            rows.append((*first, what, *(f"{F - path[0]:+.1f}" for F in path)))
+                path.append(fit_maps(data, problem, D)[1] / times)
+            base = path[0] if data is counts else 0.0
+            rows.append((*first, what, *(f"{F - base:.1f}" for F in path)))
             first = ("",) * 4
     return rows
 
 
-def _binned(signal, used):
-    """Return counts as phases are found from them."""
-    counts = Counts.from_array(signal.data, channels=used)
+def _binned(signal, name, dose, used):
+    """Return counts as phases are found from them, and their means."""
     navigation = signal.data.shape[:-1]
-    factor = usual_binning(counts, navigation)
-    return Bins.from_shape(navigation, factor).merge(counts)
+    means = experiment(name, counts_per_pixel=dose).expected()
+    counts = Counts.from_array(signal.data, channels=used)
+    bins = Bins.from_shape(navigation, usual_binning(counts, navigation))
+    expected = Counts.from_array(LONGER * means, channels=used)
+    return bins.merge(counts), bins.merge(expected)
 
 
 def main():

@@ -36,9 +36,8 @@ class ModelSelection:
 
         A fifth of the counts, drawn at random, is set aside. The phases that are found
         in the others predict it the better the truer they are; those that only fit
-        noise make the prediction worse, and turn from one draw to another. Of the
-        numbers that predict no worse than the best, within two standard errors, the
-        result is the largest whose phases turn by less than 15 degrees.
+        noise make the prediction worse. The result is the smallest number that
+        predicts no worse than the best, within a standard error.
 
         Parameters
         ----------
@@ -58,7 +57,8 @@ class ModelSelection:
         Returns
         -------
         int
-            The number; the curve is kept in ``metadata.EDS_espm.number_of_phases``.
+            The number; the curve is kept in ``metadata.EDS_espm.number_of_phases``,
+            with the angles by which phases turn from one draw to another.
 
         Raises
         ------

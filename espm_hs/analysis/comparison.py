@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -11,9 +12,6 @@ from espm_hs.factorization import Counts
 
 # The part of the counts that is fitted.
 FITTED = 0.8
-# A candidate is worse when its loss is larger by so many standard errors of the
-# difference.
-SIGNIFICANT = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +26,10 @@ class Comparison:
         Shape (n_numbers, n_thinnings): negative log-likelihood of the counts that were
         set aside, in nats, less the lowest mean.
     """
+
+    # A candidate is worse when its loss is larger by so many standard errors of the
+    # difference.
+    significant: ClassVar[float] = 2.0
 
     numbers: np.ndarray
     loss: np.ndarray
@@ -44,14 +46,10 @@ class Comparison:
         return apart.std(axis=1, ddof=1) / np.sqrt(self.loss.shape[1])
 
     @property
-    def good(self) -> np.ndarray:
-        """Boolean: numbers that predict no worse than the best one, within errors."""
-        return self.mean - self.mean.min() <= SIGNIFICANT * self.error
-
-    @property
     def best(self) -> int:
         """Smallest number that predicts no worse than the best one, within errors."""
-        return int(self.numbers[np.argmax(self.good)])
+        worse = self.mean - self.mean.min() > self.significant * self.error
+        return int(self.numbers[np.argmin(worse)])
 
     def to_dict(self) -> dict:
         """Return arrays and numbers that HyperSpy can write to a file."""

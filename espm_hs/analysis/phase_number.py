@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -30,8 +31,6 @@ from espm_hs.factorization import (
 from espm_hs.metrics import match_phases
 from espm_hs.physics import SpectrumModel
 
-# Phases that turn by less from one draw of the counts to another are real, degrees.
-STABLE = 15.0
 # Fits end when F may fall by so many nats for each free number: losses of numbers that
 # differ in earnest differ by more.
 TOL = 1e-3
@@ -52,17 +51,11 @@ class PhaseNumber(Comparison):
         to another, median over pairs of draws. Real phases come back.
     """
 
+    # the one-standard-error rule: two would miss phases in maps of few counts
+    significant: ClassVar[float] = 1.0
+
     binning: int
     angles: np.ndarray
-
-    @property
-    def best(self) -> int:
-        """Largest number of stable phases among those that predict best.
-
-        The smallest of these where none is stable.
-        """
-        stable = self.good & (self.angles < STABLE)
-        return int(self.numbers[stable].max()) if stable.any() else super().best
 
     def to_dict(self) -> dict:
         """Return arrays and numbers that HyperSpy can write to a file."""

@@ -140,7 +140,7 @@ def choose_smoothness(
     """
     if not counts.integer or not problem.grid.connected:
         return 0.0
-    seen, dose = _strips(counts.n_pixels), counts.dose
+    seen, dose = sample(counts.n_pixels), counts.dose
     support = None if problem.support is None else problem.support[seen]
     problem = replace(problem, grid=problem.grid.take(seen), support=support)
     counts, start = counts.take(seen), start[seen]
@@ -166,7 +166,7 @@ def choose_smoothness(
     return FITTED * _lowest(STRENGTHS, losses) * dose / counts.dose
 
 
-def _strips(n_pixels):
+def sample(n_pixels: int) -> np.ndarray:
     """Pixels to look at, boolean: all of a small map, of a large one some strips."""
     length = -(-n_pixels // STRIPS)
     within = np.arange(n_pixels) % length

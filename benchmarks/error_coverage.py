@@ -1,6 +1,6 @@
 """Whether the stated errors of compositions are the real ones: many simulated maps.
 
-    python benchmarks/error_coverage.py [replicates] [size of the maps] [solver] [binning]
+    python benchmarks/error_coverage.py [replicates] [size] [solver] [binning]
 
 For each data set and dose: maps that differ in their noise are decomposed as by
 default (with ``binning="auto"``), but starting at the truth, so that which answer is

@@ -68,8 +68,8 @@ class PhaseAnalysis:
         Shape (n_phases, n_columns, n_columns): covariance of W in each phase, from the
         noise of the counts.
     pull
-        Shape (n_columns, n_phases): W less what it would be with half the counts in each
-        pixel, the scale of its bias.
+        Shape (n_columns, n_phases): W less what it would be with half the counts in
+        each pixel, the scale of its bias.
     spectra
         Shape (n_channels, n_phases): spectrum of each phase over the whole energy
         axis, NaN in the channels left out. With ``simplex="abundances"`` the counts of

@@ -15,6 +15,11 @@ from espm_hs.analysis.systematics import line_errors, look_alikes
 
 # The model is said not to fit when its deviance is larger than expected by this factor.
 BAD_FIT = 2.0
+# Said below the table.
+ERRORS = (
+    "Errors are one standard deviation: counts, their noise; bias, what half of them "
+    "would change; line data, of yields and cross sections."
+)
 # An element is not found if its amount is below so many standard errors.
 FOUND = 2.0
 
@@ -106,7 +111,7 @@ class Report:
             lines.append(
                 f"{first:{width}}{row[1]:9}" + "".join(f"{x:>11}" for x in row[2:])
             )
-        return "\n".join([*lines, "Errors are one standard deviation.", *self.footer()])
+        return "\n".join([*lines, ERRORS, *self.footer()])
 
     __repr__ = __str__
 

@@ -202,11 +202,11 @@ def composition_covariance(
     inverse.
 
     There are as many abundances as pixels, so W has a bias that does not average out:
-    the noise of abundances, which cannot be negative, drives compositions apart, and the
-    sparsity term pulls them together. Both fade with the counts per pixel, and so show
-    in half of them: the pull is how far the fits of two halves would move from that of
-    the whole (a split-panel jackknife; Dhaene & Jochmans 2015), in one Newton step. No
-    covariance holds that.
+    the noise of abundances, which cannot be negative, drives compositions apart, and
+    the sparsity term pulls them together. Both fade with the counts per pixel, and so
+    show in half of them: the pull is how far the fits of two halves would move from
+    that of the whole (a split-panel jackknife; Dhaene & Jochmans 2015), in one Newton
+    step. No covariance holds that.
 
     Parameters
     ----------

@@ -1,9 +1,10 @@
 """Whether the stated errors of compositions are the real ones: many simulated maps.
 
-    python benchmarks/error_coverage.py [replicates] [size of the maps] [solver]
+    python benchmarks/error_coverage.py [replicates] [size] [solver] [binning]
 
-For each data set and dose: maps that differ in their noise are decomposed, starting at
-the truth, so that which answer is found is not the question. Standardised errors, which
+For each data set and dose: maps that differ in their noise are decomposed as by
+default (with ``binning="auto"``), but starting at the truth, so that which answer is
+found is not the question. Standardised errors, which
 are (found - true) / stated error, should have a standard deviation of 1, and 95 % of
 them should be below 1.96. Fractions of 0.3 at.% and more are counted; what is smaller
 lies at the bound and has no normal error. Last lines: the same for pixels, whose stated
@@ -46,7 +47,7 @@ def counts(made, seed):
     return made.counts(seed).toarray().reshape(*made.shape, -1)
 
 
-def replicate(made, start, seed, solver):
+def replicate(made, start, seed, options):
     """Percent and stated variance of the phases."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -55,8 +56,8 @@ def replicate(made, start, seed, solver):
             made.model,
             len(made.phases),
             sparsity=1.0,
-            solver=solver,
             init=start,
+            **options,
         )
     _, percent, variance = to_percent(found)
     return percent, variance
@@ -99,15 +100,17 @@ def pixels(made, start, solver, seed=0):
     return standardised(percent[:, mixed], variance[:, mixed], true @ shares[mixed].T)
 
 
-def main(n_replicates=200, size=48, solver="auto"):
+def main(n_replicates=200, size=64, solver="auto", binning="auto"):
     n_replicates, size = int(n_replicates), int(size)
-    print(f"{n_replicates} maps of {size} x {size} pixels, solver {solver}")
+    binning = binning if binning == "auto" else int(binning)
+    options = {"solver": solver, "binning": binning}
+    print(f"{n_replicates} maps of {size} x {size} pixels, {options}")
     print(f"{'':34}{'mean':>8}{'deviation':>10}{'within 95 %':>14}{'numbers':>9}")
     for name, dose in CASES:
         made = experiment(name, (size, size), dose)
         true, *start = truth(made)
         runs = Parallel(2)(
-            delayed(replicate)(made, tuple(start), seed, solver)
+            delayed(replicate)(made, tuple(start), seed, options)
             for seed in range(n_replicates)
         )
         percent, variance = (np.array(one) for one in zip(*runs, strict=True))
@@ -118,4 +121,4 @@ def main(n_replicates=200, size=48, solver="auto"):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4])
+    main(*sys.argv[1:5])

@@ -72,7 +72,7 @@ def _entries(found, phase):
 
 
 def _cell(entry):
-    counted = np.hypot(entry.statistical, entry.sparsity)
+    counted = np.hypot(entry.statistical, entry.bias)
     return f"{entry.percent:8.2f} ± {counted:.2f} ± {entry.systematic:.2f}"
 
 

@@ -283,7 +283,9 @@ class Quantification:
         Notes
         -----
         Absorption is seen in elements with lines of very different energies in one
-        column: set ``split_lines={"Fe": None}`` where the L lines are reliable.
+        column: set ``split_lines={"Fe": None}`` where the L lines are reliable. What it
+        shows of an uneven foil is the mean weighted by the photons, i.e. by the
+        thickness itself where little is absorbed.
         """
         _check_target(target)
         if method not in (None, "dose", "absorption"):

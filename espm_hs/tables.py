@@ -13,7 +13,7 @@ from espm_hs.analysis import report, to_percent
 from espm_hs.many import Outcome
 
 # As in an entry of the report.
-ERRORS = ("counts", "sparsity", "line data")
+ERRORS = ("counts", "bias", "line data")
 
 
 def composition_table(signal) -> str:

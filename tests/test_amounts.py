@@ -3,15 +3,20 @@
 import numpy as np
 import pytest
 
+from espm_hs.analysis.amounts import absorbing_mass_thickness
 from espm_hs.physics import SpectrumModel
-from espm_hs.simulation import Experiment, Phase, record
+from espm_hs.simulation import Effects, Experiment, Phase, record
 
 QUIET = {"algorithm": "espm", "print_info": False}
 ENERGY = 0.01 * np.arange(1200)
 
 
-def wedge(shape=(6, 30), counts=4000, thickest=200.0, **parameters):
-    """Map of one compound whose thickness rises from left to right."""
+# Columns of their own for each element, with K and L lines together.
+APART = {"Ga": None, "As": None}
+
+
+def foil(counts=4000, shape=(6, 30), thickest=200.0, effects=None, **parameters):
+    """One compound whose thickness rises from left to right."""
     parameters = {
         "take_off_angle": 25.0,
         "thickness": 100.0,
@@ -20,13 +25,13 @@ def wedge(shape=(6, 30), counts=4000, thickest=200.0, **parameters):
     model = SpectrumModel(ENERGY, 200.0, ["As", "Ga"], **parameters)
     depth = np.broadcast_to(np.linspace(20, thickest, shape[1]), shape)
     phase = Phase("GaAs", {"Ga": 1, "As": 1}, 5.3, 0.05)
-    return record(Experiment(model, [phase], depth[..., None], counts), 1)
+    return Experiment(model, [phase], depth[..., None], counts, effects=effects)
 
 
 @pytest.fixture(scope="module")
 def s():
     """Wedge whose pixels were left to themselves."""
-    s = wedge()
+    s = record(foil(), 1)
     s.decomposition(output_dimension=1, smoothness=0.0, **QUIET)
     return s
 
@@ -38,6 +43,7 @@ def test_mass_thickness_of_a_wedge_with_dose(s):
     assert found.metadata.General.title == "Mass thickness"
     assert found.axes_manager.navigation_shape == (30, 6)
     assert found.data.sum() == pytest.approx(expected.sum(), rel=0.01)
+    # each column to 3 %
     by_column = found.data.mean(axis=0) / expected[0]
     assert np.abs(by_column - 1).max() < 0.03
     error = np.sqrt(found.metadata.Signal.Noise_properties.variance.data)
@@ -57,7 +63,7 @@ def test_thickness_and_atoms_per_area(s):
 
 
 def test_phases_add_up():
-    s = wedge((4, 10))
+    s = record(foil(shape=(4, 10)), 1)
     s.decomposition(output_dimension=2, **QUIET)
     parts = s.estimate_mass_thickness("phases")
     assert parts.data.shape == (2, 4, 10)
@@ -65,20 +71,41 @@ def test_phases_add_up():
     assert parts.inav[:, :, 1].axes_manager.navigation_shape == (10, 4)
 
 
-def test_mass_thickness_from_absorption_alone():
+@pytest.mark.parametrize("thickness", [100.0, 300.0])
+def test_mass_thickness_from_absorption_alone(thickness):
     """Within its error, from nothing but the ratio of K to L lines."""
-    pulls = []
-    for thickness in (100.0, 300.0):
-        s = wedge(counts=6000, thickness=thickness, thickest=2 * thickness,
-                  split_lines={"Ga": None, "As": None})  # fmt: skip
-        del s.metadata.Acquisition_instrument.TEM.beam_current
-        found = s.estimate_mass_thickness()
-        assert found.data.shape == (1,)
-        error = np.sqrt(found.metadata.Signal.Noise_properties.variance.data[0])
-        truth = 1e-6 * 5.3 * thickness
-        assert error < 0.2 * truth
-        pulls.append((found.data[0] - truth) / error)
-    assert np.abs(pulls).max() < 3
+    made = foil(6000, thickest=2 * thickness, thickness=thickness, split_lines=APART)
+    mean, rng = made.expected().sum(axis=(0, 1)), np.random.default_rng(0)
+    start = made.model.replace(thickness=100.0, density=1.0)
+    value, error = np.transpose(
+        [absorbing_mass_thickness(start, rng.poisson(mean)) for _ in range(12)]
+    )
+    truth = 1e-6 * 5.3 * thickness
+    assert error.max() < 0.02 * truth
+    z = (value - truth) / error
+    assert abs(z.mean()) < 3 / np.sqrt(12)
+    assert 0.5 < z.std() < 1.5
+    assert (np.abs(z) < 1.96).mean() > 0.8
+
+
+def test_absorption_alone_without_a_current():
+    s = record(foil(6000, split_lines=APART), 1)
+    del s.metadata.Acquisition_instrument.TEM.beam_current
+    found = s.estimate_mass_thickness()
+    assert found.data.shape == (1,)
+    error = np.sqrt(found.metadata.Signal.Noise_properties.variance.data[0])
+    assert abs(found.data[0] - 1e-6 * 5.3 * 100) < 3 * error
+
+
+def test_absorption_alone_sees_where_the_photons_come_from():
+    """Of a wedge whose pixels each absorb by their own thickness."""
+    effects = Effects(local_absorption=True)
+    made = foil(6000, split_lines=APART, effects=effects)
+    spectrum = made.expected().sum(axis=(0, 1))
+    found, _ = absorbing_mass_thickness(made.model, spectrum)
+    depth = 1e-6 * 5.3 * made.thickness
+    assert found == pytest.approx((depth**2).sum() / depth.sum(), rel=0.04)
+    assert found > 1.1 * depth.mean()
 
 
 class TestDose:

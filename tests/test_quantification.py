@@ -96,22 +96,29 @@ def test_stray_and_free_columns_do_not_count(eds):
 
 
 class TestErrors:
-    def test_pull_of_the_sparsity(self, grains):
-        """It leaves no fraction negative, and there is none without the term."""
+    def test_pull_of_few_counts(self, grains):
+        """It leaves no fraction negative, and fades with the counts."""
         found = grains.analysis_results()
         pull = found.pull[found.model.element_columns]
-        assert np.abs(pull).max() > 1e-3
+        assert np.abs(pull).max() > 1e-4
         assert (found.pull <= found.W).all()
-        plain = grains.deepcopy()
-        plain.decomposition(output_dimension=3, sparsity=0.0, **QUIET)
-        assert not plain.analysis_results().pull.any()
+        more = simulation.particles((24, 24), counts_per_pixel=3000)
+        more.decomposition(output_dimension=3, **QUIET)
+        found = more.analysis_results()
+        less = found.pull[found.model.element_columns]
+        assert np.linalg.norm(less) < 0.5 * np.linalg.norm(pull)
+
+    def test_one_phase_has_no_pull(self, eds):
+        """Its abundances are the counts of the pixels."""
+        eds.decomposition(output_dimension=1, **QUIET)
+        assert not eds.analysis_results().pull.any()
 
     def test_variance_holds_counts_and_pull(self, grains):
         table = report(grains.analysis_results())
         stated = variances(grains)
         for entry in table.entries:
             variance = stated[entry.element][entry.phase]
-            expected = entry.statistical**2 + entry.sparsity**2
+            expected = entry.statistical**2 + entry.bias**2
             assert variance == pytest.approx(expected, rel=1e-6, abs=1e-12)
 
     def test_line_data(self, grains):
@@ -141,6 +148,13 @@ class TestErrors:
                 assert (limit is None) or 100 * x < max(limit, 3.0)
                 if x > 0.1:
                     assert limit is None
+
+    def test_limits_are_at_most_the_whole(self, grains):
+        """A part of the map that lacks a phase says nothing of it."""
+        part = grains.inav[:8, :8]
+        part.decomposition(init="previous", **QUIET)
+        limits = [e.limit for e in report(part.analysis_results()).entries]
+        assert max(x for x in limits if x is not None) <= 100
 
     def test_report(self, grains, capsys):
         table = grains.print_quantification()

@@ -68,7 +68,8 @@ class PhaseAnalysis:
         Shape (n_phases, n_columns, n_columns): covariance of W in each phase, from the
         noise of the counts.
     pull
-        Shape (n_columns, n_phases): how far the sparsity term may have moved W.
+        Shape (n_columns, n_phases): W less what it would be with half the counts in
+        each pixel, the scale of its bias.
     spectra
         Shape (n_channels, n_phases): spectrum of each phase over the whole energy
         axis, NaN in the channels left out. With ``simplex="abundances"`` the counts of
@@ -166,7 +167,7 @@ class PhaseAnalysis:
     def composition_covariance(self) -> np.ndarray:
         """Covariance of `composition`, (n_phases, n_elements, n_elements).
 
-        That of the counts, and the pull of the sparsity term as an error of its own.
+        That of the counts, and the pull as an error of its own.
         """
         rows = self.model.element_columns
         pull = self.pull[rows].T
@@ -316,7 +317,7 @@ def stored_loadings(learning_results, n_pixels: int, n_phases: int) -> np.ndarra
     ):
         raise RuntimeError(
             "The maps of the phases are not in `learning_results`: slicing empties it "
-            "and other decompositions replace it. Run "
-            "`s.decomposition(algorithm='espm', ...)` on this signal first."
+            "and other decompositions replace it. The phases are still known: map them "
+            "with `s.decomposition(algorithm='espm', init='previous')`."
         )
     return np.asarray(loadings, dtype=float)

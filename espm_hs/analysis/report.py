@@ -15,6 +15,11 @@ from espm_hs.analysis.systematics import line_errors, look_alikes
 
 # The model is said not to fit when its deviance is larger than expected by this factor.
 BAD_FIT = 2.0
+# Said below the table.
+ERRORS = (
+    "Errors are one standard deviation: counts, their noise; bias, what half of them "
+    "would change; line data, of yields and cross sections."
+)
 # An element is not found if its amount is below so many standard errors.
 FOUND = 2.0
 
@@ -27,26 +32,26 @@ class Entry(NamedTuple):
     phase : int
     element : str
     percent : float
-    statistical, sparsity, systematic : float
-        Standard errors in percent: from the noise of the counts, from the pull of the
-        sparsity term, from the data of the lines.
+    statistical, bias, systematic : float
+        Standard errors in percent: from the noise of the counts, from there being few
+        of them in a pixel, from the data of the lines.
     limit : float or None
         For an element that is not found: what is above it would have been, with 95 %
-        confidence (percent); else None.
+        confidence (percent, 100 at most); else None.
     """
 
     phase: int
     element: str
     percent: float
     statistical: float
-    sparsity: float
+    bias: float
     systematic: float
     limit: float | None
 
     @property
     def error(self) -> float:
         """All three errors together."""
-        return float(np.linalg.norm((self.statistical, self.sparsity, self.systematic)))
+        return float(np.linalg.norm((self.statistical, self.bias, self.systematic)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +82,7 @@ class Report:
     def header(self) -> tuple[str, ...]:
         """Names of the columns."""
         percent = {"atomic": "at.%", "weight": "wt.%"}[self.units]
-        return ("phase", "element", percent, "counts", "sparsity", "line data", "total")
+        return ("phase", "element", percent, "counts", "bias", "line data", "total")
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return the lines as text; "< limit" for what is not found."""
@@ -106,7 +111,7 @@ class Report:
             lines.append(
                 f"{first:{width}}{row[1]:9}" + "".join(f"{x:>11}" for x in row[2:])
             )
-        return "\n".join([*lines, "Errors are one standard deviation.", *self.footer()])
+        return "\n".join([*lines, ERRORS, *self.footer()])
 
     __repr__ = __str__
 
@@ -145,7 +150,7 @@ class Report:
 def _shown(entry: Entry) -> str:
     if entry.limit is None:
         return f"{entry.percent:.2f}"
-    return f"< {entry.limit:.2f}"
+    return f"< {entry.limit:.2f}" if entry.limit >= 0.1 else f"< {entry.limit:.1g}"
 
 
 def report(
@@ -182,14 +187,14 @@ def report(
         response = jacobian @ per_atom
         counted = analysis.covariance[j][np.ix_(rows, rows)]
         statistical = np.sqrt(np.einsum("ea,ab,eb->e", response, counted, response))
-        sparsity = np.abs(response @ analysis.pull[rows, j])
+        bias = np.abs(response @ analysis.pull[rows, j])
         measured = np.isnan(analysis.knowledge.fixed[rows, j])
         systematic = np.sqrt(response**2 @ (relative * measured * atoms) ** 2)
-        limits = _limits(percent, np.hypot(statistical, sparsity))
+        limits = _limits(percent, np.hypot(statistical, bias))
         entries += [
             Entry(j, symbol, *(float(x) for x in numbers), limit)
             for symbol, limit, *numbers in zip(
-                symbols, limits, percent, statistical, sparsity, systematic, strict=True
+                symbols, limits, percent, statistical, bias, systematic, strict=True
             )
         ]
     names = tuple(name or str(j) for j, name in enumerate(analysis.knowledge.names))
@@ -207,6 +212,7 @@ def _limits(percent, error):
     missing = percent < FOUND * error
     missing |= percent == 0
     missing &= error > 0  # what was known beforehand is no finding
+    limits = np.minimum(limits, 100.0)
     return [float(x) if no else None for x, no in zip(limits, missing, strict=True)]
 
 
@@ -233,7 +239,8 @@ def _remarks(analysis):
     share = np.abs(analysis.pull[analysis.model.element_columns])
     if np.nanmax(share, initial=0.0) > 0.02:
         yield (
-            "The sparsity term may have moved compositions by more than 2 at.%: with "
-            "so few counts the phases are not well known. Bin the map, or compare with "
-            "another `sparsity`."
+            "With half the counts compositions would be others by more than 2 at.%: "
+            "the phases are not well known. Find them in larger bins, "
+            "`s.decomposition(..., binning=...)`, or say what you know of them, "
+            "`known_phases`."
         )

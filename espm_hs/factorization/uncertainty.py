@@ -15,6 +15,7 @@ from espm_hs.factorization.counts import Counts
 from espm_hs.factorization.maps import fit_loadings
 from espm_hs.factorization.passes import passes_over
 from espm_hs.factorization.problem import SPARSITY_BEND, Penalties, Problem
+from espm_hs.factorization.thinning import strips, thin
 
 # An entry of W counts as being at its bound below this share of its column's counts.
 BOUND = 1e-7
@@ -26,8 +27,10 @@ LARGEST = 1 << 19
 # Standard deviation of the prior of a fraction, which lies between 0 and 1: no error is
 # larger than that of not knowing at all.
 SPREAD = 0.3
-# Abundances without sparsity are only needed to find a scale of errors.
+# Abundances of half the counts are only needed to find a scale of errors.
 PULL_TOL = 1e-4
+# Seed of the halves: the same fit has the same errors.
+PULL_SEED = 0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -188,19 +191,22 @@ def composition_covariance(
     *,
     n_jobs: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Covariance of W with the abundances profiled out, and the pull of the sparsity.
+    """Covariance of W with the abundances profiled out, and the pull on it.
 
     The inverse of the observed information of (W, H), block of W, along the
     directions that leave the sum of the simplex rows of each component unchanged
     (the scale between W and H is a convention). Fixed entries have no variance.
     A fraction is known to lie between 0 and 1, which bounds its error where the data
-    say nothing. Entries at zero are left out of the inverse and get the variance of the
-    exponential law that the slope of F there implies.
+    say nothing. An entry which F drives to zero has in addition the precision of the
+    exponential law that the slope of F implies; those at zero are left out of the
+    inverse.
 
-    The sparsity term makes pixels purer than they are, and so pulls compositions
-    together; without it noise drives them apart. How far W would move, in one Newton
-    step with the curvature of the fit, if the term were dropped, is a scale for the
-    error that it causes, which no covariance holds.
+    There are as many abundances as pixels, so W has a bias that does not average out:
+    the noise of abundances, which cannot be negative, drives compositions apart, and
+    the sparsity term pulls them together. Both fade with the counts per pixel, and so
+    show in half of them: the pull is how far the fits of two halves would move from
+    that of the whole (a split-panel jackknife; Dhaene & Jochmans 2015), in one Newton
+    step. No covariance holds that.
 
     Parameters
     ----------
@@ -218,8 +224,9 @@ def composition_covariance(
     covariance : numpy.ndarray
         Shape (n_components, n_columns, n_columns): covariance within each component.
     pull : numpy.ndarray
-        Shape (n_columns, n_components): W less what it would be without sparsity; 0
-        where there is none, and at most W.
+        Shape (n_columns, n_components): W less what it would be with half the counts
+        in each pixel; at most W, and 0 for one component and where values are not
+        integers.
     """
     # fractions of a whole, whatever the scale between W and H
     whole = W[problem.rows_on_simplex].sum(axis=0)
@@ -240,12 +247,14 @@ def composition_covariance(
     inner = free & (share > BOUND * counts.total)
     flat = inner.T.ravel()  # component after component
     gauge = np.kron(np.eye(k), problem.rows_on_simplex[None, :].astype(float))
-    moves = T[:, flat] @ _null_space(gauge @ T[:, flat])
-    inverse = moves @ _safe_inverse(
-        moves.T @ information @ moves, moves.T @ (prior[:, None] * moves)
-    )
+    own = _null_space(gauge @ T[:, flat])
+    moves = T[:, flat] @ own
+    steep = np.maximum(T[:, flat].T @ slope.T.ravel(), 0.0) ** 2
+    known = moves.T @ (prior[:, None] * moves) + own.T @ (steep[:, None] * own)
+    inverse = moves @ _safe_inverse(moves.T @ information @ moves, known)
     full = inverse @ moves.T
-    pull = _pull(counts, problem, W, free, information + np.diag(prior), n_jobs)
+    curvature = information + np.diag(prior)
+    pull = _pull(counts, problem, W, whole, free, curvature, n_jobs)
 
     covariance = np.empty((k, n_columns, n_columns))
     for j in range(k):
@@ -267,18 +276,16 @@ def _ties(problem):
     return block_diag(*ties)
 
 
-def _pull(counts, problem, W, free, information, n_jobs):
-    """How far sparsity has moved W: a Newton step without it, among mixtures.
+def _pull(counts, problem, W, whole, free, information, n_jobs):
+    """W less that of half the counts: a Newton step among mixtures.
 
-    The term acts on abundances, and to first order all that these can do to W is to mix
-    its columns. Restricted to that the step is far less noisy.
+    What acts on abundances can, to first order, only mix the columns of W. Restricted
+    to that the step is far less noisy.
     """
     k = W.shape[1]
-    if problem.penalties.sparsity == 0 or k == 1:
+    if k == 1 or not counts.integer:
         return np.zeros_like(W)
-    plain = replace(problem, penalties=Penalties())
-    H = fit_loadings(counts, plain, W, tol=PULL_TOL, n_jobs=n_jobs)
-    slope = _slope(counts, plain, W, H)
+    slope = _slope_of_halves(counts, problem, W, whole, n_jobs)
     mixtures = np.zeros((k, k - 1, k, W.shape[0]))
     for j in range(k):
         mixtures[j, :, j] = (np.delete(W, j, axis=1) - W[:, [j]]).T
@@ -295,6 +302,28 @@ def _pull(counts, problem, W, free, information, n_jobs):
     step = (amounts @ mixtures).reshape(W.shape[::-1]).T
     lowest = np.where(problem.rows_on_simplex[:, None], W - 1.0, -np.inf)
     return np.clip(step, lowest, W)
+
+
+def _slope_of_halves(counts, problem, W, whole, n_jobs):
+    """Slope in W of F for both halves of the counts, less that of the whole.
+
+    The noise that halves and whole have in common is left out, to first order.
+    """
+    seen = strips(counts.n_pixels)
+    share = counts.n_pixels / seen.sum()
+    support = None if problem.support is None else problem.support[seen]
+    sparsity = Penalties(problem.penalties.sparsity)
+    problem = replace(problem, penalties=sparsity, support=support, grid=None)
+    counts = counts.take(seen)
+    halves = thin(counts, 0.5, np.random.default_rng(PULL_SEED))
+    slope = np.zeros_like(W)
+    for part, dose, sign in ((halves[0], 0.5, 1), (halves[1], 0.5, 1), (counts, 1, -1)):
+        if part.n_nonzeros > 0:
+            # shares add up to 1 whatever the dose, which then is in W
+            unit = dose * whole if problem.simplex == "abundances" else 1.0
+            H = fit_loadings(part, problem, W * unit, tol=PULL_TOL, n_jobs=n_jobs)
+            slope += sign * share * _slope(part, problem, W, H * unit)
+    return slope
 
 
 def _profiled_information(counts, problem, W, H, n_jobs=1):
@@ -352,11 +381,14 @@ def _block_information(G, D, G_sum, sparsity, dose, counts, H):
 
 
 def _slope(counts, problem, W, H):
-    """Return the derivative of the likelihood term with respect to W."""
+    """Return the derivative of F with respect to W, for constant H in counts."""
     free = replace(problem, fixed=None, ties=None)
     with passes_over(counts, free, n_jobs=1) as passes:
         A, _ = passes.run(W, H, n_steps=0)
-    return problem.column_sum * H.sum(axis=0) - free.project(A)
+    slope = problem.column_sum * H.sum(axis=0) - free.project(A)
+    # the scale of a component does not matter
+    whole = np.maximum((problem.column_sum * W).sum(axis=0), np.finfo(float).tiny)
+    return slope - problem.column_sum * (slope * W).sum(axis=0) / whole
 
 
 def _null_space(constraints):

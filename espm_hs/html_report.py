@@ -10,7 +10,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 
 from espm_hs import __version__, analysis
-from espm_hs.composition import RESULTS
+from espm_hs.methods.quantification import RESULTS
 from espm_hs.tables import fit_facts
 
 # What is shown, in this order: heading, method of the signal, its arguments, comment.

@@ -9,7 +9,7 @@ from hyperspy.external.progressbar import progressbar
 
 from espm_hs import analysis
 from espm_hs.analysis.parameters import NODE
-from espm_hs.masks import used_channels, used_pixels
+from espm_hs.methods.masks import used_channels, used_pixels
 
 PHASE_NUMBER = f"{NODE}.number_of_phases"
 BINNING = f"{NODE}.best_binning"

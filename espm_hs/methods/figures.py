@@ -1,0 +1,127 @@
+"""Figures of the results: methods of the signal classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+
+class Figures:
+    """Draws results; part of `EDSespmSpectrum`."""
+
+    def plot_phases(self):
+        """Plot map, spectrum and composition of each phase.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        from espm_hs import plotting
+
+        return plotting.plot_phases(self)
+
+    def plot_fit(self, where=None, parts: str = "phases", log: bool | None = None):
+        """Plot a summed spectrum with its model, what that consists of, and residuals.
+
+        Parameters
+        ----------
+        where
+            A position, (x, y) as in `inav`; or a boolean image or array of the shape of
+            ``s.data`` without the energy axis, True in the pixels to sum. None: all.
+        parts
+            What to draw of the model: "phases", or "elements" with the stray ones.
+        log
+            Logarithmic counts; None: where small peaks call for it.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        RuntimeError
+            If there is no espm decomposition of this signal.
+        ValueError
+            If ``where`` holds no fitted pixel or ``parts`` is neither.
+
+        Examples
+        --------
+        >>> s.decomposition(algorithm="espm", output_dimension=3, print_info=False)
+        >>> figure = s.plot_fit((9, 10), parts="elements")  # one pixel
+        >>> figure = s.plot_fit(s.sum("Energy").data > 100)  # bright ones
+        """
+        from espm_hs import plotting
+
+        return plotting.plot_fit(self, where, parts, log)
+
+    def plot_fit_of_region(self, parts: str = "phases"):
+        """Plot the map with a region to move, and the fit of the spectrum in it.
+
+        Parameters
+        ----------
+        parts
+            As in `plot_fit`.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Of the fit; its ``roi``, a rectangle or a span of `hyperspy.api.roi`, can
+            be moved by its numbers, too.
+
+        Raises
+        ------
+        RuntimeError
+            If there is no espm decomposition of this signal.
+        ValueError
+            If it has not one or two navigation axes.
+        """
+        from espm_hs import plotting
+
+        return plotting.plot_fit_of_region(self, parts)
+
+    def plot_composition(
+        self,
+        units: str = "atomic",
+        elements: Sequence[str] | None = None,
+        oxygen: str | Mapping[str, float] = "measured",
+    ):
+        """Plot a map of each element in percent.
+
+        Parameters
+        ----------
+        units, elements, oxygen
+            As in `quantify`.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        RuntimeError, ValueError
+            As `quantify`.
+        """
+        from espm_hs import plotting
+
+        return plotting.plot_composition(self, units, elements, oxygen)
+
+    def plot_convergence(self):
+        """Plot how the objective fell during the fit.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        from espm_hs import plotting
+
+        return plotting.plot_convergence(self)
+
+    def plot_residuals(self):
+        """Plot the residuals, scaled by their significance, by channel and by pixel.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        from espm_hs import plotting
+
+        return plotting.plot_residuals(self)

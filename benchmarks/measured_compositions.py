@@ -14,7 +14,7 @@ import hyperspy.api as hs
 import numpy as np
 
 from espm_hs import metrics
-from espm_hs.analysis import report
+from espm_hs.analysis import report, to_percent
 
 MINERALS = ["Al", "Ca", "Fe", "Hf", "Lu", "Mg", "Nd", "Si", "Sm", "U"]
 MAIN = ["Mg", "Si", "Fe", "Al", "Ca"]
@@ -23,6 +23,8 @@ PURE = {
     "ferropericlase": (slice(36, 48), slice(22, 46)),
     "bridgmanite": (slice(60, 80), slice(0, 40)),
 }
+# Share of the counts in pixels that are next to pure.
+ALMOST = 0.97
 QUIET = {"algorithm": "espm", "print_info": False, "show_progressbar": False}
 
 
@@ -56,7 +58,34 @@ def minerals(folder):
         for ours, theirs in zip(_entries(found, j), _entries(pure, 0), strict=True):
             print(f"{ours.element:3}{_cell(ours)}{_cell(theirs)}")
         print()
+        mixed_or_uneven(s, found, j, name)
     print("\n".join(report(found, elements=MAIN).footer()))
+
+
+def mixed_or_uneven(s, found, j, name):
+    """Print what the region holds of other phases, and how even its own phase is."""
+    loadings = s.learning_results.loadings.reshape(*s.data.shape[:-1], -1)
+    inside = loadings[PURE[name]].sum(axis=(0, 1))
+    rows = [found.elements.index(e) for e in MAIN]
+    atoms = (found.composition * found.atoms)[rows] @ inside
+    shares = ", ".join(f"{100 * x:.1f}" for x in inside / inside.sum())
+    print(f"counts of the phases in the region: {shares} %; together they make")
+    print(_listed(100 * atoms / atoms.sum()))
+    almost = loadings[..., j] > ALMOST * loadings.sum(axis=-1)
+    for half, below in (("upper", False), ("lower", True)):
+        lower = np.arange(len(almost))[:, None] >= len(almost) // 2
+        chosen = almost & (lower == below)
+        part = s.inav[0, 0]
+        part.data = s.data[chosen].sum(axis=0)
+        part.decomposition(output_dimension=1, **QUIET)
+        _, percent, _ = to_percent(part.analysis_results(), elements=MAIN)
+        text = f"{chosen.sum()} pixels of {ALMOST:.0%} and more, {half} half:"
+        print(text, _listed(percent[:, 0]), sep="\n")
+    print()
+
+
+def _listed(percent):
+    return ", ".join(f"{e} {x:.1f}" for e, x in zip(MAIN, percent, strict=True))
 
 
 def region(s, where):

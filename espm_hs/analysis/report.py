@@ -15,6 +15,8 @@ from espm_hs.analysis.systematics import line_errors, look_alikes
 
 # The model is said not to fit when its deviance is larger than expected by this factor.
 BAD_FIT = 2.0
+# A phase is not well known if half the counts would move a fraction by so much.
+POOR = 0.02
 # Said below the table.
 ERRORS = (
     "Errors are one standard deviation: counts, their noise; bias, what half of them "
@@ -236,11 +238,16 @@ def _remarks(analysis):
         )
     if groups := look_alikes(analysis):
         yield f"Hardly to be told apart: {'; '.join(groups)}."
-    share = np.abs(analysis.pull[analysis.model.element_columns])
-    if np.nanmax(share, initial=0.0) > 0.02:
+    moves = np.abs(analysis.pull[analysis.model.element_columns])
+    poor = [
+        label
+        for label, most in zip(analysis.labels, moves.max(axis=0), strict=True)
+        if most > POOR
+    ]
+    if poor:
         yield (
-            "With half the counts compositions would be others by more than 2 at.%: "
-            "the phases are not well known. Find them in larger bins, "
+            f"Not well known: {', '.join(poor)}. Half the counts would change more "
+            "than 2 at.%. Find phases in larger bins, "
             "`s.decomposition(..., binning=...)`, or say what you know of them, "
             "`known_phases`."
         )

@@ -18,6 +18,7 @@ from pathlib import Path
 import hyperspy.api as hs
 import numpy as np
 from report import as_markdown, as_text, write_between
+from validation import divergence
 
 from espm_hs import metrics
 from espm_hs.factorization import (
@@ -25,6 +26,7 @@ from espm_hs.factorization import (
     Counts,
     Penalties,
     Problem,
+    fit_loadings,
     fit_maps,
     usual_binning,
 )
@@ -38,9 +40,6 @@ CASES = [
     ("core_shell", 200),
     ("grain_boundary", 12),
 ]
-# Expected counts are those of so much longer a measurement, of which the divergence is
-# so many times larger: pixels are solved in steps that small counts keep short.
-LONGER = 1e5
 STEPS = (0.0, 0.25, 0.5, 0.75, 1.0)
 # Phases that are closer to the truth, in degrees, are not looked at.
 MISSED = 3.0
@@ -82,19 +81,25 @@ def profiles(name: str, dose: float, seed: int) -> list[tuple[str, ...]]:
     rows = []
     for j in np.flatnonzero(angles > MISSED).tolist():
         first = (name, f"{dose:g}", truth.names[j], f"{angles[j]:.1f}")
-        for what, data, others, sparsity, times in (
-            ("expected counts", expected, true, 0.0, LONGER),
-            ("counts", counts, spectra, 0.0, 1.0),
-            ("F", counts, spectra, 1.0, 1.0),
+        for what, data, others, sparsity in (
+            ("expected counts", expected, true, 0.0),
+            ("counts", counts, spectra, 0.0),
+            ("F", counts, spectra, 1.0),
         ):
             path = []
             for t in STEPS:
                 D = others.copy()
                 D[:, j] = (1 - t) * spectra[:, j] + t * true[:, j]
                 problem = Problem(len(D), D.shape[1], penalties=Penalties(sparsity))
-                path.append(fit_maps(data, problem, D)[1] / times)
+                if data is counts:
+                    path.append(fit_maps(data, problem, D)[1])
+                else:  # small numbers need more steps than counts
+                    H = fit_loadings(data, problem, D, tol=1e-9)
+                    path.append(divergence(data, H, D))
             base = path[0] if data is counts else 0.0
-            rows.append((*first, what, *(f"{F - base:.1f}" for F in path)))
+            # + 0.0: no negative zeros
+            path = [round(F - base, 1) + 0.0 for F in path]
+            rows.append((*first, what, *(f"{F:.1f}" for F in path)))
             first = ("",) * 4
     return rows
 
@@ -105,7 +110,7 @@ def _binned(signal, name, dose, used):
     means = experiment(name, counts_per_pixel=dose).expected()
     counts = Counts.from_array(signal.data, channels=used)
     bins = Bins.from_shape(navigation, usual_binning(counts, navigation))
-    expected = Counts.from_array(LONGER * means, channels=used)
+    expected = Counts.from_array(means, channels=used)
     return bins.merge(counts), bins.merge(expected)
 
 

@@ -182,6 +182,8 @@ def decompose(
     strength = fit.problem.penalties.sparsity
     penalties = replace(problem.penalties, sparsity=strength)
     problem = replace(problem, G=fit.problem.G, penalties=penalties)
+    # of the phases, before noise and smoothness of single pixels move their totals
+    misfit = _misfit(counts, problem.spectra(found.W) @ found.H.sum(axis=0), model)
     if binning > 1 or smoothness != 0:
         found, problem = _on_pixels(
             counts, problem, found, bins, smoothness, fit.options
@@ -192,6 +194,7 @@ def decompose(
         counts,
         found,
         errors,
+        misfit,
         used,
         pixels,
         known,
@@ -370,8 +373,27 @@ def _largest_first(
     return replace(found, W=W, H=H), problem
 
 
+def _misfit(counts, mean, model) -> float:
+    """Deviance of the summed spectrum over its expectation."""
+    mean = mean + 1e-9
+    residuals = deviance_residuals(counts.spectrum, mean)
+    # channels of few counts deviate by less than 1 each
+    expected = max(1.0, expected_deviance(mean) - len(model.columns))
+    return float((residuals**2).sum() / expected)
+
+
 def _analysis(
-    model, problem, counts, found, errors, used, pixels, known, binning, sparsity
+    model,
+    problem,
+    counts,
+    found,
+    errors,
+    misfit,
+    used,
+    pixels,
+    known,
+    binning,
+    sparsity,
 ):
     """Return the result in user units, over the whole map and energy axis."""
     D = problem.spectra(found.W)
@@ -387,10 +409,6 @@ def _analysis(
         loadings = everywhere
     covariance, pull, mixing, stopped = errors
     fractions = found.W[model.element_columns].sum(axis=0)
-    mean = D @ found.H.sum(axis=0) + 1e-9
-    residuals = deviance_residuals(counts.spectrum, mean)
-    # channels of few counts deviate by less than 1 each
-    expected = max(1.0, expected_deviance(mean) - len(model.columns))
     return PhaseAnalysis(
         model=model,
         knowledge=known,
@@ -403,7 +421,7 @@ def _analysis(
         channels=used,
         fingerprint=fingerprint(counts),
         objective=found.objective,
-        misfit=float((residuals**2).sum() / expected),
+        misfit=misfit,
         history=found.history,
         n_iter=found.n_iter,
         converged=found.converged,

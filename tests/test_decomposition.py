@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import ELEMENTS, PHASES
+from conftest import ELEMENTS, PHASES, make_map
 
 from espm_hs.analysis import decompose
 from espm_hs.physics import SpectrumModel
@@ -114,3 +114,18 @@ def test_spectra_belong_to_their_compositions(seed):
     expected /= expected.sum(axis=0)
     assert np.allclose(found.spectra[found.channels], expected, rtol=0, atol=2e-4)
     assert found.misfit < 1.5
+
+
+@pytest.mark.parametrize("smoothness", [0.0, 1.0, 100.0, "auto"])
+def test_maps_hold_all_counts(smoothness):
+    """Smoothness alone would pull down what is high."""
+    s = make_map((16, 16), 20, seed=1)
+    found = s.decomposition(
+        algorithm="espm",
+        output_dimension=3,
+        smoothness=smoothness,
+        return_info=True,
+        print_info=False,
+    )
+    counts = s.data[..., found.channels].sum()
+    assert s.learning_results.loadings.sum() == pytest.approx(counts, rel=1e-6)

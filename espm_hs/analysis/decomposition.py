@@ -349,6 +349,7 @@ def _on_pixels(counts, problem, found, bins, smoothness, options):
             problem,
             found.W,
             start=start,
+            totals=found.H.sum(axis=0) if problem.simplex != "abundances" else None,
             callback=options.get("callback"),
             **common,
         )

@@ -94,6 +94,7 @@ def fit_maps(
     W: np.ndarray,
     *,
     start: np.ndarray | None = None,
+    totals: np.ndarray | None = None,
     max_iter: int = 1000,
     tol: float = 1e-4,
     n_jobs: int | None = None,
@@ -112,6 +113,9 @@ def fit_maps(
     start
         First H, shape (n_pixels, n_components); None for equal shares. Only needed
         with smoothness: without it each pixel is solved by itself.
+    totals
+        Shape (n_components,): sums over the pixels to which smooth maps are scaled in
+        the end, smoothness having pulled down what is high. None: as they come.
     max_iter
         Largest number of iterations.
     tol
@@ -136,6 +140,9 @@ def fit_maps(
         if problem.penalties.smoothness > 0:
             descent = MapDescent(passes, V, H, tol)
             descent.advance(max_iter, callback)
+            if totals is not None:
+                found = descent.H.sum(axis=0)
+                descent.H *= np.where(found > 0, totals * scale / found, 1.0)
             descent.finish()
             return descent.H / scale, descent.history[-1]
         passes.run(V, H, n_steps=WARM_UP)

@@ -14,7 +14,7 @@ test: .venv/installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 # Run the notebooks from top to bottom; the copies that are kept hold no output
 notebooks: .venv/installed-dev

@@ -1,13 +1,31 @@
 """What can be done by hand, without a display."""
 
+import importlib.util
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from hyperspy.ui_registry import UI_REGISTRY
+from hyperspy.ui_registry import TOOLKIT_REGISTRY, UI_REGISTRY
 
-from espm_hs.gui import AnalysisParameters, ChannelMask, ElementPicker
+from espm_hs.gui import (
+    WIDGETS,
+    AnalysisParameters,
+    ChannelMask,
+    ElementPicker,
+    register_widgets,
+)
 
 pytest.importorskip("ipywidgets")
+
+
+@pytest.fixture
+def toolkit(monkeypatch):
+    """HyperSpy with ipywidgets, whether they are installed or not."""
+    monkeypatch.setattr("espm_hs.gui.TOOLKIT_REGISTRY", {"ipywidgets"})
+    monkeypatch.setattr("hyperspy.ui_registry.TOOLKIT_REGISTRY", {"ipywidgets"})
+    for key in WIDGETS:
+        monkeypatch.setitem(UI_REGISTRY, key, dict(UI_REGISTRY[key]))
+    register_widgets()
 
 
 @pytest.fixture(autouse=True)
@@ -20,12 +38,18 @@ def widgets(method):
     return method(display=False, toolkit="ipywidgets")["ipywidgets"]["wdict"]
 
 
-def test_toolkeys_are_known():
-    for key in ("espm_hs.AnalysisParameters", "espm_hs.ElementPicker"):
-        assert "ipywidgets" in UI_REGISTRY[key]
+def test_toolkit_is_there_only_if_hyperspy_has_it(eds):
+    """HyperSpy would look for its own sliders where there are none."""
+    installed = importlib.util.find_spec("hyperspy_gui_ipywidgets") is not None
+    assert ("ipywidgets" in TOOLKIT_REGISTRY) == installed
+    for key in WIDGETS:
+        assert ("ipywidgets" in UI_REGISTRY[key]) == installed
+    if not TOOLKIT_REGISTRY:
+        with pytest.raises(ImportError, match="hyperspy_gui_ipywidgets"):
+            eds.edit_analysis_parameters()
 
 
-def test_parameters_are_stored(eds):
+def test_parameters_are_stored(eds, toolkit):
     fields = widgets(eds.edit_analysis_parameters)
     assert fields["beam_energy"].value == "200"
     assert fields["thickness"].value == ""
@@ -48,7 +72,7 @@ def test_defaults_are_marked(eds):
         assert "(" in parameters.trait(name).label  # its unit
 
 
-def test_nonsense_is_told_and_not_stored(eds):
+def test_nonsense_is_told_and_not_stored(eds, toolkit):
     fields = widgets(eds.edit_analysis_parameters)
     before = eds.metadata.as_dictionary()
     for text, says in (("-3", "positive number"), ("thin", "could not convert")):
@@ -58,7 +82,7 @@ def test_nonsense_is_told_and_not_stored(eds):
     assert eds.metadata.as_dictionary() == before
 
 
-def test_elements_are_picked(eds):
+def test_elements_are_picked(eds, toolkit):
     buttons = widgets(eds.pick_elements)
     assert buttons["Fe"].style.button_color != buttons["Cu"].style.button_color
     buttons["Ni"].click()  # sample -> stray

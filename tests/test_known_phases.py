@@ -306,7 +306,7 @@ def test_names_are_shown():
     assert "\n1 " in table
     titles = [axes.get_title(loc="left") for axes in s.plot_phases().axes]
     assert [title for title in titles if title] == ["iron", "Phase 1", "Phase 2"]
-    legend = s.plot_fit().axes[0].get_legend().get_texts()
+    legend = s.plot_fit().legends[0].get_texts()
     assert {"iron", "phase 1"} <= {text.get_text() for text in legend}
 
 

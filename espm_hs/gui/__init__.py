@@ -9,8 +9,31 @@ The models know nothing of a toolkit: HyperSpy finds the widgets by the toolkeys
 ``hyperspy_extension.yaml``. Whatever they do has a call that does the same.
 """
 
+from hyperspy.ui_registry import TOOLKIT_REGISTRY, UI_REGISTRY
+
 from espm_hs.gui.channels import ChannelMask
 from espm_hs.gui.elements import ElementPicker
 from espm_hs.gui.parameters import AnalysisParameters
 
 __all__ = ["AnalysisParameters", "ChannelMask", "ElementPicker"]
+
+# Toolkey -> function of `widgets`.
+WIDGETS = {
+    "espm_hs.AnalysisParameters": "analysis_parameters",
+    "espm_hs.ElementPicker": "element_picker",
+}
+
+
+def register_widgets() -> None:
+    """Tell HyperSpy of the widgets, if it has a toolkit for them.
+
+    Named in ``hyperspy_extension.yaml`` they would make HyperSpy believe that its own
+    widgets are installed, too, and fail where it plots with sliders.
+    """
+    if "ipywidgets" in TOOLKIT_REGISTRY:
+        for toolkey, function in WIDGETS.items():
+            found = {"module": "espm_hs.gui.widgets", "function": function}
+            UI_REGISTRY[toolkey]["ipywidgets"] = found
+
+
+register_widgets()

@@ -98,7 +98,8 @@ def pixels(made, start, solver, seed=0):
             init=(W, H),
             fixed_composition=fixed,
         )
-    _, percent, variance = pixel_composition(found, data, found.loadings)
+    _, *maps = pixel_composition(found, data, found.loadings)
+    percent, variance = (values.reshape(len(values), -1) for values in maps)
     shares = H / H.sum(axis=1, keepdims=True)
     mixed = np.sort(shares, axis=1)[:, -2] > MIXED
     return standardised(percent[:, mixed], variance[:, mixed], true @ shares[mixed].T)

@@ -12,6 +12,8 @@ from espm_hs.factorization import (
     Grid,
     Penalties,
     Problem,
+    abundance_covariance,
+    abundance_errors,
     composition_covariance,
     factorize,
     fit_loadings,
@@ -694,3 +696,36 @@ def test_grid_of_a_masked_map():
         for q in row[row >= 0]:
             assert grid.colours[p] != grid.colours[q]
             assert p in grid.neighbours[q]
+
+
+class TestAbundanceCovariance:
+    def test_mean_square_above_the_bound(self):
+        """As the integral; of a half normal law and of an exponential one, too."""
+        for slope, curvature in ((0.0, 4.0), (0.7, 0.3), (5.0, 0.2), (300.0, 1.0)):
+            x = np.linspace(0, 12 / (slope + np.sqrt(curvature)), 200_001)
+            weight = np.exp(-slope * x - curvature * x**2 / 2)
+            expected = (weight * x**2).sum() / weight.sum()
+            found = abundance_errors._mean_square_above(slope, curvature)
+            assert found == pytest.approx(expected, rel=3e-3)
+        assert abundance_errors._mean_square_above(-1.0, 4.0) == pytest.approx(1 / 4)
+
+    def test_of_pixels_with_and_without_zeros(self, small):
+        """The inverse of the information, and a zero that others make up for."""
+        counts = Counts.from_array(small.X[:2])
+        D, H = small.G @ small.W, np.array(small.H[:2])
+        H[1, 2] = 0.0
+        found = abundance_covariance(counts, D, H)
+        y = H @ D.T
+        width = counts.dose / D.sum(axis=0)
+        plain = [
+            (D.T * (x / mean**2)) @ D + np.diag(1 / width**2)
+            for x, mean in zip(small.X, y, strict=False)
+        ]
+        np.testing.assert_allclose(found[0], np.linalg.inv(plain[0]), rtol=1e-5)
+        inner = np.linalg.inv(plain[1][:2, :2])
+        move = np.append(-inner @ plain[1][:2, 2], 1.0)
+        slope = (D * (1 - small.X[1] / y[1])[:, None]).sum(axis=0)[2]
+        square = abundance_errors._mean_square_above(slope, plain[1][2] @ move)
+        expected = square * np.outer(move, move)
+        expected[:2, :2] += inner
+        np.testing.assert_allclose(found[1], expected, rtol=1e-4)

@@ -4,6 +4,7 @@ Nothing here knows of X-rays or of HyperSpy: the input is a table of counts
 (pixels x channels), the known matrix ``G`` (channels x columns) and options.
 """
 
+from espm_hs.factorization.abundance_errors import abundance_covariance
 from espm_hs.factorization.ambiguity import mixing_ranges
 from espm_hs.factorization.binning import Bins, usual_binning
 from espm_hs.factorization.cluster import ScatteredCounts
@@ -28,10 +29,7 @@ from espm_hs.factorization.sparsity import (
 from espm_hs.factorization.starts import check_start
 from espm_hs.factorization.sums import summed_spectrum
 from espm_hs.factorization.thinning import choose_smoothness, held_out, thin
-from espm_hs.factorization.uncertainty import (
-    abundance_covariance,
-    composition_covariance,
-)
+from espm_hs.factorization.uncertainty import composition_covariance
 
 __all__ = [
     "USUAL_SPARSITY",

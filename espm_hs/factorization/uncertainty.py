@@ -11,17 +11,17 @@ from numba import njit
 from scipy.linalg import block_diag
 from threadpoolctl import threadpool_limits
 
+from espm_hs.factorization.abundance_errors import (
+    BOUND,
+    FLOOR,
+    abundance_precision,
+)
 from espm_hs.factorization.counts import Counts
 from espm_hs.factorization.maps import fit_loadings
 from espm_hs.factorization.passes import passes_over
-from espm_hs.factorization.problem import SPARSITY_BEND, Penalties, Problem
+from espm_hs.factorization.problem import Penalties, Problem
 from espm_hs.factorization.thinning import strips, thin
 
-# An entry of W counts as being at its bound below this share of its column's counts.
-BOUND = 1e-7
-# Model of a channel where there is none, as a share of the mean count per entry: far
-# below one count, and its square far from 0.
-FLOOR = 1e-9
 # Numbers in the largest array of a thread.
 LARGEST = 1 << 19
 # Standard deviation of the prior of a fraction, which lies between 0 and 1: no error is
@@ -31,25 +31,6 @@ SPREAD = 0.3
 PULL_TOL = 1e-4
 # Seed of the halves: the same fit has the same errors.
 PULL_SEED = 0
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _abundance_information(
-    indptr, channels, values, first, D, floor, H, information, ratio
-):
-    """Sum d d^T x / y**2 (p, k, k) and d x / y (p, k) over channels, for H (p, k)."""
-    k = H.shape[1]
-    for p in range(H.shape[0]):
-        for t in range(indptr[first + p], indptr[first + p + 1]):
-            e = channels[t]
-            y = floor
-            for j in range(k):
-                y += D[e, j] * H[p, j]
-            weight = values[t] / (y * y)
-            for i in range(k):
-                ratio[p, i] += weight * y * D[e, i]
-                for j in range(k):
-                    information[p, i, j] += weight * D[e, i] * D[e, j]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
@@ -109,78 +90,6 @@ def _mixed_information(
                     Z[p, j, c] -= precision[p, j, n] * Z[p, n, c]
             for c in range(k * n_columns):
                 Z[p, j, c] /= precision[p, j, j]
-
-
-def abundance_covariance(
-    counts: Counts,
-    D: np.ndarray,
-    H: np.ndarray,
-    *,
-    dose: float | None = None,
-    sparsity: float = 0.0,
-) -> np.ndarray:
-    """Covariance of the abundances of consecutive pixels, for known spectra.
-
-    Abundances at zero get the variance of the exponential law that the slope of the
-    likelihood there implies, and no covariance. That of the others is the inverse of
-    the observed information, to which two priors are added: the width of the
-    abundances over the map (without it a pixel with fewer counts than components
-    would have none), and that of the exponential law which has the slope of the
-    sparsity term.
-
-    Parameters
-    ----------
-    counts
-        The data, n_pixels x n_channels.
-    D
-        Spectra, shape (n_channels, n_components).
-    H
-        Abundances, shape (n_pixels, n_components).
-    dose
-        Mean counts per pixel of the map that the pixels are part of (None: theirs).
-    sparsity
-        Strength of the sparsity term in the fit.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n, n_components, n_components).
-    """
-    dose = counts.dose if dose is None else dose
-    precision, slope = _abundance_precision(counts, D, H, 0, sparsity, dose)
-    pixel, zero = np.nonzero(BOUND * H.sum(axis=1, keepdims=True) >= H)
-    width = precision[pixel, zero, zero] + np.maximum(slope[pixel, zero], 0.0) ** 2
-    precision[pixel, zero] = 0.0
-    precision[pixel, :, zero] = 0.0
-    precision[pixel, zero, zero] = width
-    return np.linalg.inv(precision)
-
-
-def _abundance_precision(counts, D, H, first, sparsity, dose):
-    """Precision of the abundances (p, k, k), and slope of the likelihood (p, k)."""
-    k = H.shape[1]
-    precision = np.zeros((H.shape[0], k, k))
-    ratio = np.zeros_like(H)
-    _abundance_information(
-        counts.indptr,
-        counts.channels,
-        counts.values,
-        first,
-        D,
-        FLOOR * dose / counts.n_channels,
-        H,
-        precision,
-        ratio,
-    )
-    D_sum = np.maximum(D.sum(axis=0), np.finfo(float).tiny)
-    width = max(dose, 1e-300) / D_sum
-    precision[:, range(k), range(k)] += 1 / width**2
-    if sparsity > 0:
-        in_counts = H * D_sum
-        total = in_counts.sum(axis=1, keepdims=True)
-        reach = in_counts + SPARSITY_BEND * np.where(total > 0, total, 1.0)
-        precision[:, range(k), range(k)] += (sparsity * D_sum / reach) ** 2
-    return precision, D.sum(axis=0) - ratio
 
 
 def composition_covariance(
@@ -359,7 +268,7 @@ def _block_information(G, D, G_sum, sparsity, dose, counts, H):
     for first in range(0, H.shape[0], step):
         h = np.ascontiguousarray(H[first : first + step])
         Z = np.empty((h.shape[0], k, k * n_columns))
-        precision, _ = _abundance_precision(counts, D, h, first, sparsity, dose)
+        precision, _ = abundance_precision(counts, D, h, first, sparsity, dose)
         _mixed_information(
             counts.indptr,
             counts.channels,

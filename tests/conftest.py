@@ -73,3 +73,17 @@ def roughness(grid, H):
             if other >= 0:
                 total += 0.5 * weight * ((row - H[other]) ** 2).sum()
     return total
+
+
+@pytest.fixture
+def toolkit(monkeypatch):
+    """HyperSpy with ipywidgets as its toolkit, whether it has its own or not."""
+    from hyperspy.ui_registry import UI_REGISTRY
+
+    from espm_hs.gui import WIDGETS, register_widgets
+
+    monkeypatch.setattr("espm_hs.gui.TOOLKIT_REGISTRY", {"ipywidgets"})
+    monkeypatch.setattr("hyperspy.ui_registry.TOOLKIT_REGISTRY", {"ipywidgets"})
+    for key in WIDGETS:
+        monkeypatch.setitem(UI_REGISTRY, key, dict(UI_REGISTRY[key]))
+    register_widgets()

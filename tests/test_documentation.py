@@ -39,7 +39,7 @@ def _small(full, shape=None, **options):
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if code(page).strip()], ids=lambda page: page.stem
 )
-def test_code_runs(page, tmp_path, monkeypatch):
+def test_code_runs(page, tmp_path, monkeypatch, toolkit):
     """In the order of the page, with a small map wherever a file is read."""
     monkeypatch.chdir(tmp_path)
     for name in ("particles", "core_shell", "mantle"):

@@ -7,25 +7,9 @@ import numpy as np
 import pytest
 from hyperspy.ui_registry import TOOLKIT_REGISTRY, UI_REGISTRY
 
-from espm_hs.gui import (
-    WIDGETS,
-    AnalysisParameters,
-    ChannelMask,
-    ElementPicker,
-    register_widgets,
-)
+from espm_hs.gui import WIDGETS, AnalysisParameters, ChannelMask, ElementPicker
 
 pytest.importorskip("ipywidgets")
-
-
-@pytest.fixture
-def toolkit(monkeypatch):
-    """HyperSpy with ipywidgets, whether they are installed or not."""
-    monkeypatch.setattr("espm_hs.gui.TOOLKIT_REGISTRY", {"ipywidgets"})
-    monkeypatch.setattr("hyperspy.ui_registry.TOOLKIT_REGISTRY", {"ipywidgets"})
-    for key in WIDGETS:
-        monkeypatch.setitem(UI_REGISTRY, key, dict(UI_REGISTRY[key]))
-    register_widgets()
 
 
 @pytest.fixture(autouse=True)

@@ -27,7 +27,14 @@ from espm_hs.analysis.phases import phase_matrices
 from espm_hs.factorization import fit_spectrum
 from espm_hs.simulation import experiment
 
-CASES = (("particles", 18), ("particles", 293), ("mantle", 18), ("mantle", 293))
+CASES = (
+    ("particles", 18),
+    ("particles", 293),
+    ("grain_boundary", 60),
+    ("core_shell", 40),
+    ("mantle", 18),
+    ("mantle", 293),
+)
 SMALLEST = 0.3  # at.%
 MIXED = 0.1
 

@@ -69,6 +69,8 @@ class Quantification:
             the variance in ``metadata.Signal.Noise_properties.variance``. That of the
             phases is the inverse Fisher information with the abundances profiled out;
             that of pixels takes the phases as known. The pixels of a lazy map are lazy.
+            NaN where there are no atoms, in a phase of background alone or a pixel
+            without counts.
 
         Raises
         ------

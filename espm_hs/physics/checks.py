@@ -39,8 +39,9 @@ def checked_axis(energy: ArrayLike) -> tuple[float, float, int]:
         )
     if not np.all(np.isfinite(centres)):
         raise ValueError(
-            f"The energy axis goes from {centres[0]:g} to {centres[-1]:g} keV: set its "
-            "offset and scale to finite numbers."
+            f"The energy axis goes from {centres[0]:g} to {centres[-1]:g} keV: its "
+            "offset and scale must be finite numbers. Those of a signal are set with "
+            "`s.axes_manager[-1].offset` and `s.axes_manager[-1].scale`."
         )
     steps = np.diff(centres)
     # rounded, so that an axis built from offset and scale gives them back

@@ -22,7 +22,7 @@ from espm_hs.factorization import (
 )
 from espm_hs.factorization import counts as counts_module
 from espm_hs.factorization.kernels import solve_on_simplex
-from espm_hs.factorization.uncertainty import _profiled_information
+from espm_hs.factorization.uncertainty import profiled_information
 
 
 def plain_objective(X, G, W, H, *, sparsity=0.0, smoothness=0.0, mean=None, shape=None):
@@ -480,7 +480,7 @@ def test_information_against_the_full_hessian():
     zero = n + np.flatnonzero(H.ravel() <= 1e-7 * np.repeat(H.sum(axis=1), k))
     full[:n, zero] = full[zero, :n] = 0
     schur = full[:n, :n] - full[:n, n:] @ np.linalg.solve(full[n:, n:], full[n:, :n])
-    profiled = _profiled_information(counts, Problem(40, 2, G=G), W, H)
+    profiled = profiled_information(counts, Problem(40, 2, G=G), W, H)
     np.testing.assert_allclose(profiled, schur, atol=1e-9 * np.abs(schur).max())
 
 

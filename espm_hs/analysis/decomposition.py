@@ -10,6 +10,7 @@ import numpy as np
 
 from espm_hs.analysis.absorption import continued, settle_absorption, settle_phases
 from espm_hs.analysis.checks import check_binning, check_lines, check_size
+from espm_hs.analysis.inclusion import find_inclusion
 from espm_hs.analysis.kept import read_counts
 from espm_hs.analysis.knowledge import Knowledge
 from espm_hs.analysis.known_phases import number_of_phases, read_known_phases
@@ -35,6 +36,7 @@ from espm_hs.factorization import (
     fit_maps,
     mixing_ranges,
     off_zero,
+    uptake,
     usual_binning,
 )
 from espm_hs.physics import SpectrumModel
@@ -253,12 +255,18 @@ class _Fit:
         counts = self.problem.spectra(found.W).sum(axis=0) * found.H
         hosts = accompanying(counts, ~self.known.free)
         for n in range(k * (k - 1) if in_counts else 0):
+            if found.interrupted:
+                break
             overlaps = self._overlaps(found, errors, hosts, with_films=n == 0)
-            if not overlaps or found.interrupted:
+            hosts |= {overlap.other for overlap in overlaps}
+            try:
+                overlaps = overlaps or self._inclusions(found, errors)
+            except KeyboardInterrupt:
+                return replace(found, interrupted=True), errors
+            if not overlaps:
                 break
             start = found.W, found.H
             for overlap in overlaps:
-                hosts.add(overlap.other)
                 start = separate(*start, overlap, rows)
             again = factorize(
                 self.counts, self.problem, init=start, **self.options | {"n_init": 1}
@@ -278,6 +286,18 @@ class _Fit:
             if films:
                 return films
         overlap = find_overlap(found.W, errors[0], rows, hosts, apart)
+        return [] if overlap is None else [overlap]
+
+    def _inclusions(self, found, errors):
+        """Return what to take out of a phase that the counts see nowhere alone."""
+        rows, n_jobs = self.model.element_columns, self.options.get("n_jobs")
+        allowed = self.known.apart(rows) & self.known.free[:, None]
+
+        def taken_up(pairs):
+            fit = self.counts, self.problem, found.W, found.H
+            return uptake(*fit, pairs, n_jobs=n_jobs)
+
+        overlap = find_inclusion(found.W, errors[0], rows, allowed, taken_up)
         return [] if overlap is None else [overlap]
 
     def _settled(self, found):

@@ -30,6 +30,7 @@ from espm_hs.factorization.starts import check_start
 from espm_hs.factorization.sums import summed_spectrum
 from espm_hs.factorization.thinning import choose_smoothness, held_out, thin
 from espm_hs.factorization.uncertainty import composition_covariance
+from espm_hs.factorization.uptake import uptake
 
 __all__ = [
     "USUAL_SPARSITY",
@@ -62,5 +63,6 @@ __all__ = [
     "sparsity_losses",
     "summed_spectrum",
     "thin",
+    "uptake",
     "usual_binning",
 ]

@@ -53,10 +53,11 @@ def test_cores_are_never_seen_without_their_shells(tmp_path, capsys):
     carbon = int(np.argmax(found.composition[found.elements.index("C")]))
     shell = 3 - core - carbon
     doubt = found.doubts[core]
-    # what was taken out of it may have been its own
+    # shell and film were taken out of it, but may have been its own
     assert not doubt.contained
-    assert doubt.other == shell
-    assert doubt.share > 0.5
+    assert doubt.other == carbon
+    assert found.mixing[0, core].max() < 0.1
+    assert found.mixing[1, core, [shell, carbon]].min() > 0.3
     truth = s.ground_truth()
     true = 100 * truth.composition[:, list(truth.names).index("core")]
     for element, low, high in zip(doubt.elements, doubt.low, doubt.high, strict=True):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from numbers import Number
 
 import numpy as np
 
@@ -57,7 +58,7 @@ def decompose(
     fixed_composition: Mapping | None = None,
     simplex: str | None = "elements",
     sparsity: float | str = 0.0,
-    smoothness: float | str = 0.0,
+    smoothness: float | str | Sequence[float] = 0.0,
     init: str | tuple = "nndsvd",
     binning: str | int = 1,
     callback: Callable[[int, float], None] | None = None,
@@ -103,7 +104,8 @@ def decompose(
         `espm_hs.analysis.overlap` and `espm_hs.analysis.support`.
     smoothness
         As in `espm_hs.EspmNMF`, but of the maps alone: the phases are found without;
-        "auto" takes what predicts counts best that are set aside.
+        "auto" takes what predicts counts best that are set aside, for each phase; or a
+        number for each phase.
     binning
         Phases are found from the sums of ``binning`` pixels along each axis, and then
         mapped in full resolution; "auto" bins until there are some 300 counts.
@@ -139,6 +141,8 @@ def decompose(
         channels=used,
     )
     strength = USUAL_SPARSITY if sparsity == "auto" else sparsity
+    if not isinstance(smoothness, str | Number):
+        smoothness = tuple(smoothness)
     # everything but the data is checked before the data are read
     problem = Problem(
         int(used.sum()),
@@ -451,6 +455,6 @@ def _analysis(
         n_agreeing=found.n_agreeing,
         binning=binning,
         sparsity=sparsity,
-        smoothness=problem.penalties.smoothness,
+        smoothness=problem.penalties.strengths(problem.n_components),
         mixing=mixing,
     )

@@ -19,12 +19,10 @@ FITTED = 0.8
 # Strengths of smoothness that are tried. All of them: counts that hit a model of zero
 # make the loss of rough maps a matter of chance.
 STRENGTHS = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
-# Rounds in which the strength of each component is moved, and the fall of the loss
-# below which it is not.
-ROUNDS = 2
+# The strength of a component is moved if the loss falls by so much.
 CHANCE = 1.0
 # Visits of a pixel for each: the maps of one strength are the start of the next.
-MAX_ITER = 100
+MAX_ITER = 30
 TOL = 1e-3
 # Of large maps no more pixels are looked at, in so many strips.
 ENOUGH_PIXELS = 1 << 14
@@ -137,11 +135,12 @@ def choose_smoothness(
 
     Notes
     -----
-    First one strength is found for all components, then that of each is moved for as
-    long as the loss falls. Between the strengths that are tried the loss is taken for a
-    parabola in their logarithm. If the differences of neighbours have a variance, the
-    best smoothness is its inverse over the counts per pixel: that of all counts is the
-    smaller by the share that was fitted. Of a large map some strips are enough to tell.
+    First one strength is found for all components, then that of each, one after the
+    other, is moved for as long as the loss falls. Between the strengths that are tried
+    the loss is taken for a parabola in their logarithm. If the differences of
+    neighbours have a variance, the best smoothness is its inverse over the counts per
+    pixel: that of all counts is the smaller by the share that was fitted. Of a large
+    map some strips are enough to tell.
     """
     none = (0.0,) * problem.n_components
     if not counts.integer or not problem.grid.connected:
@@ -183,25 +182,21 @@ def _best_strengths(trial, k, H) -> list[float]:
     if k == 1:
         return [_lowest(n, dict(enumerate(losses)))]
     best, places, H = losses[n], [n] * k, maps[n]
-    around = [{} for _ in range(k)]
-    for _ in range(ROUNDS):
-        before = list(places)
-        for j in range(k):
-            around[j] = {places[j]: best}
-            for step in (1, -1):
-                while 0 <= places[j] + step < len(STRENGTHS):
-                    tried = list(places)
-                    tried[j] += step
-                    if tried[j] in around[j]:
-                        break
-                    loss, there = trial(tried, H)
-                    around[j][tried[j]] = loss
-                    if loss > best - CHANCE:
-                        break
-                    best, places, H = loss, tried, there
-        if places == before:
-            break
-    return [_lowest(places[j], around[j]) for j in range(k)]
+    strengths = []
+    for j in range(k):
+        around = {places[j]: best}
+        for step in (1, -1):
+            while 0 <= places[j] + step < len(STRENGTHS):
+                tried = list(places)
+                tried[j] += step
+                if tried[j] in around:
+                    break
+                around[tried[j]], there = trial(tried, H)
+                if around[tried[j]] > best - CHANCE:
+                    break
+                best, places, H = around[tried[j]], tried, there
+        strengths.append(_lowest(places[j], around))
+    return strengths
 
 
 def strips(n_pixels: int) -> np.ndarray:

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: demo test notebooks docs clean
+.PHONY: demo test notebooks docs versions clean
 
 # Decompose a simulated map and compare the result with the truth
 demo: .venv/installed
@@ -25,6 +25,11 @@ notebooks: .venv/installed-dev
 docs: .venv/installed-dev
 	$(BIN)/python -W ignore -m sphinx -q -W --keep-going -b html docs build/docs
 	@echo "build/docs/index.html"
+
+# Tests of the built package in all versions, and the table of them in docs/trust.md
+versions: .venv/installed-dev
+	$(BIN)/nox
+	$(BIN)/python benchmarks/versions.py --write docs/trust.md
 
 clean:
 	rm -rf .venv build dist demo docs/notebooks docs/api/generated .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -52,6 +52,20 @@ def write_between(page: Path, name: str, content: str) -> None:
     page.write_text(f"{before}{begin}\n\n{content}\n\n{end}{after}", encoding="utf-8")
 
 
+def read_between(page: Path, name: str) -> dict[str, list[list[str]]]:
+    """Read tables back that `write_between` has put in a page: bold title -> rows."""
+    text = page.read_text(encoding="utf-8")
+    inside = text.split(f"<!-- {name} -->")[1].split(f"<!-- /{name} -->")[0]
+    tables, rows = {}, []
+    for line in inside.splitlines():
+        if line.startswith("**"):
+            rows = tables.setdefault(line.strip("*"), [])
+        elif line.startswith("|"):
+            rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    # without header and rule
+    return {title: rows[2:] for title, rows in tables.items()}
+
+
 def listed(values, form: str = ".2g") -> str:
     """Numbers of the phases in one cell, a dash for those that do not exist."""
     return " ".join("–" if value != value else f"{value:{form}}" for value in values)

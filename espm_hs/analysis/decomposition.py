@@ -9,7 +9,12 @@ from dataclasses import replace
 import numpy as np
 
 from espm_hs.analysis.absorption import continued, settle_absorption, settle_phases
-from espm_hs.analysis.checks import check_binning, check_lines, check_size
+from espm_hs.analysis.checks import (
+    check_binning,
+    check_lines,
+    check_size,
+    check_strengths,
+)
 from espm_hs.analysis.kept import read_counts
 from espm_hs.analysis.knowledge import Knowledge
 from espm_hs.analysis.known_phases import number_of_phases, read_known_phases
@@ -127,6 +132,7 @@ def decompose(
     check_size(n_phases, navigation, pixels, used)
     check_lines(model, used)
     check_binning(binning, simplex)
+    check_strengths(sparsity=sparsity, smoothness=smoothness)
     known = read_known_phases(
         known_phases,
         fixed_composition,

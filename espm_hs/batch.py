@@ -19,7 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from espm_hs import analysis, plotting, simulation
 from espm_hs.analysis.parameters import NODE
-from espm_hs.factorization.storage import memory_for_counts
+from espm_hs.factorization.data.storage import memory_for_counts
 from espm_hs.files import choose_map, finished_files, read_spectra, total_counts
 from espm_hs.html_report import write_report
 from espm_hs.many import Outcome

@@ -25,9 +25,9 @@ from espm_hs.factorization import (
     fit_maps,
     mixing_ranges,
 )
-from espm_hs.factorization import counts as counts_module
+from espm_hs.factorization.data import counts as counts_module
+from espm_hs.factorization.data.scattered import Scattered
 from espm_hs.factorization.passes import passes_over
-from espm_hs.factorization.scattered import Scattered
 from espm_hs.factorization.starts import even_abundances
 
 distributed = pytest.importorskip("distributed")

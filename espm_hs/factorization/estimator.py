@@ -14,8 +14,8 @@ from sklearn.base import (
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from espm_hs.factorization.counts import Counts
-from espm_hs.factorization.grid import Grid
+from espm_hs.factorization.data.counts import Counts
+from espm_hs.factorization.data.grid import Grid
 from espm_hs.factorization.maps import fit_loadings
 from espm_hs.factorization.problem import Penalties, Problem
 from espm_hs.factorization.solver import factorize

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 from joblib import effective_n_jobs
 
-from espm_hs.factorization.binning import Bins
-from espm_hs.factorization.counts import Counts
+from espm_hs.factorization.data.binning import Bins
+from espm_hs.factorization.data.counts import Counts
+from espm_hs.factorization.data.grid import Grid
 from espm_hs.factorization.descent import Descent, expected_fall
-from espm_hs.factorization.grid import Grid
 from espm_hs.factorization.newton import WARM_UP
 from espm_hs.factorization.passes import passes_over
 from espm_hs.factorization.problem import Penalties, Problem

@@ -7,12 +7,12 @@ from contextlib import nullcontext
 
 import numpy as np
 
-from espm_hs.factorization.counts import Counts
-from espm_hs.factorization.exact import curvature_pass, exact_pass
-from espm_hs.factorization.grid import Grid
-from espm_hs.factorization.kernels import MODEL_FLOOR, block_pass
+from espm_hs.factorization.data.counts import Counts
+from espm_hs.factorization.data.grid import Grid
+from espm_hs.factorization.kernels.exact import curvature_pass, exact_pass
+from espm_hs.factorization.kernels.pixel_updates import MODEL_FLOOR, block_pass
+from espm_hs.factorization.kernels.smooth import smooth_pass
 from espm_hs.factorization.problem import SPARSITY_BEND, Problem
-from espm_hs.factorization.smooth import smooth_pass
 
 
 class Passes:
@@ -231,6 +231,6 @@ def passes_over(counts, problem: Problem, n_jobs: int, dose=None):
     """Return `Passes` on threads, or, for counts on a cluster, there."""
     if isinstance(counts, Counts):
         return Passes(counts, problem, n_jobs, dose)
-    from espm_hs.factorization.cluster_passes import ClusterPasses
+    from espm_hs.factorization.cluster.passes import ClusterPasses
 
     return ClusterPasses(counts, problem, dose)

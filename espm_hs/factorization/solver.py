@@ -13,7 +13,7 @@ from joblib import effective_n_jobs
 from scipy.optimize import linear_sum_assignment
 from threadpoolctl import threadpool_limits
 
-from espm_hs.factorization.counts import Counts
+from espm_hs.factorization.data.counts import Counts
 from espm_hs.factorization.descent import Descent
 from espm_hs.factorization.multiplicative import MultiplicativeDescent
 from espm_hs.factorization.newton import WARM_UP, NewtonDescent

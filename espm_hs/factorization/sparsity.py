@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from espm_hs.factorization.counts import Counts
+from espm_hs.factorization.data.counts import Counts
 from espm_hs.factorization.problem import Penalties, Problem
 from espm_hs.factorization.solver import factorize
 from espm_hs.factorization.thinning import FITTED, held_out, strips, thin

@@ -6,9 +6,9 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from sklearn.utils.extmath import randomized_svd
 
-from espm_hs.factorization.counts import Counts
+from espm_hs.factorization.data.counts import Counts
+from espm_hs.factorization.data.scattered import Scattered
 from espm_hs.factorization.problem import Problem
-from espm_hs.factorization.scattered import Scattered
 from espm_hs.factorization.updates import normalise
 
 NAMED_STARTS = ("nndsvd", "pure", "random")

@@ -11,7 +11,7 @@ from scipy.linalg import block_diag
 from scipy.optimize import nnls
 from threadpoolctl import threadpool_limits
 
-from espm_hs.factorization.counts import Counts
+from espm_hs.factorization.data.counts import Counts
 from espm_hs.factorization.passes import passes_over
 from espm_hs.factorization.problem import Penalties, Problem
 

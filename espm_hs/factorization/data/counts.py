@@ -17,9 +17,9 @@ import numpy as np
 import scipy.sparse as sp
 from numba import njit
 
-from espm_hs.factorization.chunks import chunks
-from espm_hs.factorization.rows import Reader, Rows, check_type, slabs
-from espm_hs.factorization.storage import Store
+from espm_hs.factorization.data.chunks import chunks
+from espm_hs.factorization.data.rows import Reader, Rows, check_type, slabs
+from espm_hs.factorization.data.storage import Store
 
 # Non-zeros per block: small enough that a thread's share stays balanced and its
 # counts stay in the second-level cache, large enough to hide the call.
@@ -123,7 +123,7 @@ class Counts:
 
         See Also
         --------
-        espm_hs.factorization.storage : how much is too many, and where they go.
+        espm_hs.factorization.data.storage : how much is too many, and where they go.
         """
         store = Store()
         for some in rows:

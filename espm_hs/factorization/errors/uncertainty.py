@@ -11,12 +11,12 @@ from numba import njit
 from scipy.linalg import block_diag
 from threadpoolctl import threadpool_limits
 
-from espm_hs.factorization.abundance_errors import (
+from espm_hs.factorization.data.counts import Counts
+from espm_hs.factorization.errors.abundance_errors import (
     BOUND,
     FLOOR,
     abundance_precision,
 )
-from espm_hs.factorization.counts import Counts
 from espm_hs.factorization.maps import fit_loadings
 from espm_hs.factorization.passes import passes_over
 from espm_hs.factorization.problem import Penalties, Problem

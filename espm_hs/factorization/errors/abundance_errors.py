@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from scipy.special import erfcx
 
-from espm_hs.factorization.counts import Counts
+from espm_hs.factorization.data.counts import Counts
 from espm_hs.factorization.problem import SPARSITY_BEND
 
 # A number counts as being zero below this share of what it is part of.

@@ -16,9 +16,14 @@ from functools import cache
 import numpy as np
 from numba import njit
 
-from espm_hs.factorization.kernels import roughness
-from espm_hs.factorization.pixel_newton import CLOSED, COMPILE, NEGLIGIBLE, direction
-from espm_hs.factorization.registers import (
+from espm_hs.factorization.kernels.pixel_newton import (
+    CLOSED,
+    COMPILE,
+    NEGLIGIBLE,
+    direction,
+)
+from espm_hs.factorization.kernels.pixel_updates import roughness
+from espm_hs.factorization.kernels.registers import (
     add_log,
     add_row,
     add_square,

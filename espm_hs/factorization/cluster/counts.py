@@ -16,16 +16,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from espm_hs.factorization.chunks import Layout, read_chunk
-from espm_hs.factorization.counts import (
+from espm_hs.factorization.data.chunks import Layout, read_chunk
+from espm_hs.factorization.data.counts import (
     DENSE,
     Counts,
     add_moments,
     block_ends,
     every,
 )
-from espm_hs.factorization.rows import Reader, Rows, check_type
-from espm_hs.factorization.scattered import Scattered
+from espm_hs.factorization.data.rows import Reader, Rows, check_type
+from espm_hs.factorization.data.scattered import Scattered
 
 # Groups for each thread; more would cost messages.
 PER_THREAD = 1

@@ -12,11 +12,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from espm_hs.factorization.counts import Counts
-from espm_hs.factorization.grid import Grid
+from espm_hs.factorization.data.counts import Counts
+from espm_hs.factorization.data.grid import Grid
+from espm_hs.factorization.data.scattered import Scattered, take_rows
 from espm_hs.factorization.passes import Passes
 from espm_hs.factorization.problem import Penalties, Problem
-from espm_hs.factorization.scattered import Scattered, take_rows
 
 
 class ClusterPasses:

@@ -11,8 +11,8 @@ import dask
 import numpy as np
 from dask.utils import parse_bytes
 
-from espm_hs.factorization.memory import available_memory
-from espm_hs.factorization.rows import Rows, compact
+from espm_hs.factorization.data.memory import available_memory
+from espm_hs.factorization.data.rows import Rows, compact
 
 # The part of the memory that counts may take: a fit holds copies of them, and maps.
 SHARE = 0.2

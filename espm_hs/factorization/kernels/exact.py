@@ -16,7 +16,7 @@ from functools import cache
 import numpy as np
 from numba import njit
 
-from espm_hs.factorization.pixel_newton import (
+from espm_hs.factorization.kernels.pixel_newton import (
     CLOSED,
     COMPILE,
     NEGLIGIBLE,
@@ -25,7 +25,7 @@ from espm_hs.factorization.pixel_newton import (
     solve,
     step_length,
 )
-from espm_hs.factorization.registers import (
+from espm_hs.factorization.kernels.registers import (
     add_log,
     add_row,
     add_square,

@@ -1,0 +1,1 @@
+"""The same passes on a cluster of dask."""

@@ -18,13 +18,13 @@ from espm_hs.factorization import (
     Penalties,
     Problem,
     ScatteredCounts,
-    cluster,
     composition_covariance,
     factorize,
     fit_loadings,
     fit_maps,
     mixing_ranges,
 )
+from espm_hs.factorization.cluster import counts as on_cluster
 from espm_hs.factorization.data import counts as counts_module
 from espm_hs.factorization.data.scattered import Scattered
 from espm_hs.factorization.passes import passes_over
@@ -53,8 +53,8 @@ def client():
 def many_small_groups(monkeypatch):
     monkeypatch.setattr(counts_module, "SMALL_NONZEROS", 100)
     monkeypatch.setattr(counts_module, "BLOCK_NONZEROS", 200)
-    monkeypatch.setattr(cluster, "FEW", 0)
-    monkeypatch.setattr(cluster, "PER_THREAD", 2)
+    monkeypatch.setattr(on_cluster, "FEW", 0)
+    monkeypatch.setattr(on_cluster, "PER_THREAD", 2)
 
 
 @pytest.fixture(scope="module")
@@ -248,7 +248,7 @@ def test_what_is_known_of_components(client, data):
 
 
 def test_few_counts_come_home(client, data, monkeypatch):
-    monkeypatch.setattr(cluster, "FEW", 10**6)
+    monkeypatch.setattr(on_cluster, "FEW", 10**6)
     lazy, *_ = data
     counts = read_counts(lazy)
     assert isinstance(counts, Counts)

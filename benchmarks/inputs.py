@@ -7,11 +7,9 @@ Run with
 
 import argparse
 import sys
-import warnings
 from pathlib import Path
 
-import hyperspy.api as hs
-from report import as_markdown, write_between
+from report import as_markdown, quiet, write_between
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
@@ -63,7 +61,5 @@ def main():
 
 
 if __name__ == "__main__":
-    warnings.simplefilter("ignore")
-    hs.set_log_level("ERROR")
-    hs.preferences.General.show_progressbar = False
+    quiet()
     main()

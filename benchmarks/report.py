@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+import hyperspy.api as hs
+
 Row = Sequence[str]
+
+
+def quiet() -> None:
+    """Let a benchmark print its tables and nothing else."""
+    warnings.simplefilter("ignore")
+    hs.set_log_level("ERROR")
+    hs.preferences.General.show_progressbar = False
+
+
+def publish(
+    header: Row, rows: Sequence[Row], page: Path | None, name: str, title: str = ""
+) -> None:
+    """Print a table, and put it in its place in a page if there is one."""
+    print(f"\n{title}\n{as_text(header, rows)}", flush=True)
+    if page:
+        head = f"**{title}**\n\n" if title else ""
+        write_between(page, name, head + as_markdown(header, rows))
 
 
 def as_text(header: Row, rows: Sequence[Row]) -> str:

@@ -13,16 +13,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import warnings
 import zlib
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-import hyperspy.api as hs
 import numpy as np
 from methods import ESPM_ENVIRONMENT, Found, espm, hyperspy, ours, scikit_learn
-from report import as_markdown, as_text, listed, read_between, write_between
+from report import as_markdown, as_text, listed, quiet, read_between, write_between
 
 from espm_hs import metrics
 from espm_hs.factorization import Counts, fit_spectrum
@@ -277,7 +275,5 @@ def parse():
 
 
 if __name__ == "__main__":
-    warnings.simplefilter("ignore")
-    hs.set_log_level("ERROR")
-    hs.preferences.General.show_progressbar = False
+    quiet()
     main()

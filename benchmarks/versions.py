@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from xml.etree import ElementTree
 
-from report import as_markdown, as_text, write_between
+from report import publish
 
 RESULTS = Path(__file__).parents[1] / "build" / "versions"
 
@@ -34,9 +34,7 @@ def main():
     if not rows:
         raise SystemExit(f"{RESULTS} is empty: run `nox` first.")
     header, cells = tuple(rows[0]), [tuple(found.values()) for found in rows]
-    print(as_text(header, cells))
-    if arguments.write:
-        write_between(arguments.write, "versions", as_markdown(header, cells))
+    publish(header, cells, arguments.write, "versions")
 
 
 if __name__ == "__main__":

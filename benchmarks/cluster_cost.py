@@ -17,8 +17,8 @@ import numpy as np
 from large import COUNTS, N_CHANNELS, load, local_cluster, map_file, print_table
 
 from espm_hs.factorization import Grid, Penalties, Problem, ScatteredCounts
-from espm_hs.factorization.cluster import counts as on_cluster
-from espm_hs.factorization.cluster.passes import ClusterPasses
+from espm_hs.factorization.data import scattered_counts as on_cluster
+from espm_hs.factorization.passes.cluster import ClusterPasses
 from espm_hs.factorization.starts import even_abundances
 
 K = 3

@@ -24,8 +24,8 @@ from espm_hs.factorization import (
     fit_maps,
     mixing_ranges,
 )
-from espm_hs.factorization.cluster import counts as on_cluster
 from espm_hs.factorization.data import counts as counts_module
+from espm_hs.factorization.data import scattered_counts as on_cluster
 from espm_hs.factorization.data.scattered import Scattered
 from espm_hs.factorization.passes import passes_over
 from espm_hs.factorization.starts import even_abundances

@@ -18,7 +18,7 @@ from espm_hs.factorization import (
 )
 from espm_hs.factorization import solver as solver_module
 from espm_hs.factorization.data import counts as counts_module
-from espm_hs.factorization.passes import Passes
+from espm_hs.factorization.passes.threads import Passes
 
 BEND = 0.01
 

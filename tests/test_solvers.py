@@ -21,7 +21,7 @@ from espm_hs.factorization.kernels.registers import (
     times,
     total_log,
 )
-from espm_hs.factorization.passes import Passes
+from espm_hs.factorization.passes.threads import Passes
 from espm_hs.factorization.starts import assigned, starting_spectra
 
 BEND = 0.01

@@ -4,10 +4,10 @@ Nothing here knows of X-rays or of HyperSpy: the input is a table of counts
 (pixels x channels), the known matrix ``G`` (channels x columns) and options.
 """
 
-from espm_hs.factorization.cluster.counts import ScatteredCounts
 from espm_hs.factorization.data.binning import Bins, usual_binning
 from espm_hs.factorization.data.counts import Counts
 from espm_hs.factorization.data.grid import Grid
+from espm_hs.factorization.data.scattered_counts import ScatteredCounts
 from espm_hs.factorization.data.sums import summed_spectrum
 from espm_hs.factorization.errors.abundance_errors import abundance_covariance
 from espm_hs.factorization.errors.ambiguity import mixing_ranges

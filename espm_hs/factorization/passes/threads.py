@@ -225,12 +225,3 @@ class Passes:
             for task in tasks:
                 task.exception()
             raise
-
-
-def passes_over(counts, problem: Problem, n_jobs: int, dose=None):
-    """Return `Passes` on threads, or, for counts on a cluster, there."""
-    if isinstance(counts, Counts):
-        return Passes(counts, problem, n_jobs, dose)
-    from espm_hs.factorization.cluster.passes import ClusterPasses
-
-    return ClusterPasses(counts, problem, dose)

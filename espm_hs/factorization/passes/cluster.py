@@ -15,7 +15,7 @@ import numpy as np
 from espm_hs.factorization.data.counts import Counts
 from espm_hs.factorization.data.grid import Grid
 from espm_hs.factorization.data.scattered import Scattered, take_rows
-from espm_hs.factorization.passes import Passes
+from espm_hs.factorization.passes.threads import Passes
 from espm_hs.factorization.problem import Penalties, Problem
 
 

@@ -1,1 +1,0 @@
-"""The same passes on a cluster of dask."""

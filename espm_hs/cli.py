@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
 from collections.abc import Iterable
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from espm_hs import __version__, many, settings
+from espm_hs import __version__, many, settings, summaries
 
 # HyperSpy is imported inside the commands: --help must not wait for it.
 
@@ -59,6 +60,7 @@ def _batch():
         from espm_hs import batch
     # readers log what is told of the file anyway
     hs.set_log_level("CRITICAL")
+    logging.getLogger("rsciio").setLevel(logging.CRITICAL)
     # of saving and the like; that of the fit is asked for
     hs.preferences.General.show_progressbar = False
     warnings.filterwarnings("ignore", module=r"(hyperspy|exspy|rsciio)\b")
@@ -71,10 +73,11 @@ def _print(outcomes: Iterable[many.Outcome], n_files: int) -> list[many.Outcome]
     for outcome in outcomes:
         seen.append(outcome)
         count = f"[{len(seen)}/{n_files}] " if n_files > 1 else ""
-        click.echo(f"{count}{outcome.path}")
+        path = many.printable(outcome.path)
+        click.echo(f"{count}{path}")
         failed = outcome.state == "failed"
-        text = f"error: {outcome.path}: {outcome.text}" if failed else outcome.text
-        click.echo(text, err=failed)
+        text = many.printable(outcome.text)
+        click.echo(f"error: {path}: {text}" if failed else text, err=failed)
         click.echo()
     return seen
 
@@ -124,7 +127,7 @@ def demo(output: str, seed: int) -> None:
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 def info(files: tuple[str, ...]) -> None:
     """Say what files hold and what a decomposition would use."""
-    _exit(_print(many.run_all(files, _info), len(files)))
+    _exit(_print(many.run_all(files, _info, prepare=_batch), len(files)))
 
 
 @main.command()
@@ -229,7 +232,6 @@ def decompose(
     without files for the map it stopped; --resume goes on there.
     """  # noqa: D301 - click keeps the lines after the backspace as they are
     _check_names(files)
-    batch = _batch()
     workers = min(workers, len(files))
     names = {"starts": "n_init", "seed": "random_state", "jobs": "n_jobs"}
     fitting = ("sparsity", "smoothness", "binning", *names)
@@ -237,7 +239,7 @@ def decompose(
     fit = {names.get(name, name): given.pop(name) for name in fitting if name in given}
     if known := click.get_current_context().meta.get(_KNOWN):
         fit["known_phases"] = known
-    wanted = batch.Settings(
+    wanted = settings.Settings(
         phases,
         elements=elements,
         stray=stray,
@@ -251,7 +253,7 @@ def decompose(
     work = partial(_decompose, output, wanted)
     outcomes = _print(many.run_all(files, work, workers, _batch), len(files))
     if len(files) > 1:
-        click.echo(batch.summarise(outcomes, files, output))
+        click.echo(summaries.summarise(outcomes, files, output))
     _exit(outcomes)
 
 
@@ -280,7 +282,8 @@ def report(files: tuple[str, ...], target: str | None) -> None:
         raise click.UsageError(
             "--output is the report of one file, and there are more."
         )
-    _exit(_print(many.run_all(files, partial(_report, target)), len(files)))
+    work = many.run_all(files, partial(_report, target), prepare=_batch)
+    _exit(_print(work, len(files)))
 
 
 @main.command()

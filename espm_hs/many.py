@@ -6,7 +6,7 @@ import multiprocessing
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import connection
 
@@ -87,10 +87,10 @@ def run_all(
                     idle.append(process)
                 yield outcome
     finally:
+        for process in busy.values():
+            process.interrupt()
         for process in (*busy.values(), *idle):
-            process.stop()
-        for process in (*busy.values(), *idle):
-            process.join()
+            process.end()
 
 
 class _Process:
@@ -100,15 +100,9 @@ class _Process:
         # forks of a process with threads can lock up
         context = multiprocessing.get_context("spawn")
         self.pipe, other = context.Pipe()
-        self.process = context.Process(
-            target=_serve, args=(other, prepare), daemon=True
-        )
-        # what Ctrl-C sends is for this process alone, from the first moment on
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        try:
+        self.process = context.Process(target=_serve, args=(other, prepare))
+        with _ctrl_c_later():
             self.process.start()
-        finally:
-            signal.signal(signal.SIGINT, before)
         other.close()
         self.alive = True
 
@@ -126,13 +120,28 @@ class _Process:
             self.process.join()
             return Outcome(self.path, "failed", _death(self.process.exitcode))
 
-    def stop(self):
-        self.pipe.close()
+    def interrupt(self):
         self.process.terminate()
 
-    def join(self):
+    def end(self):
+        """Let it go, by force if it does not."""
+        self.pipe.close()
         self.process.join(PATIENCE)
         self.process.kill()
+        self.process.join()
+
+
+@contextmanager
+def _ctrl_c_later() -> Iterator[None]:
+    """Let Ctrl-C wait, and keep it from processes that are started here."""
+    if not hasattr(signal, "pthread_sigmask"):  # on Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _serve(pipe, prepare):
@@ -153,7 +162,8 @@ def _serve(pipe, prepare):
             work, path = pipe.recv()
             pipe.send(_attempt(prepared_work, path))
         except (EOFError, ConnectionError):
-            return
+            break
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _stop(*_):

@@ -170,7 +170,7 @@ def report_file(path: str | Path, target: str | Path | None = None) -> Path:
     signals = [s for s in read_spectra(path) if s.metadata.has_item(RESULTS)]
     if not signals:
         raise ValueError(
-            f"{path} holds no phases yet: find them, `espm-hs decompose {path.name}`."
+            f"the file holds no phases yet: find them, `espm-hs decompose {path.name}`."
         )
     if target is None:
         target = path.with_name(f"{path.stem.removesuffix('_espm')}_report.html")

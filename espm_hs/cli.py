@@ -253,7 +253,7 @@ def decompose(
     work = partial(_decompose, output, wanted)
     outcomes = _print(many.run_all(files, work, workers, _batch), len(files))
     if len(files) > 1:
-        click.echo(summaries.summarise(outcomes, files, output))
+        click.echo(many.printable(summaries.summarise(outcomes, files, output)))
     _exit(outcomes)
 
 

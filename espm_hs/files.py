@@ -13,6 +13,7 @@ import hyperspy.api as hs
 
 from espm_hs.factorization import summed_spectrum
 from espm_hs.many import in_a_line
+from espm_hs.signals import EDSespmSpectrum
 
 # Seconds that reading may take, and that each byte adds: a corrupt file can lead its
 # reader around in circles, where no Ctrl-C stops it.
@@ -56,16 +57,23 @@ def read_spectra(path: str | Path, lazy: bool = False) -> list:
         ) from error
     signals = loaded if isinstance(loaded, list) else [loaded]
     types = [str(s.metadata.get_item("Signal.signal_type") or "none") for s in signals]
-    spectra = [s for s, t in zip(signals, types, strict=True) if t.startswith("EDS")]
-    if not spectra:
-        raise ValueError(
-            "no EDS spectrum in this file; its signal types are: "
-            f"{', '.join(sorted(set(types)))}. If one of them is an EDS map, load it, "
-            "call s.set_signal_type('EDS_espm') and save it as .hspy."
-        )
-    for signal in spectra:
+    named = [s for s, t in zip(signals, types, strict=True) if t.startswith("EDS")]
+    for signal in named:
         signal.set_signal_type("EDS_espm")
-    return spectra
+    spectra = [signal for signal in named if isinstance(signal, EDSespmSpectrum)]
+    if spectra:
+        return spectra
+    if named:
+        axes = named[0].axes_manager.signal_dimension
+        raise ValueError(
+            f"the EDS signal in this file has {axes} signal axes; needed is one, that "
+            "of the energy. Load it, call s.as_signal1D(axis) and save it as .hspy."
+        )
+    raise ValueError(
+        "no EDS spectrum in this file; its signal types are: "
+        f"{', '.join(sorted(set(types))) or 'none at all'}. If one of them is an EDS "
+        "map, load it, call s.set_signal_type('EDS_espm') and save it as .hspy."
+    )
 
 
 def _check_there(path: Path) -> int:
@@ -74,7 +82,7 @@ def _check_there(path: Path) -> int:
         if path.suffix != ".zspy":
             raise IsADirectoryError("this is a folder; give the files in it.")
         return 0
-    if not os.path.lexists(path):
+    if not path.exists():
         raise FileNotFoundError("there is no such file.")
     if not os.access(path, os.R_OK):
         raise PermissionError("permission to read the file is denied.")

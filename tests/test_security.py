@@ -237,10 +237,11 @@ def test_everything_in_reports_is_escaped(tmp_path):
     folder.mkdir()
     s = make_map((4, 3), 200, size=300)
     s.metadata.General.title = f"{SCRIPT} & 'title'"
+    s.axes_manager[0].units = s.axes_manager[1].units = "$\\nothing{$"
     path = folder / "<i onload='x'>map & co.hspy"
     s.save(path)
     file = tmp_path / "settings.toml"
-    names = {f"{SCRIPT}{FORMULA}": {"absent": ["Ti"]}, "$\\frac{": {"absent": ["Ni"]}}
+    names = {f"{SCRIPT}{FORMULA}": {"absent": ["Ti"]}, "$\\frac{$": {"absent": ["Ni"]}}
     tables = "".join(
         f"[known_phases.{json.dumps(name)}]\nabsent = {json.dumps(kinds['absent'])}\n"
         for name, kinds in names.items()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -67,19 +68,21 @@ def _batch():
     return batch
 
 
-def _print(outcomes: Iterable[many.Outcome], n_files: int) -> list[many.Outcome]:
+def _print(outcomes: Generator[many.Outcome], n_files: int) -> list[many.Outcome]:
     """Print what becomes of each file; return all of it."""
-    seen = []
-    for outcome in outcomes:
-        seen.append(outcome)
-        count = f"[{len(seen)}/{n_files}] " if n_files > 1 else ""
-        path = many.printable(outcome.path)
-        click.echo(f"{count}{path}")
-        failed = outcome.state == "failed"
-        text = many.printable(outcome.text)
-        click.echo(f"error: {path}: {text}" if failed else text, err=failed)
-        click.echo()
-    return seen
+    with closing(outcomes):  # and, whatever happens, the processes behind it
+        return [_print_one(*one, n_files) for one in enumerate(outcomes, start=1)]
+
+
+def _print_one(number: int, outcome: many.Outcome, n_files: int) -> many.Outcome:
+    count = f"[{number}/{n_files}] " if n_files > 1 else ""
+    path = many.printable(outcome.path)
+    click.echo(f"{count}{path}")
+    failed = outcome.state == "failed"
+    text = many.printable(outcome.text)
+    click.echo(f"error: {path}: {text}" if failed else text, err=failed)
+    click.echo()
+    return outcome
 
 
 def _exit(outcomes: list[many.Outcome]) -> None:
@@ -89,6 +92,15 @@ def _exit(outcomes: list[many.Outcome]) -> None:
         click.echo(f"{failed} of {len(outcomes)} files failed.", err=True)
     if failed:
         sys.exit(1)
+
+
+@contextmanager
+def _failing_in_a_line() -> Iterator[None]:
+    """Show errors that users can do something about in a line."""
+    try:
+        yield
+    except (ValueError, OSError, MemoryError) as error:
+        raise click.ClickException(many.in_a_line(error)) from None
 
 
 def _info(path: str) -> many.Outcome:
@@ -119,7 +131,8 @@ def demo(output: str, seed: int) -> None:
 
     Writes map.hspy and phases.png.
     """
-    click.echo(_batch().demo(output, seed))
+    with _failing_in_a_line():
+        click.echo(_batch().demo(output, seed))
     click.echo(f"Written: {Path(output, 'map.hspy')}, {Path(output, 'phases.png')}")
 
 
@@ -253,7 +266,8 @@ def decompose(
     work = partial(_decompose, output, wanted)
     outcomes = _print(many.run_all(files, work, workers, _batch), len(files))
     if len(files) > 1:
-        click.echo(many.printable(summaries.summarise(outcomes, files, output)))
+        with _failing_in_a_line():
+            click.echo(many.printable(summaries.summarise(outcomes, files, output)))
     _exit(outcomes)
 
 
@@ -316,8 +330,6 @@ def simulate(
         raise click.BadParameter(f"{file} must end in .hspy or .zspy.")
     given = {"shape": shape, "counts_per_pixel": counts}
     options = {key: value for key, value in given.items() if value is not None}
-    try:
+    with _failing_in_a_line():
         _batch().simulate(name, file, seed, **options)
-    except (ValueError, OSError) as error:
-        raise click.ClickException(many.in_a_line(error)) from None
     click.echo(f"Written: {file}")

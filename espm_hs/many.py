@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import connection
@@ -46,7 +46,7 @@ def run_all(
     work: Callable[[str], Outcome],
     n_workers: int = 1,
     prepare: Callable[[], object] | None = None,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome]:
     """
     Work on files, and go on whatever happens to one of them.
 

@@ -4,8 +4,10 @@ import base64
 import csv
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -333,6 +335,52 @@ def test_several_files_with_a_summary(map_file, tmp_path, no_figures):
     map_file.touch()
     result = run("decompose", map_file, *options, "--elements", "O,Mg,Si,Fe")
     assert "phase 0" in result.output
+
+
+def test_damaged_results_are_done_again(map_file, tmp_path, no_figures):
+    options = ["-n", 1, "-o", tmp_path, "--starts", 1, "--resume"]
+    assert "phase 0" in run("decompose", map_file, *options).output
+    assert "as in" in run("decompose", map_file, *options).output
+    results = tmp_path / "small_espm.hspy"
+    whole = results.read_bytes()
+    results.write_bytes(whole[: len(whole) // 2])
+    assert "phase 0" in run("decompose", map_file, *options).output
+    assert len(results.read_bytes()) > len(whole) // 2
+
+
+def test_errors_at_the_end_are_told_in_a_line(map_file, tmp_path, monkeypatch):
+    """Those of the table of all files, and of a demo that cannot be written."""
+    out = tmp_path / "out"
+    (out / "summary.csv").mkdir(parents=True)
+    result = run(
+        "decompose", tmp_path / "a.hspy", tmp_path / "b.hspy", "-n", 1, "-o", out
+    )
+    assert result.exit_code == 1
+    assert "Error: " in result.output
+    assert "summary.csv" in result.output.splitlines()[-1]
+    monkeypatch.setattr(batch.simulation, "particles", lambda seed: hs.load(map_file))
+    (tmp_path / "file").touch()
+    result = run("demo", "-o", tmp_path / "file")
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: ")
+    assert len(result.output.splitlines()) == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has other signals")
+def test_ctrl_c_of_a_user(map_file, tmp_path):
+    """Ends the processes behind the command, too, and leaves nothing."""
+    code = "from espm_hs.cli import main; main()"
+    out = tmp_path / "out"
+    options = ["-n", "6", "--starts", "400", "-o", str(out)]
+    command = [sys.executable, "-c", code, "decompose", str(map_file), *options]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, **streams) as process:
+        time.sleep(4)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert output.strip() == "Aborted!"
+    assert not out.exists() or list(out.iterdir()) == []
 
 
 def _summary(folder):

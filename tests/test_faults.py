@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 import warnings
+from functools import partial
 
 import dask.array as da
 import hyperspy.api as hs
@@ -172,6 +173,19 @@ def sweep(what, start, action, check, errors, n=MOMENTS, **options):
                 check(s, before)
     log(what, len(errors) * len(places), raised)
     assert raised > 0
+
+
+def in_child(function) -> int:
+    """Exit code of a copy of this process that calls a function; 3 for errors."""
+    with silence():
+        pid = os.fork()
+    if pid == 0:
+        code = 3
+        try:
+            code = int(function() or 0)
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 class Broken(Exception):
@@ -369,6 +383,40 @@ def test_ctrl_c_ends_an_estimate_and_not_one_fit_of_it(decomposed, monkeypatch):
         assert state(s) == state(decomposed)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_memory_limit():
+    """The system grants only so much more than there is, in another process."""
+    s = make_map((40, 40), 30, size=300)
+    decompose(s.deepcopy())
+    extra = np.linspace(0, 30e6, MOMENTS).astype(int).tolist()
+    raised = 0
+    for n_bytes in extra:
+        code = in_child(partial(_with_little_memory, s, n_bytes))
+        assert code in (0, 1), (n_bytes, code)
+        raised += code
+    log("memory limit", len(extra), raised)
+    assert raised
+
+
+def _with_little_memory(s, n_bytes) -> int:
+    """1 for an error that left the signal alone, 0 for a result, 2 for less."""
+    before, failed = state(s), False
+    with open("/proc/self/statm") as file:
+        now = int(file.read().split()[0]) * resource.getpagesize()
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (now + n_bytes, most))
+    try:
+        decompose(s)
+    except (MemoryError, OSError, RuntimeError):  # of maps of memory, of threads
+        failed = True
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    if failed:
+        return 1 if state(s) == before else 2
+    assert_whole(s, before)
+    return 0
+
+
 # -- threads, tasks and callbacks ----------------------------------------------------
 
 
@@ -545,18 +593,18 @@ def test_kill_while_files_are_written(results):
     last = counter.count
     # files are moved to their places at the end
     places = {*moments(lambda: write("old")), *range(last - 9 * MOMENTS, last + 1, 6)}
-    seen = set()
+
+    def killed(place):
+        with Fault(place, kill):
+            write("new")
+
+    seen, codes = set(), set()
     for place in sorted(places):
         write("old")
-        with silence():
-            pid = os.fork()
-        if pid == 0:
-            with Fault(place, kill):
-                write("new")
-            os._exit(0)
-        os.waitpid(pid, 0)
+        codes.add(in_child(partial(killed, place)))
         seen.add(tuple(titles(folder)))
     log("kill -9 during writing", len(places), len(places))
+    assert codes <= {-signal.SIGKILL, 0}
     assert ("old",) * 4 in seen
     # the map comes last: where it is new, all are
     assert all(set(found) == {"new"} for found in seen if found[0] == "new")
@@ -581,19 +629,14 @@ def test_full_disk(results):
     folder, write = results
     size = results_of(folder / "map.hspy", folder)[0].stat().st_size
     limits = np.linspace(100, size - 100, MOMENTS).astype(int).tolist()
+
+    def fail(limit):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        with pytest.raises(OSError, match=r"map_\w+[.]\w+ cannot .* the disk is full"):
+            write("new")
+
     for limit in limits:
-        with silence():
-            pid = os.fork()
-        if pid == 0:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-            message = ""
-            try:
-                write("new")
-            except OSError as error:
-                message = str(error)
-            ok = f"{folder}{os.sep}map_" in message and "the disk is full" in message
-            os._exit(0 if ok else 1)
-        assert os.waitpid(pid, 0)[1] == 0, limit
+        assert in_child(partial(fail, limit)) == 0, limit
         assert titles(folder) == ["old"] * 4
         assert_only_results(folder)
     log("full disk", len(limits), len(limits))

@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 
 import espm_hs
-from espm_hs import batch, files, many, settings
+from espm_hs import batch, cli, files, many, settings
 from espm_hs.analysis import report
 from espm_hs.cli import main
 from espm_hs.simulation import ground_truth, particles
@@ -381,6 +381,24 @@ def test_ctrl_c_of_a_user(map_file, tmp_path):
     assert process.returncode == 1
     assert output.strip() == "Aborted!"
     assert not out.exists() or list(out.iterdir()) == []
+
+
+def test_processes_end_when_printing_is_interrupted(monkeypatch):
+    def outcomes():
+        try:
+            yield many.Outcome("map.hspy", "done", "text")
+        finally:
+            closed.append(True)
+
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    closed = []
+    monkeypatch.setattr(cli.click, "echo", interrupt)
+    one = outcomes()
+    with pytest.raises(KeyboardInterrupt):
+        cli._print(one, 1)
+    assert closed
 
 
 def _summary(folder):

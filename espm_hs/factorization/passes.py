@@ -230,7 +230,7 @@ class Passes:
             # H belongs to the threads until they have seen that it is over, also to
             # one of a task that was not given back yet when Ctrl-C came
             stopped = True
-            for turn in turns:
+            for turn in turns[1:]:
                 with turn:
                     pass
             raise

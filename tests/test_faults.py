@@ -654,11 +654,13 @@ def test_full_disk(results):
 def test_full_disk_of_counts(small_map, tmp_path):
     """Those that are too many for the memory go to temporary files."""
     lazy = small_map.as_lazy()
-    lazy.data = da.from_array(small_map.data, chunks=(1, 3, 300))
     settings = {"espm_hs.counts-in-memory": 0, "temporary-directory": str(tmp_path)}
     with dask.config.set(settings):
         decompose(lazy.deepcopy())  # what is compiled goes to files, too
+    # the counts are kept for as long as the array
+    lazy.data = da.from_array(small_map.data, chunks=(1, 3, 300))
     gc.collect()
+    assert list(tmp_path.iterdir()) == []
 
     def fail(limit):
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))

@@ -4,8 +4,7 @@ Faults are injected: an error is raised at the n-th event of the interpreter (a 
 a return of a function, in Python or in C), for n spread over all of a call. Functions
 of the standard library's threads are left out: CPython itself loses locks there.
 
-ESPM_HS_MOMENTS is how many moments each sweep has, ESPM_HS_FAULTS_LOG a file that the
-numbers go to.
+ESPM_HS_MOMENTS is how many moments each sweep has; benchmarks/faults.py takes many.
 """
 
 import contextlib
@@ -24,7 +23,7 @@ import dask.array as da
 import hyperspy.api as hs
 import numpy as np
 import pytest
-from conftest import make_map
+from conftest import make_map, record
 from hyperspy.misc.utils import DictionaryTreeBrowser
 
 from espm_hs import EspmNMF, batch, signals
@@ -81,13 +80,6 @@ def moments(action, prepare=None, n=MOMENTS, **options):
         with silence(), Fault(0, **options) as counter:
             action(*arguments)
     return np.unique(np.linspace(1, counter.count, n).astype(int)).tolist()
-
-
-def log(what, tried, raised):
-    """Keep how many faults there were, for the documentation."""
-    if path := os.environ.get("ESPM_HS_FAULTS_LOG"):
-        with open(path, "a", encoding="utf-8") as file:
-            file.write(f"{what}: {tried} faults, {raised} errors\n")
 
 
 @contextlib.contextmanager
@@ -164,7 +156,8 @@ def assert_whole(s, before):
 
 def sweep(what, start, action, check, errors, n=MOMENTS, **options):
     """Raise an error at many moments of an action on copies of a signal."""
-    places, raised = moments(action, start.deepcopy, n, **options), 0
+    places = moments(action, start.deepcopy, n, **options)
+    raised = dict.fromkeys(errors, 0)
     before = state(start)
     for error in errors:
         for place in places:
@@ -174,11 +167,12 @@ def sweep(what, start, action, check, errors, n=MOMENTS, **options):
                 with fault:
                     action(s)
             except error:
-                raised += 1
+                raised[error] += 1
             if state(s) != before:
                 check(s, before)
-    log(what, len(errors) * len(places), raised)
-    assert raised > 0
+    for error in errors:
+        record("faults", f"{error.__name__} in {what}", len(places), raised[error])
+    assert all(raised.values())
 
 
 def in_child(function) -> int:
@@ -217,7 +211,7 @@ def test_decomposition_of_a_map_with_results(decomposed, small_map):
         assert_whole(s, state(small_map))
 
     errors = (KeyboardInterrupt, MemoryError)
-    sweep("second decomposition", decomposed, once_more, whole, errors)
+    sweep("decomposition of a map with results", decomposed, once_more, whole, errors)
 
 
 def test_errors_in_threads(small_map):
@@ -259,7 +253,9 @@ def test_results_are_written_at_once(small_map, decomposed, monkeypatch):
             assert now in (old, new)
             seen.add(now == new)
         assert False in seen
-        log("writing of results", len(places), len(places))
+        record(
+            "faults", "KeyboardInterrupt while a result is stored", *2 * [len(places)]
+        )
 
 
 def test_estimates(decomposed):
@@ -360,7 +356,7 @@ def test_ctrl_c_as_the_system_sends_it(small_map):
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, usual)
-    log("Ctrl-C by a signal", 2 * MOMENTS, stopped)
+    record("faults", "a signal of the system in decomposition", 2 * MOMENTS, stopped)
 
 
 def test_ctrl_c_ends_an_estimate_and_not_one_fit_of_it(decomposed, monkeypatch):
@@ -402,7 +398,7 @@ def test_memory_limit():
         code = in_child(partial(_with_little_memory, s, n_bytes))
         assert code in (0, 1), (n_bytes, code)
         raised += code
-    log("memory limit", len(extra), raised)
+    record("faults", "limit of the memory in decomposition", len(extra), raised)
     assert raised
 
 
@@ -457,7 +453,8 @@ def test_kernels_that_fail(small_map, monkeypatch, error):
         if state(s) != before:
             assert error is KeyboardInterrupt
             assert_whole(s, before)
-    log("kernels", len(places), len(places))
+    n = len(places)
+    record("faults", f"{error.__name__} in a kernel on any thread", n, n)
 
 
 def test_threads_are_through_when_a_pass_has_failed(monkeypatch):
@@ -611,7 +608,8 @@ def test_kill_while_files_are_written(results):
         write("old")
         codes.add(in_child(partial(killed, place)))
         seen.add(tuple(titles(folder)))
-    log("kill -9 during writing", len(places), len(places))
+    n = len(places)
+    record("faults", "kill -9 while files are written", n, n)
     assert codes <= {-signal.SIGKILL, 0}
     assert ("old",) * 4 in seen
     # the map comes last: where it is new, all are
@@ -628,7 +626,8 @@ def test_errors_while_files_are_written(results, error):
             write("new")
         assert set(titles(folder)) <= {"old", "new"}
         assert_only_results(folder)
-    log(f"{error.__name__} during writing", len(places), len(places))
+    n = len(places)
+    record("faults", f"{error.__name__} while files are written", n, n)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -647,7 +646,8 @@ def test_full_disk(results):
         assert in_child(partial(fail, limit)) == 0, limit
         assert titles(folder) == ["old"] * 4
         assert_only_results(folder)
-    log("full disk", len(limits), len(limits))
+    n = len(limits)
+    record("faults", "full disk while files are written", n, n)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

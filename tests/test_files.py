@@ -1,7 +1,6 @@
 """Files that are no maps, or not whole: one line says what is wrong, others go on.
 
-ESPM_HS_MOMENTS times as many corruptions are tried, for the figures of the
-documentation.
+benchmarks/faults.py tries more of them.
 """
 
 import ctypes
@@ -17,7 +16,7 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import make_map
+from conftest import make_map, record
 
 from espm_hs import cli, files, many
 from espm_hs.cli import main
@@ -231,16 +230,12 @@ def attempt(work, paths, fine):
     return outcomes
 
 
-def log(what, outcomes):
-    if path := os.environ.get("ESPM_HS_FAULTS_LOG"):
-        failed = [one for one in outcomes if one.state == "failed"]
-        died = sum("process died" in one.text for one in failed)
-        hung = sum("came to no end" in one.text for one in failed)
-        with open(path, "a", encoding="utf-8") as file:
-            file.write(
-                f"corrupt {what}: {len(outcomes)} files, {len(failed)} refused, of "
-                f"which {died} crashed the reader and {hung} hung it\n"
-            )
+def count(what, outcomes):
+    """Record what became of the files."""
+    failed = [one.text for one in outcomes if one.state == "failed"]
+    died = sum("process died" in text for text in failed)
+    hung = sum("came to no end" in text for text in failed)
+    record("files", what, len(outcomes), len(failed), died, hung)
 
 
 def test_corrupt_files_of_hyperspy(map_file, results_file, tmp_path):
@@ -249,11 +244,11 @@ def test_corrupt_files_of_hyperspy(map_file, results_file, tmp_path):
     paths = corrupt_files(map_file, tmp_path, 25 * TIMES, rng)
     outcomes = attempt(cli._info, paths, map_file)
     assert sum(one.state == "failed" for one in outcomes) > len(outcomes) / 2
-    log("info .hspy", outcomes)
+    count(".hspy", outcomes)
     (tmp_path / "results").mkdir()
     paths = corrupt_files(results_file, tmp_path / "results", 10 * TIMES, rng)
     outcomes = attempt(partial(cli._report, None), paths, results_file)
-    log("report .hspy", outcomes)
+    count(".hspy with results", outcomes)
     made = {Path(one.path).stem for one in outcomes if one.state == "done"}
     found = {
         p.name.removesuffix("_report.html") for p in paths[0].parent.glob("*.html")
@@ -268,7 +263,7 @@ def test_corrupt_folders_of_zarr(tmp_path, map_file):
     make_map((4, 3), 200, size=300).save(source)
     (tmp_path / "corrupt").mkdir()
     paths = corrupt_files(source, tmp_path / "corrupt", 20 * TIMES, rng)
-    log("info .zspy", attempt(cli._info, paths, source))
+    count(".zspy", attempt(cli._info, paths, source))
 
 
 @pytest.mark.skipif(DATA is None, reason="ESPM_HS_TEST_DATA names no measured maps")
@@ -276,7 +271,7 @@ def test_corrupt_folders_of_zarr(tmp_path, map_file):
 def test_corrupt_files_of_others(name, tmp_path, map_file):
     rng = np.random.default_rng(2)
     paths = corrupt_files(Path(DATA, name), tmp_path, 5 * TIMES, rng)
-    log(f"info {Path(name).suffix}", attempt(cli._info, paths, map_file))
+    count(Path(name).suffix, attempt(cli._info, paths, map_file))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")

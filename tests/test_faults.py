@@ -10,7 +10,6 @@ ESPM_HS_MOMENTS is how many moments each sweep has; benchmarks/faults.py takes m
 import contextlib
 import gc
 import os
-import resource
 import signal
 import sys
 import threading
@@ -24,13 +23,14 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 from conftest import make_map, record
-from hyperspy.misc.utils import DictionaryTreeBrowser
 
 from espm_hs import EspmNMF, batch, signals
 from espm_hs.factorization import Counts, Problem, divergence, factorize
 from espm_hs.factorization import passes as passes_module
+from espm_hs.factorization.newton import NewtonDescent
 from espm_hs.writing import finished_files, results_of
 
+resource = pytest.importorskip("resource")
 MOMENTS = int(os.environ.get("ESPM_HS_MOMENTS", "8"))
 # Modules in whose functions no fault is raised.
 SPARED = {"threading", "concurrent", "queue", "importlib", "weakref", "contextlib"}
@@ -108,7 +108,7 @@ def decompose(s, n=2, **options):
 
 def plain(value):
     """Metadata and results as nested tuples that can be compared."""
-    if isinstance(value, DictionaryTreeBrowser):
+    if hasattr(value, "as_dictionary"):
         value = value.as_dictionary()
     if isinstance(value, dict):
         return {key: plain(x) for key, x in value.items()}
@@ -419,6 +419,41 @@ def _with_little_memory(s, n_bytes) -> int:
         return 1 if state(s) == before else 2
     assert_whole(s, before)
     return 0
+
+
+def test_maps_that_were_not_made_smooth(small_map, monkeypatch):
+    """The result says so, whether Ctrl-C came before them or while they were made."""
+
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    for place in ("fit_maps", "choose_smoothness", "factorize"):
+        s = small_map.deepcopy()
+        with monkeypatch.context() as patch:
+            if place == "factorize":
+                patch.setattr("espm_hs.factorization.solver._race", interrupted)
+            else:
+                patch.setattr(f"espm_hs.analysis.decomposition.{place}", interrupted)
+            smoothness = "auto" if place == "choose_smoothness" else 10.0
+            decompose(s, smoothness=smoothness)
+        found = s.analysis_results()
+        assert found.interrupted
+        assert found.smoothness == 0
+        assert len(s.quantify("pixels")) == 5
+
+
+def test_objective_of_a_step_that_was_interrupted_at_its_end(small_map):
+    """Newton's method had accepted the step, and not yet noted its objective."""
+    counts = Counts.from_array(small_map.data)
+    with passes_module.passes_over(counts, Problem(300, 2), 1) as passes:
+        V, H = (np.ones(shape) for shape in ((300, 2), (12, 2)))
+        V[:150, 0] = 2.0
+        descent = NewtonDescent(passes, V, H, 1e-4)
+        descent.advance(30)
+        F = descent.history.pop()
+        assert len(descent.history) >= 1
+        descent.finish()
+        assert descent.history[-1] == pytest.approx(F, rel=1e-9)
 
 
 # -- threads, tasks and callbacks ----------------------------------------------------

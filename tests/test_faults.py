@@ -321,6 +321,13 @@ def test_parameters(small_map):
     sweep("set_analysis_parameters", start, action, whole, (KeyboardInterrupt,), n)
 
 
+def test_parameters_of_a_map_with_an_uneven_axis(small_map):
+    s = small_map.deepcopy()
+    s.axes_manager[-1].convert_to_non_uniform_axis()
+    s.set_analysis_parameters(thickness=20)
+    assert s.metadata.Sample.thickness == 20
+
+
 def test_what_only_reads(decomposed):
     """It changes nothing, whenever it is stopped."""
 

@@ -23,7 +23,12 @@ class AllOrNothing:
 
     def __enter__(self):
         self.axis = self.signal.axes_manager.signal_axes[0]
-        self.scale = self.axis.offset, self.axis.scale
+        # other axes than uniform ones have none, and cannot be analysed either
+        self.scale = {
+            name: getattr(self.axis, name)
+            for name in ("offset", "scale")
+            if hasattr(self.axis, name)
+        }
         spaces = [*_nodes(self.signal.metadata), vars(self.signal.learning_results)]
         self.before = [(space, dict(space)) for space in spaces]
         return self
@@ -34,8 +39,9 @@ class AllOrNothing:
         for space, items in self.before:
             space.clear()
             space.update(items)
-        if (self.axis.offset, self.axis.scale) != self.scale:
-            self.axis.offset, self.axis.scale = self.scale
+        for name, value in self.scale.items():
+            if getattr(self.axis, name) != value:
+                setattr(self.axis, name, value)
 
 
 def _nodes(metadata) -> Iterator[dict]:

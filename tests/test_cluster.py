@@ -318,3 +318,38 @@ def test_a_worker_that_dies_changes_nothing(client, monkeypatch):
     for a, b in zip(again, maps, strict=True):
         np.testing.assert_array_equal(a, b)
     assert killed[0] not in client.run(os.getpid).values()
+
+
+def test_tasks_that_fail_change_nothing(client, monkeypatch):
+    """While the map is read, and in a pass; whatever the workers raise."""
+    from espm_hs.factorization.cluster import passes as cluster_passes
+
+    s = make_map((6, 5), counts_per_pixel=60)
+    lazy = s.as_lazy()
+    whole = da.from_array(s.data, chunks=(2, 5, 300))
+    options = {"output_dimension": 2, "n_init": 1, "max_iter": 15, "smoothness": 0.3}
+
+    def broken(block, block_info=None):
+        if block_info[0]["chunk-location"][0] == 1:
+            raise OSError("no such disk")
+        return block
+
+    def failing(call, *arguments):
+        if call[0] == "smooth_pixels":
+            raise MemoryError("too large")
+        return usual(call, *arguments)
+
+    usual = cluster_passes._pass
+    before = str(lazy.metadata.as_dictionary())
+    lazy.data = whole.map_blocks(broken, dtype=whole.dtype)
+    with pytest.raises(OSError, match="no such disk"):
+        lazy.decomposition(**QUIET, **options)
+    lazy.data = whole
+    with monkeypatch.context() as patch:
+        patch.setattr(cluster_passes, "_pass", failing)
+        with pytest.raises(MemoryError, match="too large"):
+            lazy.decomposition(**QUIET, **options)
+    assert str(lazy.metadata.as_dictionary()) == before
+    assert lazy.learning_results.loadings is None
+    # and the cluster is still of use
+    assert np.isfinite(lazy.decomposition(**QUIET, **options).loadings).all()

@@ -329,8 +329,10 @@ def _on_pixels(counts, problem, found, bins, smoothness, options):
     The problem that comes with them has the smoothness that was chosen.
     """
     start = problem.allowed(bins.spread(found.H, counts.edges))
+    # what an interruption leaves is as it was found, and not made smooth
+    rough = replace(problem, penalties=replace(problem.penalties, smoothness=0.0))
     if found.interrupted:
-        return replace(found, H=start), problem
+        return replace(found, H=start), rough
     # what one bin paid for holding several phases is shared by its pixels
     sparsity = problem.penalties.sparsity * bins.n_bins / counts.n_pixels
     problem = replace(problem, penalties=replace(problem.penalties, sparsity=sparsity))
@@ -360,7 +362,7 @@ def _on_pixels(counts, problem, found, bins, smoothness, options):
             **common,
         )
     except KeyboardInterrupt:
-        return replace(found, H=start, interrupted=True), problem
+        return replace(found, H=start, interrupted=True), rough
     return replace(found, H=H, objective=objective), problem
 
 

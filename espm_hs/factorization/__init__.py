@@ -22,7 +22,12 @@ from espm_hs.factorization.regression import (
     expected_deviance,
     fit_spectrum,
 )
-from espm_hs.factorization.solver import Factorization, check_options, factorize
+from espm_hs.factorization.solver import (
+    Factorization,
+    check_options,
+    factorize,
+    uninterrupted,
+)
 from espm_hs.factorization.sparsity import (
     USUAL_SPARSITY,
     choose_sparsity,
@@ -62,5 +67,6 @@ __all__ = [
     "sparsity_losses",
     "summed_spectrum",
     "thin",
+    "uninterrupted",
     "usual_binning",
 ]

@@ -84,5 +84,6 @@ class NewtonDescent(Descent):
 
     def finish(self):
         """Leave F of the last V and H at the end of the history."""
-        if self.state is None:
+        # an interruption may have come before the history
+        if self.state is None or self.history[-1:] != [self.state[1]]:
             super().finish()

@@ -204,6 +204,19 @@ def factorize(
     return _in_fractions(found, problem)
 
 
+def uninterrupted(found):
+    """Return a fit that is a part of more; raise KeyboardInterrupt if it was stopped.
+
+    Parameters
+    ----------
+    found
+        A `Factorization`, or another result with ``interrupted``.
+    """
+    if found.interrupted:
+        raise KeyboardInterrupt
+    return found
+
+
 class _Options(NamedTuple):
     """How to go downhill, see `factorize`."""
 
@@ -260,9 +273,11 @@ def _descend(counts, problem, starts, options) -> Factorization:
     """Go downhill from all starts, pairs of V and H; the W of the result is V."""
     # the matrix products between passes are small: BLAS threads would only spin
     # on the cores that the passes need
-    one_blas_thread = threadpool_limits(1, user_api="blas")
     n_jobs = effective_n_jobs(options.n_jobs)
-    with one_blas_thread, passes_over(counts, problem, n_jobs) as passes:
+    with (
+        threadpool_limits(1, user_api="blas"),
+        passes_over(counts, problem, n_jobs) as passes,
+    ):
         descents: list[Descent] = []
         interrupted = False
         try:

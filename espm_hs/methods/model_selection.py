@@ -195,7 +195,8 @@ class ModelSelection:
             )
         finally:
             bar.close()
-        analysis.write_parameters(self.metadata, {kept: found.to_dict()})
+        with analysis.AllOrNothing(self):
+            analysis.write_parameters(self.metadata, {kept: found.to_dict()})
         return found
 
     def plot_number_of_phases(self):

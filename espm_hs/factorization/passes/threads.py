@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from threading import Lock
 
 import numpy as np
 
@@ -209,19 +210,27 @@ class Passes:
     def _on_all_blocks(self, work, *arguments):
         """Call ``work(block, *arguments)`` for each block; each thread takes turns."""
         self.n_passes += 1
+        turns = [Lock() for _ in range(self.n_workers)]
+        stopped = False
 
         def some(worker):
             for block in range(worker, self.counts.blocks.size - 1, self.n_workers):
-                work(block, *arguments)
+                with turns[worker]:
+                    if stopped:
+                        return
+                    work(block, *arguments)
 
         # the calling thread takes a share too: waking another one costs time
-        tasks = [self.pool.submit(some, i) for i in range(1, self.n_workers)]
         try:
+            tasks = [self.pool.submit(some, i) for i in range(1, self.n_workers)]
             some(0)
             for task in tasks:
                 task.result()
-        except KeyboardInterrupt:
-            # H belongs to the threads until they are through
-            for task in tasks:
-                task.exception()
+        except BaseException:
+            # H belongs to the threads until they have seen that it is over, also to
+            # one of a task that was not given back yet when Ctrl-C came
+            stopped = True
+            for turn in turns[1:]:
+                with turn:
+                    pass
             raise

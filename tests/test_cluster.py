@@ -322,7 +322,7 @@ def test_a_worker_that_dies_changes_nothing(client, monkeypatch):
 
 def test_tasks_that_fail_change_nothing(client, monkeypatch):
     """While the map is read, and in a pass; whatever the workers raise."""
-    from espm_hs.factorization.cluster import passes as cluster_passes
+    from espm_hs.factorization.passes import cluster as cluster_passes
 
     s = make_map((6, 5), counts_per_pixel=60)
     lazy = s.as_lazy()

@@ -27,7 +27,7 @@ class MapDescent(Descent):
 
     def __init__(self, passes, V, H, tol):
         super().__init__(passes, V, H)
-        self.settled = tol * H.size
+        self.settled = tol * passes.counts.unit * H.size
         self.n_sweeps = 0
 
     def step(self, max_passes):

@@ -1,10 +1,13 @@
 """Compiled Newton steps on the abundances of one pixel.
 
-Counts are at least 1, so ``-x log y`` is self-concordant: along a direction with slope
--a and curvature r**2 the likelihood term lies below ``-a t - t r - log(1 - t r)``
-(Nesterov & Nemirovskii 1994). Steps taken by that bound lower the objective for
-certain, without a logarithm being computed. With counts below 1 the bound is scaled by
-their root.
+Along a direction a model y changes as ``y (1 + t u)``, and with u > -r for all channels
+``-log(1 + t u) <= -t u + (u / r)**2 (-t r - log(1 - t r))``. So the likelihood term lies
+below ``-a t + (-t r - log(1 - t r)) square / r**2``, -a being the slope and ``square`` the
+curvature there. Steps taken by that bound lower the objective for certain, without a
+logarithm being computed. Two numbers may be r: the inverse of the t at which the first
+abundance becomes zero, since none of the y does so before; and, since no channel has
+more than all of the curvature, its root divided by that of the smallest count (counts
+are at least 1: self-concordance, Nesterov & Nemirovskii 1994).
 """
 
 from __future__ import annotations
@@ -128,13 +131,13 @@ def step_length(M, bent, g, h, d, concordance, sparsity, c):
             bend3 += sparsity * u * u * u
     if a <= 0.0:
         return 0.0, 0.0
-    r = concordance * np.sqrt(square)
+    r = min(concordance * np.sqrt(square), 1.0 / furthest)
     # minimum of the bound with the concave term replaced by its tangent
     t = min(furthest, a / (square + a * r))
     far = min(1.0, furthest)
     reach = far * r
-    if reach < 0.7:
-        rise = (-reach - np.log1p(-reach)) / (concordance * concordance)
+    if 0.0 < reach < 0.7:
+        rise = (-reach - np.log1p(-reach)) * square / (r * r)
         # log(1 + u) <= u - u**2 / 2 + u**3 / 3
         if -far * a + rise - far**2 * bend2 / 2 + far**3 * bend3 / 3 < -0.05 * far * a:
             t = max(t, far)

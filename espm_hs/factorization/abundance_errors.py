@@ -16,7 +16,7 @@ BOUND = 1e-7
 FLOOR = 1e-9
 # Added to each precision, as a share of it: components may be the same, and where a model
 # without them meets counts, rounding would swamp what is known before.
-RIDGE = 1e-12
+RIDGE = 1e-10
 # Beyond so many standard deviations the tail of a normal law is an exponential one.
 FAR = 100.0
 
@@ -84,6 +84,7 @@ def abundance_covariance(
         pixels = np.flatnonzero((above == pattern).all(axis=1))
         free, here = np.flatnonzero(pattern), precision[pixels]
         inverse = np.linalg.inv(here[:, free[:, None], free])
+        inverse = (inverse + inverse.transpose(0, 2, 1)) / 2
         covariance[pixels[:, None, None], free[:, None], free] = inverse
         for j in np.flatnonzero(~pattern):
             move = np.zeros((pixels.size, H.shape[1]))

@@ -132,9 +132,10 @@ def step_length(M, bent, g, h, d, concordance, sparsity, c):
     if a <= 0.0:
         return 0.0, 0.0
     r = min(concordance * np.sqrt(square), 1.0 / furthest)
-    # minimum of the bound with the concave term replaced by its tangent
-    t = min(furthest, a / (square + a * r))
+    # minimum of the bound with the concave term replaced by its tangent; beyond 1 only
+    # by rounding, when nothing is left to gain
     far = min(1.0, furthest)
+    t = min(far, a / (square + a * r))
     reach = far * r
     if 0.0 < reach < 0.7:
         rise = (-reach - np.log1p(-reach)) * square / (r * r)

@@ -26,7 +26,9 @@ class NewtonDescent(Descent):
 
     def __init__(self, passes, V, H, tol):
         super().__init__(passes, V, H)
-        self.settled = tol * passes.counts.unit * np.count_nonzero(self.problem.variable_sum)
+        self.settled = (
+            tol * passes.counts.unit * np.count_nonzero(self.problem.variable_sum)
+        )
         self.products: deque = deque(maxlen=REMEMBERED)
         self.radius = None
         self.state = None  # A, F and S at V and H

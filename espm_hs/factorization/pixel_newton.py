@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-# Added to the diagonal, as a share of the trace: fewer counts than components.
+# Added to the diagonal, as a share of it and of its smallest: fewer counts than components.
 RIDGE = 1e-10
 # Below this share of its pixel an abundance that costs more than others is zero.
 NEGLIGIBLE = 1e-13
@@ -32,9 +32,12 @@ def cholesky(M, bent, free, L):
     Returns whether the matrix is positive definite.
     """
     k = M.shape[0]
-    trace = 0.0
+    least = np.inf
     for j in range(k):
-        trace += M[j, j]
+        if free[j] and M[j, j] > 0.0:
+            least = min(least, M[j, j])
+    if least == np.inf:
+        return False
     for i in range(k):
         for j in range(i + 1):
             s = M[i, j] if free[i] and free[j] else 0.0
@@ -45,7 +48,7 @@ def cholesky(M, bent, free, L):
             elif not free[i]:
                 L[i, i] = 1.0
             else:
-                s += RIDGE * trace - bent[i]
+                s += RIDGE * (M[i, i] + least) - bent[i]
                 # far from singular: a step of a bent function must not be a leap
                 if s <= (0.1 * M[i, i] if bent[i] > 0.0 else 0.0):
                     return False
@@ -67,6 +70,15 @@ def solve(L, free, x):
         for n in range(i + 1, k):
             x[i] -= L[n, i] * x[n]
         x[i] /= L[i, i]
+
+
+@njit(**COMPILE)
+def _straight(g, h, keeps_sum, d):
+    """Direction d (k,) where nothing bends: all to where it costs least, or away."""
+    for j in range(h.size):
+        d[j] = -h[j] if keeps_sum or g[j] > 0.0 else 0.0
+    if keeps_sum:
+        d[np.argmin(g)] += h.sum()
 
 
 @njit(**COMPILE)
@@ -93,7 +105,7 @@ def direction(M, bent, g, h, keeps_sum, free, L, one, d):
         if not cholesky(M, bent, free, L):
             bent[:] = 0.0
             if not cholesky(M, bent, free, L):
-                d[:] = 0.0
+                _straight(g, h, keeps_sum, d)
                 return
         for j in range(k):
             one[j] = 1.0
@@ -135,7 +147,7 @@ def step_length(M, bent, g, h, d, concordance, sparsity, c):
     # minimum of the bound with the concave term replaced by its tangent; beyond 1 only
     # by rounding, when nothing is left to gain
     far = min(1.0, furthest)
-    t = min(far, a / (square + a * r))
+    t = min(far, a / (square + a * r)) if square > 0.0 else far
     reach = far * r
     if 0.0 < reach < 0.7:
         rise = (-reach - np.log1p(-reach)) * square / (r * r)

@@ -143,6 +143,7 @@ def step_length(M, bent, g, h, d, concordance, sparsity, c):
             bend3 += sparsity * u * u * u
     if a <= 0.0:
         return 0.0, 0.0
+    square = max(square, 0.0)  # below it by rounding alone
     r = min(concordance * np.sqrt(square), 1.0 / furthest)
     # minimum of the bound with the concave term replaced by its tangent; beyond 1 only
     # by rounding, when nothing is left to gain

@@ -65,6 +65,7 @@ def _safe_length(h, g, d, square, pull, weight, concordance):
     is tied to its neighbours, the further it goes beyond its own minimum, for they will
     follow (successive over-relaxation, Young 1954).
     """
+    square = max(square, 0.0)  # below it by rounding alone
     tied = min(pull / (square + pull), TIED) if pull > 0.0 else 0.0
     a = total = change = 0.0
     furthest = np.inf

@@ -185,7 +185,7 @@ def _nndsvd_spectra(counts, n_components, rng):
     never leave a multiplicative update.
     """
     U, S, V, _, channel_scale = _scaled_svd(counts, n_components, rng)
-    rank = np.count_nonzero(S > ROUNDING * S[0])
+    rank = np.count_nonzero(ROUNDING * S[0] < S)
     filling = counts.spectrum / counts.total
     D = np.empty((counts.n_channels, n_components))
     for j in range(n_components):

@@ -14,8 +14,8 @@ BOUND = 1e-7
 # Model of a channel where there is none, as a share of the mean count per entry: far
 # below one count, and its square far from 0.
 FLOOR = 1e-9
-# Added to each precision, as a share of it: components may be the same, and where a model
-# without them meets counts, rounding would swamp what is known before.
+# Added to each precision, as a share of it: components may be the same, and where a
+# model of almost nothing meets counts, rounding would swamp what is known before.
 RIDGE = 1e-10
 # Beyond so many standard deviations the tail of a normal law is an exponential one.
 FAR = 100.0

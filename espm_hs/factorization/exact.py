@@ -66,7 +66,8 @@ def exact_pass(k: int):
 
         indptr (p + 1,) int64, channels and values (n,), D (e, k), D_sum (k,), H (p, k)
         updated in place until a full step promises to lower the F of the pixel by less
-        than ``settled``, allowed (p, k) bool: where not, H is 0 (nowhere if empty), A (e, k) added to: A += (x / y) h, S (e, k (k + 1) / 2) added to unless empty:
+        than ``settled``, allowed (p, k) bool: where not, H is 0 (nowhere if empty),
+        A (e, k) added to: A += (x / y) h, S (e, k (k + 1) / 2) added to unless empty:
         S += (x / y**2) h h^T. Returns the block's share of F without constant terms.
         """
         g, h, d, one = np.empty(k), np.empty(k), np.empty(k), np.empty(k)

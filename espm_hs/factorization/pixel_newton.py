@@ -1,13 +1,13 @@
 """Compiled Newton steps on the abundances of one pixel.
 
-Along a direction a model y changes as ``y (1 + t u)``, and with u > -r for all channels
-``-log(1 + t u) <= -t u + (u / r)**2 (-t r - log(1 - t r))``. So the likelihood term lies
-below ``-a t + (-t r - log(1 - t r)) square / r**2``, -a being the slope and ``square`` the
-curvature there. Steps taken by that bound lower the objective for certain, without a
+Along a direction each y becomes ``y (1 + t u)``, and where u > -r in all channels,
+``-log(1 + t u) <= -t u + (u / r)**2 (-t r - log(1 - t r))``. So the likelihood term
+lies below ``-a t + (-t r - log(1 - t r)) square / r**2``, with slope -a and curvature
+``square``. Steps taken by that bound lower the objective for certain, without a
 logarithm being computed. Two numbers may be r: the inverse of the t at which the first
-abundance becomes zero, since none of the y does so before; and, since no channel has
-more than all of the curvature, its root divided by that of the smallest count (counts
-are at least 1: self-concordance, Nesterov & Nemirovskii 1994).
+abundance becomes zero, since no y does so before; and, since no channel has more than
+all of the curvature, its root over that of the smallest count (counts are at least 1:
+self-concordance, Nesterov & Nemirovskii 1994).
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-# Added to the diagonal, as a share of it and of its smallest: fewer counts than components.
+# Added to the diagonal, as a share of it and of its smallest: there may be fewer counts
+# than components.
 RIDGE = 1e-10
 # Below this share of its pixel an abundance that costs more than others is zero.
 NEGLIGIBLE = 1e-13

@@ -27,7 +27,7 @@ class MapDescent(Descent):
 
     def __init__(self, passes, V, H, tol):
         super().__init__(passes, V, H)
-        self.settled = tol * H.size
+        self.settled = tol * passes.counts.unit * H.size
         self.n_sweeps = 0
 
     def step(self, max_passes):
@@ -142,7 +142,8 @@ def fit_maps(
             descent.advance(max_iter, callback)
             if totals is not None:
                 found = descent.H.sum(axis=0)
-                descent.H *= np.where(found > 0, totals * scale / found, 1.0)
+                # a map that smoothness has emptied stays empty
+                descent.H *= totals * scale / np.where(found > 0, found, np.inf)
             descent.finish()
             return descent.H / scale, descent.history[-1]
         passes.run(V, H, n_steps=WARM_UP)

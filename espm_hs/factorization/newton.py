@@ -26,7 +26,8 @@ class NewtonDescent(Descent):
 
     def __init__(self, passes, V, H, tol):
         super().__init__(passes, V, H)
-        self.settled = tol * np.count_nonzero(self.problem.variable_sum)
+        n_free = np.count_nonzero(self.problem.variable_sum)
+        self.settled = tol * passes.counts.unit * n_free
         self.products: deque = deque(maxlen=REMEMBERED)
         self.radius = None
         self.state = None  # A, F and S at V and H

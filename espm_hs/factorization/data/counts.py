@@ -220,6 +220,11 @@ class Counts:
         return float(self.values.min()) if self.n_nonzeros else np.inf
 
     @cached_property
+    def unit(self) -> float:
+        """What counts as one nat: 1, less where values are below 1 on average."""
+        return min(1.0, self.total / self.n_nonzeros) if self.n_nonzeros else 1.0
+
+    @cached_property
     def blocks(self) -> np.ndarray:
         """First pixel of each block, and the end: shape (n_blocks + 1,).
 

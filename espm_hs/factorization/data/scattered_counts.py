@@ -153,6 +153,11 @@ class ScatteredCounts:
         return self.total / self.n_pixels
 
     @property
+    def unit(self) -> float:
+        """As of `Counts`."""
+        return min(1.0, self.total / self.n_nonzeros) if self.n_nonzeros else 1.0
+
+    @property
     def dense(self) -> bool:
         """As of `Counts`."""
         return self.n_nonzeros >= DENSE * self.n_pixels * self.n_channels

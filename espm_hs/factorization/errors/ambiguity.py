@@ -119,6 +119,8 @@ class _Moves:
             A = A @ ties
             size = np.maximum(np.linalg.norm(A, axis=0), np.finfo(float).tiny)
             free = (A / size)[:, ~given & ties.any(axis=0)]
+            if free.shape[1] == 0:  # all is given, and nnls needs something to move
+                return b @ b / 2
             return nnls(free, b, maxiter=100 * W.size)[1] ** 2 / 2
 
         return rise

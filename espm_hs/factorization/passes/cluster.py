@@ -125,8 +125,10 @@ class ClusterPasses:
             "smoothness": self.problem.penalties.smoothness,
             "grid": grid,
             "dose": self.dose,
-            "smallest": self.counts.smallest,
-            "dense": self.counts.dense,
+            "known": {
+                name: getattr(self.counts, name)
+                for name in ("smallest", "unit", "dense")
+            },
             "cuts": self.counts.cuts(i),
             "before": first - around[0],
             "after": around[1] - end,
@@ -191,7 +193,7 @@ def _prepared(facts, counts):
     if grid is not None:
         grid = _Tied(grid.weights, arrays=(grid.neighbours, grid.colours))
     counts = _padded(counts, facts["before"], facts["after"])
-    counts = counts.known(dense=facts["dense"], smallest=facts["smallest"])
+    counts = counts.known(**facts["known"])
     return facts | {"grid": grid, "counts": counts}
 
 
@@ -228,6 +230,7 @@ def _pass(call, colour, facts, own, rims):
             blocks=blocks,
             saturated=0.0,
             smallest=counts.smallest,
+            unit=counts.unit,
             table=counts.table,
         )
         done = [] if carry is None else [array.copy() for array in carry[n]]

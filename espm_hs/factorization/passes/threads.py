@@ -15,6 +15,10 @@ from espm_hs.factorization.kernels.pixel_updates import MODEL_FLOOR, block_pass
 from espm_hs.factorization.kernels.smooth import smooth_pass
 from espm_hs.factorization.problem import SPARSITY_BEND, Problem
 
+# A pixel is left when the last full step promised to lower its F by less (in nats):
+# convergence is quadratic, what remains is about the square of that.
+SETTLED = 1e-6
+
 
 class Passes:
     """Runs the kernels over the blocks of the counts, on threads."""
@@ -122,6 +126,7 @@ class Passes:
                 self.problem.penalties.sparsity,
                 SPARSITY_BEND,
                 self._concordance,
+                SETTLED * self.counts.unit,
                 A[block],
                 S[block],
             )
@@ -191,8 +196,8 @@ class Passes:
 
     @property
     def _concordance(self):
-        """How much faster than that of one count the curvature can change."""
-        return 1.0 / np.sqrt(min(1.0, self.counts.smallest))
+        """Inverse root of the smallest count, see `pixel_newton`."""
+        return 1.0 / np.sqrt(self.counts.smallest)
 
     def _zeros(self, shape):
         return np.zeros((self.counts.blocks.size - 1, *shape))

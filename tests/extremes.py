@@ -25,8 +25,8 @@ from espm_hs.factorization import (
     fit_maps,
     mixing_ranges,
 )
-from espm_hs.factorization.kernels import MODEL_FLOOR
-from espm_hs.factorization.rows import LARGEST
+from espm_hs.factorization.data.rows import LARGEST
+from espm_hs.factorization.kernels.pixel_updates import MODEL_FLOOR
 
 BEND = 0.01
 N_COLUMNS = 6

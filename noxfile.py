@@ -54,7 +54,9 @@ def built(session, kind: str) -> Path:
 def check(session, *options: str, kind: str = "wheel") -> None:
     """Install the package and what its tests need, run them, keep the result."""
     archive = built(session, kind)
-    session.run("uv", "pip", "install", "-q", *options, f"espm-hs[tests] @ {archive}")
+    # what the project depends on is not "direct" to a wheel, so first the project
+    session.run("uv", "pip", "install", "-q", *options, f"{ROOT}[tests]")
+    session.run("uv", "pip", "install", "-q", "--no-deps", "--reinstall", str(archive))
     folder = Path(session.create_tmp()).resolve() / "tests"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()

@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 from large import COUNTS, N_CHANNELS, load, local_cluster, map_file, print_table
 
-from espm_hs.factorization import Grid, Penalties, Problem, ScatteredCounts, cluster
-from espm_hs.factorization.cluster_passes import ClusterPasses
+from espm_hs.factorization import Grid, Penalties, Problem, ScatteredCounts
+from espm_hs.factorization.data import scattered_counts as on_cluster
+from espm_hs.factorization.passes.cluster import ClusterPasses
 from espm_hs.factorization.starts import even_abundances
 
 K = 3
@@ -41,7 +42,7 @@ SWEEPS, BIN_ROUNDS, BIN_SHARE, CLIENT = 29, 135, 1 / 3, 4.0
 # Seconds for each entry of bins that are with the client, and the bytes for each pixel
 # there: the difference of its peaks with 2048 x 2048 and 1024 x 1024 pixels.
 VISIT, CLIENT_BYTES = 5e-9, 90
-FEW = cluster.FEW
+FEW = on_cluster.FEW
 
 
 # -- measured ------------------------------------------------------------------------
@@ -119,7 +120,7 @@ def main():
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     s = load(map_file(arguments.folder, arguments.size))
-    cluster.FEW = 0  # to measure messages with little to do
+    on_cluster.FEW = 0  # to measure messages with little to do
     facts = {n: measure(n, s) for n in arguments.workers}
     title = f"{arguments.size} x {arguments.size} x {N_CHANNELS}, {COUNTS} counts"
     rows = [

@@ -8,14 +8,12 @@ Nothing is given but the number of phases. Run with
 from __future__ import annotations
 
 import argparse
-import warnings
 from dataclasses import asdict
 from pathlib import Path
 
-import hyperspy.api as hs
 import numpy as np
 from methods import ours
-from report import as_markdown, as_text, listed, write_between
+from report import listed, publish, quiet
 from validation import N_PHASES, Run, measure, median, simulate
 
 from espm_hs.simulation import DATASETS
@@ -92,13 +90,10 @@ def main():
         for dose in DOSES[name]:
             rows.append(row(name, dose, arguments.seeds))
             print(" ".join(rows[-1]), flush=True)
-    print(f"\nmedian of {arguments.seeds} seeds\n{as_text(HEADER, rows)}")
-    if arguments.write:
-        write_between(arguments.write, "defaults", as_markdown(HEADER, rows))
+    print(f"\nmedian of {arguments.seeds} seeds")
+    publish(HEADER, rows, arguments.write, "defaults")
 
 
 if __name__ == "__main__":
-    warnings.simplefilter("ignore")
-    hs.set_log_level("ERROR")
-    hs.preferences.General.show_progressbar = False
+    quiet()
     main()

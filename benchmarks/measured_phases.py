@@ -7,13 +7,12 @@ some twenty pixels) is read from the folder named by ESPM_HS_TEST_DATA. Run with
 """
 
 import os
-import warnings
 from pathlib import Path
 
 import hyperspy.api as hs
 import numpy as np
 from measured_compositions import MINERALS, PURE, calibrated
-from report import as_text
+from report import as_text, quiet
 
 from espm_hs import metrics
 from espm_hs.factorization import (
@@ -107,7 +106,5 @@ def main():
 
 
 if __name__ == "__main__":
-    warnings.simplefilter("ignore")
-    hs.set_log_level("ERROR")
-    hs.preferences.General.show_progressbar = False
+    quiet()
     main()

@@ -11,14 +11,12 @@ counts: what noise alone does. Run with
 from __future__ import annotations
 
 import argparse
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import hyperspy.api as hs
 import numpy as np
-from report import as_markdown, as_text, write_between
+from report import publish, quiet
 
 from espm_hs import metrics
 from espm_hs.simulation import DATASETS, Effects
@@ -149,14 +147,9 @@ def main():
     arguments = parser.parse_args()
     for name in arguments.data:
         title, rows = table(name, arguments.seeds)
-        print(f"\n{title}\n{as_text(HEADER, rows)}", flush=True)
-        if arguments.write:
-            content = f"**{title}**\n\n{as_markdown(HEADER, rows)}"
-            write_between(arguments.write, f"mismatch {name}", content)
+        publish(HEADER, rows, arguments.write, f"mismatch {name}", title)
 
 
 if __name__ == "__main__":
-    warnings.simplefilter("ignore")
-    hs.set_log_level("ERROR")
-    hs.preferences.General.show_progressbar = False
+    quiet()
     main()

@@ -12,7 +12,7 @@ from cases import iteration_time, print_table, problem_of, shortest, trace
 from sklearn.decomposition import NMF
 from threadpoolctl import threadpool_limits
 
-from espm_hs.factorization.passes import Passes
+from espm_hs.factorization.passes.threads import Passes
 from espm_hs.factorization.starts import start
 from espm_hs.factorization.updates import update_composition
 

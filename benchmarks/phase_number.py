@@ -6,12 +6,10 @@ Maps of two to five minerals in grains with blurred boundaries, at three doses. 
 """
 
 import argparse
-import warnings
 from pathlib import Path
 
-import hyperspy.api as hs
 import numpy as np
-from report import as_markdown, as_text, write_between
+from report import publish, quiet
 
 from espm_hs.physics import SpectrumModel
 from espm_hs.simulation import Experiment, Phase, record
@@ -75,9 +73,7 @@ def main():
             print("  ".join(rows[-1]), flush=True)
     n = n_maps * len(rows)
     rows.append(("right", "", *(f"{right} of {n}" for right in total)))
-    print(as_text(HEADER, rows))
-    if arguments.write:
-        write_between(arguments.write, "phase_number", as_markdown(HEADER, rows))
+    publish(HEADER, rows, arguments.write, "phase_number")
 
 
 def _listed(numbers):
@@ -85,7 +81,5 @@ def _listed(numbers):
 
 
 if __name__ == "__main__":
-    warnings.simplefilter("ignore")
-    hs.set_log_level("ERROR")
-    hs.preferences.General.show_progressbar = False
+    quiet()
     main()

@@ -12,12 +12,10 @@ F, with the sparsity term. Run with
 from __future__ import annotations
 
 import argparse
-import warnings
 from pathlib import Path
 
-import hyperspy.api as hs
 import numpy as np
-from report import as_markdown, as_text, write_between
+from report import publish, quiet
 from validation import divergence
 
 from espm_hs import metrics
@@ -126,13 +124,9 @@ def main():
     for name, dose in CASES:
         for seed in range(arguments.seeds):
             rows += profiles(name, dose, seed)
-    print(as_text(HEADER, rows), flush=True)
-    if arguments.write:
-        write_between(arguments.write, "profiles", as_markdown(HEADER, rows))
+    publish(HEADER, rows, arguments.write, "profiles")
 
 
 if __name__ == "__main__":
-    warnings.simplefilter("ignore")
-    hs.set_log_level("ERROR")
-    hs.preferences.General.show_progressbar = False
+    quiet()
     main()

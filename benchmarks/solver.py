@@ -31,8 +31,8 @@ from peers import peers
 from threadpoolctl import threadpool_limits
 
 from espm_hs.factorization import Counts, Problem
-from espm_hs.factorization import counts as counts_module
-from espm_hs.factorization.passes import Passes
+from espm_hs.factorization.data import counts as counts_module
+from espm_hs.factorization.passes.threads import Passes
 from espm_hs.factorization.starts import start
 
 USUAL_DENSE = counts_module.DENSE

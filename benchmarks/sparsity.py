@@ -10,12 +10,10 @@ true phases with 1 and with that. Run with
 from __future__ import annotations
 
 import argparse
-import warnings
 from pathlib import Path
 
-import hyperspy.api as hs
 from defaults import DOSES
-from report import as_markdown, as_text, listed, write_between
+from report import listed, publish, quiet
 
 from espm_hs import metrics
 from espm_hs.analysis.absorption import settle_absorption
@@ -88,13 +86,9 @@ def main():
             shown = (listed(a, ".1f") for a in (usual, other))
             rows.append((name, f"{dose:g}", *loss, f"{chosen:g}", *shown))
             print("  ".join(rows[-1]), flush=True)
-    print(f"\n{as_text(HEADER, rows)}")
-    if arguments.write:
-        write_between(arguments.write, "sparsity", as_markdown(HEADER, rows))
+    publish(HEADER, rows, arguments.write, "sparsity")
 
 
 if __name__ == "__main__":
-    warnings.simplefilter("ignore")
-    hs.set_log_level("ERROR")
-    hs.preferences.General.show_progressbar = False
+    quiet()
     main()

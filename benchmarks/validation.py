@@ -5,23 +5,22 @@ each run, so that the long ones are made once. Run with
 
     python benchmarks/validation.py --cache DIR [--espm-python PATH] [--full]
 
-and, after a change of espm_hs, with ``--again espm_hs --write docs/validation.md``.
+and, after a change of espm_hs, with ``--only espm_hs --write docs/validation.md``: the
+rows of programs that are not run stay in the page.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import warnings
 import zlib
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-import hyperspy.api as hs
 import numpy as np
 from methods import ESPM_ENVIRONMENT, Found, espm, hyperspy, ours, scikit_learn
-from report import as_markdown, as_text, listed, write_between
+from report import as_markdown, as_text, listed, quiet, read_between, write_between
 
 from espm_hs import metrics
 from espm_hs.factorization import Counts, fit_spectrum
@@ -225,21 +224,38 @@ def chosen_cases(arguments):
     return cases
 
 
+def write(page: Path, tables: dict):
+    """Put rows into the page, in the order of CASES and PROGRAMS; others stay."""
+    names = [name for name, _ in CASES]
+
+    def place(title):
+        name, dose = title.split(" counts")[0].split(", ")
+        return names.index(name), float(dose)
+
+    there = read_between(page, "programs")
+    parts = []
+    for title in sorted({*there, *tables}, key=place):
+        rows = {row[0]: row for row in [*there.get(title, []), *tables.get(title, [])]}
+        rows = [rows[program] for program in PROGRAMS if program in rows]
+        parts.append(f"**{title}**\n\n{as_markdown(HEADER, rows)}")
+    write_between(page, "programs", "\n\n".join(parts))
+
+
 def main():
     arguments = parse()
     arguments.cache.mkdir(parents=True, exist_ok=True)
-    methods, page = chosen_methods(arguments), []
+    methods, tables = chosen_methods(arguments), {}
     for case in chosen_cases(arguments):
         title, rows = table(case, methods, arguments)
         print(f"\n{title}\n{as_text(HEADER, rows)}", flush=True)
-        page.append(f"**{title}**\n\n{as_markdown(HEADER, rows)}")
+        tables[title] = rows
     if not arguments.espm_python:
         print(
             f"\nWithout espm: make an environment with `{ESPM_ENVIRONMENT}`, and give "
             "its interpreter as --espm-python espm-env/bin/python."
         )
     if arguments.write:
-        write_between(arguments.write, "programs", "\n\n".join(page))
+        write(arguments.write, tables)
 
 
 def parse():
@@ -259,7 +275,5 @@ def parse():
 
 
 if __name__ == "__main__":
-    warnings.simplefilter("ignore")
-    hs.set_log_level("ERROR")
-    hs.preferences.General.show_progressbar = False
+    quiet()
     main()

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import dask
-import hyperspy.api as hs
 import matplotlib.pyplot as plt
 import numpy as np
 from joblib import effective_n_jobs
@@ -19,79 +16,23 @@ from sklearn.exceptions import ConvergenceWarning
 
 from espm_hs import analysis, plotting, simulation
 from espm_hs.analysis.parameters import NODE
-from espm_hs.factorization.storage import memory_for_counts
-from espm_hs.files import choose_map, finished_files, read_spectra, total_counts
+from espm_hs.factorization.data.storage import memory_for_counts
+from espm_hs.files import choose_map, read_spectra, total_counts
 from espm_hs.html_report import write_report
 from espm_hs.many import Outcome
 from espm_hs.methods.quantification import RESULTS
+from espm_hs.settings import SAMPLE, Settings
 from espm_hs.tables import (
     comparison_table,
     composition_table,
     fit_facts,
     fit_remarks,
-    join_compositions,
-    summary_table,
     write_composition,
-    write_summary,
 )
+from espm_hs.writing import check_targets, finished_files, results_of
 
-_SAMPLE = ("thickness", "density")
 # Where the record of the settings is kept.
 _RECORD = f"{NODE}.batch"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """
-    What the user asks of a decomposition; None keeps what the file says.
-
-    Attributes
-    ----------
-    phases : int
-        Number of phases.
-    elements, stray : sequence of str or None
-        Symbols of the elements of the sample, and of those from outside of it.
-    beam_energy : float or None
-        keV.
-    elevation : float or None
-        Of the detector, degrees.
-    thickness, density : float or None
-        nm, g/cm3.
-    fit : dict
-        Further arguments of ``decomposition(algorithm="espm")``.
-    progress : bool
-        Show a progress bar.
-    lazy : bool
-        Read maps chunk by chunk.
-    calibrate : bool
-        Fit energy scale and peak width first.
-    workers : int
-        Processes that share the cores and the memory.
-    resume : bool
-        Leave files alone that were done before, in the same way.
-    """
-
-    phases: int
-    elements: Sequence[str] | None = None
-    stray: Sequence[str] | None = None
-    beam_energy: float | None = None
-    elevation: float | None = None
-    thickness: float | None = None
-    density: float | None = None
-    fit: dict | None = None
-    progress: bool = False
-    lazy: bool = False
-    calibrate: bool = False
-    workers: int = 1
-    resume: bool = False
-
-    @property
-    def record(self) -> str:
-        """What decides the result, as text."""
-        fit = {k: v for k, v in (self.fit or {}).items() if k != "n_jobs"}
-        names = ("phases", "elements", "stray", "beam_energy", "elevation", "calibrate")
-        values = {name: getattr(self, name) for name in (*names, *_SAMPLE)}
-        return json.dumps(values | fit, sort_keys=True)
 
 
 # -- information ------------------------------------------------------------------
@@ -176,6 +117,7 @@ def decompose_file(path: str | Path, folder: str | Path, settings: Settings) -> 
         If the user interrupts the fit; nothing is written then.
     """
     path, folder = Path(path), Path(folder)
+    check_targets(results_of(path, folder))
     if settings.resume and (before := _done_before(path, folder, settings)):
         return before
     signal = choose_map(read_spectra(path, settings.lazy))
@@ -184,14 +126,23 @@ def decompose_file(path: str | Path, folder: str | Path, settings: Settings) -> 
         signal.refine_calibration(print_info=False)
     found, seconds = _decompose(signal, settings)
     signal.metadata.set_item(_RECORD, settings.record)
-    with finished_files(folder) as unfinished:
-        results, figure, table, report = _results(path, unfinished)
-        _save_figure(plotting.plot_phases(signal), figure)
-        write_composition(signal, table)
-        write_report(signal, report, str(path))
-        signal.save(results, show_progressbar=False)
+    _write_results(signal, path, folder)
     text = f"{composition_table(signal)}\n{fit_remarks(found)}\n{seconds:.1f} s"
     return Outcome(str(path), "done", text, fit_facts(signal, seconds))
+
+
+def _write_results(signal, path: Path, folder: Path) -> None:
+    results, figure, table, report = results_of(path, folder)
+    with finished_files(folder) as new:
+        with new(figure.name) as file:
+            _save_figure(plotting.plot_phases(signal), file)
+        with new(table.name) as file:
+            write_composition(signal, file)
+        with new(report.name) as file:
+            write_report(signal, file, str(path))
+        # the last to come to its place: where it is, the others are
+        with new(results.name) as file:
+            signal.save(file, show_progressbar=False)
 
 
 def report_file(path: str | Path, target: str | Path | None = None) -> Path:
@@ -219,62 +170,31 @@ def report_file(path: str | Path, target: str | Path | None = None) -> Path:
     signals = [s for s in read_spectra(path) if s.metadata.has_item(RESULTS)]
     if not signals:
         raise ValueError(
-            f"{path} holds no phases yet: find them, `espm-hs decompose {path.name}`."
+            f"the file holds no phases yet: find them, `espm-hs decompose {path.name}`."
         )
     if target is None:
         target = path.with_name(f"{path.stem.removesuffix('_espm')}_report.html")
     target = Path(target)
-    with finished_files(target.parent) as unfinished:
-        write_report(signals[0], unfinished / target.name, str(path))
+    check_targets([target])
+    with finished_files(target.parent) as new, new(target.name) as file:
+        write_report(signals[0], file, str(path))
     return target
-
-
-def _results(path: Path, folder: Path) -> tuple[Path, ...]:
-    """Files of the results for a map."""
-    names = ("espm.hspy", "phases.png", "composition.csv", "report.html")
-    return tuple(folder / f"{path.stem}_{name}" for name in names)
 
 
 def _done_before(path: Path, folder: Path, settings: Settings) -> Outcome | None:
     """Return the outcome of the same work if it is there, and newer than the map."""
-    files = _results(path, folder)
+    files = results_of(path, folder)
     changed = path.stat().st_mtime
     if not all(f.exists() and f.stat().st_mtime >= changed for f in files):
         return None
-    signal = hs.load(str(files[0]), lazy=True)
-    if signal.metadata.get_item(_RECORD) != settings.record:
-        return None
-    return Outcome(str(path), "done before", f"as in {files[0]}", fit_facts(signal))
-
-
-def summarise(outcomes: Sequence[Outcome], files, folder: str | Path) -> str:
-    """
-    Write summary.csv, a line for each file, and compositions.csv of all phases.
-
-    Parameters
-    ----------
-    outcomes : sequence of Outcome
-        Of all files, in any order.
-    files : sequence of str
-        Their order.
-    folder : str or Path
-        Of the results.
-
-    Returns
-    -------
-    str
-        The same table as text.
-    """
-    outcomes = sorted(outcomes, key=lambda outcome: files.index(outcome.path))
-    with finished_files(Path(folder)) as unfinished:
-        write_summary(outcomes, unfinished / "summary.csv")
-        tables = {
-            outcome.path: _results(Path(outcome.path), Path(folder))[2]
-            for outcome in outcomes
-            if outcome.state != "failed"
-        }
-        join_compositions(tables, unfinished / "compositions.csv")
-    return summary_table(outcomes)
+    try:
+        (signal,) = read_spectra(files[0], lazy=True)
+        if signal.metadata.get_item(_RECORD) != settings.record:
+            return None
+        facts = fit_facts(signal)
+    except (OSError, ValueError, RuntimeError):
+        return None  # damaged since
+    return Outcome(str(path), "done before", f"as in {files[0]}", facts)
 
 
 def _apply(signal, settings: Settings) -> None:
@@ -301,7 +221,7 @@ def _apply(signal, settings: Settings) -> None:
         raise ValueError(
             "the file has no beam energy: give it in keV, --beam-energy 200."
         )
-    known = [metadata.get_item(f"Sample.{n}") for n in _SAMPLE]
+    known = [metadata.get_item(f"Sample.{n}") for n in SAMPLE]
     if (known[0] is None) != (known[1] is None):
         missing = "--density (g/cm3)" if known[1] is None else "--thickness (nm)"
         raise ValueError(f"absorption needs thickness and density: give {missing} too.")
@@ -378,9 +298,11 @@ def demo(folder: str | Path, seed: int = 0) -> str:
     """
     signal = simulation.particles(seed=seed)
     found, seconds = _decompose(signal, Settings(phases=3))
-    with finished_files(Path(folder)) as unfinished:
-        _save_figure(plotting.plot_phases(signal), unfinished / "phases.png")
-        signal.save(unfinished / "map.hspy")
+    with finished_files(Path(folder)) as new:
+        with new("phases.png") as file:
+            _save_figure(plotting.plot_phases(signal), file)
+        with new("map.hspy") as file:
+            signal.save(file)
     counts = total_counts(signal) / signal.axes_manager.navigation_size
     shape = " x ".join(str(n) for n in signal.data.shape)
     return (
@@ -409,5 +331,5 @@ def simulate(name: str, path: str | Path, seed: int, **options) -> None:
     path = Path(path)
     # lazy: of a large map only a few chunks are ever dense
     signal = simulation.DATASETS[name](seed=seed, lazy=True, **options)
-    with finished_files(path.parent) as unfinished:
-        signal.save(unfinished / path.name, show_progressbar=False)
+    with finished_files(path.parent) as new, new(path.name) as file:
+        signal.save(file, show_progressbar=False)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
 import click
 
-from espm_hs import __version__, many, settings
+from espm_hs import __version__, many, settings, summaries
 
 # HyperSpy is imported inside the commands: --help must not wait for it.
 
@@ -59,24 +61,28 @@ def _batch():
         from espm_hs import batch
     # readers log what is told of the file anyway
     hs.set_log_level("CRITICAL")
+    logging.getLogger("rsciio").setLevel(logging.CRITICAL)
     # of saving and the like; that of the fit is asked for
     hs.preferences.General.show_progressbar = False
     warnings.filterwarnings("ignore", module=r"(hyperspy|exspy|rsciio)\b")
     return batch
 
 
-def _print(outcomes: Iterable[many.Outcome], n_files: int) -> list[many.Outcome]:
+def _print(outcomes: Generator[many.Outcome], n_files: int) -> list[many.Outcome]:
     """Print what becomes of each file; return all of it."""
-    seen = []
-    for outcome in outcomes:
-        seen.append(outcome)
-        count = f"[{len(seen)}/{n_files}] " if n_files > 1 else ""
-        click.echo(f"{count}{outcome.path}")
-        failed = outcome.state == "failed"
-        text = f"error: {outcome.path}: {outcome.text}" if failed else outcome.text
-        click.echo(text, err=failed)
-        click.echo()
-    return seen
+    with closing(outcomes):  # and, whatever happens, the processes behind it
+        return [_print_one(*one, n_files) for one in enumerate(outcomes, start=1)]
+
+
+def _print_one(number: int, outcome: many.Outcome, n_files: int) -> many.Outcome:
+    count = f"[{number}/{n_files}] " if n_files > 1 else ""
+    path = many.printable(outcome.path)
+    click.echo(f"{count}{path}")
+    failed = outcome.state == "failed"
+    text = many.printable(outcome.text)
+    click.echo(f"error: {path}: {text}" if failed else text, err=failed)
+    click.echo()
+    return outcome
 
 
 def _exit(outcomes: list[many.Outcome]) -> None:
@@ -86,6 +92,15 @@ def _exit(outcomes: list[many.Outcome]) -> None:
         click.echo(f"{failed} of {len(outcomes)} files failed.", err=True)
     if failed:
         sys.exit(1)
+
+
+@contextmanager
+def _failing_in_a_line() -> Iterator[None]:
+    """Show errors that users can do something about in a line."""
+    try:
+        yield
+    except (ValueError, OSError, MemoryError) as error:
+        raise click.ClickException(many.in_a_line(error)) from None
 
 
 def _info(path: str) -> many.Outcome:
@@ -116,7 +131,8 @@ def demo(output: str, seed: int) -> None:
 
     Writes map.hspy and phases.png.
     """
-    click.echo(_batch().demo(output, seed))
+    with _failing_in_a_line():
+        click.echo(_batch().demo(output, seed))
     click.echo(f"Written: {Path(output, 'map.hspy')}, {Path(output, 'phases.png')}")
 
 
@@ -124,7 +140,7 @@ def demo(output: str, seed: int) -> None:
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 def info(files: tuple[str, ...]) -> None:
     """Say what files hold and what a decomposition would use."""
-    _exit(_print(many.run_all(files, _info), len(files)))
+    _exit(_print(many.run_all(files, _info, prepare=_batch), len(files)))
 
 
 @main.command()
@@ -229,7 +245,6 @@ def decompose(
     without files for the map it stopped; --resume goes on there.
     """  # noqa: D301 - click keeps the lines after the backspace as they are
     _check_names(files)
-    batch = _batch()
     workers = min(workers, len(files))
     names = {"starts": "n_init", "seed": "random_state", "jobs": "n_jobs"}
     fitting = ("sparsity", "smoothness", "binning", *names)
@@ -237,7 +252,7 @@ def decompose(
     fit = {names.get(name, name): given.pop(name) for name in fitting if name in given}
     if known := click.get_current_context().meta.get(_KNOWN):
         fit["known_phases"] = known
-    wanted = batch.Settings(
+    wanted = settings.Settings(
         phases,
         elements=elements,
         stray=stray,
@@ -251,7 +266,8 @@ def decompose(
     work = partial(_decompose, output, wanted)
     outcomes = _print(many.run_all(files, work, workers, _batch), len(files))
     if len(files) > 1:
-        click.echo(batch.summarise(outcomes, files, output))
+        with _failing_in_a_line():
+            click.echo(many.printable(summaries.summarise(outcomes, files, output)))
     _exit(outcomes)
 
 
@@ -280,7 +296,8 @@ def report(files: tuple[str, ...], target: str | None) -> None:
         raise click.UsageError(
             "--output is the report of one file, and there are more."
         )
-    _exit(_print(many.run_all(files, partial(_report, target)), len(files)))
+    work = many.run_all(files, partial(_report, target), prepare=_batch)
+    _exit(_print(work, len(files)))
 
 
 @main.command()
@@ -313,8 +330,6 @@ def simulate(
         raise click.BadParameter(f"{file} must end in .hspy or .zspy.")
     given = {"shape": shape, "counts_per_pixel": counts}
     options = {key: value for key, value in given.items() if value is not None}
-    try:
+    with _failing_in_a_line():
         _batch().simulate(name, file, seed, **options)
-    except (ValueError, OSError) as error:
-        raise click.ClickException(many.in_a_line(error)) from None
     click.echo(f"Written: {file}")

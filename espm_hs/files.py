@@ -1,10 +1,11 @@
-"""Files: what is read from them, and how they are written."""
+"""What is read from files."""
 
 from __future__ import annotations
 
+import faulthandler
+import multiprocessing
 import os
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,9 +13,12 @@ import hyperspy.api as hs
 
 from espm_hs.factorization import summed_spectrum
 from espm_hs.many import in_a_line
+from espm_hs.signals import EDSespmSpectrum
 
-# One of them is in every folder that zarr, the format of .zspy, writes.
-_ZARR_FILES = {".zgroup", "zarr.json"}
+# Seconds that reading may take, and that each byte adds: a corrupt file can lead its
+# reader around in circles, where no Ctrl-C stops it.
+PATIENCE = 600.0
+PATIENCE_PER_BYTE = 1e-6
 
 
 def read_spectra(path: str | Path, lazy: bool = False) -> list:
@@ -38,11 +42,14 @@ def read_spectra(path: str | Path, lazy: bool = False) -> list:
     OSError, ValueError
         If the file cannot be read or holds no EDS spectrum.
     """
+    path = Path(path)
+    n_bytes = _check_there(path)
+    _forbid_pickles()
     try:
-        loaded = hs.load(str(path), lazy=lazy)
+        with _not_forever(PATIENCE + PATIENCE_PER_BYTE * n_bytes):
+            # a list, since HyperSpy takes one name for a pattern
+            loaded = hs.load([str(path)], lazy=lazy)
     except Exception as error:
-        if not Path(path).exists():
-            raise
         # readers fail in all ways at what they cannot read
         raise OSError(
             f"the file cannot be read: is it complete, and of the format that its name "
@@ -50,16 +57,60 @@ def read_spectra(path: str | Path, lazy: bool = False) -> list:
         ) from error
     signals = loaded if isinstance(loaded, list) else [loaded]
     types = [str(s.metadata.get_item("Signal.signal_type") or "none") for s in signals]
-    spectra = [s for s, t in zip(signals, types, strict=True) if t.startswith("EDS")]
-    if not spectra:
-        raise ValueError(
-            "no EDS spectrum in this file; its signal types are: "
-            f"{', '.join(sorted(set(types)))}. If one of them is an EDS map, load it, "
-            "call s.set_signal_type('EDS_espm') and save it as .hspy."
-        )
-    for signal in spectra:
+    named = [s for s, t in zip(signals, types, strict=True) if t.startswith("EDS")]
+    for signal in named:
         signal.set_signal_type("EDS_espm")
-    return spectra
+    spectra = [signal for signal in named if isinstance(signal, EDSespmSpectrum)]
+    if spectra:
+        return spectra
+    if named:
+        axes = named[0].axes_manager.signal_dimension
+        raise ValueError(
+            f"the EDS signal in this file has {axes} signal axes; needed is one, that "
+            "of the energy. Load it, call s.as_signal1D(axis) and save it as .hspy."
+        )
+    raise ValueError(
+        "no EDS spectrum in this file; its signal types are: "
+        f"{', '.join(sorted(set(types))) or 'none at all'}. If one of them is an EDS "
+        "map, load it, call s.set_signal_type('EDS_espm') and save it as .hspy."
+    )
+
+
+def _check_there(path: Path) -> int:
+    """Return the size of a file; raise OSError if there is none to read."""
+    if path.is_dir():
+        if path.suffix != ".zspy":
+            raise IsADirectoryError("this is a folder; give the files in it.")
+        return 0
+    if not path.exists():
+        raise FileNotFoundError("there is no such file.")
+    if not os.access(path, os.R_OK):
+        raise PermissionError("permission to read the file is denied.")
+    n_bytes = path.stat().st_size
+    if n_bytes == 0 and path.is_file():
+        raise OSError("the file is empty.")
+    return n_bytes
+
+
+@contextmanager
+def _not_forever(seconds: float) -> Iterator[None]:
+    """End the process, if it works for another one, after so many seconds."""
+    if multiprocessing.parent_process() is None:
+        yield
+        return
+    with open(os.devnull, "w") as nowhere:
+        faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+
+def _forbid_pickles() -> None:
+    """Take from zarr, the format of .zspy, the codec that runs code of a file."""
+    from numcodecs.registry import codec_registry
+
+    codec_registry.pop("pickle", None)
 
 
 def choose_map(spectra: Sequence):
@@ -86,51 +137,3 @@ def choose_map(spectra: Sequence):
 def total_counts(signal) -> float:
     """Sum of all counts."""
     return float(summed_spectrum(signal.data).sum())
-
-
-@contextmanager
-def finished_files(folder: Path):
-    """
-    Folder to write files to, which move to their place once all are complete.
-
-    Parameters
-    ----------
-    folder : Path
-        Is made if needed.
-
-    Yields
-    ------
-    Path
-        On the same disk, so that moving a file is one step.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".espm-hs-", dir=folder) as unfinished:
-        yield Path(unfinished)
-        for file in sorted(Path(unfinished).iterdir()):
-            _replace(file, folder / file.name)
-
-
-def _replace(new: Path, target: Path) -> None:
-    """
-    Move a file, or the folder that a .zspy is, to the place of an older one.
-
-    Raises
-    ------
-    OSError
-        If the older one is a folder and not a .zspy.
-    """
-    if not (new.is_dir() and target.is_dir()):
-        os.replace(new, target)
-        return
-    entries = {entry.name for entry in target.iterdir()}
-    if entries and not entries & _ZARR_FILES:
-        raise FileExistsError(f"{target} is a folder of other files: move it away.")
-    # a folder cannot take the place of another one in a single step
-    with tempfile.TemporaryDirectory(prefix=".espm-hs-", dir=target.parent) as aside:
-        old = Path(aside, target.name)
-        os.replace(target, old)
-        try:
-            os.replace(new, target)
-        except BaseException:
-            os.replace(old, target)
-            raise

@@ -89,10 +89,14 @@ def write_report(signal, path: Path, source: str) -> None:
     body = "\n".join(parts)
     path.write_text(
         "<!DOCTYPE html>\n<html lang='en'><head><meta charset='utf-8'>"
+        # should text ever get through as more than text: nothing is run or fetched
+        "<meta http-equiv='Content-Security-Policy' "
+        "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">"
         "<meta name='viewport' content='width=device-width'>"
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n"
         f"<body>\n{body}\n</body></html>\n",
         encoding="utf-8",
+        errors="replace",  # names of files need not be text
     )
 
 

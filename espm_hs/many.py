@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import multiprocessing
-import queue
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+import signal
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from multiprocessing import connection
+
+# With what a process ends that waited in vain for a reader, see `espm_hs.files`.
+HUNG = 1
+# Seconds that a process has to clean up before it is killed.
+PATIENCE = 10.0
+# An error says what is wrong in so many characters; files can hold any text.
+LONGEST = 500
 
 
 @dataclass(frozen=True)
@@ -39,7 +46,7 @@ def run_all(
     work: Callable[[str], Outcome],
     n_workers: int = 1,
     prepare: Callable[[], object] | None = None,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome]:
     """
     Work on files, and go on whatever happens to one of them.
 
@@ -48,10 +55,10 @@ def run_all(
     paths : sequence of str
         The files.
     work : callable
-        Takes a path, returns its outcome. With several workers it goes to other
-        processes, so it must be a function of a module.
+        Takes a path, returns its outcome. It goes to other processes, so it must be a
+        function of a module.
     n_workers : int
-        Processes that work at the same time; 1 works in this one.
+        Processes that work at the same time; 0 works in this one.
     prepare : callable, optional
         Called in each process first.
 
@@ -59,47 +66,120 @@ def run_all(
     ------
     Outcome
         As soon as a file is done; an exception becomes a failure, and so does a
-        process that dies, as it does when it runs out of memory.
+        process that dies: readers of corrupt files crash, and large maps take more
+        memory than there is.
     """
-    if n_workers == 1:
+    if n_workers == 0:
         for path in paths:
             yield _attempt(work, path)
         return
-    # each thread has a process of its own, so that a death hits one file only
-    processes: queue.SimpleQueue = queue.SimpleQueue()
-    stopped = threading.Event()
-
-    def one(path):
-        if stopped.is_set():
-            raise KeyboardInterrupt
-        try:
-            process = processes.get_nowait()
-        except queue.Empty:
-            process = _process(prepare)
-        try:
-            found = process.submit(_attempt, work, path).result()
-        except BrokenProcessPool:
-            process.shutdown()
-            text = "its process died; perhaps it took more memory than there is"
-            return Outcome(path, "failed", text)
-        processes.put(process)
-        return found
-
-    threads = ThreadPoolExecutor(n_workers)
+    waiting, idle = deque(paths), []
+    busy: dict[connection.Connection, _Process] = {}
     try:
-        for task in as_completed([threads.submit(one, path) for path in paths]):
-            yield task.result()
+        while waiting or busy:
+            while waiting and len(busy) < n_workers:
+                process = idle.pop() if idle else _Process(prepare)
+                busy[process.pipe] = process
+                process.start(work, waiting.popleft())
+            for pipe in connection.wait(list(busy)):
+                outcome, process = busy[pipe].outcome(), busy.pop(pipe)
+                if process.alive:
+                    idle.append(process)
+                yield outcome
     finally:
-        stopped.set()
-        threads.shutdown(cancel_futures=True)
-        while not processes.empty():
-            processes.get().shutdown()
+        for process in busy.values():
+            process.interrupt()
+        for process in (*busy.values(), *idle):
+            process.end()
 
 
-def _process(prepare) -> ProcessPoolExecutor:
-    # forks of a process with threads can lock up
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(1, context, prepare)
+class _Process:
+    """A process that works on one file after the other."""
+
+    def __init__(self, prepare):
+        # forks of a process with threads can lock up
+        context = multiprocessing.get_context("spawn")
+        self.pipe, other = context.Pipe()
+        self.process = context.Process(target=_serve, args=(other, prepare))
+        with _ctrl_c_later():
+            self.process.start()
+        other.close()
+        self.alive = True
+
+    def start(self, work, path):
+        self.path = path
+        with suppress(ConnectionError):  # `outcome` finds it dead
+            self.pipe.send((work, path))
+
+    def outcome(self) -> Outcome:
+        """Return what became of the file; not before `pipe` is ready."""
+        try:
+            return self.pipe.recv()
+        except (EOFError, ConnectionError):
+            self.alive = False
+            self.process.join()
+            return Outcome(self.path, "failed", _death(self.process.exitcode))
+
+    def interrupt(self):
+        self.process.terminate()
+
+    def end(self):
+        """Let it go, by force if it does not."""
+        self.pipe.close()
+        self.process.join(PATIENCE)
+        self.process.kill()
+        self.process.join()
+
+
+@contextmanager
+def _ctrl_c_later() -> Iterator[None]:
+    """Let Ctrl-C wait, and keep it from processes that are started here."""
+    if not hasattr(signal, "pthread_sigmask"):  # on Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _serve(pipe, prepare):
+    """Work on files until no more come, or until told to stop."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _stop)
+    prepared = prepare is None
+
+    def prepared_work(path):
+        nonlocal prepared
+        if not prepared:
+            prepare()
+            prepared = True
+        return work(path)
+
+    while True:
+        try:
+            work, path = pipe.recv()
+            pipe.send(_attempt(prepared_work, path))
+        except (EOFError, ConnectionError):
+            break
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _stop(*_):
+    """Leave at once, through whatever cleans up."""
+    raise SystemExit
+
+
+def _death(code: int | None) -> str:
+    """Say why a process is gone, as far as its exit code tells."""
+    corrupt = "the file is corrupt in a way that its reader does not notice"
+    if code == HUNG:
+        return f"reading it came to no end: {corrupt}"
+    end = f"exit code {code}"
+    if code is not None and code < 0:
+        end = signal.Signals(-code).name
+    return f"its process died ({end}): {corrupt}, or it took more memory than there is"
 
 
 def _attempt(work, path) -> Outcome:
@@ -109,9 +189,18 @@ def _attempt(work, path) -> Outcome:
         return Outcome(path, "failed", in_a_line(error))
 
 
-def in_a_line(error: Exception) -> str:
+def in_a_line(error: BaseException) -> str:
     """Message of an error; with its type when it was not written for users."""
-    text = " ".join(str(error).split())
+    text = printable(" ".join(str(error).split()))
+    if len(text) > LONGEST:
+        text = f"{text[:LONGEST]} ..."
+    if isinstance(error, MemoryError):
+        return f"there is not enough memory. {text}".rstrip()
     if isinstance(error, (ValueError, TypeError, RuntimeError, OSError)) and text:
         return text
     return f"{type(error).__name__}: {text}"
+
+
+def printable(text: str) -> str:
+    """Text without what would steer a terminal or cannot be encoded; lines stay."""
+    return "".join(x if x.isprintable() or x == "\n" else "\ufffd" for x in text)

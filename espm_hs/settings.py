@@ -1,15 +1,22 @@
-"""Settings files of the command line: written with comments, read with checks."""
+"""Settings of the command line, and the files that hold them."""
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Collection
-from pathlib import Path
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from espm_hs.many import printable
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+# What absorbs.
+SAMPLE = ("thickness", "density")
 
 TEMPLATE = """\
 # Settings of a decomposition:  espm-hs decompose --settings {name} FILE...
@@ -60,6 +67,60 @@ calibrate = true
 """
 
 
+@dataclass(frozen=True)
+class Settings:
+    """
+    What the user asks of a decomposition; None keeps what the file says.
+
+    Attributes
+    ----------
+    phases : int
+        Number of phases.
+    elements, stray : sequence of str or None
+        Symbols of the elements of the sample, and of those from outside of it.
+    beam_energy : float or None
+        keV.
+    elevation : float or None
+        Of the detector, degrees.
+    thickness, density : float or None
+        nm, g/cm3.
+    fit : dict
+        Further arguments of ``decomposition(algorithm="espm")``.
+    progress : bool
+        Show a progress bar.
+    lazy : bool
+        Read maps chunk by chunk.
+    calibrate : bool
+        Fit energy scale and peak width first.
+    workers : int
+        Processes that share the cores and the memory.
+    resume : bool
+        Leave files alone that were done before, in the same way.
+    """
+
+    phases: int
+    elements: Sequence[str] | None = None
+    stray: Sequence[str] | None = None
+    beam_energy: float | None = None
+    elevation: float | None = None
+    thickness: float | None = None
+    density: float | None = None
+    fit: dict | None = None
+    progress: bool = False
+    lazy: bool = False
+    calibrate: bool = False
+    workers: int = 1
+    resume: bool = False
+
+    @property
+    def record(self) -> str:
+        """What decides the result, as text."""
+        fit = {k: v for k, v in (self.fit or {}).items() if k != "n_jobs"}
+        names = ("phases", "elements", "stray", "beam_energy", "elevation", "calibrate")
+        values = {name: getattr(self, name) for name in (*names, *SAMPLE)}
+        return json.dumps(values | fit, sort_keys=True)
+
+
 def write_template(path: Path) -> None:
     """
     Write a settings file with a comment for each setting.
@@ -69,8 +130,14 @@ def write_template(path: Path) -> None:
     FileExistsError
         If there is such a file: it may hold work.
     """
+    text = TEMPLATE.format(name=printable(path.name).replace("\n", " "))
     with open(path, "x", encoding="utf-8") as file:
-        file.write(TEMPLATE.format(name=path.name))
+        try:
+            file.write(text)
+            file.flush()
+        except BaseException:
+            path.unlink()
+            raise
 
 
 def read_settings(path: Path, known: Collection[str]) -> dict:
@@ -92,7 +159,7 @@ def read_settings(path: Path, known: Collection[str]) -> dict:
     Raises
     ------
     ValueError
-        If it is no TOML or holds other names.
+        If it is no TOML, holds other names, or an output outside of the present folder.
     """
     with open(path, "rb") as file:
         try:
@@ -104,4 +171,17 @@ def read_settings(path: Path, known: Collection[str]) -> dict:
             f"{path} has no setting {', '.join(map(repr, unknown))}; those that there "
             f"are: {', '.join(sorted(known))}. `espm-hs init` writes all of them."
         )
+    if (folder := found.get("output")) is not None and not _is_below(folder):
+        raise ValueError(
+            f"{path} has the output {folder!r}; in a file, which may come from others, "
+            "it must be a folder below the present one. Name another one with --output."
+        )
     return found
+
+
+def _is_below(folder) -> bool:
+    """Whether a folder is relative and stays inside, on any system."""
+    if not isinstance(folder, str) or not folder.isprintable():
+        return False
+    paths = PurePosixPath(folder), PureWindowsPath(folder)
+    return not any(one.anchor or ".." in one.parts for one in paths)

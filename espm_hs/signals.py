@@ -298,7 +298,7 @@ class EDSespmSpectrum(
     def _store(self, found: analysis.PhaseAnalysis, pixels, options) -> None:
         """Fill learning_results as HyperSpy does, and keep the rest in metadata."""
         navigation = self.data.shape[:-1]
-        self.learning_results.__dict__.update(
+        learned = dict(
             factors=found.spectra,
             loadings=found.loadings,
             decomposition_algorithm="espm",
@@ -317,7 +317,9 @@ class EDSespmSpectrum(
             signal_mask=None if found.channels.all() else ~found.channels,
         )
         stored = found.to_dict() | analysis.provenance(options)
-        analysis.write_parameters(self.metadata, {RESULTS: stored})
+        with analysis.AllOrNothing(self):
+            vars(self.learning_results).update(learned)
+            analysis.write_parameters(self.metadata, {RESULTS: stored})
 
     def ground_truth(self) -> simulation.GroundTruth:
         """Return what a simulated map was made from.

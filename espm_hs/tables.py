@@ -1,16 +1,14 @@
-"""Tables of compositions: as text for the terminal, as CSV for other programs."""
+"""Tables of the phases of a map, as text for the terminal and as CSV."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from espm_hs import metrics, simulation
 from espm_hs.analysis import report, to_percent
-from espm_hs.many import Outcome
+from espm_hs.summaries import csv_table
 
 # As in an entry of the report.
 ERRORS = ("counts", "bias", "line data")
@@ -109,8 +107,7 @@ def write_composition(signal, path: Path) -> None:
         for elements that are not found, the limits of detection.
     """
     found = signal.analysis_results()
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
+    with csv_table(path) as table:
         errors = [f"error of {{}}: {name}" for name in ERRORS]
         names = ["{}", *errors, "detection limit of {}"]
         units = ("atomic", "weight")
@@ -121,27 +118,6 @@ def write_composition(signal, path: Path) -> None:
             numbers = [*atomic[2:], *weight[2:]]
             cells = ["" if x is None else f"{x:.4f}" for x in numbers]
             table.writerow([atomic.phase, atomic.element, *cells])
-
-
-def join_compositions(tables: Mapping[str, Path], path: Path) -> None:
-    """
-    Write the tables of several maps as one, with the name of the map in front.
-
-    Parameters
-    ----------
-    tables : mapping of str to Path
-        Map -> its table, as `write_composition` wrote it.
-    path : Path
-        A CSV file; without any table it has no lines.
-    """
-    with open(path, "w", newline="", encoding="utf-8") as target:
-        writer = csv.writer(target)
-        for number, (name, table) in enumerate(tables.items()):
-            with open(table, newline="", encoding="utf-8") as source:
-                for line, row in enumerate(csv.reader(source)):
-                    # the heads are all the same
-                    if line > 0 or number == 0:
-                        writer.writerow(["file" if line == 0 else name, *row])
 
 
 def fit_facts(signal, seconds: float | None = None) -> dict[str, str]:
@@ -171,60 +147,6 @@ def fit_facts(signal, seconds: float | None = None) -> dict[str, str]:
         "converged": "yes" if found.converged else "no",
         "seconds": "" if seconds is None else f"{seconds:.1f}",
     }
-
-
-def summary_table(outcomes: Sequence[Outcome]) -> str:
-    """
-    Table of what became of many maps, as text.
-
-    Parameters
-    ----------
-    outcomes : sequence of Outcome
-        In the order of the table.
-
-    Returns
-    -------
-    str
-        A line for each, errors at full length.
-    """
-    rows = _summary(outcomes)
-    facts = [row[:-1] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*facts, strict=True)]
-    lines = []
-    for row, outcome in zip(rows, [None, *outcomes], strict=True):
-        cells = [cell.ljust(n) for cell, n in zip(row, widths, strict=False)]
-        if outcome is not None and outcome.state == "failed":
-            cells = [*cells[:2], row[-1]]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
-
-
-def write_summary(outcomes: Sequence[Outcome], path: Path) -> None:
-    """
-    Write the table of `summary_table` for other programs.
-
-    Parameters
-    ----------
-    outcomes : sequence of Outcome
-        In the order of the table.
-    path : Path
-        A CSV file.
-    """
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows(_summary(outcomes))
-
-
-def _summary(outcomes) -> list[list[str]]:
-    """Cells of the summary, its head first."""
-    names: list[str] = []
-    for outcome in outcomes:
-        names += [name for name in outcome.facts if name not in names]
-    rows = [["file", "state", *names, "error"]]
-    for outcome in outcomes:
-        facts = [outcome.facts.get(name, "") for name in names]
-        error = outcome.text if outcome.state == "failed" else ""
-        rows.append([outcome.path, outcome.state, *facts, error])
-    return rows
 
 
 def _percent(found, units) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from espm_hs.factorization import Counts, Problem, fit_loadings, mixing_ranges
-from espm_hs.factorization.ambiguity import LEAST, MOST, PRECISION, RISE
+from espm_hs.factorization.errors.ambiguity import LEAST, MOST, PRECISION, RISE
 
 N_CHANNELS = 40
 

@@ -4,8 +4,10 @@ import base64
 import csv
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 
 import espm_hs
-from espm_hs import batch, files, settings
+from espm_hs import batch, cli, files, many, settings
 from espm_hs.analysis import report
 from espm_hs.cli import main
 from espm_hs.simulation import ground_truth, particles
@@ -29,6 +31,17 @@ measured = pytest.mark.skipif(
 
 def run(*arguments):
     return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch):
+    """Spare the seconds in which another process starts, if one is enough."""
+
+    def run_all(paths, work, n_workers=1, prepare=None):
+        return on_workers(paths, work, 0 if n_workers == 1 else n_workers, prepare)
+
+    on_workers = many.run_all
+    monkeypatch.setattr(many, "run_all", run_all)
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +167,8 @@ def test_nothing_is_left_half_written(map_file, tmp_path, monkeypatch, no_figure
     monkeypatch.setattr(batch, "write_composition", fail)
     result = run("decompose", map_file, "-n", 1, "-o", tmp_path / "out")
     assert result.exit_code == 1
-    assert f"error: {map_file}: disk full" in result.output
+    table = tmp_path / "out" / "small_composition.csv"
+    assert f"error: {map_file}: {table} cannot be written" in result.output
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -297,7 +311,7 @@ def test_several_files_with_a_summary(map_file, tmp_path, no_figures):
     head, first, second = _summary(out)
     assert head[:3] == ["file", "state", "map"]
     assert (first[0], first[1], first[2]) == (str(broken), "failed", "")
-    assert "Unable to" in first[-1]
+    assert "cannot be read: is it complete" in first[-1]
     assert second[:3] == [str(map_file), "done", "16 x 16 x 1024"]
     # the lowest channels are not fitted
     total = hs.load(map_file).data[..., 15:].sum()
@@ -321,6 +335,70 @@ def test_several_files_with_a_summary(map_file, tmp_path, no_figures):
     map_file.touch()
     result = run("decompose", map_file, *options, "--elements", "O,Mg,Si,Fe")
     assert "phase 0" in result.output
+
+
+def test_damaged_results_are_done_again(map_file, tmp_path, no_figures):
+    options = ["-n", 1, "-o", tmp_path, "--starts", 1, "--resume"]
+    assert "phase 0" in run("decompose", map_file, *options).output
+    assert "as in" in run("decompose", map_file, *options).output
+    results = tmp_path / "small_espm.hspy"
+    whole = results.read_bytes()
+    results.write_bytes(whole[: len(whole) // 2])
+    assert "phase 0" in run("decompose", map_file, *options).output
+    assert len(results.read_bytes()) > len(whole) // 2
+
+
+def test_errors_at_the_end_are_told_in_a_line(map_file, tmp_path, monkeypatch):
+    """Those of the table of all files, and of a demo that cannot be written."""
+    out = tmp_path / "out"
+    (out / "summary.csv").mkdir(parents=True)
+    result = run(
+        "decompose", tmp_path / "a.hspy", tmp_path / "b.hspy", "-n", 1, "-o", out
+    )
+    assert result.exit_code == 1
+    assert "Error: " in result.output
+    assert "summary.csv" in result.output.splitlines()[-1]
+    monkeypatch.setattr(batch.simulation, "particles", lambda seed: hs.load(map_file))
+    (tmp_path / "file").touch()
+    result = run("demo", "-o", tmp_path / "file")
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: ")
+    assert len(result.output.splitlines()) == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has other signals")
+def test_ctrl_c_of_a_user(map_file, tmp_path):
+    """Ends the processes behind the command, too, and leaves nothing."""
+    code = "from espm_hs.cli import main; main()"
+    out = tmp_path / "out"
+    options = ["-n", "6", "--starts", "400", "-o", str(out)]
+    command = [sys.executable, "-c", code, "decompose", str(map_file), *options]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, **streams) as process:
+        time.sleep(4)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert output.strip() == "Aborted!"
+    assert not out.exists() or list(out.iterdir()) == []
+
+
+def test_processes_end_when_printing_is_interrupted(monkeypatch):
+    def outcomes():
+        try:
+            yield many.Outcome("map.hspy", "done", "text")
+        finally:
+            closed.append(True)
+
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    closed = []
+    monkeypatch.setattr(cli.click, "echo", interrupt)
+    one = outcomes()
+    with pytest.raises(KeyboardInterrupt):
+        cli._print(one, 1)
+    assert closed
 
 
 def _summary(folder):

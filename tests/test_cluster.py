@@ -18,16 +18,16 @@ from espm_hs.factorization import (
     Penalties,
     Problem,
     ScatteredCounts,
-    cluster,
     composition_covariance,
     factorize,
     fit_loadings,
     fit_maps,
     mixing_ranges,
 )
-from espm_hs.factorization import counts as counts_module
+from espm_hs.factorization.data import counts as counts_module
+from espm_hs.factorization.data import scattered_counts as on_cluster
+from espm_hs.factorization.data.scattered import Scattered
 from espm_hs.factorization.passes import passes_over
-from espm_hs.factorization.scattered import Scattered
 from espm_hs.factorization.starts import even_abundances
 
 distributed = pytest.importorskip("distributed")
@@ -53,8 +53,8 @@ def client():
 def many_small_groups(monkeypatch):
     monkeypatch.setattr(counts_module, "SMALL_NONZEROS", 100)
     monkeypatch.setattr(counts_module, "BLOCK_NONZEROS", 200)
-    monkeypatch.setattr(cluster, "FEW", 0)
-    monkeypatch.setattr(cluster, "PER_THREAD", 2)
+    monkeypatch.setattr(on_cluster, "FEW", 0)
+    monkeypatch.setattr(on_cluster, "PER_THREAD", 2)
 
 
 @pytest.fixture(scope="module")
@@ -249,7 +249,7 @@ def test_what_is_known_of_components(client, data):
 
 
 def test_few_counts_come_home(client, data, monkeypatch):
-    monkeypatch.setattr(cluster, "FEW", 10**6)
+    monkeypatch.setattr(on_cluster, "FEW", 10**6)
     lazy, *_ = data
     counts = read_counts(lazy)
     assert isinstance(counts, Counts)
@@ -319,3 +319,38 @@ def test_a_worker_that_dies_changes_nothing(client, monkeypatch):
     for a, b in zip(again, maps, strict=True):
         np.testing.assert_array_equal(a, b)
     assert killed[0] not in client.run(os.getpid).values()
+
+
+def test_tasks_that_fail_change_nothing(client, monkeypatch):
+    """While the map is read, and in a pass; whatever the workers raise."""
+    from espm_hs.factorization.passes import cluster as cluster_passes
+
+    s = make_map((6, 5), counts_per_pixel=60)
+    lazy = s.as_lazy()
+    whole = da.from_array(s.data, chunks=(2, 5, 300))
+    options = {"output_dimension": 2, "n_init": 1, "max_iter": 15, "smoothness": 0.3}
+
+    def broken(block, block_info=None):
+        if block_info[0]["chunk-location"][0] == 1:
+            raise OSError("no such disk")
+        return block
+
+    def failing(call, *arguments):
+        if call[0] == "smooth_pixels":
+            raise MemoryError("too large")
+        return usual(call, *arguments)
+
+    usual = cluster_passes._pass
+    before = str(lazy.metadata.as_dictionary())
+    lazy.data = whole.map_blocks(broken, dtype=whole.dtype)
+    with pytest.raises(OSError, match="no such disk"):
+        lazy.decomposition(**QUIET, **options)
+    lazy.data = whole
+    with monkeypatch.context() as patch:
+        patch.setattr(cluster_passes, "_pass", failing)
+        with pytest.raises(MemoryError, match="too large"):
+            lazy.decomposition(**QUIET, **options)
+    assert str(lazy.metadata.as_dictionary()) == before
+    assert lazy.learning_results.loadings is None
+    # and the cluster is still of use
+    assert np.isfinite(lazy.decomposition(**QUIET, **options).loadings).all()

@@ -51,7 +51,7 @@ def test_any_container(cube, convert):
 
 
 def test_slabs_cut_anywhere(cube, monkeypatch):
-    from espm_hs.factorization import rows as module
+    from espm_hs.factorization.data import rows as module
 
     whole = Counts.from_array(cube)
     monkeypatch.setattr(module, "SLAB_BYTES", 1)
@@ -103,7 +103,7 @@ def test_complex_is_refused(cube):
 @settings(max_examples=30)
 @given(seed=st.integers(0, 2**32 - 1), n_pixels=st.integers(1, 300))
 def test_blocks_cover_all_pixels_once(seed, n_pixels):
-    from espm_hs.factorization import counts as module
+    from espm_hs.factorization.data import counts as module
 
     rng = np.random.default_rng(seed)
     data = rng.poisson(rng.choice([0.0, 0.1, 3.0]), (n_pixels, 20))
@@ -128,7 +128,7 @@ def test_sample_is_every_nth_pixel(cube, n):
 
 @pytest.mark.parametrize("scale", [1, 0.5])
 def test_sums(cube, scale, monkeypatch):
-    monkeypatch.setattr("espm_hs.factorization.counts.BLOCK_NONZEROS", 20)
+    monkeypatch.setattr("espm_hs.factorization.data.counts.BLOCK_NONZEROS", 20)
     counts = Counts.from_array(scale * cube)
     x = scale * cube.reshape(-1, 40).astype(float)
     moments = [len(x), x.sum(), np.arange(len(x)) @ x.sum(axis=1)]

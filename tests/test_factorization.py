@@ -13,16 +13,15 @@ from espm_hs.factorization import (
     Penalties,
     Problem,
     abundance_covariance,
-    abundance_errors,
     composition_covariance,
     factorize,
     fit_loadings,
     fit_maps,
-    uncertainty,
 )
-from espm_hs.factorization import counts as counts_module
-from espm_hs.factorization.kernels import solve_on_simplex
-from espm_hs.factorization.uncertainty import profiled_information
+from espm_hs.factorization.data import counts as counts_module
+from espm_hs.factorization.errors import abundance_errors, uncertainty
+from espm_hs.factorization.errors.uncertainty import profiled_information
+from espm_hs.factorization.kernels.pixel_updates import solve_on_simplex
 
 
 def plain_objective(X, G, W, H, *, sparsity=0.0, smoothness=0.0, mean=None, shape=None):

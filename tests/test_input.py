@@ -129,7 +129,7 @@ FAILS = {
     "detector behind": (
         metadata(f"{EDS}.elevation_angle", 200.0),
         ValueError,
-        "Take-off angle",
+        "elevation of 200.*set_microscope_parameters",
     ),
     "elevation as text": (
         metadata(f"{EDS}.elevation_angle", "high"),
@@ -147,7 +147,7 @@ OPTIONS = [
     ({"n": True}, ValueError, "integer"),
     ({"sparsity": -1}, ValueError, "sparsity"),
     ({"sparsity": np.nan}, ValueError, "sparsity"),
-    ({"smoothness": "much"}, ValueError, "smoothness"),
+    ({"smoothness": "much"}, ValueError, "smoothness.*'auto' or"),
     ({"simplex": "H"}, ValueError, "simplex"),
     ({"solver": "lbfgs"}, ValueError, "solver"),
     ({"init": "svd"}, ValueError, "init"),

@@ -11,7 +11,8 @@ import sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from espm_hs.factorization import Counts, chunks, memory, storage
+from espm_hs.factorization import Counts
+from espm_hs.factorization.data import chunks, memory, storage
 
 
 def drawn(shape=(7, 6, 40), mean=0.3, seed=1):

@@ -354,7 +354,7 @@ def test_matrix_is_finite_and_non_negative(elements, offset, scale, beam, thickn
         ({"elements": ["Fe", "O", "Fe"]}, "Fe more than once"),
         ({"elements": ["Fe", "fE"]}, "Did you mean 'Fe'"),
         ({"stray_elements": ["Cu", "Fe"]}, "Fe cannot be both"),
-        ({"stray_elements": ["Cu", "Cu"]}, "stray_elements names Cu"),
+        ({"stray_elements": ["Cu", "Cu"]}, "stray_elements has Cu"),
         ({"thickness": 100}, "density is missing"),
         ({"density": 5}, "thickness is missing"),
         ({"thickness": 100, "density": 5}, "take-off angle"),

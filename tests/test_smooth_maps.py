@@ -16,9 +16,9 @@ from espm_hs.factorization import (
     factorize,
     fit_maps,
 )
-from espm_hs.factorization import counts as counts_module
 from espm_hs.factorization import solver as solver_module
-from espm_hs.factorization.passes import Passes
+from espm_hs.factorization.data import counts as counts_module
+from espm_hs.factorization.passes.threads import Passes
 
 BEND = 0.01
 

@@ -9,9 +9,8 @@ from numba import njit
 from scipy.optimize import minimize
 
 from espm_hs.factorization import Counts, Grid, Penalties, Problem, factorize
-from espm_hs.factorization import counts as counts_module
-from espm_hs.factorization.passes import Passes
-from espm_hs.factorization.registers import (
+from espm_hs.factorization.data import counts as counts_module
+from espm_hs.factorization.kernels.registers import (
     add_column,
     add_log,
     add_row,
@@ -22,6 +21,7 @@ from espm_hs.factorization.registers import (
     times,
     total_log,
 )
+from espm_hs.factorization.passes.threads import Passes
 from espm_hs.factorization.starts import assigned, starting_spectra
 
 BEND = 0.01

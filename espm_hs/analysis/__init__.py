@@ -1,5 +1,6 @@
 """What joins physics and factorisation: from metadata to composition."""
 
+from espm_hs.analysis.all_or_nothing import AllOrNothing
 from espm_hs.analysis.amounts import (
     absorbing_mass_thickness,
     areal_densities,
@@ -36,6 +37,7 @@ from espm_hs.analysis.suggestions import Suggestions, suggest
 
 __all__ = [
     "CALIBRATED",
+    "AllOrNothing",
     "BinningChoice",
     "Calibration",
     "PhaseAnalysis",

@@ -25,6 +25,7 @@ from espm_hs.factorization import (
     fit_maps,
     held_out,
     thin,
+    uninterrupted,
     usual_binning,
 )
 from espm_hs.physics import SpectrumModel
@@ -116,14 +117,11 @@ def choose_binning(
     start = {"n_init": n_init}
     for t in range(n_thinnings):
         fitted, others = thin(counts, FITTED, rng)
-        found = factorize(
-            usual.merge(fitted),
-            problem,
-            **start,
-            max_iter=MAX_ITER,
-            tol=TOL,
-            random_state=rng,
-            n_jobs=n_jobs,
+        options = {"max_iter": MAX_ITER, "tol": TOL, "n_jobs": n_jobs}
+        found = uninterrupted(
+            factorize(
+                usual.merge(fitted), problem, random_state=rng, **start, **options
+            )
         )
         # zeros would stay zeros
         least = LEAST * found.W.mean(axis=0)

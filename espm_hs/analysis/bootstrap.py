@@ -10,6 +10,7 @@ from dask import delayed
 
 from espm_hs.analysis.decomposition import decompose
 from espm_hs.analysis.phases import PhaseAnalysis
+from espm_hs.factorization import uninterrupted
 
 # What of the options of a fit its repetitions share; smoothness is that of the maps.
 SHARED = (
@@ -71,7 +72,7 @@ def replicates(
     H = np.maximum(loadings[pixels], LEAST * loadings[pixels].mean(axis=0))
     atoms = np.where(analysis.atoms > 0, analysis.atoms, 1.0)
     for _ in range(n):
-        yield decompose(
+        repetition = decompose(
             _drawn(analysis, loadings, navigation or (1,), rng),
             analysis.model,
             analysis.n_phases,
@@ -84,6 +85,7 @@ def replicates(
             n_jobs=n_jobs,
             **settings,
         )
+        yield uninterrupted(repetition)
 
 
 def _drawn(analysis, loadings, navigation, rng) -> da.Array:

@@ -37,6 +37,15 @@ def check_size(n_phases, navigation, pixels, channels):
         )
 
 
+def check_strengths(**strengths):
+    """Raise ValueError for a word in the place of a strength that is not "auto"."""
+    for name, value in strengths.items():
+        if isinstance(value, str) and value != "auto":
+            raise ValueError(
+                f"`{name}` must be 'auto' or a finite number >= 0, got {value!r}."
+            )
+
+
 def check_binning(binning, simplex):
     """Raise ValueError for a binning that makes no sense."""
     if isinstance(binning, str) and binning == "auto":

@@ -10,7 +10,12 @@ from numbers import Number
 import numpy as np
 
 from espm_hs.analysis.absorption import continued, settle_absorption, settle_phases
-from espm_hs.analysis.checks import check_binning, check_lines, check_size
+from espm_hs.analysis.checks import (
+    check_binning,
+    check_lines,
+    check_size,
+    check_strengths,
+)
 from espm_hs.analysis.inclusion import find_inclusion
 from espm_hs.analysis.kept import read_counts
 from espm_hs.analysis.knowledge import Knowledge
@@ -131,6 +136,7 @@ def decompose(
     check_size(n_phases, navigation, pixels, used)
     check_lines(model, used)
     check_binning(binning, simplex)
+    check_strengths(sparsity=sparsity, smoothness=smoothness)
     known = read_known_phases(
         known_phases,
         fixed_composition,
@@ -347,8 +353,10 @@ def _on_pixels(counts, problem, found, bins, smoothness, options):
     The problem that comes with them has the smoothness that was chosen.
     """
     start = problem.allowed(bins.spread(found.H, counts.edges))
+    # what an interruption leaves is as it was found, and not made smooth
+    rough = replace(problem, penalties=replace(problem.penalties, smoothness=0.0))
     if found.interrupted:
-        return replace(found, H=start), problem
+        return replace(found, H=start), rough
     # what one bin paid for holding several phases is shared by its pixels
     sparsity = problem.penalties.sparsity * bins.n_bins / counts.n_pixels
     problem = replace(problem, penalties=replace(problem.penalties, sparsity=sparsity))
@@ -378,7 +386,7 @@ def _on_pixels(counts, problem, found, bins, smoothness, options):
             **common,
         )
     except KeyboardInterrupt:
-        return replace(found, H=start, interrupted=True), problem
+        return replace(found, H=start, interrupted=True), rough
     return replace(found, H=H, objective=objective), problem
 
 

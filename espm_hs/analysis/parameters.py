@@ -262,7 +262,6 @@ def build_model(metadata, axis, **overrides) -> SpectrumModel:
         "stray_elements": stray_elements(metadata),
         "split_lines": _split_lines(metadata),
         "detector": detector(metadata),
-        "take_off_angle": _take_off_angle(metadata),
         "thickness": thickness(metadata),
         "density": density(metadata),
     }
@@ -270,6 +269,8 @@ def build_model(metadata, axis, **overrides) -> SpectrumModel:
         if (value := _node(metadata, f"{NODE}.{name}")) is not None:
             arguments[name] = value
     arguments.update(overrides)
+    if "take_off_angle" not in arguments:
+        arguments["take_off_angle"] = _take_off_angle(metadata)
     _require(arguments)
     return SpectrumModel(**arguments)
 
@@ -473,4 +474,15 @@ def _take_off_angle(metadata) -> float | None:
     angles = detector_angles(metadata)
     if None in angles:
         return espm_files.take_off_angle(metadata)
-    return float(take_off_angle(*angles))
+    found = float(take_off_angle(*angles))
+    if not 0 < found <= 90:
+        tilt, azimuth, elevation, beta = angles
+        raise ValueError(
+            f"An elevation of {elevation:g}, an azimuth of {azimuth:g} and stage tilts "
+            f"of {tilt:g} and {beta:g} degrees make a take-off angle of {found:.3g}; "
+            "needed is one above 0 up to 90. Set them with "
+            "`s.set_microscope_parameters(elevation_angle=..., azimuth_angle=..., "
+            "tilt_stage=...)`, or the angle itself with "
+            "`s.set_analysis_parameters(take_off_angle=...)`."
+        )
+    return found

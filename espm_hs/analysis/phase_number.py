@@ -26,6 +26,7 @@ from espm_hs.factorization import (
     factorize,
     held_out,
     thin,
+    uninterrupted,
     usual_binning,
 )
 from espm_hs.metrics import match_phases
@@ -138,7 +139,9 @@ def estimate_number(
                 penalties=Penalties(sparsity),
             )
             options = {"n_init": n_init, "tol": TOL, "n_jobs": n_jobs}
-            found = factorize(fitted, problem, random_state=rng, **options)
+            found = uninterrupted(
+                factorize(fitted, problem, random_state=rng, **options)
+            )
             spectra[k].append(problem.spectra(found.W))
             loss[i, t] = held_out(others, (1 / FITTED - 1) * spectra[k][-1], found.H)
             if callback is not None:

@@ -4,13 +4,17 @@ Nothing here knows of X-rays or of HyperSpy: the input is a table of counts
 (pixels x channels), the known matrix ``G`` (channels x columns) and options.
 """
 
-from espm_hs.factorization.abundance_errors import abundance_covariance
-from espm_hs.factorization.ambiguity import mixing_ranges
-from espm_hs.factorization.binning import Bins, usual_binning
-from espm_hs.factorization.cluster import ScatteredCounts
-from espm_hs.factorization.counts import Counts
+from espm_hs.factorization.data.binning import Bins, usual_binning
+from espm_hs.factorization.data.counts import Counts
+from espm_hs.factorization.data.grid import Grid
+from espm_hs.factorization.data.scattered_counts import ScatteredCounts
+from espm_hs.factorization.data.sums import summed_spectrum
+from espm_hs.factorization.errors.abundance_errors import abundance_covariance
+from espm_hs.factorization.errors.ambiguity import mixing_ranges
+from espm_hs.factorization.errors.smoothing import smoothed_covariance
+from espm_hs.factorization.errors.uncertainty import composition_covariance
+from espm_hs.factorization.errors.uptake import uptake
 from espm_hs.factorization.estimator import EspmNMF
-from espm_hs.factorization.grid import Grid
 from espm_hs.factorization.maps import coarse_maps, fit_loadings, fit_maps, off_zero
 from espm_hs.factorization.problem import Penalties, Problem
 from espm_hs.factorization.regression import (
@@ -19,18 +23,19 @@ from espm_hs.factorization.regression import (
     expected_deviance,
     fit_spectrum,
 )
-from espm_hs.factorization.smoothing import smoothed_covariance
-from espm_hs.factorization.solver import Factorization, check_options, factorize
+from espm_hs.factorization.solver import (
+    Factorization,
+    check_options,
+    factorize,
+    uninterrupted,
+)
 from espm_hs.factorization.sparsity import (
     USUAL_SPARSITY,
     choose_sparsity,
     sparsity_losses,
 )
 from espm_hs.factorization.starts import check_start
-from espm_hs.factorization.sums import summed_spectrum
 from espm_hs.factorization.thinning import choose_smoothness, held_out, thin
-from espm_hs.factorization.uncertainty import composition_covariance
-from espm_hs.factorization.uptake import uptake
 
 __all__ = [
     "USUAL_SPARSITY",
@@ -63,6 +68,7 @@ __all__ = [
     "sparsity_losses",
     "summed_spectrum",
     "thin",
+    "uninterrupted",
     "uptake",
     "usual_binning",
 ]

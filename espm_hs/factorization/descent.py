@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from espm_hs.factorization.passes import Passes
+from espm_hs.factorization.passes.threads import Passes
 
 # The falls of F are taken to shrink by at least this share from check to check.
 SLOWEST = 0.02

@@ -14,8 +14,8 @@ from sklearn.base import (
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from espm_hs.factorization.counts import Counts
-from espm_hs.factorization.grid import Grid
+from espm_hs.factorization.data.counts import Counts
+from espm_hs.factorization.data.grid import Grid
 from espm_hs.factorization.maps import fit_loadings
 from espm_hs.factorization.problem import Penalties, Problem
 from espm_hs.factorization.solver import factorize
@@ -256,10 +256,10 @@ class EspmNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def _fit(self, X):
         counts = self._counts(X, reset=True)
-        self._problem_ = self._problem(counts.n_channels, counts.n_pixels)
+        problem = self._problem(counts.n_channels, counts.n_pixels)
         found = factorize(
             counts,
-            self._problem_,
+            problem,
             solver=self.solver,
             init=self.init,
             n_init=self.n_init,
@@ -275,14 +275,18 @@ class EspmNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 ConvergenceWarning,
                 stacklevel=3,
             )
-        self.W_ = found.W
-        self.components_ = self._problem_.spectra(found.W).T
-        self.reconstruction_err_ = found.objective
-        self.objective_history_ = found.history
-        self.n_iter_ = found.n_iter
-        self.n_agreeing_ = found.n_agreeing
-        self.converged_ = found.converged
-        self._dose = counts.dose
+        # in one step: Ctrl-C leaves all of it or nothing
+        vars(self).update(
+            W_=found.W,
+            components_=problem.spectra(found.W).T,
+            reconstruction_err_=found.objective,
+            objective_history_=found.history,
+            n_iter_=found.n_iter,
+            n_agreeing_=found.n_agreeing,
+            converged_=found.converged,
+            _problem_=problem,
+            _dose=counts.dose,
+        )
         return counts, found
 
     def _loadings(self, counts):

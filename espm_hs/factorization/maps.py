@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 from joblib import effective_n_jobs
 
-from espm_hs.factorization.binning import Bins
-from espm_hs.factorization.counts import Counts
+from espm_hs.factorization.data.binning import Bins
+from espm_hs.factorization.data.counts import Counts
+from espm_hs.factorization.data.grid import Grid
 from espm_hs.factorization.descent import Descent, expected_fall
-from espm_hs.factorization.grid import Grid
 from espm_hs.factorization.newton import WARM_UP
 from espm_hs.factorization.passes import passes_over
 from espm_hs.factorization.problem import Penalties, Problem
@@ -27,7 +27,7 @@ class MapDescent(Descent):
 
     def __init__(self, passes, V, H, tol):
         super().__init__(passes, V, H)
-        self.settled = tol * H.size
+        self.settled = tol * passes.counts.unit * H.size
         self.n_sweeps = 0
 
     def step(self, max_passes):
@@ -142,7 +142,8 @@ def fit_maps(
             descent.advance(max_iter, callback)
             if totals is not None:
                 found = descent.H.sum(axis=0)
-                descent.H *= np.where(found > 0, totals * scale / found, 1.0)
+                # a map that smoothness has emptied stays empty
+                descent.H *= totals * scale / np.where(found > 0, found, np.inf)
             descent.finish()
             return descent.H / scale, descent.history[-1]
         passes.run(V, H, n_steps=WARM_UP)

@@ -21,7 +21,8 @@ class MultiplicativeDescent(Descent):
 
     def __init__(self, passes, V, H, tol, check_every):
         super().__init__(passes, V, H)
-        self.settled = tol * (np.count_nonzero(self.problem.variable_sum) + H.size)
+        n_free = np.count_nonzero(self.problem.variable_sum) + H.size
+        self.settled = tol * passes.counts.unit * n_free
         self.check_every = check_every
         self.n_steps = 0
         self.last = None

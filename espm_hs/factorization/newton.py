@@ -26,7 +26,8 @@ class NewtonDescent(Descent):
 
     def __init__(self, passes, V, H, tol):
         super().__init__(passes, V, H)
-        self.settled = tol * np.count_nonzero(self.problem.variable_sum)
+        n_free = np.count_nonzero(self.problem.variable_sum)
+        self.settled = tol * passes.counts.unit * n_free
         self.products: deque = deque(maxlen=REMEMBERED)
         self.radius = None
         self.state = None  # A, F and S at V and H
@@ -84,5 +85,6 @@ class NewtonDescent(Descent):
 
     def finish(self):
         """Leave F of the last V and H at the end of the history."""
-        if self.state is None:
+        # an interruption may have come before the history
+        if self.state is None or self.history[-1:] != [self.state[1]]:
             super().finish()

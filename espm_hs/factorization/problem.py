@@ -8,7 +8,7 @@ from numbers import Real
 
 import numpy as np
 
-from espm_hs.factorization.grid import Grid
+from espm_hs.factorization.data.grid import Grid
 
 SIMPLEX = ("elements", "abundances", None)
 # The sparsity term bends at this share of the abundances of a pixel.

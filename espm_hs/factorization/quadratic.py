@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-from espm_hs.factorization.passes import Passes
+from espm_hs.factorization.passes.threads import Passes
 from espm_hs.factorization.problem import Problem
 
 # Entries below this share of their component that cost more than others go to zero.

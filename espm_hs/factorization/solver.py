@@ -13,7 +13,7 @@ from joblib import effective_n_jobs
 from scipy.optimize import linear_sum_assignment
 from threadpoolctl import threadpool_limits
 
-from espm_hs.factorization.counts import Counts
+from espm_hs.factorization.data.counts import Counts
 from espm_hs.factorization.descent import Descent
 from espm_hs.factorization.multiplicative import MultiplicativeDescent
 from espm_hs.factorization.newton import WARM_UP, NewtonDescent
@@ -204,6 +204,19 @@ def factorize(
     return _in_fractions(found, problem)
 
 
+def uninterrupted(found):
+    """Return a fit that is a part of more; raise KeyboardInterrupt if it was stopped.
+
+    Parameters
+    ----------
+    found
+        A `Factorization`, or another result with ``interrupted``.
+    """
+    if found.interrupted:
+        raise KeyboardInterrupt
+    return found
+
+
 class _Options(NamedTuple):
     """How to go downhill, see `factorize`."""
 
@@ -260,9 +273,11 @@ def _descend(counts, problem, starts, options) -> Factorization:
     """Go downhill from all starts, pairs of V and H; the W of the result is V."""
     # the matrix products between passes are small: BLAS threads would only spin
     # on the cores that the passes need
-    one_blas_thread = threadpool_limits(1, user_api="blas")
     n_jobs = effective_n_jobs(options.n_jobs)
-    with one_blas_thread, passes_over(counts, problem, n_jobs) as passes:
+    with (
+        threadpool_limits(1, user_api="blas"),
+        passes_over(counts, problem, n_jobs) as passes,
+    ):
         descents: list[Descent] = []
         interrupted = False
         try:

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from espm_hs.factorization.counts import Counts
+from espm_hs.factorization.data.counts import Counts
 from espm_hs.factorization.problem import Penalties, Problem
-from espm_hs.factorization.solver import factorize
+from espm_hs.factorization.solver import factorize, uninterrupted
 from espm_hs.factorization.thinning import FITTED, held_out, strips, thin
 
 # Strengths that are tried, and the one that is taken unless another one is better by so
@@ -113,7 +113,7 @@ def _fits(counts, problem, n_init, options):
             if strength not in fits:
                 start = {"n_init": n_init} if last is None else {"init": last}
                 sparse = replace(problem, penalties=Penalties(strength))
-                found = factorize(counts, sparse, **start, **options)
+                found = uninterrupted(factorize(counts, sparse, **start, **options))
                 fits[strength] = found.W, found.H
             last = fits[strength]
     return fits

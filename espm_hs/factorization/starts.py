@@ -6,9 +6,9 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from sklearn.utils.extmath import randomized_svd
 
-from espm_hs.factorization.counts import Counts
+from espm_hs.factorization.data.counts import Counts
+from espm_hs.factorization.data.scattered import Scattered
 from espm_hs.factorization.problem import Problem
-from espm_hs.factorization.scattered import Scattered
 from espm_hs.factorization.updates import normalise
 
 NAMED_STARTS = ("nndsvd", "pure", "random")
@@ -18,6 +18,8 @@ POOLED = 0.01
 FILLING = 0.1
 # Updates of a spectrum, to see how close to it the constraints allow to come.
 TRIALS = 30
+# Directions of singular values below this part of the largest are rounding.
+ROUNDING = 1e-9
 # Of a large map only so many pixels are looked at.
 ENOUGH_PIXELS = 1 << 15
 
@@ -164,7 +166,7 @@ def _pure_spectra(counts, n_components, rng):
     D = np.empty((counts.n_channels, n_components))
     for j in range(n_components):
         length = np.linalg.norm(place, axis=1)
-        if length.max() <= 1e-9 * S[0]:  # all are mixtures of what there is
+        if length.max() <= ROUNDING * S[0]:  # all are mixtures of what there is
             D[:, j] = filling * rng.exponential(size=filling.size)
             continue
         away = place @ place[np.argmax(length)]
@@ -183,7 +185,7 @@ def _nndsvd_spectra(counts, n_components, rng):
     never leave a multiplicative update.
     """
     U, S, V, _, channel_scale = _scaled_svd(counts, n_components, rng)
-    rank = S.size
+    rank = np.count_nonzero(ROUNDING * S[0] < S)
     filling = counts.spectrum / counts.total
     D = np.empty((counts.n_channels, n_components))
     for j in range(n_components):

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 from numba import njit
 
-from espm_hs.factorization.counts import Counts
+from espm_hs.factorization.data.counts import Counts
+from espm_hs.factorization.data.rows import Rows
+from espm_hs.factorization.data.storage import Store
+from espm_hs.factorization.kernels.registers import add_log, total_log
 from espm_hs.factorization.maps import fit_maps
 from espm_hs.factorization.problem import Penalties, Problem
-from espm_hs.factorization.registers import add_log, total_log
-from espm_hs.factorization.rows import Rows
-from espm_hs.factorization.storage import Store
 
 # The part of the counts that is fitted.
 FITTED = 0.8

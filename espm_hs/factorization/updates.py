@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from espm_hs.factorization.kernels import TINY
+from espm_hs.factorization.kernels.pixel_updates import TINY
 from espm_hs.factorization.problem import Problem
 
 

@@ -70,6 +70,7 @@ class ModelSelection:
             return analysis.estimate_number(self.data, model, numbers, **options)
 
         found = self._compare(
+            PHASE_NUMBER,
             estimate,
             navigation_mask,
             signal_mask,
@@ -80,7 +81,6 @@ class ModelSelection:
             random_state=random_state,
             n_jobs=n_jobs,
         )
-        analysis.write_parameters(self.metadata, {PHASE_NUMBER: found.to_dict()})
         if plot:
             self.plot_number_of_phases()
         return found.best
@@ -156,6 +156,7 @@ class ModelSelection:
             )
 
         found = self._compare(
+            BINNING,
             estimate,
             navigation_mask,
             signal_mask,
@@ -166,15 +167,17 @@ class ModelSelection:
             random_state=random_state,
             n_jobs=n_jobs,
         )
-        analysis.write_parameters(self.metadata, {BINNING: found.to_dict()})
         if plot:
             self.plot_binning()
         return found.best
 
     def _compare(
-        self, estimate, navigation_mask, signal_mask, show_progressbar, **options
+        self, kept, estimate, navigation_mask, signal_mask, show_progressbar, **options
     ):
-        """Call ``estimate`` with model, masks and a progress bar."""
+        """Return what ``estimate`` finds, and keep it as an item of the metadata.
+
+        It is called with model, masks and a progress bar.
+        """
         if show_progressbar is None:
             show_progressbar = hs.preferences.General.show_progressbar
         model = self.physical_model()
@@ -187,11 +190,14 @@ class ModelSelection:
             bar.update(done - bar.n)
 
         try:
-            return estimate(
+            found = estimate(
                 model, pixels=pixels, channels=channels, callback=advance, **options
             )
         finally:
             bar.close()
+        with analysis.AllOrNothing(self):
+            analysis.write_parameters(self.metadata, {kept: found.to_dict()})
+        return found
 
     def plot_number_of_phases(self):
         """Plot how well each number of phases predicts counts that were set aside.

@@ -96,7 +96,8 @@ class Preparation:
             live_time_pixels=self._pixels_of(live_time_of),
         )
         check_stray(self.metadata, given.get(f"{NODE}.stray_elements", ()))
-        analysis.write_parameters(self.metadata, given)
+        with analysis.AllOrNothing(self):
+            analysis.write_parameters(self.metadata, given)
 
     def edit_analysis_parameters(self, display: bool = True, toolkit=None):
         """Open a window, or widget, with the parameters of the analysis.
@@ -256,8 +257,9 @@ class Preparation:
         axis = self.axes_manager.signal_axes[0]
         unit = 1.0 if str(axis.units).lower() == "kev" else 1e3
         first, second = found.after.energy[:2]
-        axis.offset, axis.scale = float(first) * unit, float(second - first) * unit
-        analysis.write_parameters(self.metadata, items)
+        with analysis.AllOrNothing(self):
+            axis.offset, axis.scale = float(first) * unit, float(second - first) * unit
+            analysis.write_parameters(self.metadata, items)
         if print_info:
             print(found)
         if plot:

@@ -26,9 +26,16 @@ class Quantification:
         RuntimeError
             If there was none.
         ValueError
-            If another version of the package stored them.
+            If another version of the package stored them, or a part is missing.
         """
-        return analysis.PhaseAnalysis.from_dict(self._results())
+        stored = self._results()
+        try:
+            return analysis.PhaseAnalysis.from_dict(stored)
+        except (KeyError, TypeError) as error:
+            raise ValueError(
+                f"The stored phases are damaged ({error}). Find them again with "
+                "`s.decomposition(algorithm='espm', output_dimension=...)`."
+            ) from error
 
     def _results(self) -> dict:
         """Return what the last espm decomposition stored."""

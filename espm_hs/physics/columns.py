@@ -248,7 +248,7 @@ def checked_elements(elements: Iterable[str | int], what: str) -> tuple[str, ...
     symbols = tuple(symbol(element) for element in elements)
     twice = sorted({name for name in symbols if symbols.count(name) > 1})
     if twice:
-        raise ValueError(f"{what} names {', '.join(twice)} more than once.")
+        raise ValueError(f"{what} has {', '.join(twice)} more than once.")
     return symbols
 
 

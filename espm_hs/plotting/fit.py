@@ -18,7 +18,7 @@ from espm_hs.plotting.spectra import (
     set_heights,
     within_a_peak,
 )
-from espm_hs.plotting.style import COLOURS, GREY, phase_colour
+from espm_hs.plotting.style import COLOURS, GREY, as_text, phase_colour
 
 PARTS = ("phases", "elements")
 # Counts that the model expects of a channel, below which residuals are taken over the
@@ -106,7 +106,8 @@ def _draw_model(axes, found, totals, counts, fitted, parts, log) -> None:
     elif found.n_phases > 1:
         for j in range(found.n_phases):
             part = found.spectra[:, j] * totals[j]
-            axes.plot(energy, part, color=phase_colour(j), lw=1, label=found.labels[j])
+            label = as_text(found.labels[j])
+            axes.plot(energy, part, color=phase_colour(j), lw=1, label=label)
     if log is None and counts[used].max(initial=0) < _LINEAR:
         log = False
     background = [column.kind == "background" for column in found.model.columns]

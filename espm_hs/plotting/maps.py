@@ -7,6 +7,8 @@ import numpy as np
 from matplotlib import patheffects
 from matplotlib.colors import Colormap
 
+from espm_hs.plotting.style import as_text
+
 
 def draw_navigation(
     axes,
@@ -93,7 +95,7 @@ def _draw_scale_bar(axes, width: float, height: float, units: str) -> None:
 def _units(axis) -> str:
     """Units of an axis as text; none for HyperSpy's <undefined>."""
     text = str(axis.units)
-    return "" if text in ("None", "<undefined>", "") else text
+    return "" if text in ("None", "<undefined>", "") else as_text(text)
 
 
 def _same_units(x, y) -> bool:
@@ -101,6 +103,6 @@ def _same_units(x, y) -> bool:
 
 
 def _axis_label(axis) -> str:
-    name = str(axis.name) if str(axis.name) != "<undefined>" else "pixel"
+    name = as_text(str(axis.name)) if str(axis.name) != "<undefined>" else "pixel"
     units = _units(axis)
     return f"{name} ({units})" if units else name

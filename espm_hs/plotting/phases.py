@@ -11,7 +11,7 @@ from espm_hs.physics import atomic_number
 from espm_hs.plotting.maps import draw_navigation
 from espm_hs.plotting.results import column_weights, read_results
 from espm_hs.plotting.spectra import draw_labels, energy_limits, find_peaks, set_heights
-from espm_hs.plotting.style import phase_colour
+from espm_hs.plotting.style import as_text, phase_colour
 
 # Widths of the columns of the figure, inches.
 _MAP_WIDTH, _SPECTRUM_WIDTH, _BARS_WIDTH = 2.9, 4.8, 2.6
@@ -51,7 +51,7 @@ def plot_phases(signal) -> Figure:
         colour = phase_colour(j)
         if has_map:
             draw_navigation(row[0], signal, counts[:, j], "counts", colour=colour)
-        title = found.knowledge.names[j] or f"Phase {j}"
+        title = as_text(found.knowledge.names[j]) or f"Phase {j}"
         row[0].set_title(title, color=colour, loc="left", weight="bold")
         _draw_spectrum(row[-2], found, j, peaks[j], energies)
         _draw_bars(row[-1], found.elements, percent[:, j], errors[:, j], colour)

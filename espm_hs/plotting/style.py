@@ -1,6 +1,8 @@
-"""Colours of the figures."""
+"""Colours and text of the figures."""
 
 from __future__ import annotations
+
+from matplotlib.mathtext import MathTextParser
 
 # The palette of Okabe and Ito (2008), which colour-blind readers can tell apart.
 COLOURS = (
@@ -19,3 +21,12 @@ GREY = "#707070"
 def phase_colour(phase: int) -> str:
     """Colour of a phase, the same in all figures."""
     return COLOURS[phase % len(COLOURS)]
+
+
+def as_text(name: str) -> str:
+    """Names and units for a figure: dollars where there is no formula between them."""
+    try:
+        MathTextParser("agg").parse(name)
+    except ValueError:
+        return name.replace("$", r"\$")
+    return name

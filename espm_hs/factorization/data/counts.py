@@ -17,9 +17,9 @@ import numpy as np
 import scipy.sparse as sp
 from numba import njit
 
-from espm_hs.factorization.chunks import chunks
-from espm_hs.factorization.rows import Reader, Rows, check_type, slabs
-from espm_hs.factorization.storage import Store
+from espm_hs.factorization.data.chunks import chunks
+from espm_hs.factorization.data.rows import Reader, Rows, check_type, slabs
+from espm_hs.factorization.data.storage import Store
 
 # Non-zeros per block: small enough that a thread's share stays balanced and its
 # counts stay in the second-level cache, large enough to hide the call.
@@ -123,7 +123,7 @@ class Counts:
 
         See Also
         --------
-        espm_hs.factorization.storage : how much is too many, and where they go.
+        espm_hs.factorization.data.storage : how much is too many, and where they go.
         """
         store = Store()
         for some in rows:
@@ -218,6 +218,11 @@ class Counts:
     def smallest(self) -> float:
         """Smallest count that is not zero; infinite where there is none."""
         return float(self.values.min()) if self.n_nonzeros else np.inf
+
+    @cached_property
+    def unit(self) -> float:
+        """What counts as one nat: 1, less where values are below 1 on average."""
+        return min(1.0, self.total / self.n_nonzeros) if self.n_nonzeros else 1.0
 
     @cached_property
     def blocks(self) -> np.ndarray:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from threading import Lock
 
 import numpy as np
 
-from espm_hs.factorization.counts import Counts
-from espm_hs.factorization.exact import curvature_pass, exact_pass
-from espm_hs.factorization.grid import Grid
-from espm_hs.factorization.kernels import MODEL_FLOOR, block_pass
+from espm_hs.factorization.data.counts import Counts
+from espm_hs.factorization.data.grid import Grid
+from espm_hs.factorization.kernels.exact import curvature_pass, exact_pass
+from espm_hs.factorization.kernels.pixel_updates import MODEL_FLOOR, block_pass
+from espm_hs.factorization.kernels.smooth import smooth_pass
 from espm_hs.factorization.problem import SPARSITY_BEND, Problem
-from espm_hs.factorization.smooth import smooth_pass
+
+# A pixel is left when the last full step promised to lower its F by less (in nats):
+# convergence is quadratic, what remains is about the square of that.
+SETTLED = 1e-6
 
 
 class Passes:
@@ -121,6 +126,7 @@ class Passes:
                 self.problem.penalties.sparsity,
                 SPARSITY_BEND,
                 self._concordance,
+                SETTLED * self.counts.unit,
                 A[block],
                 S[block],
             )
@@ -190,8 +196,8 @@ class Passes:
 
     @property
     def _concordance(self):
-        """How much faster than that of one count the curvature can change."""
-        return 1.0 / np.sqrt(min(1.0, self.counts.smallest))
+        """Inverse root of the smallest count, see `pixel_newton`."""
+        return 1.0 / np.sqrt(self.counts.smallest)
 
     def _zeros(self, shape):
         return np.zeros((self.counts.blocks.size - 1, *shape))
@@ -209,28 +215,27 @@ class Passes:
     def _on_all_blocks(self, work, *arguments):
         """Call ``work(block, *arguments)`` for each block; each thread takes turns."""
         self.n_passes += 1
+        turns = [Lock() for _ in range(self.n_workers)]
+        stopped = False
 
         def some(worker):
             for block in range(worker, self.counts.blocks.size - 1, self.n_workers):
-                work(block, *arguments)
+                with turns[worker]:
+                    if stopped:
+                        return
+                    work(block, *arguments)
 
         # the calling thread takes a share too: waking another one costs time
-        tasks = [self.pool.submit(some, i) for i in range(1, self.n_workers)]
         try:
+            tasks = [self.pool.submit(some, i) for i in range(1, self.n_workers)]
             some(0)
             for task in tasks:
                 task.result()
-        except KeyboardInterrupt:
-            # H belongs to the threads until they are through
-            for task in tasks:
-                task.exception()
+        except BaseException:
+            # H belongs to the threads until they have seen that it is over, also to
+            # one of a task that was not given back yet when Ctrl-C came
+            stopped = True
+            for turn in turns[1:]:
+                with turn:
+                    pass
             raise
-
-
-def passes_over(counts, problem: Problem, n_jobs: int, dose=None):
-    """Return `Passes` on threads, or, for counts on a cluster, there."""
-    if isinstance(counts, Counts):
-        return Passes(counts, problem, n_jobs, dose)
-    from espm_hs.factorization.cluster_passes import ClusterPasses
-
-    return ClusterPasses(counts, problem, dose)

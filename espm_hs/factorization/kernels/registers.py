@@ -8,6 +8,8 @@ slower. The functions here are written out for the length of their first argumen
 
 from __future__ import annotations
 
+import operator
+
 import numpy as np
 from numba import njit
 from numba.extending import overload
@@ -19,8 +21,11 @@ _VECTORS = {"error_model": "numpy", "fastmath": IN_ANY_ORDER}
 
 
 def _written_out(arguments, first, term, indices, last):
-    """Return a function of the named arguments, ``term`` repeated for all indices."""
-    terms = "".join(term.format(*index) for index in indices)
+    """Return a function of the named arguments, ``term`` repeated for all indices.
+
+    All that is not written in this module are the indices, which are integers.
+    """
+    terms = "".join(term.format(*map(operator.index, one)) for one in indices)
     return eval(f"lambda {arguments}: {first}{terms}{last}")
 
 

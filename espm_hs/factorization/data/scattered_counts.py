@@ -16,16 +16,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from espm_hs.factorization.chunks import Layout, read_chunk
-from espm_hs.factorization.counts import (
+from espm_hs.factorization.data.chunks import Layout, read_chunk
+from espm_hs.factorization.data.counts import (
     DENSE,
     Counts,
     add_moments,
     block_ends,
     every,
 )
-from espm_hs.factorization.rows import Reader, Rows, check_type
-from espm_hs.factorization.scattered import Scattered
+from espm_hs.factorization.data.rows import Reader, Rows, check_type
+from espm_hs.factorization.data.scattered import Scattered
 
 # Groups for each thread; more would cost messages.
 PER_THREAD = 1
@@ -151,6 +151,11 @@ class ScatteredCounts:
     def dose(self) -> float:
         """Mean counts of a pixel."""
         return self.total / self.n_pixels
+
+    @property
+    def unit(self) -> float:
+        """As of `Counts`."""
+        return min(1.0, self.total / self.n_nonzeros) if self.n_nonzeros else 1.0
 
     @property
     def dense(self) -> bool:

@@ -9,9 +9,9 @@ from itertools import pairwise
 import numpy as np
 import scipy.sparse as sp
 
-from espm_hs.factorization.counts import Counts
-from espm_hs.factorization.rows import Reader, Rows
-from espm_hs.factorization.scattered import Scattered
+from espm_hs.factorization.data.counts import Counts
+from espm_hs.factorization.data.rows import Reader, Rows
+from espm_hs.factorization.data.scattered import Scattered
 
 # Phases are found from spectra of so many counts, as far as so many bins are left: few
 # counts turn the spectra, few bins leave out what is small.

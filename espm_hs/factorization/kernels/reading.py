@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from numba import njit
 
-from espm_hs.factorization.registers import (
+from espm_hs.factorization.kernels.registers import (
     IN_ANY_ORDER,
     add_column,
     add_log,

@@ -16,9 +16,14 @@ from functools import cache
 import numpy as np
 from numba import njit
 
-from espm_hs.factorization.kernels import roughness
-from espm_hs.factorization.pixel_newton import CLOSED, COMPILE, NEGLIGIBLE, direction
-from espm_hs.factorization.registers import (
+from espm_hs.factorization.kernels.pixel_newton import (
+    CLOSED,
+    COMPILE,
+    NEGLIGIBLE,
+    direction,
+)
+from espm_hs.factorization.kernels.pixel_updates import roughness
+from espm_hs.factorization.kernels.registers import (
     add_log,
     add_row,
     add_square,
@@ -65,18 +70,21 @@ def _safe_length(h, g, d, square, pull, weight, concordance):
     is tied to its neighbours, the further it goes beyond its own minimum, for they will
     follow (successive over-relaxation, Young 1954).
     """
+    square = max(square, 0.0)  # below it by rounding alone
     tied = min(pull / (square + pull), TIED) if pull > 0.0 else 0.0
     a = total = change = 0.0
+    furthest = np.inf
     t = 2.0 / (1.0 + np.sqrt(1.0 - tied * tied))
     for j in range(h.size):
         a -= g[j] * d[j]
         total += h[j]
         change += d[j]
         if d[j] < 0.0:
-            t = min(t, -h[j] / d[j])
+            furthest = min(furthest, -h[j] / d[j])
     if a <= 0.0:
         return 0.0
-    r = concordance * np.sqrt(square)
+    t = min(t, furthest)
+    r = min(concordance * np.sqrt(square), 1.0 / furthest)
     u = change / total if weight > 0.0 else 0.0
     for _ in range(HALVINGS):
         if t * r < 0.99 and t * u > -0.99:

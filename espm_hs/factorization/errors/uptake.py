@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from joblib import effective_n_jobs
 
-from espm_hs.factorization.counts import Counts
+from espm_hs.factorization.data.counts import Counts
+from espm_hs.factorization.errors.slopes import slope_of_parts
+from espm_hs.factorization.errors.uncertainty import SPREAD, profiled_information
 from espm_hs.factorization.problem import Problem
-from espm_hs.factorization.slopes import slope_of_parts
-from espm_hs.factorization.uncertainty import SPREAD, profiled_information
 
 # Counts are dealt to so many parts, so many times: the fewer there are, the more the
 # sparsity term has to say.

@@ -18,7 +18,7 @@ import numpy as np
 from dask.system import CPU_COUNT
 from numba import njit
 
-from espm_hs.factorization.rows import Reader, Rows
+from espm_hs.factorization.data.rows import Reader, Rows
 
 # Chunks are asked for together up to about this size of dense data ...
 WINDOW_BYTES = 1 << 27

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from espm_hs.factorization.scanning import find_nonzeros
+from espm_hs.factorization.data.scanning import find_nonzeros
 
 # Dense input is read in slabs of about this size, so that no second copy of a
 # large map ever exists.

@@ -16,7 +16,7 @@ from functools import cache
 import numpy as np
 from numba import njit
 
-from espm_hs.factorization.pixel_newton import (
+from espm_hs.factorization.kernels.pixel_newton import (
     CLOSED,
     COMPILE,
     NEGLIGIBLE,
@@ -25,7 +25,7 @@ from espm_hs.factorization.pixel_newton import (
     solve,
     step_length,
 )
-from espm_hs.factorization.registers import (
+from espm_hs.factorization.kernels.registers import (
     add_log,
     add_row,
     add_square,
@@ -33,10 +33,6 @@ from espm_hs.factorization.registers import (
     load,
     total_log,
 )
-
-# A pixel is left when the last full step promised to lower its F by less (in nats):
-# convergence is quadratic, what remains is about the square of that.
-SETTLED = 1e-6
 
 
 @cache
@@ -62,13 +58,15 @@ def exact_pass(k: int):
         sparsity,
         bend,
         concordance,
+        settled,
         A,
         S,
     ):
         """Pass over pixels first..last.
 
         indptr (p + 1,) int64, channels and values (n,), D (e, k), D_sum (k,), H (p, k)
-        updated in place, allowed (p, k) bool: where not, H is 0 (nowhere if empty),
+        updated in place until a full step promises to lower the F of the pixel by less
+        than ``settled``, allowed (p, k) bool: where not, H is 0 (nowhere if empty),
         A (e, k) added to: A += (x / y) h, S (e, k (k + 1) / 2) added to unless empty:
         S += (x / y**2) h h^T. Returns the block's share of F without constant terms.
         """
@@ -147,7 +145,7 @@ def exact_pass(k: int):
                     held += h[j]
                 for j in range(k):
                     h[j] *= total / held
-                if promised <= SETTLED and t >= 1.0:
+                if promised <= settled and t >= 1.0:
                     break
             for j in range(k):
                 H[p, j] = h[j]

@@ -1,10 +1,13 @@
 """Compiled Newton steps on the abundances of one pixel.
 
-Counts are at least 1, so ``-x log y`` is self-concordant: along a direction with slope
--a and curvature r**2 the likelihood term lies below ``-a t - t r - log(1 - t r)``
-(Nesterov & Nemirovskii 1994). Steps taken by that bound lower the objective for
-certain, without a logarithm being computed. With counts below 1 the bound is scaled by
-their root.
+Along a direction each y becomes ``y (1 + t u)``, and where u > -r in all channels,
+``-log(1 + t u) <= -t u + (u / r)**2 (-t r - log(1 - t r))``. So the likelihood term
+lies below ``-a t + (-t r - log(1 - t r)) square / r**2``, with slope -a and curvature
+``square``. Steps taken by that bound lower the objective for certain, without a
+logarithm being computed. Two numbers may be r: the inverse of the t at which the first
+abundance becomes zero, since no y does so before; and, since no channel has more than
+all of the curvature, its root over that of the smallest count (counts are at least 1:
+self-concordance, Nesterov & Nemirovskii 1994).
 """
 
 from __future__ import annotations
@@ -12,7 +15,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-# Added to the diagonal, as a share of the trace: fewer counts than components.
+# Added to the diagonal, as a share of it and of its smallest: there may be fewer counts
+# than components.
 RIDGE = 1e-10
 # Below this share of its pixel an abundance that costs more than others is zero.
 NEGLIGIBLE = 1e-13
@@ -29,9 +33,12 @@ def cholesky(M, bent, free, L):
     Returns whether the matrix is positive definite.
     """
     k = M.shape[0]
-    trace = 0.0
+    least = np.inf
     for j in range(k):
-        trace += M[j, j]
+        if free[j] and M[j, j] > 0.0:
+            least = min(least, M[j, j])
+    if least == np.inf:
+        return False
     for i in range(k):
         for j in range(i + 1):
             s = M[i, j] if free[i] and free[j] else 0.0
@@ -42,7 +49,7 @@ def cholesky(M, bent, free, L):
             elif not free[i]:
                 L[i, i] = 1.0
             else:
-                s += RIDGE * trace - bent[i]
+                s += RIDGE * (M[i, i] + least) - bent[i]
                 # far from singular: a step of a bent function must not be a leap
                 if s <= (0.1 * M[i, i] if bent[i] > 0.0 else 0.0):
                     return False
@@ -64,6 +71,15 @@ def solve(L, free, x):
         for n in range(i + 1, k):
             x[i] -= L[n, i] * x[n]
         x[i] /= L[i, i]
+
+
+@njit(**COMPILE)
+def _straight(g, h, keeps_sum, d):
+    """Direction d (k,) where nothing bends: all to where it costs least, or away."""
+    for j in range(h.size):
+        d[j] = -h[j] if keeps_sum or g[j] > 0.0 else 0.0
+    if keeps_sum:
+        d[np.argmin(g)] += h.sum()
 
 
 @njit(**COMPILE)
@@ -90,7 +106,7 @@ def direction(M, bent, g, h, keeps_sum, free, L, one, d):
         if not cholesky(M, bent, free, L):
             bent[:] = 0.0
             if not cholesky(M, bent, free, L):
-                d[:] = 0.0
+                _straight(g, h, keeps_sum, d)
                 return
         for j in range(k):
             one[j] = 1.0
@@ -128,13 +144,15 @@ def step_length(M, bent, g, h, d, concordance, sparsity, c):
             bend3 += sparsity * u * u * u
     if a <= 0.0:
         return 0.0, 0.0
-    r = concordance * np.sqrt(square)
-    # minimum of the bound with the concave term replaced by its tangent
-    t = min(furthest, a / (square + a * r))
+    square = max(square, 0.0)  # below it by rounding alone
+    r = min(concordance * np.sqrt(square), 1.0 / furthest)
+    # minimum of the bound with the concave term replaced by its tangent; beyond 1 only
+    # by rounding, when nothing is left to gain
     far = min(1.0, furthest)
+    t = min(far, a / (square + a * r)) if square > 0.0 else far
     reach = far * r
-    if reach < 0.7:
-        rise = (-reach - np.log1p(-reach)) / (concordance * concordance)
+    if 0.0 < reach < 0.7:
+        rise = (-reach - np.log1p(-reach)) * square / (r * r)
         # log(1 + u) <= u - u**2 / 2 + u**3 / 3
         if -far * a + rise - far**2 * bend2 / 2 + far**3 * bend3 / 3 < -0.05 * far * a:
             t = max(t, far)

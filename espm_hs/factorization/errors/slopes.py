@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from espm_hs.factorization.counts import Counts
+from espm_hs.factorization.data.counts import Counts
 from espm_hs.factorization.maps import fit_loadings
 from espm_hs.factorization.passes import passes_over
 from espm_hs.factorization.problem import Penalties, Problem

@@ -10,14 +10,14 @@ from numba import njit
 from scipy.linalg import block_diag
 from threadpoolctl import threadpool_limits
 
-from espm_hs.factorization.abundance_errors import (
+from espm_hs.factorization.data.counts import Counts
+from espm_hs.factorization.errors.abundance_errors import (
     BOUND,
     FLOOR,
     abundance_precision,
 )
-from espm_hs.factorization.counts import Counts
+from espm_hs.factorization.errors.slopes import slope_of_composition, slope_of_parts
 from espm_hs.factorization.problem import Problem
-from espm_hs.factorization.slopes import slope_of_composition, slope_of_parts
 
 # Numbers in the largest array of a thread.
 LARGEST = 1 << 19
@@ -149,14 +149,7 @@ def composition_covariance(
     share = problem.column_sum * H.sum(axis=0) * W
     share = ((T > 0).T @ share.T.ravel()).reshape(k, n_columns).T
     inner = free & (share > BOUND * counts.total)
-    flat = inner.T.ravel()  # component after component
-    gauge = np.kron(np.eye(k), problem.rows_on_simplex[None, :].astype(float))
-    own = _null_space(gauge @ T[:, flat])
-    moves = T[:, flat] @ own
-    steep = np.maximum(T[:, flat].T @ slope.T.ravel(), 0.0) ** 2
-    known = moves.T @ (prior[:, None] * moves) + own.T @ (steep[:, None] * own)
-    inverse = moves @ _safe_inverse(moves.T @ information @ moves, known)
-    full = inverse @ moves.T
+    full = _inverse(information, prior, slope, T[:, inner.T.ravel()], problem)
     curvature = information + np.diag(prior)
     pull = _pull(counts, problem, W, whole, free, curvature, n_jobs)
 
@@ -264,11 +257,30 @@ def _block_information(G, D, G_sum, sparsity, dose, counts, H):
     return S, taken
 
 
+def _inverse(information, prior, slope, T, problem):
+    """Inverse of the information and what is known before, sums of fractions kept.
+
+    T (n, m) makes W, component after component, of what moves by itself. Away from the
+    exact optimum the observed information may have negative eigenvalues: directions of
+    which the data say nothing.
+    """
+    steep = np.maximum(T.T @ slope.T.ravel(), 0.0) ** 2
+    # in units of its width what is known before is the identity: nothing that is known
+    # far better can swamp it
+    T = T / np.sqrt((T**2).T @ prior + steep)
+    k = problem.n_components
+    gauge = np.kron(np.eye(k), problem.rows_on_simplex[None, :].astype(float))
+    moves = T @ _null_space(gauge @ T)
+    values, vectors = np.linalg.eigh(moves.T @ information @ moves)
+    root = moves @ vectors / np.sqrt(1.0 + np.maximum(values, 0.0))
+    return root @ root.T
+
+
 def _null_space(constraints):
     """Orthonormal directions, as columns, that the constraints leave free."""
-    _, s, Vt = np.linalg.svd(constraints)
-    rank = int((s > 1e-10 * s.max(initial=1.0)).sum())
-    return Vt[rank:].T
+    length = np.linalg.norm(constraints, axis=1, keepdims=True)
+    _, s, Vt = np.linalg.svd(constraints / np.where(length > 0, length, 1.0))
+    return Vt[np.count_nonzero(s > 1e-10) :].T
 
 
 def _prior_precision(problem, W):
@@ -277,23 +289,8 @@ def _prior_precision(problem, W):
     A fraction has the spread of a number between 0 and 1; any other row makes no more
     counts than the component has.
     """
-    spread = W * problem.column_sum
-    spread = spread.sum(axis=0) / np.maximum(problem.column_sum, np.finfo(float).tiny)
+    made = (W * problem.column_sum).sum(axis=0)
+    spread = made / np.where(problem.column_sum > 0, problem.column_sum, 1.0)
     spread[problem.rows_on_simplex] = SPREAD
-    return 1 / np.maximum(spread, np.finfo(float).tiny).T.ravel() ** 2
-
-
-def _safe_inverse(matrix, prior):
-    """Inverse of matrix + prior, both symmetric; the prior is positive definite.
-
-    Away from the exact optimum the observed information may have negative eigenvalues:
-    directions of which the data say nothing.
-    """
-    if matrix.size == 0:
-        return matrix
-    scale = np.sqrt(np.diag(prior))
-    values, vectors = np.linalg.eigh(matrix / np.outer(scale, scale))
-    known = (vectors * np.maximum(values, 0.0)) @ vectors.T
-    return np.linalg.inv(known + prior / np.outer(scale, scale)) / np.outer(
-        scale, scale
-    )
+    # what makes no counts may be anything
+    return 1 / np.where(spread > 0, spread, 1.0).T.ravel() ** 2

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from scipy.special import erfcx
 
-from espm_hs.factorization.counts import Counts
+from espm_hs.factorization.data.counts import Counts
 from espm_hs.factorization.problem import SPARSITY_BEND
 
 # A number counts as being zero below this share of what it is part of.
@@ -14,6 +14,9 @@ BOUND = 1e-7
 # Model of a channel where there is none, as a share of the mean count per entry: far
 # below one count, and its square far from 0.
 FLOOR = 1e-9
+# Added to each precision, as a share of it: components may be the same, and where a
+# model of almost nothing meets counts, rounding would swamp what is known before.
+RIDGE = 1e-10
 # Beyond so many standard deviations the tail of a normal law is an exponential one.
 FAR = 100.0
 
@@ -81,12 +84,14 @@ def abundance_covariance(
         pixels = np.flatnonzero((above == pattern).all(axis=1))
         free, here = np.flatnonzero(pattern), precision[pixels]
         inverse = np.linalg.inv(here[:, free[:, None], free])
+        inverse = (inverse + inverse.transpose(0, 2, 1)) / 2
         covariance[pixels[:, None, None], free[:, None], free] = inverse
         for j in np.flatnonzero(~pattern):
             move = np.zeros((pixels.size, H.shape[1]))
             move[:, j] = 1.0
             move[:, free] = -(inverse @ here[:, free, j, None])[..., 0]
             curvature = np.einsum("pk,pk->p", here[:, j], move)
+            curvature = np.maximum(curvature, RIDGE * here[:, j, j])
             square = _mean_square_above(slope[pixels, j], curvature)
             covariance[pixels] += square[:, None, None] * (
                 move[:, :, None] * move[:, None, :]
@@ -136,8 +141,10 @@ def abundance_precision(
         precision,
         ratio,
     )
-    D_sum = np.maximum(D.sum(axis=0), np.finfo(float).tiny)
+    D_sum = D.sum(axis=0)
+    D_sum = np.where(D_sum > 0, D_sum, 1.0)  # one that makes no counts: any width
     width = max(dose, 1e-300) / D_sum
+    precision[:, range(k), range(k)] *= 1 + RIDGE
     precision[:, range(k), range(k)] += 1 / width**2
     if sparsity > 0:
         in_counts = H * D_sum

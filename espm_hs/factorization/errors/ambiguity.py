@@ -11,7 +11,7 @@ from scipy.linalg import block_diag
 from scipy.optimize import nnls
 from threadpoolctl import threadpool_limits
 
-from espm_hs.factorization.counts import Counts
+from espm_hs.factorization.data.counts import Counts
 from espm_hs.factorization.passes import passes_over
 from espm_hs.factorization.problem import Penalties, Problem
 
@@ -119,6 +119,8 @@ class _Moves:
             A = A @ ties
             size = np.maximum(np.linalg.norm(A, axis=0), np.finfo(float).tiny)
             free = (A / size)[:, ~given & ties.any(axis=0)]
+            if free.shape[1] == 0:  # all is given, and nnls needs something to move
+                return b @ b / 2
             return nnls(free, b, maxiter=100 * W.size)[1] ** 2 / 2
 
         return rise

@@ -12,11 +12,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from espm_hs.factorization.counts import Counts
-from espm_hs.factorization.grid import Grid
-from espm_hs.factorization.passes import Passes
+from espm_hs.factorization.data.counts import Counts
+from espm_hs.factorization.data.grid import Grid
+from espm_hs.factorization.data.scattered import Scattered, take_rows
+from espm_hs.factorization.passes.threads import Passes
 from espm_hs.factorization.problem import Penalties, Problem
-from espm_hs.factorization.scattered import Scattered, take_rows
 
 
 class ClusterPasses:
@@ -124,8 +124,10 @@ class ClusterPasses:
             "smoothness": self.problem.penalties.strengths(problem.n_components),
             "grid": grid,
             "dose": self.dose,
-            "smallest": self.counts.smallest,
-            "dense": self.counts.dense,
+            "known": {
+                name: getattr(self.counts, name)
+                for name in ("smallest", "unit", "dense")
+            },
             "cuts": self.counts.cuts(i),
             "before": first - around[0],
             "after": around[1] - end,
@@ -190,7 +192,7 @@ def _prepared(facts, counts):
     if grid is not None:
         grid = _Tied(grid.weights, arrays=(grid.neighbours, grid.colours))
     counts = _padded(counts, facts["before"], facts["after"])
-    counts = counts.known(dense=facts["dense"], smallest=facts["smallest"])
+    counts = counts.known(**facts["known"])
     return facts | {"grid": grid, "counts": counts}
 
 
@@ -227,6 +229,7 @@ def _pass(call, colour, facts, own, rims):
             blocks=blocks,
             saturated=0.0,
             smallest=counts.smallest,
+            unit=counts.unit,
             table=counts.table,
         )
         done = [] if carry is None else [array.copy() for array in carry[n]]

@@ -5,14 +5,16 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dask
 import numpy as np
 from dask.utils import parse_bytes
 
-from espm_hs.factorization.memory import available_memory
-from espm_hs.factorization.rows import Rows, compact
+from espm_hs.factorization.data.memory import available_memory
+from espm_hs.factorization.data.rows import Rows, compact
 
 # The part of the memory that counts may take: a fit holds copies of them, and maps.
 SHARE = 0.2
@@ -96,20 +98,35 @@ class _Files:
             ("channels", rows.channels),
             ("values", rows.values.astype(needed, copy=False)),
         ):
-            with open(self.folder / name, "ab") as file:
-                array.tofile(file)
+            with self._named(), open(self.folder / name, "ab") as file:
+                # not by tofile, which ignores what goes wrong at the end
+                file.write(np.ascontiguousarray(array).data)
         self.sizes += rows.values.size
         return Rows(rows.per_row, rows.channels[:0], rows.values[:0])
 
     def _widen(self, needed) -> None:
         """Write the values anew in a type that holds larger ones."""
         old = np.memmap(self.folder / "values", self.value_type, "r")
-        with open(self.folder / "wider", "wb") as file:
+        with self._named(), open(self.folder / "wider", "wb") as file:
             for first in range(0, old.size, STEP):
-                old[first : first + STEP].astype(needed).tofile(file)
+                file.write(old[first : first + STEP].astype(needed).data)
         del old
         (self.folder / "wider").replace(self.folder / "values")
         self.value_type = needed
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Say what could not be written, and where else it may go."""
+        try:
+            yield
+        except OSError as error:
+            self.remove()
+            raise OSError(
+                f"{self.folder} cannot be written, where counts go that are too many "
+                f"for the memory: is the disk full? ({error}) Name a folder on another "
+                "one with `dask.config.set({'temporary-directory': ...})`, or in the "
+                "environment variable DASK_TEMPORARY_DIRECTORY."
+            ) from error
 
     def finish(self) -> tuple[np.ndarray, np.ndarray]:
         """Return channels and values as arrays that read the files."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from espm_hs.factorization.chunks import Layout, computed
-from espm_hs.factorization.rows import pieces
+from espm_hs.factorization.data.chunks import Layout, computed
+from espm_hs.factorization.data.rows import pieces
 
 
 def summed_spectrum(data, pixels=None) -> np.ndarray:

@@ -15,7 +15,7 @@ from functools import cache
 import numpy as np
 from numba import njit
 
-from espm_hs.factorization.reading import (
+from espm_hs.factorization.kernels.reading import (
     add_logs,
     add_logs_of_all,
     gather,
@@ -23,7 +23,7 @@ from espm_hs.factorization.reading import (
     weigh,
     weigh_all,
 )
-from espm_hs.factorization.registers import load, total_log
+from espm_hs.factorization.kernels.registers import load, total_log
 
 # Added to the model of every channel (as a share of the mean count per entry), so
 # that a count where the model is zero costs much but not infinitely much.

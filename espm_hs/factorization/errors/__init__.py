@@ -1,0 +1,1 @@
+"""What a result is worth: Fisher information, errors of pixels, doubt."""

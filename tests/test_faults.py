@@ -434,7 +434,7 @@ def test_maps_that_were_not_made_smooth(small_map, monkeypatch):
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    for place in ("fit_maps", "choose_smoothness", "factorize"):
+    for place in ("fit_maps", "choose_smoothness", "find_inclusion", "factorize"):
         s = small_map.deepcopy()
         with monkeypatch.context() as patch:
             if place == "factorize":

@@ -28,6 +28,7 @@ from espm_hs import EspmNMF, batch, signals
 from espm_hs.factorization import Counts, Problem, divergence, factorize
 from espm_hs.factorization import passes as passes_module
 from espm_hs.factorization.newton import NewtonDescent
+from espm_hs.factorization.passes import threads
 from espm_hs.writing import finished_files, results_of
 
 resource = pytest.importorskip("resource")
@@ -483,8 +484,8 @@ def test_kernels_that_fail(small_map, monkeypatch, error):
 
         return call
 
-    usual, place = passes_module.block_pass, 0
-    monkeypatch.setattr(passes_module, "block_pass", failing)
+    usual, place = threads.block_pass, 0
+    monkeypatch.setattr(threads, "block_pass", failing)
     decompose(small_map.deepcopy(), n_jobs=2)
     places = np.unique(np.linspace(1, len(calls), MOMENTS).astype(int)).tolist()
     for place in places:  # noqa: B007 - `failing` looks at it

@@ -416,8 +416,11 @@ def _with_little_memory(s, n_bytes) -> int:
         now = int(file.read().split()[0]) * resource.getpagesize()
     _, most = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (now + n_bytes, most))
+    # in memory in any case: files would be read by other kernels, and LLVM, which
+    # compiles them, ends the process if it gets no memory
     try:
-        decompose(s)
+        with dask.config.set({"espm_hs.counts-in-memory": "1 TB"}):
+            decompose(s)
     except (MemoryError, OSError, RuntimeError):  # of maps of memory, of threads
         failed = True
     finally:

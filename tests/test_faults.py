@@ -417,10 +417,11 @@ def _with_little_memory(s, n_bytes) -> int:
     _, most = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (now + n_bytes, most))
     # in memory in any case: files would be read by other kernels, and LLVM, which
-    # compiles them, ends the process if it gets no memory
+    # compiles them, ends the process if it gets no memory; CPython waits forever for
+    # a thread that gets none
     try:
         with dask.config.set({"espm_hs.counts-in-memory": "1 TB"}):
-            decompose(s)
+            decompose(s, n_jobs=1)
     except (MemoryError, OSError, RuntimeError):  # of maps of memory, of threads
         failed = True
     finally:

@@ -27,8 +27,9 @@ from conftest import make_map, record
 
 from espm_hs import EspmNMF, batch, signals
 from espm_hs.factorization import Counts, Problem, divergence, factorize
-from espm_hs.factorization import passes as passes_module
 from espm_hs.factorization.newton import NewtonDescent
+from espm_hs.factorization.passes import Passes
+from espm_hs.factorization.passes import threads as passes_module
 from espm_hs.writing import finished_files, results_of
 
 resource = pytest.importorskip("resource")
@@ -462,7 +463,7 @@ def test_maps_that_were_not_made_smooth(small_map, monkeypatch):
 def test_objective_of_a_step_that_was_interrupted_at_its_end(small_map):
     """Newton's method had accepted the step, and not yet noted its objective."""
     counts = Counts.from_array(small_map.data)
-    with passes_module.passes_over(counts, Problem(300, 2), 1) as passes:
+    with Passes(counts, Problem(300, 2), 1) as passes:
         V, H = (np.ones(shape) for shape in ((300, 2), (12, 2)))
         V[:150, 0] = 2.0
         descent = NewtonDescent(passes, V, H, 1e-4)
@@ -525,7 +526,7 @@ def test_threads_are_through_when_a_pass_has_failed(monkeypatch):
         go_on.wait()
         ended.append(block)
 
-    with passes_module.passes_over(counts, problem, 2) as passes:
+    with Passes(counts, problem, 2) as passes:
         with pytest.raises(KeyboardInterrupt):
             passes._on_all_blocks(work)
         # the block under way was finished, the others left out

@@ -122,7 +122,7 @@ def direction(M, bent, g, h, keeps_sum, free, L, one, d):
         for j in range(k):
             d[j] = multiplier * one[j] - d[j]
         if keeps_sum:
-            # that of the flattest is the difference of huge numbers, or what others give
+            # that of the flattest may be a difference of huge numbers
             flattest = np.argmax(np.abs(one))
             d[flattest] = 0.0
             d[flattest] = -d.sum()

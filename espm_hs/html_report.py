@@ -117,7 +117,7 @@ def _facts(signal, found) -> str:
     facts = fit_facts(signal) | {
         "pixels": str(counts),
         "binning": f"{found.binning} pixels along each axis to find phases",
-        "smoothness of the maps": f"{found.smoothness:.3g}",
+        "smoothness of the maps": found.smoothness_text,
     }
     return _rows((name, text) for name, text in facts.items() if text)
 

@@ -87,8 +87,9 @@ class EDSespmSpectrum(
         smoothness : float or "auto", default "auto"
             Strength of the penalty on differences between neighbouring pixels. It acts
             on the maps of the phases, which are found without it. "auto" sets a fifth
-            of the counts aside and takes the strength with which maps of the others
-            predict them best; 0 leaves every pixel to itself.
+            of the counts aside and takes for each phase the strength with which maps of
+            the others predict them best; 0 leaves every pixel to itself. Also a list, a
+            number for each phase, as ``s.analysis_results().smoothness`` has it.
         simplex : {"elements", "abundances", None}, default "elements"
             What adds up to 1: the element fractions of each phase, or the abundances
             of each pixel (for a sample of even thickness), or neither.

@@ -155,6 +155,7 @@ PROBLEMS = {
     "plain": {},
     "sparse": {"penalties": Penalties(0.7)},
     "smooth": {"penalties": Penalties(0.7, 2.0)},
+    "unequal": {"penalties": Penalties(0.7, (2.0, 0.0, 30.0))},
     "abundances": {"penalties": Penalties(0.3, 2.0), "simplex": "abundances"},
     "somewhere": {"penalties": Penalties(0.7), "support": (2, 3)},
     "somewhere, smooth": {"penalties": Penalties(0.7, 2.0), "support": (2, 3)},
@@ -178,7 +179,7 @@ def test_passes(client, data, name):
     if "support" in options:
         options["support"] = somewhere(pixels, options["support"])
     problem = Problem(60, 3, G=G, grid=grid, **options)
-    smooth = problem.penalties.smoothness > 0
+    smooth = problem.penalties.smooth
     results = []
     for one in counts:
         with passes_over(one, problem, 1) as passes:

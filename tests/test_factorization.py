@@ -20,7 +20,7 @@ from espm_hs.factorization import (
 )
 from espm_hs.factorization.data import counts as counts_module
 from espm_hs.factorization.errors import abundance_errors, uncertainty
-from espm_hs.factorization.errors.uncertainty import _profiled_information
+from espm_hs.factorization.errors.uncertainty import profiled_information
 from espm_hs.factorization.kernels.pixel_updates import solve_on_simplex
 
 
@@ -35,10 +35,10 @@ def plain_objective(X, G, W, H, *, sparsity=0.0, smoothness=0.0, mean=None, shap
     F += sparsity * (
         np.log1p(share / 0.01).sum() - np.log(101) * (H.sum(axis=1) > 0).sum()
     )
-    if smoothness:
-        maps = H.reshape(*shape, -1)
+    if np.any(smoothness):
+        maps = H.reshape(*shape, -1) * np.sqrt(smoothness)
         rough = sum((np.diff(maps, axis=axis) ** 2).sum() for axis in range(len(shape)))
-        F += 0.5 * smoothness * dose / mean**2 * rough
+        F += 0.5 * dose / mean**2 * rough
     return F
 
 
@@ -47,6 +47,7 @@ OPTIONS = st.fixed_dictionaries(
         "simplex": st.sampled_from(["elements", "abundances", None]),
         "sparsity": st.sampled_from([0.0, 0.1, 1.0, 10.0]),
         "smoothness": st.sampled_from([0.0, 0.1, 3.0]),
+        "alike": st.booleans(),
         "init": st.sampled_from(["nndsvd", "pure", "random"]),
         "solver": st.sampled_from(["newton", "mu"]),
         "counts": st.sampled_from([0.5, 5.0, 300.0]),
@@ -87,6 +88,9 @@ def build(options):
         support = np.random.default_rng(o["seed"]).random((42, o["k"])) < 0.6
         support[:, 0] |= ~support.any(axis=1)
         support[:1] = True
+    smoothness = o["smoothness"]
+    if not o["alike"]:  # the first component is smooth, the others less and less
+        smoothness = tuple(smoothness * 0.1**j for j in range(o["k"]))
     problem = Problem(
         30,
         o["k"],
@@ -96,7 +100,7 @@ def build(options):
         fixed=fixed,
         ties=ties,
         support=support,
-        penalties=Penalties(o["sparsity"], o["smoothness"]),
+        penalties=Penalties(o["sparsity"], smoothness),
         grid=Grid.from_shape((7, 6)),
     )
     return counts, problem
@@ -106,6 +110,7 @@ LOST_COMPONENT = {
     "simplex": "elements",
     "sparsity": 0.0,
     "smoothness": 0.0,
+    "alike": True,
     "init": "nndsvd",
     "solver": "newton",
     "counts": 0.5,
@@ -184,7 +189,9 @@ def test_objective_never_increases_and_constraints_hold(options):
 
 
 @pytest.mark.parametrize("simplex", ["elements", "abundances", None])
-@pytest.mark.parametrize(("sparsity", "smoothness"), [(0, 0), (0.7, 0), (0.4, 1.3)])
+@pytest.mark.parametrize(
+    ("sparsity", "smoothness"), [(0, 0), (0.7, 0), (0.4, 1.3), (0.4, (1.3, 0.0, 20.0))]
+)
 def test_objective_is_the_formula(small, simplex, sparsity, smoothness):
     problem = Problem(
         60,
@@ -418,7 +425,7 @@ def test_simplex_root():
     for _ in range(200):
         k = rng.integers(1, 8)
         a, b = rng.exponential(size=k), rng.normal(size=k) * 10
-        q = rng.choice([0.0, 0.3, 50.0])
+        q = rng.choice([0.0, 0.3, 50.0], size=k)
         h = np.full(k, 1.0 / k)
         solve_on_simplex(a, b, q, 1.0, h)
         assert h.sum() == pytest.approx(1, abs=1e-13)
@@ -433,7 +440,7 @@ def test_simplex_root_next_to_a_pole():
     a = np.array([3.0, 1.0, 1e-250])
     b = np.array([6.2, 3.6, 1.9])
     h = np.full(3, 1 / 3)
-    solve_on_simplex(a, b, 0.0, 1.0, h)
+    solve_on_simplex(a, b, np.zeros(3), 1.0, h)
     assert h.sum() == pytest.approx(1)
     assert h[2] < 1e-200
     assert a[0] / h[0] - b[0] == pytest.approx(a[1] / h[1] - b[1])
@@ -442,7 +449,7 @@ def test_simplex_root_next_to_a_pole():
 def test_simplex_root_without_counts_follows_the_neighbours():
     h = np.array([0.0, 0.1, 0.9])
     b = np.array([0.5, 0.17, 1.07])
-    solve_on_simplex(np.array([0.0, 0.0, 1.0]), b, 0.26, 1.0, h)
+    solve_on_simplex(np.array([0.0, 0.0, 1.0]), b, np.full(3, 0.26), 1.0, h)
     assert h.sum() == pytest.approx(1)
     slope = np.array([b[0], b[1], b[2] - 1.0 / h[2]]) + 0.26 * h
     assert slope[0] >= slope[1] - 1e-12  # an empty component would cost more
@@ -482,7 +489,7 @@ def test_information_against_the_full_hessian():
     zero = n + np.flatnonzero(H.ravel() <= 1e-7 * np.repeat(H.sum(axis=1), k))
     full[:n, zero] = full[zero, :n] = 0
     schur = full[:n, :n] - full[:n, n:] @ np.linalg.solve(full[n:, n:], full[n:, :n])
-    profiled = _profiled_information(counts, Problem(40, 2, G=G), W, H)
+    profiled = profiled_information(counts, Problem(40, 2, G=G), W, H)
     np.testing.assert_allclose(profiled, schur, atol=1e-9 * np.abs(schur).max())
 
 

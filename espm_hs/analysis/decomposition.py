@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from numbers import Number
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from espm_hs.analysis.checks import (
     check_size,
     check_strengths,
 )
+from espm_hs.analysis.inclusion import find_inclusion
 from espm_hs.analysis.kept import read_counts
 from espm_hs.analysis.knowledge import Knowledge
 from espm_hs.analysis.known_phases import number_of_phases, read_known_phases
@@ -40,6 +42,7 @@ from espm_hs.factorization import (
     fit_maps,
     mixing_ranges,
     off_zero,
+    uptake,
     usual_binning,
 )
 from espm_hs.physics import SpectrumModel
@@ -60,7 +63,7 @@ def decompose(
     fixed_composition: Mapping | None = None,
     simplex: str | None = "elements",
     sparsity: float | str = 0.0,
-    smoothness: float | str = 0.0,
+    smoothness: float | str | Sequence[float] = 0.0,
     init: str | tuple = "nndsvd",
     binning: str | int = 1,
     callback: Callable[[int, float], None] | None = None,
@@ -106,7 +109,8 @@ def decompose(
         `espm_hs.analysis.overlap` and `espm_hs.analysis.support`.
     smoothness
         As in `espm_hs.EspmNMF`, but of the maps alone: the phases are found without;
-        "auto" takes what predicts counts best that are set aside.
+        "auto" takes what predicts counts best that are set aside, for each phase; or a
+        number for each phase.
     binning
         Phases are found from the sums of ``binning`` pixels along each axis, and then
         mapped in full resolution; "auto" bins until there are some 300 counts.
@@ -143,6 +147,8 @@ def decompose(
         channels=used,
     )
     strength = USUAL_SPARSITY if sparsity == "auto" else sparsity
+    if not isinstance(smoothness, str | Number):
+        smoothness = tuple(smoothness)
     # everything but the data is checked before the data are read
     problem = Problem(
         int(used.sum()),
@@ -259,12 +265,18 @@ class _Fit:
         counts = self.problem.spectra(found.W).sum(axis=0) * found.H
         hosts = accompanying(counts, ~self.known.free)
         for n in range(k * (k - 1) if in_counts else 0):
+            if found.interrupted:
+                break
             overlaps = self._overlaps(found, errors, hosts, with_films=n == 0)
-            if not overlaps or found.interrupted:
+            hosts |= {overlap.other for overlap in overlaps}
+            try:
+                overlaps = overlaps or self._inclusions(found, errors)
+            except KeyboardInterrupt:
+                return replace(found, interrupted=True), errors
+            if not overlaps:
                 break
             start = found.W, found.H
             for overlap in overlaps:
-                hosts.add(overlap.other)
                 start = separate(*start, overlap, rows)
             again = factorize(
                 self.counts, self.problem, init=start, **self.options | {"n_init": 1}
@@ -284,6 +296,18 @@ class _Fit:
             if films:
                 return films
         overlap = find_overlap(found.W, errors[0], rows, hosts, apart)
+        return [] if overlap is None else [overlap]
+
+    def _inclusions(self, found, errors):
+        """Return what to take out of a phase that the counts see nowhere alone."""
+        rows, n_jobs = self.model.element_columns, self.options.get("n_jobs")
+        allowed = self.known.apart(rows) & self.known.free[:, None]
+
+        def taken_up(pairs):
+            fit = self.counts, self.problem, found.W, found.H
+            return uptake(*fit, pairs, n_jobs=n_jobs)
+
+        overlap = find_inclusion(found.W, errors[0], rows, allowed, taken_up)
         return [] if overlap is None else [overlap]
 
     def _settled(self, found):
@@ -439,6 +463,6 @@ def _analysis(
         n_agreeing=found.n_agreeing,
         binning=binning,
         sparsity=sparsity,
-        smoothness=problem.penalties.smoothness,
+        smoothness=problem.penalties.strengths(problem.n_components),
         mixing=mixing,
     )

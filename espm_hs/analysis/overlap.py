@@ -8,6 +8,8 @@ import numpy as np
 
 # Ratios agree when they lie within so many standard errors.
 AGREEMENT = 2.0
+# A fraction is not zero if it is so many times its error.
+CERTAIN = 3.0
 # A fraction is taken as known to this part of itself at best.
 BEST = 0.005
 # Phases are separated if chance would make their elements agree less often than this,
@@ -76,10 +78,10 @@ def find_overlap(
     sum, which has fewer phases in a pixel. Of every element that only j has, the sum
     has a times as much as j: the smallest of the ratios W_ci / W_cj agree.
     """
-    errors = np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2).T, 0.0))
+    errors = standard_errors(covariance)
     others = ~np.eye(W.shape[1], dtype=bool)
     pairs = np.argwhere(others if apart is None else others & apart)
-    found = [_overlap(W, errors, elements, i, j) for i, j in pairs.tolist()]
+    found = [shared_part(W, errors, elements, i, j) for i, j in pairs.tolist()]
     likely = [
         one
         for one in found
@@ -88,8 +90,14 @@ def find_overlap(
     return min(likely, key=lambda one: one.chance, default=None)
 
 
-def _overlap(W, errors, elements, i, j) -> Overlap | None:
-    known = np.flatnonzero(elements & (W[:, j] > 3 * errors[:, j]) & (W[:, j] > 0))
+def standard_errors(covariance: np.ndarray) -> np.ndarray:
+    """Return those of W, shape (n_columns, n_phases)."""
+    return np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2).T, 0.0))
+
+
+def shared_part(W, errors, elements, i, j) -> Overlap | None:
+    """Return what of phase j may be in phase i, None if that is less than its error."""
+    known = np.flatnonzero(elements & (CERTAIN * errors[:, j] < W[:, j]))
     if known.size == 0:
         return None
     ratio = W[known, i] / W[known, j]
@@ -101,7 +109,7 @@ def _overlap(W, errors, elements, i, j) -> Overlap | None:
     ratio, error = ratio[alike], error[alike]
     weight = error**-2.0
     amount = float(weight @ ratio / weight.sum())
-    if amount < max(3 / np.sqrt(weight.sum()), LEAST_AMOUNT):
+    if amount < max(CERTAIN / np.sqrt(weight.sum()), LEAST_AMOUNT):
         return None
     width = np.minimum(2 * AGREEMENT * error / amount / DECADES, 1.0)
     # the one that is known best says where the others would have to be

@@ -96,13 +96,15 @@ class PhaseAnalysis:
         Iterations of the fit.
     converged, interrupted
         How the fit ended.
+    smoothness
+        Strengths with which the maps were made, shape (n_phases,), given or chosen.
     n_starts, n_agreeing
         Starts of the fit, and how many of them ended in this optimum.
     binning
         Pixels along each axis that were taken together to find the phases. The errors
         are those of that fit.
-    sparsity, smoothness
-        Strengths with which the phases were found and mapped, given or chosen.
+    sparsity
+        Strength with which the phases were found, given or chosen.
     mixing
         Shape (2, n_phases, n_phases): how far the counts let phases be mixed, see
         `espm_hs.factorization.mixing_ranges`. None for a single phase and where the
@@ -125,11 +127,11 @@ class PhaseAnalysis:
     n_iter: int
     converged: bool
     interrupted: bool
+    smoothness: np.ndarray
     n_starts: int = 1
     n_agreeing: int = 1
     binning: int = 1
     sparsity: float = 0.0
-    smoothness: float = 0.0
     mixing: np.ndarray | None = None
 
     @property
@@ -174,6 +176,12 @@ class PhaseAnalysis:
         counted = self.covariance[:, rows][:, :, rows]
         return counted + pull[:, :, None] * pull[:, None, :]
 
+    @property
+    def smoothness_text(self) -> str:
+        """Smoothness of the maps: one number if it is that of all phases."""
+        numbers = [f"{x:.3g}" for x in self.smoothness]
+        return numbers[0] if len(set(numbers)) == 1 else ", ".join(numbers)
+
     @cached_property
     def doubts(self) -> list[Doubt]:
         """What the counts leave open about each phase; empty where `mixing` is None."""
@@ -204,7 +212,7 @@ class PhaseAnalysis:
                 f"  {self.n_agreeing} of {self.n_starts} start(s) ended there",
                 f"  phases from bins of {self.binning} pixels along each axis, "
                 f"sparsity {self.sparsity:.3g}, "
-                f"smoothness of the maps {self.smoothness:.3g}",
+                f"smoothness of the maps {self.smoothness_text}",
                 "  deviance of the summed spectrum over its expectation="
                 f"{self.misfit:.3g}",
                 *(f"  {doubt}" for doubt in self.doubts),
@@ -240,7 +248,7 @@ class PhaseAnalysis:
             "n_agreeing": int(self.n_agreeing),
             "binning": int(self.binning),
             "sparsity": float(self.sparsity),
-            "smoothness": float(self.smoothness),
+            "smoothness": self.smoothness,
         }
 
     @classmethod
@@ -282,7 +290,8 @@ class PhaseAnalysis:
             n_agreeing=int(stored.get("n_agreeing", 1)),
             binning=int(stored.get("binning", 1)),
             sparsity=float(stored.get("sparsity", 0.0)),
-            smoothness=float(stored.get("smoothness", 0.0)),
+            # one number in files of older versions
+            smoothness=np.full(W.shape[1], stored.get("smoothness", 0.0), float),
             **{name: np.asarray(stored[name], float) for name in arrays},
         )
 

@@ -13,6 +13,7 @@ from espm_hs.factorization.errors.abundance_errors import abundance_covariance
 from espm_hs.factorization.errors.ambiguity import mixing_ranges
 from espm_hs.factorization.errors.smoothing import smoothed_covariance
 from espm_hs.factorization.errors.uncertainty import composition_covariance
+from espm_hs.factorization.errors.uptake import uptake
 from espm_hs.factorization.estimator import EspmNMF
 from espm_hs.factorization.maps import coarse_maps, fit_loadings, fit_maps, off_zero
 from espm_hs.factorization.problem import Penalties, Problem
@@ -68,5 +69,6 @@ __all__ = [
     "summed_spectrum",
     "thin",
     "uninterrupted",
+    "uptake",
     "usual_binning",
 ]

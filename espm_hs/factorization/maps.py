@@ -137,7 +137,7 @@ def fit_maps(
         if start is not None:
             H = problem.allowed(start * scale)
         H = passes.hold(H)
-        if problem.penalties.smoothness > 0:
+        if problem.penalties.smooth:
             descent = MapDescent(passes, V, H, tol)
             descent.advance(max_iter, callback)
             if totals is not None:
@@ -169,10 +169,12 @@ def coarse_maps(
     -----
     Long waves in a map take many visits of each pixel, but few of each bin. Bins of b
     pixels along each axis differ b times as much as neighbours do, and there are fewer
-    pairs of them: their smoothness is less by b**2. Bins are as large as leaves them 1.
+    pairs of them: their smoothness is less by b**2. Bins are as large as leaves 1 to
+    the smoothest component.
     """
     penalties = problem.penalties
-    factor = 2 ** int(np.log2(max(penalties.smoothness, 1.0)) / 2)
+    strengths = penalties.strengths(problem.n_components)
+    factor = 2 ** int(np.log2(max(strengths.max(), 1.0)) / 2)
     # shares do not add up as counts do
     if factor == 1 or problem.simplex == "abundances":
         return start
@@ -181,7 +183,7 @@ def coarse_maps(
     coarse = replace(
         problem,
         penalties=Penalties(
-            penalties.sparsity * bins.full, penalties.smoothness / factor**2
+            penalties.sparsity * bins.full, tuple(strengths / factor**2)
         ),
         grid=Grid(problem.grid.weights, bins.shape, bins.used.reshape(bins.shape)),
         support=None if support is None else bins.sum(support) > 0,

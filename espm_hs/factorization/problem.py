@@ -30,19 +30,31 @@ class Penalties:
     smoothness
         ``smoothness * N / 2 * sum((h_p - h_q)**2)`` over neighbouring pixels p, q,
         for h in units of N, the mean counts per pixel. Where pixels are not square,
-        each pair weighs by the inverse square of its distance.
+        each pair weighs by the inverse square of its distance. A number, or a tuple
+        with one for each component.
     """
 
     sparsity: float = 0.0
-    smoothness: float = 0.0
+    smoothness: float | tuple[float, ...] = 0.0
 
     def __post_init__(self):
-        for name in ("sparsity", "smoothness"):
-            value = getattr(self, name)
+        smoothness = self.smoothness
+        several = smoothness if isinstance(smoothness, tuple) else (smoothness,)
+        given = [("sparsity", self.sparsity), *(("smoothness", x) for x in several)]
+        for name, value in given:
             if not (isinstance(value, Real) and 0 <= value < np.inf):
                 raise ValueError(
                     f"`{name}` must be a finite number >= 0, got {value!r}."
                 )
+
+    @property
+    def smooth(self) -> bool:
+        """Whether there is any smoothness."""
+        return bool(np.any(np.asarray(self.smoothness) > 0))
+
+    def strengths(self, n_components: int) -> np.ndarray:
+        """Smoothness of each component, shape (n_components,)."""
+        return np.full(n_components, self.smoothness, dtype=float)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +93,7 @@ class Problem:
     penalties
         Strength of sparsity and smoothness.
     grid
-        Neighbours of the pixels; only read when ``penalties.smoothness > 0``.
+        Neighbours of the pixels; only read when ``penalties.smooth``.
 
     Notes
     -----
@@ -108,7 +120,13 @@ class Problem:
                 f"{self.simplex!r}."
             )
         self._check_G()
-        if self.penalties.smoothness > 0 and self.grid is None:
+        smoothness = self.penalties.smoothness
+        if isinstance(smoothness, tuple) and len(smoothness) != self.n_components:
+            raise ValueError(
+                f"`smoothness` must be a number, or {self.n_components} numbers for as "
+                f"many components, got {len(smoothness)}."
+            )
+        if self.penalties.smooth and self.grid is None:
             raise ValueError(
                 "`smoothness` needs to know which pixels are neighbours: give the "
                 "shape of the map (`navigation_shape`)."

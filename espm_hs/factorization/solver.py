@@ -302,7 +302,7 @@ def _descend(counts, problem, starts, options) -> Factorization:
 
 
 def _takes_newton(solver: str, penalties: Penalties) -> bool:
-    if solver == "mu" or penalties.smoothness > 0:
+    if solver == "mu" or penalties.smooth:
         return False
     return solver == "newton" or penalties.sparsity == 0
 

@@ -19,8 +19,10 @@ FITTED = 0.8
 # Strengths of smoothness that are tried. All of them: counts that hit a model of zero
 # make the loss of rough maps a matter of chance.
 STRENGTHS = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+# The strength of a component is moved if the loss falls by so much.
+CHANCE = 1.0
 # Visits of a pixel for each: the maps of one strength are the start of the next.
-MAX_ITER = 100
+MAX_ITER = 30
 TOL = 1e-3
 # Of large maps no more pixels are looked at, in so many strips.
 ENOUGH_PIXELS = 1 << 14
@@ -107,7 +109,7 @@ def choose_smoothness(
     start: np.ndarray,
     random_state=None,
     n_jobs: int | None = None,
-) -> float:
+) -> tuple[float, ...]:
     """Smoothness with which maps of most of the counts predict the others best.
 
     Parameters
@@ -127,19 +129,22 @@ def choose_smoothness(
 
     Returns
     -------
-    float
-        0 if pixels have no neighbours, or if the values are not integers, i.e. not
-        what a detector counted.
+    tuple of float
+        That of each component; 0 if pixels have no neighbours, or if the values are not
+        integers, i.e. not what a detector counted.
 
     Notes
     -----
-    Between the strengths that are tried the loss is taken for a parabola in their
-    logarithm. If the differences of neighbours have a variance, the best smoothness is
-    its inverse over the counts per pixel: that of all counts is the smaller by the
-    share that was fitted. Of a large map some strips are enough to tell.
+    First one strength is found for all components, then that of each, one after the
+    other, is moved for as long as the loss falls. Between the strengths that are tried
+    the loss is taken for a parabola in their logarithm. If the differences of
+    neighbours have a variance, the best smoothness is its inverse over the counts per
+    pixel: that of all counts is the smaller by the share that was fitted. Of a large
+    map some strips are enough to tell.
     """
+    none = (0.0,) * problem.n_components
     if not counts.integer or not problem.grid.connected:
-        return 0.0
+        return none
     seen, dose = strips(counts.n_pixels), counts.dose
     support = None if problem.support is None else problem.support[seen]
     problem = replace(problem, grid=problem.grid.take(seen), support=support)
@@ -147,23 +152,51 @@ def choose_smoothness(
     rng = np.random.default_rng(random_state)
     fitted, others = thin(counts, FITTED, rng)
     if not (fitted.n_nonzeros and others.n_nonzeros):
-        return 0.0
+        return none
     # shares add up to 1 whatever the dose, which then is in W
     on_simplex = problem.simplex == "abundances"
     W, H = (FITTED * W, start) if on_simplex else (W, FITTED * start)
     D = (1 / FITTED - 1) * problem.spectra(W)
 
-    def fit(strength, H):
-        penalties = Penalties(problem.penalties.sparsity, strength)
+    def trial(places, H):
+        """Loss of the strengths at places of their list, and their maps."""
+        strengths = tuple(STRENGTHS[n] for n in places)
+        penalties = Penalties(problem.penalties.sparsity, strengths)
         smooth = replace(problem, penalties=penalties)
         settings = {"max_iter": MAX_ITER, "tol": TOL, "n_jobs": n_jobs}
-        return fit_maps(fitted, smooth, W, start=H, **settings)[0]
+        H, _ = fit_maps(fitted, smooth, W, start=H, **settings)
+        return held_out(others, D, H), H
 
-    losses = []
-    for strength in STRENGTHS:
-        H = fit(strength, H)
-        losses.append(held_out(others, D, H))
-    return FITTED * _lowest(STRENGTHS, losses) * dose / counts.dose
+    best = _best_strengths(trial, problem.n_components, H)
+    return tuple((FITTED * dose / counts.dose * np.array(best)).tolist())
+
+
+def _best_strengths(trial, k, H) -> list[float]:
+    """Strengths of k components with the lowest loss, from ``trial``."""
+    losses, maps = [], []
+    for n in range(len(STRENGTHS)):
+        loss, H = trial([n] * k, H)
+        losses.append(loss)
+        maps.append(H)
+    n = int(np.argmin(losses))
+    if k == 1:
+        return [_lowest(n, dict(enumerate(losses)))]
+    best, places, H = losses[n], [n] * k, maps[n]
+    strengths = []
+    for j in range(k):
+        around = {places[j]: best}
+        for step in (1, -1):
+            while 0 <= places[j] + step < len(STRENGTHS):
+                tried = list(places)
+                tried[j] += step
+                if tried[j] in around:
+                    break
+                around[tried[j]], there = trial(tried, H)
+                if around[tried[j]] > best - CHANCE:
+                    break
+                best, places, H = around[tried[j]], tried, there
+        strengths.append(_lowest(places[j], around))
+    return strengths
 
 
 def strips(n_pixels: int) -> np.ndarray:
@@ -173,11 +206,12 @@ def strips(n_pixels: int) -> np.ndarray:
     return within < max(1, min(length, ENOUGH_PIXELS // STRIPS))
 
 
-def _lowest(strengths, losses) -> float:
-    """Strength of the lowest loss, on a parabola between its neighbours."""
-    best = int(np.argmin(losses))
-    if best < 2 or best == len(losses) - 1:  # none between 0 and the weakest
-        return strengths[best]
-    around = slice(best - 1, best + 2)
-    bend, slope, _ = np.polyfit(np.log(strengths[around]), losses[around], 2)
-    return float(np.exp(-slope / (2 * bend)))
+def _lowest(n: int, losses: dict[int, float]) -> float:
+    """Strength at the bottom of a parabola through the loss at n and its neighbours."""
+    # there is none between 0 and the weakest
+    if n < 2 or not {n - 1, n + 1} <= losses.keys():
+        return STRENGTHS[n]
+    around = np.log(STRENGTHS[n - 1 : n + 2])
+    bend, slope, _ = np.polyfit(around, [losses[n - 1], losses[n], losses[n + 1]], 2)
+    lowest = -slope / (2 * bend) if bend > 0 else around[1]
+    return float(np.exp(np.clip(lowest, around[0], around[2])))

@@ -7,10 +7,12 @@ import numpy as np
 # Wave numbers along each axis, and strengths for which the mean over them is tabulated.
 WAVES = 32
 TABLE = np.concatenate(([0.0], np.geomspace(1e-4, 1e6, 201)))
+# As good as no smoothness, beside that of another abundance.
+WEAK = 1e-8
 
 
 def smoothed_covariance(
-    covariance: np.ndarray, strength: float, n_axes: int
+    covariance: np.ndarray, strength: float | np.ndarray, n_axes: int
 ) -> np.ndarray:
     """Covariance of the abundances of a pixel in a smooth map.
 
@@ -19,7 +21,8 @@ def smoothed_covariance(
     covariance
         Of pixels that are left to themselves, shape (n_pixels, k, k).
     strength
-        Factor of half the sum of squared differences of neighbours, in nats.
+        Factor of half the sum of squared differences of neighbours, in nats; one for
+        each abundance, shape (k,), or for all.
     n_axes
         Number of axes of the map.
 
@@ -34,14 +37,18 @@ def smoothed_covariance(
     the map, w being the sum of 2 (1 - cos q) over the axes. The variance v of a pixel,
     its neighbours being known as well as itself, thus becomes the mean of
     1 / (1 / v + strength w) over the wave numbers q, which covers bias and noise
-    (Wahba 1983). Pixels are taken as square.
+    (Wahba 1983). Of several abundances it is that of h sqrt(strength), for which all
+    strengths are 1. Pixels are taken as square.
     """
-    if strength == 0 or n_axes == 0:
+    strength = np.full(covariance.shape[-1], strength, dtype=float)
+    if not strength.any() or n_axes == 0:
         return covariance
-    variances, axes = np.linalg.eigh(covariance)
+    unit = np.sqrt(np.maximum(strength, WEAK * strength.max()))
+    variances, axes = np.linalg.eigh(covariance * np.outer(unit, unit))
     variances = np.maximum(variances, 0.0)
-    reduced = np.interp(strength * variances, TABLE, _reduction(n_axes))
-    return (axes * (reduced * variances)[:, None, :]) @ axes.transpose(0, 2, 1)
+    reduced = np.interp(variances, TABLE, _reduction(n_axes))
+    smooth = (axes * (reduced * variances)[:, None, :]) @ axes.transpose(0, 2, 1)
+    return smooth / np.outer(unit, unit)
 
 
 def _reduction(n_axes):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -17,18 +16,14 @@ from espm_hs.factorization.errors.abundance_errors import (
     FLOOR,
     abundance_precision,
 )
-from espm_hs.factorization.maps import fit_loadings
-from espm_hs.factorization.passes import passes_over
-from espm_hs.factorization.problem import Penalties, Problem
-from espm_hs.factorization.thinning import strips, thin
+from espm_hs.factorization.errors.slopes import slope_of_composition, slope_of_parts
+from espm_hs.factorization.problem import Problem
 
 # Numbers in the largest array of a thread.
 LARGEST = 1 << 19
 # Standard deviation of the prior of a fraction, which lies between 0 and 1: no error is
 # larger than that of not knowing at all.
 SPREAD = 0.3
-# Abundances of half the counts are only needed to find a scale of errors.
-PULL_TOL = 1e-4
 # Seed of the halves: the same fit has the same errors.
 PULL_SEED = 0
 
@@ -142,9 +137,9 @@ def composition_covariance(
     whole = np.where(whole > 0, whole, 1.0)
     W, H = W / whole, H * whole
     n_jobs = effective_n_jobs(n_jobs)
-    information = _profiled_information(counts, problem, W, H, n_jobs)
+    information = profiled_information(counts, problem, W, H, n_jobs)
     prior = _prior_precision(problem, W)
-    slope = _slope(counts, problem, W, H)
+    slope = slope_of_composition(counts, problem, W, H)
 
     k, n_columns = W.shape[1], W.shape[0]
     T = _ties(problem)
@@ -187,7 +182,7 @@ def _pull(counts, problem, W, whole, free, information, n_jobs):
     k = W.shape[1]
     if k == 1 or not counts.integer:
         return np.zeros_like(W)
-    slope = _slope_of_halves(counts, problem, W, whole, n_jobs)
+    halves = slope_of_parts(counts, problem, W, whole, 2, PULL_SEED, n_jobs)
     mixtures = np.zeros((k, k - 1, k, W.shape[0]))
     for j in range(k):
         mixtures[j, :, j] = (np.delete(W, j, axis=1) - W[:, [j]]).T
@@ -199,36 +194,16 @@ def _pull(counts, problem, W, whole, free, information, n_jobs):
         mixtures = np.einsum("jic,ayjc->ayji", problem.ties, mixtures)
     mixtures = mixtures.reshape(k * (k - 1), -1)
     amounts = np.linalg.lstsq(
-        mixtures @ information @ mixtures.T, mixtures @ slope.T.ravel(), rcond=1e-10
+        mixtures @ information @ mixtures.T, mixtures @ halves.T.ravel(), rcond=1e-10
     )[0]
     step = (amounts @ mixtures).reshape(W.shape[::-1]).T
     lowest = np.where(problem.rows_on_simplex[:, None], W - 1.0, -np.inf)
     return np.clip(step, lowest, W)
 
 
-def _slope_of_halves(counts, problem, W, whole, n_jobs):
-    """Slope in W of F for both halves of the counts, less that of the whole.
-
-    The noise that halves and whole have in common is left out, to first order.
-    """
-    seen = strips(counts.n_pixels)
-    share = counts.n_pixels / seen.sum()
-    support = None if problem.support is None else problem.support[seen]
-    sparsity = Penalties(problem.penalties.sparsity)
-    problem = replace(problem, penalties=sparsity, support=support, grid=None)
-    counts = counts.take(seen)
-    halves = thin(counts, 0.5, np.random.default_rng(PULL_SEED))
-    slope = np.zeros_like(W)
-    for part, dose, sign in ((halves[0], 0.5, 1), (halves[1], 0.5, 1), (counts, 1, -1)):
-        if part.n_nonzeros > 0:
-            # shares add up to 1 whatever the dose, which then is in W
-            unit = dose * whole if problem.simplex == "abundances" else 1.0
-            H = fit_loadings(part, problem, W * unit, tol=PULL_TOL, n_jobs=n_jobs)
-            slope += sign * share * _slope(part, problem, W, H * unit)
-    return slope
-
-
-def _profiled_information(counts, problem, W, H, n_jobs=1):
+def profiled_information(
+    counts: Counts, problem: Problem, W: np.ndarray, H: np.ndarray, n_jobs: int = 1
+) -> np.ndarray:
     """Information of W, component after component, less what H can make up for."""
     k, n_columns = W.shape[1], W.shape[0]
     G = np.ascontiguousarray(problem.G if problem.G.ndim == 3 else problem.G[None])
@@ -280,17 +255,6 @@ def _block_information(G, D, G_sum, sparsity, dose, counts, H):
         Z = Z.reshape(-1, k * n_columns)
         taken += Z.T @ Z
     return S, taken
-
-
-def _slope(counts, problem, W, H):
-    """Return the derivative of F with respect to W, for constant H in counts."""
-    free = replace(problem, fixed=None, ties=None)
-    with passes_over(counts, free, n_jobs=1) as passes:
-        A, _ = passes.run(W, H, n_steps=0)
-    slope = problem.column_sum * H.sum(axis=0) - free.project(A)
-    # the scale of a component does not matter
-    whole = np.maximum((problem.column_sum * W).sum(axis=0), np.finfo(float).tiny)
-    return slope - problem.column_sum * (slope * W).sum(axis=0) / whole
 
 
 def _inverse(information, prior, slope, T, problem):

@@ -35,12 +35,12 @@ TINY = 1e-100
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def roughness(smoothness, neighbours, H, p):
-    """Squared differences of pixel p from its neighbours, times the smoothness (m,)."""
+    """Squared differences of pixel p from its neighbours, times smoothness (m, k)."""
     total = 0.0
     for m in range(neighbours.shape[1]):
         other = neighbours[p, m]
         for j in range(H.shape[1] if other >= 0 else 0):
-            total += smoothness[m] * (H[p, j] - H[other, j]) ** 2
+            total += smoothness[m, j] * (H[p, j] - H[other, j]) ** 2
     return total
 
 
@@ -59,7 +59,7 @@ def _positive_root(a, b, q):
 def solve_on_simplex(a, b, q, total, h):
     """Minimise sum(-a log h + b h + q h**2 / 2) with sum(h) = total, in place.
 
-    a, b, h (k,) float64, q and total scalars. The multiplier is found by Newton's
+    a, b, q, h (k,) float64, total a scalar. The multiplier is found by Newton's
     method from the left, where the sum is too large. It is counted from the pole of
     the component that bounds it, because with a tiny ``a`` it may lie closer to the
     pole than b has digits. With a = 0 and q = 0 (nothing speaks) h stays as it is.
@@ -67,30 +67,32 @@ def solve_on_simplex(a, b, q, total, h):
     pole = -1
     bound = -np.inf
     for j in range(a.size):
-        if a[j] == 0.0 and q == 0.0:
+        if a[j] == 0.0 and q[j] == 0.0:
             continue
-        if a[j] / total - b[j] - q * total > bound:
-            bound = a[j] / total - b[j] - q * total
+        if a[j] / total - b[j] - q[j] * total > bound:
+            bound = a[j] / total - b[j] - q[j] * total
             pole = j
     if pole < 0:
         return
-    shift = a[pole] / total - q * total
+    shift = a[pole] / total - q[pole] * total
+    flat = q.max() == 0.0
     for _ in range(100):
         value, slope = 0.0, 0.0
         for j in range(a.size):
             from_pole = (b[j] - b[pole]) + shift
-            h[j] = _positive_root(a[j], from_pole, q) if a[j] > 0.0 or q > 0.0 else 0.0
+            speaks = a[j] > 0.0 or q[j] > 0.0
+            h[j] = _positive_root(a[j], from_pole, q[j]) if speaks else 0.0
             if h[j] == 0.0:
                 continue
             value += h[j]
-            if q == 0.0:
+            if q[j] == 0.0:
                 slope += h[j] / from_pole  # its square might underflow
             else:
-                slope += h[j] / np.sqrt(from_pole * from_pole + 4.0 * q * a[j])
+                slope += h[j] / np.sqrt(from_pole * from_pole + 4.0 * q[j] * a[j])
         if value <= total * (1.0 + 1e-14):
             break
         step = (value - total) / slope
-        if q == 0.0:
+        if flat:
             # Newton on the reciprocal, which is linear for a single pole and
             # concave for several: as safe, and many times fewer steps
             step *= value / total
@@ -134,22 +136,34 @@ def _keep_steepest(b):
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
 def _penalised_update(
-    a, D_sum, on_simplex, sparsity, bend, smoothness, neighbours, allowed, H, p, h, b
+    a,
+    D_sum,
+    on_simplex,
+    sparsity,
+    bend,
+    smoothness,
+    neighbours,
+    allowed,
+    H,
+    p,
+    h,
+    b,
+    q,
 ):
     """Update h (k,) of pixel p under constraints and penalties, a = sum(d x / y)."""
-    q = 0.0
     total = 0.0
     for j in range(h.size):
         total += h[j]
         b[j] = D_sum[j]
+        q[j] = 0.0
     if sparsity > 0.0 and total > 0.0:
         _add_sparsity(h, total, sparsity, bend, a, b)
     for m in range(neighbours.shape[1]):
         other = neighbours[p, m]
         if other >= 0:
-            q += smoothness[m]
             for j in range(h.size):
-                b[j] -= smoothness[m] * H[other, j]
+                q[j] += smoothness[m, j]
+                b[j] -= smoothness[m, j] * H[other, j]
     if allowed.size > 0:
         for j in range(h.size):
             if not allowed[p, j]:
@@ -162,7 +176,7 @@ def _penalised_update(
         solve_on_simplex(a, b, q, 1.0, h)
         return
     for j in range(h.size):
-        h[j] = _positive_root(a[j], b[j], q)
+        h[j] = _positive_root(a[j], b[j], q[j])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -212,13 +226,14 @@ def block_pass(k: int, plain: bool, dense: bool):
 
         indptr (p + 1,) int64, channels and values (n,), D (e, k), D_sum (k,),
         H (p, k) updated in place n_steps times, or until no abundance moves by more
-        than step_tol times their sum, smoothness (m,) that of each column of neighbours
+        than step_tol times their sum, smoothness (m, k) for each column of neighbours
         (p, m) int64, allowed (p, k) bool: where not, H stays 0 (nowhere if empty),
         colours (p,) uint8, A (e, k), or (0, k) if not wanted, added to: A += (x / y) h.
         Of dense counts values is (p, e), D and A are (k, e) or (k, 0). Returns the
         block's share of F, without constant terms (0 unless with_loss).
         """
-        h, a, b, per_sum = np.empty(k), np.empty(k), np.empty(k), np.empty(k)
+        h, a, b, q = np.empty(k), np.empty(k), np.empty(k), np.empty(k)
+        per_sum = np.empty(k)
         # written out: an error message on shapes would take seconds to compile
         for j in range(k):
             per_sum[j] = 1.0 / D_sum[j]
@@ -257,6 +272,7 @@ def block_pass(k: int, plain: bool, dense: bool):
                         p,
                         h,
                         b,
+                        q,
                     )
                 for j in range(k):
                     H[p, j] = h[j] if h[j] >= TINY else 0.0

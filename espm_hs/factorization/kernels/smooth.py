@@ -2,7 +2,7 @@
 
 With known spectra and neighbours the abundances h of a pixel minimise
 
-    b h - sum_e x_e log(d_e h) + q / 2 h^T h + sparsity term,  h >= 0,
+    b h - sum_e x_e log(d_e h) + sum_j q_j h_j^2 / 2 + sparsity term,  h >= 0,
 
 b being the sums of the spectra less what the neighbours pull, q the pull in all. Pixels
 are visited in the order of a chessboard: those of one colour have no neighbours among
@@ -130,13 +130,14 @@ def smooth_pass(k: int):
         """Pass over pixels first..last of one colour of the chessboard.
 
         indptr (p + 1,) int64, channels and values (n,), D (e, k), D_sum (k,), H (p, k)
-        updated in place by a Newton step, smoothness (m,) that of each column of
+        updated in place by a Newton step, smoothness (m, k) for each column of
         neighbours (p, m) int64, allowed (p, k) bool: where not, H is 0 (nowhere if
         empty), colours (p,) uint8. Returns the block's share of F, without constant
         terms (0 unless with_loss).
         """
         g, h, d, b = np.empty(k), np.empty(k), np.empty(k), np.empty(k)
         one, bent, free = np.empty(k), np.zeros(k), np.empty(k, np.bool_)
+        q = np.empty(k)
         M, L = np.empty((k, k)), np.empty((k, k))
         loss = 0.0
         logs = 0.0, 1.0, 1.0
@@ -145,18 +146,18 @@ def smooth_pass(k: int):
                 continue
             pixel_channels = channels[indptr[p] : indptr[p + 1]]
             pixel_values = values[indptr[p] : indptr[p + 1]]
-            q = 0.0
             for j in range(k):
                 if allowed.size > 0 and not allowed[p, j]:
                     H[p, j] = 0.0
                 h[j] = H[p, j]
                 b[j] = D_sum[j]
+                q[j] = 0.0
             for m in range(neighbours.shape[1]):
                 other = neighbours[p, m]
                 if other >= 0:
-                    q += smoothness[m]
                     for j in range(k):
-                        b[j] -= smoothness[m] * H[other, j]
+                        q[j] += smoothness[m, j]
+                        b[j] -= smoothness[m, j] * H[other, j]
             row = load(zero, H, p)
             a, m = zero, zeros
             for t in range(pixel_values.size):
@@ -167,7 +168,7 @@ def smooth_pass(k: int):
                 m = add_square(m, a, D, e, ratio * inverse)
             total, n_pair = 0.0, 0
             for i in range(k):
-                g[i] = b[i] - a[i] + q * h[i]
+                g[i] = b[i] - a[i] + q[i] * h[i]
                 total += h[i]
                 for j in range(i + 1):
                     M[i, j] = m[n_pair]
@@ -186,13 +187,13 @@ def smooth_pass(k: int):
                     if j != best:
                         g[j] = max(g[j], 0.0)
             for i in range(k):
-                M[i, i] += q
+                M[i, i] += q[i]
                 if allowed.size > 0 and not allowed[p, i]:
                     g[i] = CLOSED
             direction(M, bent, g, h, on_simplex, free, L, one, d)
             square = pull = 0.0
             for i in range(k):
-                pull += q * d[i] * d[i]
+                pull += q[i] * d[i] * d[i]
             n_pair = 0
             for i in range(k):
                 for j in range(i + 1):

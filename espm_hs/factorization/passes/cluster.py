@@ -26,8 +26,7 @@ class ClusterPasses:
         self.counts, self.problem, self.client = counts, problem, counts.client
         self.dose = dose or max(counts.dose, 1e-300)
         self.on_simplex = problem.simplex == "abundances"
-        smooth = problem.penalties.smoothness > 0
-        self.connected = smooth and problem.grid.connected
+        self.connected = problem.penalties.smooth and problem.grid.connected
         self.n_passes = 0
         self.settings = [self._setting(i) for i in range(len(counts.groups))]
 
@@ -122,7 +121,7 @@ class ClusterPasses:
         )
         facts = {
             "problem": problem,
-            "smoothness": self.problem.penalties.smoothness,
+            "smoothness": self.problem.penalties.strengths(problem.n_components),
             "grid": grid,
             "dose": self.dose,
             "known": {

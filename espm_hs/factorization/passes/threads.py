@@ -32,11 +32,11 @@ class Passes:
         self.on_simplex = problem.simplex == "abundances"
         # mean abundance of a pixel: 1 on its simplex, else its counts
         mean = 1.0 if self.on_simplex else dose
-        self.smoothness = problem.penalties.smoothness * dose / mean**2
-        self.floor = MODEL_FLOOR * dose / counts.n_channels
-        smooth = self.smoothness > 0
-        self.grid = problem.grid if smooth else Grid.unconnected(counts.n_pixels)
         k = problem.n_components
+        self.smoothness = problem.penalties.strengths(k) * dose / mean**2
+        self.floor = MODEL_FLOOR * dose / counts.n_channels
+        smooth = problem.penalties.smooth
+        self.grid = problem.grid if smooth else Grid.unconnected(counts.n_pixels)
         every = np.empty((0, k), bool)
         self.allowed = every if problem.support is None else problem.support
         self.n_passes = 0
@@ -85,7 +85,7 @@ class Passes:
                 self.on_simplex,
                 self.problem.penalties.sparsity,
                 SPARSITY_BEND,
-                self.smoothness * self.grid.weights,
+                np.outer(self.grid.weights, self.smoothness),
                 self.grid.neighbours,
                 self.allowed,
                 self.grid.colours,
@@ -151,7 +151,7 @@ class Passes:
                 self.on_simplex,
                 self.problem.penalties.sparsity,
                 SPARSITY_BEND,
-                self.smoothness * self.grid.weights,
+                np.outer(self.grid.weights, self.smoothness),
                 self.grid.neighbours,
                 self.allowed,
                 self.grid.colours,

@@ -2,7 +2,7 @@
 
 Run with
 
-    python benchmarks/faults.py [--moments 40] [--write docs/trust.md]
+    python benchmarks/faults.py [--moments 8] [--write docs/trust.md]
 """
 
 import argparse
@@ -51,7 +51,7 @@ def counted(moments: int) -> dict[str, dict[str, list[int]]]:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--moments", type=int, default=40, help="of each sweep")
+    parser.add_argument("--moments", type=int, default=8, help="of each sweep")
     parser.add_argument("--write", type=Path, help="page that gets the tables")
     arguments = parser.parse_args()
     for name, rows in counted(arguments.moments).items():

@@ -143,6 +143,26 @@ def _write_results(signal, path: Path, folder: Path) -> None:
         # the last to come to its place: where it is, the others are
         with new(results.name) as file:
             signal.save(file, show_progressbar=False)
+            _check_written(signal, file)
+
+
+def _check_written(signal, file: Path) -> None:
+    """Raise OSError for results that are not whole: writers pass over what fails."""
+    (written,) = read_spectra(file, lazy=True)
+    wanted, found = (_items(one.metadata.get_item(NODE)) for one in (signal, written))
+    lost = sorted(wanted - found)
+    if lost or written.learning_results.loadings is None:
+        raise OSError(f"not all of it was written: {', '.join(lost[:3]) or 'maps'}.")
+
+
+def _items(node) -> set[str]:
+    """Names of all items of metadata."""
+    names = set()
+    for name in node.keys():  # noqa: SIM118 - it is no dictionary
+        item = node.get_item(name)
+        inside = _items(item) if hasattr(item, "as_dictionary") else ()
+        names |= {name, *(f"{name}.{one}" for one in inside)}
+    return names
 
 
 def report_file(path: str | Path, target: str | Path | None = None) -> Path:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
+import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -126,11 +127,31 @@ def finished_files(folder: Path) -> Iterator[NewFiles]:
         step. They are moved in the order in which they were written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".espm-hs-", dir=folder) as unfinished:
-        files = NewFiles(folder, Path(unfinished))
+    with _hidden_folder(folder) as unfinished:
+        files = NewFiles(folder, unfinished)
         yield files
         for name in files.names:
             _replace(files.unfinished / name, folder / name)
+
+
+@contextmanager
+def _hidden_folder(parent: Path) -> Iterator[Path]:
+    """Folder that is gone in the end, also if Ctrl-C comes while it is made or removed.
+
+    The standard library's temporary folders stay then.
+    """
+    folder = parent / f".espm-hs-{uuid.uuid4().hex[:12]}"
+    try:
+        folder.mkdir()
+        yield folder
+    finally:
+        try:
+            shutil.rmtree(folder)
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
 
 
 def is_full(error: BaseException | None) -> bool:
@@ -167,8 +188,8 @@ def _replace(new: Path, target: Path) -> None:
     if entries and not entries & _ZARR_FILES:
         raise FileExistsError(f"{target} is a folder of other files: move it away.")
     # a folder cannot take the place of another one in a single step
-    with tempfile.TemporaryDirectory(prefix=".espm-hs-", dir=target.parent) as aside:
-        old = Path(aside, target.name)
+    with _hidden_folder(target.parent) as aside:
+        old = aside / target.name
         os.replace(target, old)
         try:
             os.replace(new, target)

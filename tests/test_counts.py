@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from espm_hs.factorization import Counts
 
+pytestmark = pytest.mark.kernels
+
 
 def dense(counts):
     return counts.to_csr().toarray()

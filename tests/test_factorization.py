@@ -218,6 +218,7 @@ def test_objective_is_the_formula(small, simplex, sparsity, smoothness):
     assert found.history[-1] == found.objective
 
 
+@pytest.mark.kernels
 def test_one_iteration_against_plain_numpy(small):
     """The fused sparse pass is the textbook update, H first and then W."""
     X = small.X.astype(float)
@@ -418,6 +419,7 @@ def test_loadings_of_known_components_are_exact(small):
     assert slope[1e-9 * H.max() > H].min(initial=0) > -1e-3 * D.sum(axis=0).max()
 
 
+@pytest.mark.kernels
 def test_simplex_root():
     rng = np.random.default_rng(0)
     for _ in range(200):
@@ -432,6 +434,7 @@ def test_simplex_root():
         assert np.ptp(slope) < 1e-6 * np.abs(slope).max()
 
 
+@pytest.mark.kernels
 def test_simplex_root_next_to_a_pole():
     """A component almost without counts bounds the multiplier, but gets nothing."""
     a = np.array([3.0, 1.0, 1e-250])

@@ -133,6 +133,7 @@ def test_newton_ends_lower_and_sooner(small):
     assert newton.objective < slow.objective
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("simplex", ["elements", "abundances"])
 @pytest.mark.parametrize("sparsity", [0.0, 1.0])
 def test_pixels_are_solved_exactly(small, simplex, sparsity):
@@ -241,6 +242,7 @@ def test_counts_below_one_are_solved_as_well(small):
     assert np.diff(found.history).max() <= 0
 
 
+@pytest.mark.kernels
 @settings(max_examples=30)
 @given(
     x=st.lists(st.sampled_from([1, 2, 3, 7, 0.5]), min_size=1, max_size=50),
@@ -255,6 +257,7 @@ def test_sum_of_logarithms(x, exponent):
     assert total_log(logs) == pytest.approx((np.array(x) * np.log(y)).sum(), abs=1e-9)
 
 
+@pytest.mark.kernels
 def test_written_out_vectors_are_the_plain_ones():
 
     rng = np.random.default_rng(0)
@@ -271,6 +274,7 @@ def test_written_out_vectors_are_the_plain_ones():
     np.testing.assert_allclose(compiled[0], 0.5 + D[3] @ D[1])
 
 
+@pytest.mark.kernels
 def test_columns_in_registers():
     D = np.random.default_rng(0).random((3, 4))
 
@@ -283,6 +287,7 @@ def test_columns_in_registers():
         np.testing.assert_allclose(added, [1, 2, 3] + 2 * D[:, 2])
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("simplex", ["elements", "abundances"])
 @pytest.mark.parametrize("sparsity", [0.0, 0.5])
 def test_dense_counts_are_fitted_as_sparse_ones(monkeypatch, simplex, sparsity):

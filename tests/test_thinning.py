@@ -45,6 +45,7 @@ def test_thinned_counts_are_independent_poisson():
     assert abs(np.corrcoef(a.ravel(), b.ravel())[0, 1]) < 5 / np.sqrt(a.size)
 
 
+@pytest.mark.kernels
 def test_held_out_is_the_likelihood():
     counts, _, W, H = make(rough=False)
     y = 10 * H @ W.T

@@ -274,6 +274,8 @@ class Counts:
         def one(edge):
             return function(self.part(*edge), *(array[slice(*edge)] for array in maps))
 
+        if n_jobs == 1:
+            return list(map(one, edges))
         with ThreadPoolExecutor(n_jobs) as pool:
             return list(pool.map(one, edges))
 

@@ -18,6 +18,8 @@ from numba import njit
 # Added to the diagonal, as a share of it and of its smallest: there may be fewer counts
 # than components.
 RIDGE = 1e-10
+# What bends less than this, as a share of what bends most, does not bend at all.
+FLAT = 1e-20
 # Below this share of its pixel an abundance that costs more than others is zero.
 NEGLIGIBLE = 1e-13
 # Slope of an abundance that has to stay at zero: never worth it.
@@ -33,12 +35,13 @@ def cholesky(M, bent, free, L):
     Returns whether the matrix is positive definite.
     """
     k = M.shape[0]
-    least = np.inf
+    least, most = np.inf, 0.0
     for j in range(k):
         if free[j] and M[j, j] > 0.0:
-            least = min(least, M[j, j])
-    if least == np.inf:
+            least, most = min(least, M[j, j]), max(most, M[j, j])
+    if most == 0.0:
         return False
+    least = max(least, FLAT * most)
     for i in range(k):
         for j in range(i + 1):
             s = M[i, j] if free[i] and free[j] else 0.0
@@ -116,9 +119,15 @@ def direction(M, bent, g, h, keeps_sum, free, L, one, d):
         if keeps_sum:
             solve(L, free, one)
             multiplier = d.sum() / one.sum()
-        again = False
         for j in range(k):
             d[j] = multiplier * one[j] - d[j]
+        if keeps_sum:
+            # that of the flattest may be a difference of huge numbers
+            flattest = np.argmax(np.abs(one))
+            d[flattest] = 0.0
+            d[flattest] = -d.sum()
+        again = False
+        for j in range(k):
             if h[j] == 0.0 and d[j] < 0.0:
                 free[j] = False
                 again = True

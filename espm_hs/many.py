@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -14,6 +16,8 @@ from multiprocessing import connection
 HUNG = 1
 # Seconds that a process has to clean up before it is killed.
 PATIENCE = 10.0
+# Seconds after which it is told again, if the interpreter has swallowed that.
+AGAIN = 0.01
 # An error says what is wrong in so many characters; files can hold any text.
 LONGEST = 500
 
@@ -148,6 +152,7 @@ def _serve(pipe, prepare):
     """Work on files until no more come, or until told to stop."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
+    sys.unraisablehook = _stop_again
     prepared = prepare is None
 
     def prepared_work(path):
@@ -169,6 +174,14 @@ def _serve(pipe, prepare):
 def _stop(*_):
     """Leave at once, through whatever cleans up."""
     raise SystemExit
+
+
+def _stop_again(lost):
+    """Stop where that was lost in a callback of the interpreter, after it."""
+    if lost.exc_type is SystemExit:
+        threading.Timer(AGAIN, signal.raise_signal, (signal.SIGTERM,)).start()
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def _death(code: int | None) -> str:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import time
+import weakref
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,23 @@ def _deaf(path):
     return many.Outcome(path, "done", "")
 
 
+def _told_in_a_callback(path):
+    """Work that is told to stop where the interpreter swallows what is raised."""
+
+    class Thing:
+        pass
+
+    def callback(_):
+        signal.raise_signal(signal.SIGTERM)
+        sum(range(1000))
+
+    thing = Thing()
+    reference = weakref.ref(thing, callback)
+    del thing
+    time.sleep(60)
+    return many.Outcome(path, "done", str(reference))
+
+
 on_posix = pytest.mark.skipif(os.name != "posix", reason="needs signals and limits")
 
 
@@ -89,3 +108,10 @@ def test_errors_are_short_and_steer_no_terminal():
     assert len(text) < 600
     assert many.in_a_line(KeyError("W")) == "KeyError: 'W'"
     assert many.in_a_line(MemoryError()) == "there is not enough memory."
+
+
+@on_posix
+def test_stops_although_a_callback_swallowed_that(capfd):
+    (outcome,) = many.run_all(["a"], _told_in_a_callback, 1)
+    assert outcome.state == "failed"
+    assert not capfd.readouterr().err

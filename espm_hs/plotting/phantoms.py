@@ -185,7 +185,8 @@ def _draw(axes, name: str, panel: _Panel) -> None:
         inset = axes.inset_axes((0.015 + 0.25 * i, 0.02, 0.24, 0.24))
         inset.imshow(source, cmap="gray", aspect="auto")
         inset.set(xticks=[], yticks=[])
-        inset.spines[:].set(color="white", linewidth=1.2)
+        for spine in inset.spines.values():
+            spine.set(color="white", linewidth=1.2)
 
 
 def _composite(maps: np.ndarray, colours: list[str]) -> np.ndarray:

@@ -21,8 +21,16 @@ nox.options.error_on_missing_interpreters = False
 ROOT = Path(__file__).parent
 RESULTS = ROOT / "build" / "versions"
 # what tests read, beside themselves
-NEEDED = ("tests", "docs", "notebooks", "README.md")
-NEEDED += ("CHANGELOG.md", "CITATION.cff", "LICENSE", "pyproject.toml")
+NEEDED = (
+    "tests",
+    "docs",
+    "notebooks",
+    "README.md",
+    "CHANGELOG.md",
+    "CITATION.cff",
+    "LICENSE",
+    "pyproject.toml",
+)
 SHOWN = (
     "hyperspy",
     "exspy",

@@ -200,19 +200,7 @@ def decompose(
         found, problem = _on_pixels(
             counts, problem, found, bins, smoothness, fit.options
         )
-    analysis = _analysis(
-        fit.model,
-        problem,
-        counts,
-        found,
-        errors,
-        misfit,
-        used,
-        pixels,
-        known,
-        binning,
-        strength,
-    )
+    analysis = _analysis(fit, problem, counts, found, errors, misfit, pixels, binning)
     if analysis.interrupted:
         warnings.warn(
             f"The fit was interrupted after {found.n_iter} iterations; the best "
@@ -415,20 +403,9 @@ def _misfit(counts, mean, model) -> float:
     return float((residuals**2).sum() / expected)
 
 
-def _analysis(
-    model,
-    problem,
-    counts,
-    found,
-    errors,
-    misfit,
-    used,
-    pixels,
-    known,
-    binning,
-    sparsity,
-):
+def _analysis(fit, problem, counts, found, errors, misfit, pixels, binning):
     """Return the result in user units, over the whole map and energy axis."""
+    model, used = fit.model, fit.channels
     D = problem.spectra(found.W)
     in_counts = problem.simplex != "abundances"
     scale = D.sum(axis=0) if in_counts else np.ones(found.W.shape[1])
@@ -444,7 +421,7 @@ def _analysis(
     fractions = found.W[model.element_columns].sum(axis=0)
     return PhaseAnalysis(
         model=model,
-        knowledge=known,
+        knowledge=fit.known,
         W=found.W,
         covariance=covariance,
         pull=pull,
@@ -462,7 +439,7 @@ def _analysis(
         n_starts=len(found.objectives),
         n_agreeing=found.n_agreeing,
         binning=binning,
-        sparsity=sparsity,
+        sparsity=fit.problem.penalties.sparsity,
         smoothness=problem.penalties.strengths(problem.n_components),
         mixing=mixing,
     )

@@ -8,9 +8,9 @@ import numpy as np
 
 from espm_hs.analysis.overlap import (
     AGREEMENT,
-    BEST,
     CERTAIN,
     Overlap,
+    ratios,
     shared_part,
     standard_errors,
 )
@@ -82,9 +82,7 @@ def _solid_solution(W, errors, elements, shared) -> bool:
         return True
     left = present[:, j].copy()
     left[shared.columns] = False
-    ratio = W[left, i] / W[left, j]
-    error = np.hypot(errors[left, i], ratio * errors[left, j]) / W[left, j]
-    error = np.maximum(error, BEST)
+    ratio, error = ratios(W, errors, left, i, j)
     apart = np.abs(np.subtract.outer(ratio, ratio)) / np.hypot.outer(error, error)
     np.fill_diagonal(apart, np.inf)
     return bool((apart < AGREEMENT).any())

@@ -95,14 +95,19 @@ def standard_errors(covariance: np.ndarray) -> np.ndarray:
     return np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2).T, 0.0))
 
 
+def ratios(W, errors, columns, i, j) -> tuple[np.ndarray, np.ndarray]:
+    """Return what phase i has of some columns over what j has, and standard errors."""
+    ratio = W[columns, i] / W[columns, j]
+    error = np.hypot(errors[columns, i], ratio * errors[columns, j]) / W[columns, j]
+    return ratio, np.maximum(error, BEST)
+
+
 def shared_part(W, errors, elements, i, j) -> Overlap | None:
     """Return what of phase j may be in phase i, None if that is less than its error."""
     known = np.flatnonzero(elements & (CERTAIN * errors[:, j] < W[:, j]))
     if known.size == 0:
         return None
-    ratio = W[known, i] / W[known, j]
-    error = np.hypot(errors[known, i], ratio * errors[known, j]) / W[known, j]
-    error = np.maximum(error, BEST)
+    ratio, error = ratios(W, errors, known, i, j)
     if not np.isfinite(error).all():
         return None
     alike = ratio - AGREEMENT * error <= (ratio + AGREEMENT * error).min()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from numbers import Real
 
@@ -276,6 +276,12 @@ class Problem:
     def allowed(self, H: np.ndarray) -> np.ndarray:
         """H (n_pixels, n_components) within the support, 0 elsewhere."""
         return H if self.support is None else np.where(self.support, H, 0.0)
+
+    def take(self, pixels: np.ndarray) -> Problem:
+        """Return the problem of some pixels; boolean, shape (n_pixels,)."""
+        support = None if self.support is None else self.support[pixels]
+        grid = None if self.grid is None else self.grid.take(pixels)
+        return replace(self, support=support, grid=grid)
 
     def spectra(self, W: np.ndarray) -> np.ndarray:
         """``G W``, shape (n_channels, n_components), C-contiguous."""

@@ -232,12 +232,11 @@ def _compared_on_a_part(counts, problem, names, pixels, rng, options):
     """Find the best start on some pixels, and go on from there with all of them."""
     # they are no neighbours any more
     penalties = replace(problem.penalties, smoothness=0.0)
-    alone = part_of = replace(problem, penalties=penalties, grid=None)
+    alone = replace(problem, penalties=penalties, grid=None)
     if problem.support is not None:
         rare = problem.support.mean(axis=0) < RARE
         pixels |= problem.support[:, rare].any(axis=1)
-        part_of = replace(alone, support=problem.support[pixels])
-    part = counts.take(pixels)
+    part, part_of = counts.take(pixels), alone.take(pixels)
     starts = (start(part, part_of, _of_pixels(name, pixels), rng) for name in names)
     best = _descend(part, part_of, starts, options)
     # an interrupted fit is brought to all pixels, no more

@@ -91,8 +91,7 @@ def sparsity_losses(
     if not counts.integer:
         return loss
     seen = strips(counts.n_pixels)
-    support = None if problem.support is None else problem.support[seen]
-    problem, counts = replace(problem, support=support, grid=None), counts.take(seen)
+    problem, counts = replace(problem, grid=None).take(seen), counts.take(seen)
     rng = np.random.default_rng(random_state)
     options = {"random_state": rng, "n_jobs": n_jobs}
     for row in loss:

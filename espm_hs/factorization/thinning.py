@@ -146,9 +146,7 @@ def choose_smoothness(
     if not counts.integer or not problem.grid.connected:
         return none
     seen, dose = strips(counts.n_pixels), counts.dose
-    support = None if problem.support is None else problem.support[seen]
-    problem = replace(problem, grid=problem.grid.take(seen), support=support)
-    counts, start = counts.take(seen), start[seen]
+    counts, problem, start = counts.take(seen), problem.take(seen), start[seen]
     rng = np.random.default_rng(random_state)
     fitted, others = thin(counts, FITTED, rng)
     if not (fitted.n_nonzeros and others.n_nonzeros):

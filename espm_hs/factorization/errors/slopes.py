@@ -58,9 +58,8 @@ def slope_of_parts(
     """
     seen = strips(counts.n_pixels)
     share = counts.n_pixels / seen.sum()
-    support = None if problem.support is None else problem.support[seen]
     sparsity = Penalties(problem.penalties.sparsity)
-    problem = replace(problem, penalties=sparsity, support=support, grid=None)
+    problem = replace(problem, penalties=sparsity, grid=None).take(seen)
     counts = counts.take(seen)
     slope = np.zeros_like(W)
     rng = np.random.default_rng(seed)

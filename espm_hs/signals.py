@@ -13,11 +13,9 @@ from hyperspy.external.progressbar import progressbar
 from sklearn.exceptions import ConvergenceWarning
 
 from espm_hs import analysis, simulation
-from espm_hs.analysis.parameters import (
-    EDS,
-    detector_angles,
-)
+from espm_hs.analysis.parameters import EDS, detector_angles
 from espm_hs.methods import (
+    Amounts,
     Figures,
     ModelOfMap,
     ModelSelection,
@@ -32,7 +30,13 @@ __all__ = ["EDSespmSpectrum", "LazyEDSespmSpectrum"]
 
 
 class EDSespmSpectrum(
-    Preparation, ModelSelection, Quantification, ModelOfMap, Figures, EDSTEMSpectrum
+    Preparation,
+    ModelSelection,
+    Quantification,
+    Amounts,
+    ModelOfMap,
+    Figures,
+    EDSTEMSpectrum,
 ):
     """EDS spectra from an electron microscope, to be decomposed with physics.
 

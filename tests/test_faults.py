@@ -444,14 +444,16 @@ def test_maps_that_were_not_made_smooth(small_map, monkeypatch):
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    for place in ("fit_maps", "choose_smoothness", "find_inclusion", "factorize"):
+    for place in (
+        "analysis.decomposition.fit_maps",
+        "analysis.decomposition.choose_smoothness",
+        "analysis.phase_search.find_inclusion",
+        "factorization.solver._race",
+    ):
         s = small_map.deepcopy()
         with monkeypatch.context() as patch:
-            if place == "factorize":
-                patch.setattr("espm_hs.factorization.solver._race", interrupted)
-            else:
-                patch.setattr(f"espm_hs.analysis.decomposition.{place}", interrupted)
-            smoothness = "auto" if place == "choose_smoothness" else 10.0
+            patch.setattr(f"espm_hs.{place}", interrupted)
+            smoothness = "auto" if place.endswith("choose_smoothness") else 10.0
             decompose(s, smoothness=smoothness)
         found = s.analysis_results()
         assert found.interrupted

@@ -21,18 +21,22 @@ from espm_hs.analysis.kept import kept_counts
 from espm_hs.analysis.known_phases import are_elements
 from espm_hs.analysis.parameters import (
     build_model,
-    calibrated_parameters,
-    check_parameters,
     density,
     stray_elements,
     thickness,
-    write_parameters,
 )
 from espm_hs.analysis.phase_number import PhaseNumber, estimate_number
 from espm_hs.analysis.phases import PhaseAnalysis, stored_loadings
 from espm_hs.analysis.provenance import calibration_record, provenance, read_options
 from espm_hs.analysis.quantification import pixel_composition, to_percent
 from espm_hs.analysis.report import Report, report
+from espm_hs.analysis.set_parameters import (
+    calibrated_parameters,
+    check_calibration,
+    check_parameters,
+    check_stray,
+    write_parameters,
+)
 from espm_hs.analysis.suggestions import Suggestions, suggest
 
 __all__ = [
@@ -51,7 +55,9 @@ __all__ = [
     "calibrate",
     "calibrated_parameters",
     "calibration_record",
+    "check_calibration",
     "check_parameters",
+    "check_stray",
     "check_thickness",
     "choose_binning",
     "decompose",

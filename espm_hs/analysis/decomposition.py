@@ -9,40 +9,31 @@ from numbers import Number
 
 import numpy as np
 
-from espm_hs.analysis.absorption import continued, settle_absorption, settle_phases
 from espm_hs.analysis.checks import (
     check_binning,
     check_lines,
     check_size,
     check_strengths,
 )
-from espm_hs.analysis.inclusion import find_inclusion
 from espm_hs.analysis.kept import read_counts
 from espm_hs.analysis.knowledge import Knowledge
 from espm_hs.analysis.known_phases import number_of_phases, read_known_phases
-from espm_hs.analysis.overlap import accompanying, find_overlap, separate
+from espm_hs.analysis.phase_search import PhaseSearch
 from espm_hs.analysis.phases import PhaseAnalysis, fingerprint
-from espm_hs.analysis.support import find_support
 from espm_hs.factorization import (
     USUAL_SPARSITY,
     Bins,
-    Factorization,
     Grid,
     Penalties,
     Problem,
     check_options,
     check_start,
     choose_smoothness,
-    choose_sparsity,
     coarse_maps,
-    composition_covariance,
     deviance_residuals,
     expected_deviance,
-    factorize,
     fit_maps,
-    mixing_ranges,
     off_zero,
-    uptake,
     usual_binning,
 )
 from espm_hs.physics import SpectrumModel
@@ -173,23 +164,17 @@ def decompose(
         in_counts = simplex != "abundances"
         binning = usual_binning(counts, navigation) if in_counts else 1
     bins = Bins.from_shape(navigation, binning, pixels)
-    if binning > 1 and not isinstance(init, str) and init[1] is not None:
-        init = (init[0], bins.sum(init[1]))
     if known.single_elements:
         options["n_init"] = 1  # all starts are the same
-    support = problem.support
-    if support is not None and binning > 1:
-        support = bins.sum(support) > 0  # a bin may hold what any of its pixels may
-    fit = _Fit(
-        bins.merge(counts) if binning > 1 else counts,
-        Grid.from_shape(bins.shape, bins.used),
-        # smooth maps are better maps, but what they leave over goes into the spectra
-        replace(problem, penalties=Penalties(strength), support=support),
+    fit = PhaseSearch(
+        *_in_bins(counts, problem, bins, binning),
         model,
         used,
         known,
         options | {"callback": callback},
     )
+    if binning > 1 and not isinstance(init, str) and init[1] is not None:
+        init = (init[0], bins.sum(init[1]))
     found, errors = fit.run(init, choose=sparsity == "auto")
     strength = fit.problem.penalties.sparsity
     penalties = replace(problem.penalties, sparsity=strength)
@@ -211,128 +196,17 @@ def decompose(
     return analysis
 
 
-class _Fit:
-    """Finds phases; ``problem`` and ``model`` follow what is found."""
-
-    def __init__(self, counts, grid, problem, model, channels, known, options):
-        self.counts, self.grid, self.problem = counts, grid, problem
-        self.model, self.channels, self.known = model, channels, known
-        self.options = options
-
-    def run(self, init, choose=False):
-        """Return the factorisation, and what is known of its errors.
-
-        ``choose`` the sparsity first.
-        """
-        if self.model.mass_thickness:
-            self.model = settle_absorption(
-                self.model, self.counts.spectrum, self.channels
-            )
-            self.problem = replace(self.problem, G=self.model.G[self.channels])
-        if choose:
-            names = ("n_init", "random_state", "n_jobs")
-            options = {n: self.options[n] for n in names if n in self.options}
-            strength = choose_sparsity(self.counts, self.problem, **options)
-            self.problem = replace(self.problem, penalties=Penalties(strength))
-        found = factorize(self.counts, self.problem, init=init, **self.options)
-        found = self._settled(found)
-        named = isinstance(init, str)
-        if named:
-            unknown = self.known.free & ~self.known.located
-            found, self.problem = _largest_first(found, self.problem, unknown)
-        errors = self._errors(found)
-        if named:
-            found, errors = self._separated(found, errors)
-        return found, self._with_mixing(found, *errors)
-
-    def _separated(self, found, errors):
-        """Take phases out of others for as long as some are found in others."""
-        rows, k = self.model.element_columns, self.problem.n_components
-        in_counts = self.problem.simplex != "abundances"
-        # what is known not to be in a phase, and still is everywhere with it
-        counts = self.problem.spectra(found.W).sum(axis=0) * found.H
-        hosts = accompanying(counts, ~self.known.free)
-        for n in range(k * (k - 1) if in_counts else 0):
-            if found.interrupted:
-                break
-            overlaps = self._overlaps(found, errors, hosts, with_films=n == 0)
-            hosts |= {overlap.other for overlap in overlaps}
-            try:
-                overlaps = overlaps or self._inclusions(found, errors)
-            except KeyboardInterrupt:
-                return replace(found, interrupted=True), errors
-            if not overlaps:
-                break
-            start = found.W, found.H
-            for overlap in overlaps:
-                start = separate(*start, overlap, rows)
-            again = factorize(
-                self.counts, self.problem, init=start, **self.options | {"n_init": 1}
-            )
-            found = continued(found, self._settled(again))
-            errors = self._errors(found)
-        return found, errors
-
-    def _overlaps(self, found, errors, hosts, with_films):
-        """Return what to take out of phases next: a film, or the surest overlap."""
-        rows = self.model.element_columns
-        apart = self.known.apart(rows)
-        if with_films:
-            columns = dict(zip(self.model.elements, np.flatnonzero(rows), strict=True))
-            films = find_support(found.W, found.H, columns, self.grid)
-            films = [film for film in films if apart[film.phase, film.other]]
-            if films:
-                return films
-        overlap = find_overlap(found.W, errors[0], rows, hosts, apart)
-        return [] if overlap is None else [overlap]
-
-    def _inclusions(self, found, errors):
-        """Return what to take out of a phase that the counts see nowhere alone."""
-        rows, n_jobs = self.model.element_columns, self.options.get("n_jobs")
-        allowed = self.known.apart(rows) & self.known.free[:, None]
-
-        def taken_up(pairs):
-            fit = self.counts, self.problem, found.W, found.H
-            return uptake(*fit, pairs, n_jobs=n_jobs)
-
-        overlap = find_inclusion(found.W, errors[0], rows, allowed, taken_up)
-        return [] if overlap is None else [overlap]
-
-    def _settled(self, found):
-        if not self.model.mass_thickness or self.known.single_elements:
-            return found
-        found, self.problem = settle_phases(
-            self.counts, self.problem, found, self.model, self.channels, **self.options
-        )
-        return found
-
-    def _errors(self, found):
-        """Covariance of W, pull on it, and whether the user did not want to wait."""
-        n_jobs = self.options.get("n_jobs")
-        try:
-            errors = composition_covariance(
-                self.counts, self.problem, found.W, found.H, n_jobs=n_jobs
-            )
-            return *errors, False
-        except KeyboardInterrupt:
-            n_columns, k = found.W.shape
-            unknown = np.full((k, n_columns, n_columns), np.nan)
-            return unknown, np.full_like(found.W, np.nan), True
-
-    def _with_mixing(self, found, covariance, pull, stopped):
-        """Errors, how far the phases may be mixed, and whether the user stopped."""
-        mixing, elements = None, self.known.single_elements
-        if not (
-            elements or stopped or found.interrupted or self.problem.n_components == 1
-        ):
-            n_jobs = self.options.get("n_jobs")
-            try:
-                mixing = mixing_ranges(
-                    self.counts, self.problem, found.W, found.H, n_jobs=n_jobs
-                )
-            except KeyboardInterrupt:
-                stopped = True
-        return covariance, pull, mixing, stopped
+def _in_bins(counts, problem, bins, binning):
+    """Return what phases are found from: counts, their neighbours and the problem."""
+    support = problem.support
+    if binning > 1:
+        counts = bins.merge(counts)
+        # a bin may hold what any of its pixels may
+        support = None if support is None else bins.sum(support) > 0
+    # smooth maps are better maps, but what they leave over goes into the spectra
+    penalties = Penalties(problem.penalties.sparsity)
+    found_from = replace(problem, penalties=penalties, support=support)
+    return counts, Grid.from_shape(bins.shape, bins.used), found_from
 
 
 def _on_pixels(counts, problem, found, bins, smoothness, options):
@@ -376,22 +250,6 @@ def _on_pixels(counts, problem, found, bins, smoothness, options):
     except KeyboardInterrupt:
         return replace(found, H=start, interrupted=True), rough
     return replace(found, H=H, objective=objective), problem
-
-
-def _largest_first(
-    found: Factorization, problem: Problem, unknown: np.ndarray
-) -> tuple[Factorization, Problem]:
-    """Sort phases, each with its G, by the counts that belong to them.
-
-    Those of which something is known keep their number.
-    """
-    share = problem.spectra(found.W).sum(axis=0) * found.H.sum(axis=0)
-    order, places = np.arange(share.size), np.flatnonzero(unknown)
-    order[places] = places[np.argsort(-share[places], kind="stable")]
-    if problem.G.ndim == 3:
-        problem = replace(problem, G=problem.G[order])
-    W, H = (array[:, order].copy() for array in (found.W, found.H))
-    return replace(found, W=W, H=H), problem
 
 
 def _misfit(counts, mean, model) -> float:

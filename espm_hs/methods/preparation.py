@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from espm_hs import analysis
-from espm_hs.analysis.parameters import NODE, check_calibration, check_stray
+from espm_hs.analysis.parameters import NODE
 from espm_hs.factorization import summed_spectrum
 from espm_hs.methods.masks import used_channels
 from espm_hs.physics import Detector, SpectrumModel
@@ -95,7 +95,7 @@ class Preparation:
             solid_angle=solid_angle,
             live_time_pixels=self._pixels_of(live_time_of),
         )
-        check_stray(self.metadata, given.get(f"{NODE}.stray_elements", ()))
+        analysis.check_stray(self.metadata, given.get(f"{NODE}.stray_elements", ()))
         with analysis.AllOrNothing(self):
             analysis.write_parameters(self.metadata, given)
 
@@ -247,7 +247,7 @@ class Preparation:
         The composition need not be known, but the elements should be complete: see
         `suggest_elements`.
         """
-        check_calibration(self.metadata, parameters)
+        analysis.check_calibration(self.metadata, parameters)
         model = self.physical_model()
         channels = used_channels(self, signal_mask)
         spectrum = self._summed()

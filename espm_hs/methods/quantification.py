@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import dask.array as da
 import hyperspy.api as hs
 import numpy as np
 from hyperspy.external.progressbar import progressbar
 
 from espm_hs import analysis
 from espm_hs.analysis.parameters import NODE
+from espm_hs.methods.tagged import check_target, phase_axis, tagged, with_variance
 
 RESULTS = f"{NODE}.results"
 
@@ -88,13 +88,13 @@ class Quantification:
             If an argument is unknown, an element is named twice, or an element has no
             usual valence and none is given.
         """
-        _check_target(target)
+        check_target(target)
         found = self.analysis_results()
         if target == "phases":
             symbols, percent, variance = analysis.to_percent(
                 found, units, elements, oxygen
             )
-            axes, shape = _phase_axis(found), (found.n_phases,)
+            axes, shape = phase_axis(found), (found.n_phases,)
         else:
             symbols, percent, variance = analysis.pixel_composition(
                 found,
@@ -108,7 +108,7 @@ class Quantification:
             axes, shape = self._map_axes(), self.data.shape[:-1] or (1,)
         title = f"{units} percent of {{}}"
         return [
-            _with_variance(
+            with_variance(
                 title.format(symbol), p.reshape(shape), v.reshape(shape), axes, [symbol]
             )
             for symbol, p, v in zip(symbols, percent, variance, strict=True)
@@ -171,14 +171,14 @@ class Quantification:
         bar = progressbar(repetitions, total=n, disable=not show_progressbar)
         tables = [analysis.to_percent(one, units, elements, oxygen) for one in bar]
         axes = [
-            *_phase_axis(found),
+            *phase_axis(found),
             {"name": "Repetition", "size": n, "navigate": True},
         ]
         signals = []
         for i, symbol in enumerate(tables[0][0]):
             percent = np.stack([table[1][i] for table in tables], axis=1)
             title = f"{units} percent of {symbol}"
-            signals.append(_tagged(title, percent, axes, [symbol]))
+            signals.append(tagged(title, percent, axes, [symbol]))
         return signals
 
     def print_quantification(
@@ -213,167 +213,6 @@ class Quantification:
         print(table)
         return table
 
-    def estimate_areal_densities(
-        self,
-        elements: Sequence[str] | None = None,
-        oxygen: str | Mapping[str, float] = "measured",
-    ) -> list:
-        """Atoms of each element per area, in each pixel.
-
-        Beam current, live time, what that is the time of, and solid angle must be
-        known: see `set_analysis_parameters`.
-
-        Parameters
-        ----------
-        elements, oxygen
-            As in `quantify`.
-
-        Returns
-        -------
-        list of hyperspy.api.signals.BaseSignal
-            Atoms per nm2, one map for each element, with the variance that the counts
-            imply (for phases taken as known).
-
-        Raises
-        ------
-        RuntimeError, ValueError
-            As `quantify`; and if the dose is not known.
-        """
-        found, dose = self.analysis_results(), analysis.dose(self.metadata)
-        symbols, per_loading = analysis.areal_densities(found, dose, elements, oxygen)
-        maps = self._amount_maps(found, per_loading)
-        return [
-            _with_variance(
-                f"atoms per nm2 of {symbol}", *pair, self._map_axes(), [symbol]
-            )
-            for symbol, pair in zip(symbols, maps, strict=True)
-        ]
-
-    def estimate_mass_thickness(
-        self,
-        target: str = "pixels",
-        method: str | None = None,
-        elements: Sequence[str] | None = None,
-        oxygen: str | Mapping[str, float] = "measured",
-    ):
-        """Mass thickness in kg/m2, from the dose or from absorption alone.
-
-        Parameters
-        ----------
-        target
-            "pixels" for a map; "phases" for a map of what each phase contributes.
-        method
-            "dose": atoms per area times their masses; beam current, live time, what
-            that is the time of, and solid angle must be known. "absorption": from the
-            summed spectrum, in which the sample absorbs some lines more than others;
-            one number for the whole map. None: "dose" if that is known.
-        elements, oxygen
-            As in `quantify`: what has mass. Elements that cannot be seen, like
-            hydrogen, are missed. Not for "absorption".
-
-        Returns
-        -------
-        hyperspy.api.signals.BaseSignal
-            A map; maps along an axis "Phase"; or a single value. The variance is that
-            of the counts.
-
-        Raises
-        ------
-        RuntimeError, ValueError
-            As `quantify`; and if the dose is not known, or, for the absorption, the
-            take-off angle.
-
-        Warns
-        -----
-        UserWarning
-            If the dose speaks for another thickness, by more than a factor of two, than
-            the thickness and density that are set.
-
-        Notes
-        -----
-        Absorption is seen in elements with lines of very different energies in one
-        column: set ``split_lines={"Fe": None}`` where the L lines are reliable. What it
-        shows of an uneven foil is the mean weighted by the photons, i.e. by the
-        thickness itself where little is absorbed.
-        """
-        _check_target(target)
-        if method not in (None, "dose", "absorption"):
-            raise ValueError(
-                f"`method` must be 'dose', 'absorption' or None, got {method!r}."
-            )
-        if method is None:
-            method = "dose" if analysis.has_dose(self.metadata) else "absorption"
-        if method == "absorption":
-            value, error = analysis.absorbing_mass_thickness(
-                self.physical_model(thickness=100.0, density=1.0), self._summed()
-            )
-            axes = [{"name": "Map", "size": 1, "navigate": True}]
-            pair = np.array([value]), np.array([error**2])
-            return _with_variance("Mass thickness", *pair, axes)
-        return self._mass_thickness(target, elements, oxygen)
-
-    def estimate_thickness(
-        self,
-        density: float | Sequence[float] | None = None,
-        target: str = "pixels",
-        elements: Sequence[str] | None = None,
-        oxygen: str | Mapping[str, float] = "measured",
-    ):
-        """Thickness in nm, from the dose.
-
-        Parameters
-        ----------
-        density
-            g/cm3, of the sample or of each phase. None: that of the metadata.
-        target, elements, oxygen
-            As in `estimate_mass_thickness`.
-
-        Returns
-        -------
-        hyperspy.api.signals.BaseSignal
-            Map of the thickness, or of the part of each phase in it.
-
-        Raises
-        ------
-        RuntimeError, ValueError
-            As `estimate_mass_thickness`; and if there is no density.
-        """
-        _check_target(target)
-        if density is None:
-            density = analysis.density(self.metadata)
-        if density is None:
-            raise ValueError(
-                "A thickness needs a density. Give it, "
-                "`s.estimate_thickness(density=...)` (g/cm3, a number or one for each "
-                "phase), or set it with `s.set_analysis_parameters(density=...)`."
-            )
-        return self._mass_thickness(target, elements, oxygen, density)
-
-    def _mass_thickness(self, target, elements, oxygen, density=None):
-        """Mass thickness in kg/m2, or, with a density, thickness in nm."""
-        found, dose = self.analysis_results(), analysis.dose(self.metadata)
-        mass = analysis.mass_thicknesses(found, dose, elements, oxygen)
-        scale, title = np.ones(found.n_phases), "Mass thickness"
-        if density is not None:
-            scale, title = analysis.nm_per_mass(density, found.n_phases), "Thickness"
-        loadings = self._loadings(found)
-        analysis.check_thickness(found.model, loadings @ mass)
-        if target == "pixels":
-            [(values, variance)] = self._amount_maps(found, (mass * scale)[None, :])
-            return _with_variance(title, values, variance, self._map_axes())
-        maps = zip(*self._amount_maps(found, np.diag(mass * scale)), strict=True)
-        stack = da.stack if self._lazy_maps else np.stack
-        values, variance = (stack(one) for one in maps)
-        axes = [*_phase_axis(found), *self._map_axes()]
-        return _with_variance(title, values, variance, axes)
-
-    def _amount_maps(self, found, per_loading):
-        """Amounts and variances, shaped as the map, for each row of per_loading."""
-        maps = analysis.pixel_amounts(
-            found, self.data, self._loadings(found), per_loading, lazy=self._lazy_maps
-        )
-        return list(zip(*maps, strict=True))
-
     def _loadings(self, found):
         """Return the loadings, which must be those of this signal."""
         n_pixels = int(np.prod(self.data.shape[:-1]))
@@ -390,30 +229,3 @@ class Quantification:
             {**axis.get_axis_dictionary(), "navigate": True}
             for axis in reversed(self.axes_manager.navigation_axes)
         ]
-
-
-def _check_target(target) -> None:
-    if target not in ("phases", "pixels"):
-        raise ValueError(f"`target` must be 'phases' or 'pixels', got {target!r}.")
-
-
-def _phase_axis(found) -> list[dict]:
-    return [{"name": "Phase", "size": found.n_phases, "navigate": True}]
-
-
-def _tagged(title, values, axes, elements=None):
-    """One signal, titled and tagged as eXSpy's are."""
-    signal = hs.signals.BaseSignal(values, axes=axes)
-    if isinstance(values, da.Array):
-        signal = signal.as_lazy()
-    signal.metadata.General.title = title
-    if elements is not None:
-        signal.metadata.set_item("Sample.elements", elements)
-    return signal
-
-
-def _with_variance(title, values, variance, axes, elements=None):
-    """One signal with its variance."""
-    signal = _tagged(title, values, axes, elements)
-    signal.set_noise_variance(_tagged(f"Variance of {title}", variance, axes))
-    return signal

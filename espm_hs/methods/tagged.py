@@ -1,0 +1,35 @@
+"""What is found, as signals titled and tagged like eXSpy's."""
+
+from __future__ import annotations
+
+import dask.array as da
+import hyperspy.api as hs
+
+
+def check_target(target) -> None:
+    """Raise ValueError for a target that is not known."""
+    if target not in ("phases", "pixels"):
+        raise ValueError(f"`target` must be 'phases' or 'pixels', got {target!r}.")
+
+
+def phase_axis(found) -> list[dict]:
+    """Axis of signals that have a number for each phase."""
+    return [{"name": "Phase", "size": found.n_phases, "navigate": True}]
+
+
+def tagged(title, values, axes, elements=None):
+    """One signal, titled and tagged as eXSpy's are."""
+    signal = hs.signals.BaseSignal(values, axes=axes)
+    if isinstance(values, da.Array):
+        signal = signal.as_lazy()
+    signal.metadata.General.title = title
+    if elements is not None:
+        signal.metadata.set_item("Sample.elements", elements)
+    return signal
+
+
+def with_variance(title, values, variance, axes, elements=None):
+    """One signal with its variance."""
+    signal = tagged(title, values, axes, elements)
+    signal.set_noise_variance(tagged(f"Variance of {title}", variance, axes))
+    return signal

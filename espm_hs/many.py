@@ -179,7 +179,10 @@ def _stop(*_):
 def _stop_again(lost):
     """Stop where that was lost in a callback of the interpreter, after it."""
     if lost.exc_type is SystemExit:
-        threading.Timer(AGAIN, signal.raise_signal, (signal.SIGTERM,)).start()
+        # to the thread that works: raised in this one, it would wait for a call to end
+        worker = threading.main_thread().ident
+        told = (worker, signal.SIGTERM)
+        threading.Timer(AGAIN, signal.pthread_kill, told).start()
     else:
         sys.__unraisablehook__(lost)
 

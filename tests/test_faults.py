@@ -48,6 +48,8 @@ class Fault:
     def __init__(self, n, error=KeyboardInterrupt, in_threads=False, lines=False):
         self.n, self.error, self.in_threads = n, error, in_threads
         self.set = sys.settrace if lines else sys.setprofile
+        # what measures the coverage of tests is there before
+        self.before = (sys.gettrace if lines else sys.getprofile)()
         self.count, self.where = 0, None
 
     def __enter__(self):
@@ -57,7 +59,7 @@ class Fault:
         return self
 
     def __exit__(self, *_):
-        self.set(None)
+        self.set(self.before)
         threading.setprofile(None)
 
     def __call__(self, frame, event, argument):

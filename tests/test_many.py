@@ -70,7 +70,7 @@ def _told_in_a_callback(path):
     thing = Thing()
     reference = weakref.ref(thing, callback)
     del thing
-    time.sleep(60)
+    time.sleep(600)  # a call that only a signal to its own thread interrupts
     return many.Outcome(path, "done", str(reference))
 
 

@@ -14,15 +14,14 @@ from report import as_markdown, quiet, write_between
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from conftest import make_map
-from test_input import FAILS, OPTIONS, WORKS, decompose
+from test_input import FAILS, OPTIONS, WORKS, changed, decompose
 
 HEADER = ("input", "gets")
 
 
 def outcome(change, options) -> str:
     """Return what a small map gets that was changed, or decomposed with options."""
-    s = make_map((4, 3), 200, size=300)
-    change(s)
+    s = changed(make_map((4, 3), 200, size=300), change)
     try:
         decompose(s, **options)
     except (TypeError, ValueError) as error:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import ELEMENTS, PHASES, make_map
 
-from espm_hs.analysis import decompose
+from espm_hs.analysis import decompose, phase_search
 from espm_hs.physics import SpectrumModel
 from espm_hs.simulation import Experiment, Phase
 
@@ -65,13 +65,11 @@ def test_interrupt_ends_all_rounds(after):
 
 
 def test_interrupt_while_errors_are_computed(monkeypatch):
-    from espm_hs.analysis import decomposition
-
     def stop(*args, **options):
         raise KeyboardInterrupt
 
     counts, model = simulate()
-    monkeypatch.setattr(decomposition, "composition_covariance", stop)
+    monkeypatch.setattr(phase_search, "composition_covariance", stop)
     with pytest.warns(UserWarning, match="interrupted"):
         found = decompose(counts, model, 3, random_state=0)
     assert np.isnan(found.covariance).all()

@@ -4,7 +4,7 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 
-from espm_hs.analysis import decomposition
+from espm_hs.analysis import phase_search
 from espm_hs.analysis.doubt import doubts
 from espm_hs.simulation import DATASETS
 
@@ -102,7 +102,7 @@ def test_a_user_who_does_not_want_to_wait(eds, monkeypatch):
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(decomposition, "mixing_ranges", interrupted)
+    monkeypatch.setattr(phase_search, "mixing_ranges", interrupted)
     with pytest.warns(UserWarning, match="interrupted"):
         eds.decomposition(output_dimension=2, **QUIET)
     found = eds.analysis_results()

@@ -54,12 +54,35 @@ def metadata(key, value):
     return lambda s: s.metadata.set_item(key, value)
 
 
+def items(**values):
+    """Change analysis parameters, as no call would: in another program."""
+
+    def change(s):
+        for name, value in values.items():
+            s.metadata.set_item(name.replace("__", "."), value)
+
+    return change
+
+
 def axis(**values):
     def change(s):
         for name, value in values.items():
             setattr(s.axes_manager[-1], name, value)
 
     return change
+
+
+def changed(small_map, change):
+    """Copy of a map, changed in place or cut."""
+    s = small_map.deepcopy()
+    return change(s) or s
+
+
+def uneven(s):
+    """Make the steps of the energy axis grow."""
+    axis = s.axes_manager[-1]
+    axis.convert_to_non_uniform_axis()
+    axis.axis = np.cumsum(np.linspace(0.01, 0.03, axis.size))
 
 
 WORKS = {
@@ -80,6 +103,12 @@ WORKS = {
     "elements as array": metadata("Sample.elements", np.array(["Fe", "O"])),
     "stage tilted": metadata(f"{TEM}.Stage.tilt_alpha", 20.0),
     "nothing of the detector": lambda s: s.metadata.set_item(EDS, {}),
+    "stray element as text": items(EDS_espm__stray_elements="Cu"),
+    "thickness 0": items(Sample__thickness=0.0, Sample__density=3.0),
+    "two pixels": lambda s: s.inav[:2, :1],
+    "a line": lambda s: s.inav[0],
+    "half the channels": lambda s: s.isig[:150],
+    "masked array": data(lambda x: np.ma.masked_greater(x, 3)),
 }
 
 FAILS = {
@@ -92,6 +121,8 @@ FAILS = {
     "absurdly large": (one_entry(1e300), ValueError, "largest value.* 1e[+]300"),
     "all zero": (data(lambda x: x * 0), ValueError, "All counts .* zero"),
     "axis decreases": (axis(scale=-0.02), ValueError, "uniform and increasing"),
+    "axis in uneven steps": (uneven, ValueError, "interpolate_on_axis"),
+    "axis of one channel": (lambda s: s.isig[30:31], ValueError, "2 or more channels"),
     "axis without units": (axis(units=""), ValueError, "units .*keV"),
     "axis in nm": (axis(units="nm"), ValueError, "'nm'"),
     "axis NaN": (axis(offset=np.nan), ValueError, "offset and scale"),
@@ -136,7 +167,60 @@ FAILS = {
         ValueError,
         "elevation_angle",
     ),
-}
+    "elements as number": (metadata("Sample.elements", 26), ValueError, "set_elements"),
+    "elements as node": (
+        metadata("Sample.elements", {"Fe": 1.0}), ValueError, "set_elements"
+    ),
+    "thickness alone": (items(Sample__thickness=1e-7), ValueError, "no density"),
+    "thickness negative": (
+        items(Sample__thickness=-1e-7, Sample__density=3.0), ValueError, "negative"
+    ),
+    "thickness in km": (
+        items(Sample__thickness=1e-7, Sample__thickness_units="km"), ValueError, "'km'"
+    ),
+    "thickness of 1 m": (items(Sample__thickness=1.0), ValueError, "no electron"),
+    "thickness as text": (items(Sample__thickness="thin"), ValueError, "'thin'"),
+    "density negative": (items(Sample__density=-1.0), ValueError, "negative"),
+    "stray element of the sample": (
+        items(EDS_espm__stray_elements=["Fe"]), ValueError, "both in the sample and"
+    ),
+    "stray element as number": (
+        items(EDS_espm__stray_elements=29), ValueError, "stray_elements=..."
+    ),
+    "unknown detector": (
+        items(EDS_espm__detector="best"), ValueError, "windowless, .*detector=..."
+    ),
+    "resolution of the detector as text": (
+        items(EDS_espm__detector={"resolution": "good"}), ValueError, "a number"
+    ),
+    "layers of the detector as number": (
+        items(EDS_espm__detector={"layers": 5}), ValueError, "'Al 0.038 um"
+    ),
+    "minimum energy as text": (
+        items(EDS_espm__minimum_energy="low"), ValueError, "minimum_energy=..."
+    ),
+    "minimum energy too high": (
+        items(EDS_espm__minimum_energy=90.0), ValueError, "No channel to fit"
+    ),
+    "split lines as text": (
+        items(EDS_espm__split_lines="Fe"), ValueError, "split_lines=..."
+    ),
+    "line factors as number": (
+        items(EDS_espm__line_factors=2), ValueError, "line_factors=..."
+    ),
+    "take-off angle as text": (
+        items(EDS_espm__take_off_angle="flat"), ValueError, "take_off_angle=..."
+    ),
+    "extra spectra as number": (
+        items(EDS_espm__extra_spectra=3), ValueError, "extra_spectra=..."
+    ),
+    "extra spectrum too short": (
+        items(EDS_espm__extra_spectra={"x": np.ones(5)}), ValueError, "300 channels"
+    ),
+    "something else in EDS_espm": (
+        metadata("EDS_espm", 5), ValueError, "del s.metadata.EDS_espm"
+    ),
+}  # fmt: skip
 
 OPTIONS = [
     ({"n": None}, ValueError, "number of phases"),
@@ -168,8 +252,7 @@ OPTIONS = [
 
 @pytest.mark.parametrize("case", WORKS)
 def test_works(small_map, case):
-    s = small_map.deepcopy()
-    WORKS[case](s)
+    s = changed(small_map, WORKS[case])
     before = state(s)[:3]
     percent = decompose(s)
     assert np.isfinite(percent).all()
@@ -180,8 +263,7 @@ def test_works(small_map, case):
 @pytest.mark.parametrize("case", FAILS)
 def test_bad_data_and_metadata(small_map, case):
     change, error, message = FAILS[case]
-    s = small_map.deepcopy()
-    change(s)
+    s = changed(small_map, change)
     before = state(s)
     with pytest.raises(error, match=message):
         decompose(s)

@@ -10,17 +10,20 @@ Where they live:
   solid angle, number of pixels that the live time is for.
 
 Where a file of the package espm says it in another way, `espm_files` reads it. What a
-user sets is checked and written by `set_parameters`.
+user sets is written by `set_parameters`; `parameter_checks` knows what it can be.
 """
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import numpy as np
 from exspy.utils.eds import take_off_angle
 
 from espm_hs.analysis import espm_files
+from espm_hs.analysis.parameter_checks import (
+    MAX_THICKNESS,
+    as_detector,
+    check_parameter,
+)
 from espm_hs.physics import Detector, SpectrumModel
 
 NODE = "EDS_espm"
@@ -32,8 +35,6 @@ EDS = f"{TEM}.Detector.EDS"
 NM_PER_UNIT = {"nm": 1.0, "um": 1e3, "µm": 1e3, "cm": 1e7, "m": 1e9}
 # eXSpy's, where a file does not say; eV.
 USUAL_RESOLUTION = 130.0
-# nm, 1 mm: no electron passes, so a larger value is in another unit than it says.
-MAX_THICKNESS = 1e6
 
 
 def energy_axis(axis) -> np.ndarray:
@@ -78,6 +79,7 @@ def build_model(metadata, axis, **overrides) -> SpectrumModel:
         If elements or beam energy are missing or a value makes no sense; the message
         names the call that sets it.
     """
+    check_node(metadata)
     arguments = {
         "energy": energy_axis(axis),
         "beam_energy": beam_energy(metadata),
@@ -89,13 +91,23 @@ def build_model(metadata, axis, **overrides) -> SpectrumModel:
         "density": density(metadata),
     }
     for name in ("line_factors", "minimum_energy", "take_off_angle", "extra_spectra"):
-        if (value := _node(metadata, f"{NODE}.{name}")) is not None:
+        if (value := _stored(metadata, name)) is not None:
             arguments[name] = value
     arguments.update(overrides)
     if "take_off_angle" not in arguments:
         arguments["take_off_angle"] = _take_off_angle(metadata)
     _require(arguments)
     return SpectrumModel(**arguments)
+
+
+def check_node(metadata) -> None:
+    """Raise ValueError if something else is where this package keeps its own."""
+    node = metadata.get_item(NODE)
+    if node is not None and not hasattr(node, "as_dictionary"):
+        raise ValueError(
+            f"{NODE} in the metadata is {node!r}; needed is a node with the parameters "
+            f"of the analysis. Remove it with `del s.metadata.{NODE}`."
+        )
 
 
 def _require(arguments):
@@ -134,20 +146,36 @@ def beam_energy(metadata) -> float | None:
 
 
 def sample_elements(metadata) -> list[str] | None:
-    """Symbols of the elements of the sample, or None."""
-    return _texts(metadata.get_item("Sample.elements"))
+    """Symbols of the elements of the sample, or None.
+
+    Raises
+    ------
+    ValueError
+        If they are something else than texts.
+    """
+    elements = _item(metadata, "Sample.elements")
+    if elements is None:
+        return None
+    if isinstance(elements, str):
+        return [elements]  # a list of one, of which some writers make a text
+    if not isinstance(elements, list | tuple | np.ndarray):
+        raise ValueError(
+            f"Sample.elements in the metadata is {elements!r}; needed is a list of "
+            "symbols. Set them with `s.set_elements(['O', 'Si', ...])`."
+        )
+    return [str(element) for element in elements]
 
 
 def stray_elements(metadata) -> list[str]:
     """Symbols of the stray elements."""
-    stray = _texts(metadata.get_item(f"{NODE}.stray_elements"))
+    stray = _stored(metadata, "stray_elements")
     return espm_files.stray_elements(metadata) if stray is None else stray
 
 
 def _split_lines(metadata) -> dict | None:
     """Which lines of elements count, or None."""
-    stored = _node(metadata, f"{NODE}.split_lines")
-    split = espm_files.split_lines(metadata) if stored is None else dict(stored)
+    stored = _stored(metadata, "split_lines")
+    split = espm_files.split_lines(metadata) if stored is None else stored
     return split or None
 
 
@@ -156,13 +184,6 @@ def solid_angle(metadata) -> float | None:
     call = "s.set_analysis_parameters(solid_angle=0.7)"
     found = number(metadata, f"{NODE}.solid_angle", call, "sr")
     return espm_files.solid_angle(metadata) if found is None else found
-
-
-def _texts(item) -> list[str] | None:
-    """List of texts; a text alone is a list of one."""
-    if item is None:
-        return None
-    return [item] if isinstance(item, str) else [str(text) for text in item]
 
 
 def thickness(metadata) -> float | None:
@@ -174,7 +195,7 @@ def thickness(metadata) -> float | None:
         If it is no number, in an unknown unit, or more than 1 mm.
     """
     call = "s.set_analysis_parameters(thickness=...)"
-    value = number(metadata, "Sample.thickness", call, "nm")
+    value = _not_negative(metadata, "Sample.thickness", call, "nm")
     if value is None:
         return None
     stated = metadata.get_item("Sample.thickness_units")
@@ -198,7 +219,18 @@ def thickness(metadata) -> float | None:
 def density(metadata) -> float | None:
     """Density of the sample in g/cm3, or None."""
     call = "s.set_analysis_parameters(density=...)"
-    return number(metadata, "Sample.density", call, "g/cm3")
+    return _not_negative(metadata, "Sample.density", call, "g/cm3")
+
+
+def _not_negative(metadata, path, call, unit) -> float | None:
+    """As `number`, from 0 up."""
+    value = number(metadata, path, call, unit)
+    if value is not None and value < 0:
+        raise ValueError(
+            f"{path} in the metadata is {value:g}, which is negative. Set it with "
+            f"`{call}` ({unit})."
+        )
+    return value
 
 
 def number(metadata, path: str, call: str, unit: str) -> float | None:
@@ -220,7 +252,7 @@ def number(metadata, path: str, call: str, unit: str) -> float | None:
     ValueError
         If the item is something else than a finite number.
     """
-    value = metadata.get_item(path)
+    value = _item(metadata, path)
     if value is None:
         return None
     try:
@@ -246,7 +278,7 @@ def detector(metadata) -> Detector:
 
     Its resolution is always the one of ``energy_resolution_MnKa``.
     """
-    stored = _node(metadata, f"{NODE}.detector")
+    stored = _stored(metadata, "detector")
     found = Detector.preset("windowless") if stored is None else as_detector(stored)
     name = "energy_resolution_MnKa"
     resolution = microscope_number(metadata, f"{EDS}.{name}", name, "eV")
@@ -255,22 +287,30 @@ def detector(metadata) -> Detector:
     return found if resolution is None else found.replace(resolution=resolution)
 
 
-def as_detector(value) -> Detector:
-    """Detector of a preset's name or a dictionary, or the one that it is."""
-    if isinstance(value, Detector):
-        return value
-    if isinstance(value, str):
-        return Detector.preset(value)
-    if isinstance(value, Mapping):
-        return Detector.from_dict(dict(value))
-    raise TypeError(
-        "`detector` must be the name of a preset such as 'windowless', or an "
-        f"espm_hs.physics.Detector; got {value!r}."
-    )
+def _stored(metadata, name: str):
+    """Parameter of `set_analysis_parameters`, or None.
+
+    Raises
+    ------
+    ValueError
+        If it is none that could be set: metadata can come from others.
+    """
+    value = _item(metadata, f"{NODE}.{name}")
+    if value is None:
+        return None
+    if name == "stray_elements" and isinstance(value, str):
+        value = [value]  # a list of one, of which some writers make a text
+    try:
+        return check_parameter(name, value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{NODE}.{name} in the metadata cannot be used. {error} Set it with "
+            f"`s.set_analysis_parameters({name}=...)`."
+        ) from None
 
 
-def _node(metadata, path):
-    """Item of metadata, nodes as dictionaries."""
+def _item(metadata, path: str):
+    """Item of the metadata or None, nodes as dictionaries."""
     item = metadata.get_item(path)
     return item.as_dictionary() if hasattr(item, "as_dictionary") else item
 

@@ -258,7 +258,7 @@ class PhaseAnalysis:
         Raises
         ------
         ValueError
-            If another version of the package wrote it.
+            If another version of the package wrote it, or a part is missing.
         """
         version = stored.get("version")
         if version != STORAGE_VERSION:
@@ -267,6 +267,20 @@ class PhaseAnalysis:
                 f"reads layout {STORAGE_VERSION}. Update espm_hs, or run "
                 "`s.decomposition(algorithm='espm', ...)` again."
             )
+        try:
+            found = cls._read(stored)
+            found._check_shapes()
+        # whatever is missing or something else than `to_dict` wrote
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            raise ValueError(
+                f"The stored phases are damaged ({error}). Find them again with "
+                "`s.decomposition(algorithm='espm', output_dimension=...)`."
+            ) from error
+        return found
+
+    @classmethod
+    def _read(cls, stored: Mapping) -> PhaseAnalysis:
+        """Read the present layout, as it comes."""
         W = np.asarray(stored["W"], float)
         known = stored.get("knowledge")
         if known is None:
@@ -294,6 +308,23 @@ class PhaseAnalysis:
             smoothness=np.full(W.shape[1], stored.get("smoothness", 0.0), float),
             **{name: np.asarray(stored[name], float) for name in arrays},
         )
+
+    def _check_shapes(self) -> None:
+        """Raise ValueError for arrays that do not belong to each other."""
+        k, n_columns = self.n_phases, len(self.model.columns)
+        n_channels = self.model.channels.size
+        needed = {
+            "W": (n_columns, k),
+            "covariance": (k, n_columns, n_columns),
+            "pull": (n_columns, k),
+            "spectra": (n_channels, k),
+            "atoms": (k,),
+            "channels": (n_channels,),
+            "fingerprint": (3,),
+        }
+        for name, shape in needed.items():
+            if (found := getattr(self, name).shape) != shape:
+                raise ValueError(f"{name} has shape {found} where {shape} belongs")
 
 
 def stored_loadings(learning_results, n_pixels: int, n_phases: int) -> np.ndarray:

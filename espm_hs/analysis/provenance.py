@@ -40,7 +40,17 @@ def read_options(stored: Mapping) -> dict:
     ----------
     stored
         Its "options".
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
     """
+    if not isinstance(stored, Mapping):
+        raise ValueError(
+            f"The stored options are damaged: they are {stored!r}. Find the phases "
+            "again with `s.decomposition(algorithm='espm', output_dimension=...)`."
+        )
     return {
         name: None if isinstance(value, str) and value == NOTHING else value
         for name, value in stored.items()

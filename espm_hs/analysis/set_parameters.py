@@ -5,65 +5,25 @@ Where they are written, and how they are read back, says `parameters`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from numbers import Real
+from collections.abc import Mapping
 
-import numpy as np
-
-from espm_hs.analysis.parameters import (
-    EDS,
-    MAX_THICKNESS,
-    NODE,
-    as_detector,
-    sample_elements,
-)
+from espm_hs.analysis.parameter_checks import as_detector, check_parameter
+from espm_hs.analysis.parameters import EDS, NODE, check_node, sample_elements
 from espm_hs.physics import Detector
-from espm_hs.physics.checks import checked_angles
-from espm_hs.physics.columns import checked_elements, checked_split
-from espm_hs.physics.line_names import checked_line_factors
+
+# Parameters of the sample, with the unit that is written beside them.
+SAMPLE_UNITS = {"thickness": "nm", "density": "g/cm3"}
 
 
-def check_parameters(
-    *,
-    thickness=None,
-    density=None,
-    stray_elements=None,
-    split_lines=None,
-    detector=None,
-    line_factors=None,
-    minimum_energy=None,
-    take_off_angle=None,
-    extra_spectra=None,
-    solid_angle=None,
-    live_time_pixels=None,
-) -> dict:
+def check_parameters(**given) -> dict:
     """Check analysis parameters and return them as what metadata can hold.
 
     Parameters
     ----------
-    thickness
-        Thickness of the sample in nm.
-    density
-        Density of the sample in g/cm3.
-    stray_elements
-        Symbols or atomic numbers of elements of grid, holder and column.
-    split_lines
-        Which lines of an element count for its composition, see `SpectrumModel`.
-    detector
-        Name of a preset, `Detector`, or its dictionary. The resolution that the last
-        two state goes to ``energy_resolution_MnKa``.
-    line_factors
-        Family of lines -> factor on its emission, see `SpectrumModel`.
-    minimum_energy
-        Energy in keV from which spectra are fitted.
-    take_off_angle
-        Angle in degrees, or one for each detector.
-    extra_spectra
-        Label -> spectrum of a background, see `SpectrumModel`.
-    solid_angle
-        Of the detector, sr.
-    live_time_pixels
-        Number of pixels that the live time of the metadata is for.
+    **given
+        As `espm_hs.analysis.parameter_checks.CHECKS` names them; None: not given. The
+        resolution that a `Detector` or its dictionary states goes to
+        ``energy_resolution_MnKa``.
 
     Returns
     -------
@@ -75,71 +35,18 @@ def check_parameters(
     ValueError, TypeError
         If a value is out of range, naming the parameter.
     """
+    given = {name: value for name, value in given.items() if value is not None}
+    checked = {name: check_parameter(name, value) for name, value in given.items()}
     items = {}
-    for name, value, unit, most in (
-        ("thickness", thickness, "nm", MAX_THICKNESS),
-        ("density", density, "g/cm3", np.inf),
-    ):
-        if value is not None:
-            items[f"Sample.{name}"] = _positive(name, value, unit, most)
-            items[f"Sample.{name}_units"] = unit
-    if stray_elements is not None:
-        items[f"{NODE}.stray_elements"] = _symbols(stray_elements)
-    if split_lines is not None:
-        if not isinstance(split_lines, Mapping):
-            raise TypeError(
-                "`split_lines` must map elements to 'families', an energy in keV or "
-                f"None, such as {{'Fe': 3.0}}; got {split_lines!r}."
-            )
-        items[f"{NODE}.split_lines"] = checked_split(split_lines)
-    if detector is not None:
-        found = as_detector(detector)
-        items[f"{NODE}.detector"] = found.to_dict()
-        if _states_resolution(detector):
-            items[f"{EDS}.energy_resolution_MnKa"] = float(found.resolution)
-    if line_factors is not None:
-        items[f"{NODE}.line_factors"] = checked_line_factors(line_factors)
-    if minimum_energy is not None:
-        items[f"{NODE}.minimum_energy"] = _positive(
-            "minimum_energy", minimum_energy, "keV", 100.0
-        )
-    for name, value, unit, most in (
-        ("solid_angle", solid_angle, "sr", 4 * np.pi),
-        ("live_time_pixels", live_time_pixels, "pixels", np.inf),
-    ):
-        if value is not None:
-            items[f"{NODE}.{name}"] = _positive(name, value, unit, most)
-    if take_off_angle is not None:
-        angles = checked_angles(take_off_angle)
-        items[f"{NODE}.take_off_angle"] = np.atleast_1d(angles).tolist()
-    if extra_spectra is not None:
-        items[f"{NODE}.extra_spectra"] = {
-            str(label): np.asarray(spectrum, dtype=float)
-            for label, spectrum in extra_spectra.items()
-        }
+    for name, value in checked.items():
+        if name in SAMPLE_UNITS:
+            items[f"Sample.{name}"] = value
+            items[f"Sample.{name}_units"] = SAMPLE_UNITS[name]
+        else:
+            items[f"{NODE}.{name}"] = value
+    if _states_resolution(detector := given.get("detector")):
+        items[f"{EDS}.energy_resolution_MnKa"] = as_detector(detector).resolution
     return items
-
-
-def _positive(name, value, unit, most) -> float:
-    """Check a number that the user gives; True is none."""
-    is_number = isinstance(value, Real) and not isinstance(value, bool)
-    if not (is_number and 0 < value < np.inf):
-        raise ValueError(
-            f"`{name}` must be a positive number in {unit}, got {value!r}."
-        )
-    if value > most:
-        raise ValueError(f"`{name}` must be at most {most:g} {unit}, got {value!r}.")
-    return float(value)
-
-
-def _symbols(stray_elements) -> list[str]:
-    """Check the symbols that the user gives."""
-    if not isinstance(stray_elements, Iterable):
-        raise TypeError(
-            "`stray_elements` must be a list of symbols such as ['Cu', 'C'], got "
-            f"{stray_elements!r}."
-        )
-    return list(checked_elements(stray_elements, "`stray_elements`"))
 
 
 def _states_resolution(detector) -> bool:
@@ -188,7 +95,14 @@ def calibrated_parameters(metadata, found) -> dict:
 
 
 def write_parameters(metadata, items: dict) -> None:
-    """Write checked parameters, replacing whole nodes and keeping the others."""
+    """Write checked parameters, replacing whole nodes and keeping the others.
+
+    Raises
+    ------
+    ValueError
+        If something else is where the parameters of this package belong.
+    """
+    check_node(metadata)
     for path, value in items.items():
         # a dictionary would be merged into the node that is there
         if metadata.has_item(path):

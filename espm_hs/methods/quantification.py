@@ -28,14 +28,7 @@ class Quantification:
         ValueError
             If another version of the package stored them, or a part is missing.
         """
-        stored = self._results()
-        try:
-            return analysis.PhaseAnalysis.from_dict(stored)
-        except (KeyError, TypeError) as error:
-            raise ValueError(
-                f"The stored phases are damaged ({error}). Find them again with "
-                "`s.decomposition(algorithm='espm', output_dimension=...)`."
-            ) from error
+        return analysis.PhaseAnalysis.from_dict(self._results())
 
     def _results(self) -> dict:
         """Return what the last espm decomposition stored."""
@@ -44,6 +37,12 @@ class Quantification:
             raise RuntimeError(
                 "There are no phases yet. Find them with "
                 "`s.decomposition(algorithm='espm', output_dimension=...)`."
+            )
+        if not hasattr(stored, "as_dictionary"):
+            raise ValueError(
+                f"{RESULTS} in the metadata is {stored!r}, where phases are stored. "
+                "Find them again with `s.decomposition(algorithm='espm', "
+                "output_dimension=...)`."
             )
         return stored.as_dictionary()
 
@@ -156,7 +155,7 @@ class Quantification:
             As `quantify`.
         """
         found = self.analysis_results()
-        options = analysis.read_options(self._results()["options"])
+        options = analysis.read_options(self._results().get("options"))
         repetitions = analysis.replicates(
             found,
             self._loadings(found),

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from espm_hs.physics.detector import Detector
 from espm_hs.physics.elements import normalised_fractions
+from espm_hs.physics.plain import plain_float
 
 
 def checked_axis(energy: ArrayLike) -> tuple[float, float, int]:
@@ -135,10 +136,15 @@ def checked_angles(
     ------
     ValueError
         If an angle is not above 0 up to 90 degrees, or the sequence is empty.
+    TypeError
+        If an angle is no number.
     """
     if take_off_angle is None:
         return None
-    angles = tuple(float(angle) for angle in np.ravel(take_off_angle))
+    angles = tuple(
+        plain_float("take_off_angle", angle)
+        for angle in np.ravel(np.asarray(take_off_angle, dtype=object))
+    )
     if not angles or not all(0 < angle <= 90 for angle in angles):
         found = ", ".join(f"{angle:g}" for angle in angles) or "none"
         raise ValueError(
@@ -174,7 +180,14 @@ def checked_spectra(
     ValueError
         If a spectrum has another shape than the axis, is negative or not finite
         somewhere, or 0 in all fitted channels; or a label is taken or no text.
+    TypeError
+        If there is no mapping, or a spectrum does not consist of numbers.
     """
+    if not isinstance(extra_spectra, Mapping | None):
+        raise TypeError(
+            "`extra_spectra` must map labels to spectra over the channels; got "
+            f"{extra_spectra!r}."
+        )
     checked = {}
     taken = set(taken)
     for label, values in (extra_spectra or {}).items():
@@ -183,7 +196,12 @@ def checked_spectra(
                 "A label of extra_spectra must be a text that no other column has, "
                 f"found {label!r}."
             )
-        spectrum = np.array(values, dtype=float)
+        try:
+            spectrum = np.array(values, dtype=float)
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"The extra spectrum {label!r} must consist of numbers."
+            ) from None
         if spectrum.shape != channels.shape:
             raise ValueError(
                 f"The extra spectrum {label!r} needs {channels.size} channels, as the "
@@ -199,22 +217,6 @@ def checked_spectra(
             )
         checked[label] = read_only(spectrum)
     return checked
-
-
-def plain_float(value: float | None) -> float | None:
-    """
-    Plain number.
-
-    Parameters
-    ----------
-    value : float or None
-        May be a number of numpy.
-
-    Returns
-    -------
-    float or None
-    """
-    return None if value is None else float(value)
 
 
 def read_only(array: np.ndarray) -> np.ndarray:

@@ -242,9 +242,15 @@ def checked_elements(elements: Iterable[str | int], what: str) -> tuple[str, ...
     ------
     ValueError
         If one is unknown or occurs twice.
+    TypeError
+        If they are no list.
     """
     if isinstance(elements, str):
         raise ValueError(f"{what} is a list of symbols, found the text {elements!r}.")
+    if not isinstance(elements, Iterable):
+        raise TypeError(
+            f"{what} must be a list of symbols such as ['Cu', 'C'], got {elements!r}."
+        )
     symbols = tuple(symbol(element) for element in elements)
     twice = sorted({name for name in symbols if symbols.count(name) > 1})
     if twice:
@@ -270,7 +276,14 @@ def checked_split(split_lines: Mapping[str, Split] | None) -> dict[str, Split]:
     ------
     ValueError
         If an element or a value is not understood.
+    TypeError
+        If it is no mapping.
     """
+    if not isinstance(split_lines, Mapping | None):
+        raise TypeError(
+            "`split_lines` must map elements to 'families', an energy in keV or None, "
+            f"such as {{'Fe': 3.0}}; got {split_lines!r}."
+        )
     checked: dict[str, Split] = {}
     for element, split in (split_lines or {}).items():
         if split is None or split in ("families", "none"):

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from espm_hs.physics.layers import attenuation, material_data, parse_layers
+from espm_hs.physics.efficiency_curve import checked_curve, interpolated
+from espm_hs.physics.layers import attenuation, material_data, parse_grid, parse_layers
+from espm_hs.physics.plain import plain_float
 
 #: Energy of the line for which the resolution is given (mean of Mn Ka1, Ka2), keV.
 MN_KA_ENERGY = 5.895
@@ -40,9 +42,10 @@ class Detector:
     low_energy_shift : float
         eV, a in E' = E - a exp(-E / 0.6 keV): low-energy photons are absorbed near
         the surface, where some of the charge is lost.
-    layers : tuple of (material, thickness)
-        In front of the crystal, thickness in um. A material is the symbol of an
-        element or one of "polyimide", "parylene", "Si3N4", "SiO2", "Al2O3".
+    layers : sequence of (material, thickness), or str
+        In front of the crystal, thickness in um; or like "Al 0.038 um, SiO2 0.1 um".
+        A material is the symbol of an element or one of "polyimide", "parylene",
+        "Si3N4", "SiO2", "Al2O3".
     crystal_thickness : float
         Silicon, mm.
     grid : tuple of (material, thickness, open fraction) or None
@@ -64,6 +67,8 @@ class Detector:
     ValueError
         If the resolution is below the limit by charge statistics, or a value is
         out of range, or a material is unknown.
+    TypeError
+        If a number is none.
     """
 
     resolution: float = 130.0
@@ -79,12 +84,15 @@ class Detector:
     escape_peak: bool = False
 
     def __post_init__(self):
+        for number in _NUMBERS:
+            value = plain_float(number, getattr(self, number))
+            object.__setattr__(self, number, value)
         # tuples, so that equal detectors compare equal and can be cached
-        layers = tuple((str(m), float(t)) for m, t in self.layers)
-        object.__setattr__(self, "layers", layers)
+        object.__setattr__(self, "layers", parse_layers(self.layers))
+        if self.grid is not None:
+            object.__setattr__(self, "grid", parse_grid(self.grid))
         if self.curve is not None:
-            curve = tuple(tuple(map(float, axis)) for axis in self.curve)
-            object.__setattr__(self, "curve", curve)
+            object.__setattr__(self, "curve", checked_curve(self.curve))
         object.__setattr__(self, "escape_peak", bool(self.escape_peak))
         self._check_width()
         self._check_tail()
@@ -128,8 +136,6 @@ class Detector:
             )
         for material in self._materials:
             material_data(material)
-        if self.curve is not None:
-            _check_curve(*self.curve)
 
     @property
     def _materials(self) -> list[str]:
@@ -263,7 +269,7 @@ class Detector:
         """
         energies = np.asarray(energy, dtype=float)
         if self.curve is not None:
-            return self.transmission * _interpolate(energies, *self.curve)
+            return self.transmission * interpolated(energies, self.curve)
         passed = np.full(energies.shape, self.transmission)
         for material, thickness in self.layers:
             passed *= np.exp(-attenuation(material, energies, thickness))
@@ -325,13 +331,7 @@ class Detector:
             except a string, so that every file format keeps it.
         """
         plain: dict[str, Any] = {
-            "resolution": float(self.resolution),
-            "fano_factor": float(self.fano_factor),
-            "low_energy_shift": float(self.low_energy_shift),
-            "crystal_thickness": float(self.crystal_thickness),
-            "transmission": float(self.transmission),
-            "tail": float(self.tail),
-            "tail_length": float(self.tail_length),
+            **{number: getattr(self, number) for number in _NUMBERS},
             "escape_peak": self.escape_peak,
             "layers": ", ".join(f"{material} {t!r} um" for material, t in self.layers),
         }
@@ -368,15 +368,21 @@ class Detector:
                 f"Unknown detector parameters {sorted(unknown)}: "
                 f"expected some of {sorted(known)}."
             )
-        if "layers" in plain:
-            plain["layers"] = parse_layers(plain["layers"])
-        if isinstance(plain.get("grid"), str):
-            material, thickness, _, open_fraction = plain["grid"].split()
-            plain["grid"] = (material, float(thickness), float(open_fraction))
-        if "curve_energy" in plain:
-            plain["curve"] = (plain.pop("curve_energy"), plain.pop("curve_efficiency"))
+        axes = [plain.pop(name, ()) for name in ("curve_energy", "curve_efficiency")]
+        if any(np.size(axis) for axis in axes):
+            plain["curve"] = axes
         return cls.preset(plain.pop("preset", "windowless"), **plain)
 
+
+_NUMBERS = (
+    "resolution",
+    "fano_factor",
+    "low_energy_shift",
+    "crystal_thickness",
+    "transmission",
+    "tail",
+    "tail_length",
+)
 
 _PRESETS: dict[str, dict[str, Any]] = {
     "windowless": {},
@@ -390,30 +396,3 @@ _PRESETS: dict[str, dict[str, Any]] = {
     # a kilometre of silicon stops everything
     "ideal": {"layers": (), "crystal_thickness": 1e6},
 }
-
-
-def _check_curve(energies: tuple[float, ...], efficiencies: tuple[float, ...]) -> None:
-    if len(energies) != len(efficiencies) or len(energies) < 2:
-        raise ValueError(
-            "An efficiency curve needs as many energies as efficiencies, 2 or more, "
-            f"found {len(energies)} and {len(efficiencies)}."
-        )
-    if not (energies[0] >= 0 and np.all(np.diff(energies) > 0)):
-        raise ValueError("The energies of an efficiency curve must increase from >= 0.")
-    if not all(0 <= value <= 1 for value in efficiencies):
-        raise ValueError(
-            "Efficiencies must be between 0 and 1, found "
-            f"{min(efficiencies):g} to {max(efficiencies):g}."
-        )
-
-
-def _interpolate(
-    at: np.ndarray, energies: tuple[float, ...], efficiencies: tuple[float, ...]
-) -> np.ndarray:
-    outside = (at < energies[0]) | (at > energies[-1])
-    if np.any(outside):
-        raise ValueError(
-            f"The efficiency curve covers {energies[0]:g} to {energies[-1]:g} keV, "
-            f"but is needed from {np.min(at):g} to {np.max(at):g} keV."
-        )
-    return np.interp(at, energies, efficiencies)

@@ -1,5 +1,6 @@
 """Layers of matter in a detector: what they are made of and let pass."""
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -97,14 +98,51 @@ def parse_layers(layers: Any) -> tuple[tuple[str, float], ...]:
     """
     if isinstance(layers, str):
         layers = [layer for layer in layers.split(",") if layer.strip()]
+    if not isinstance(layers, Iterable):
+        raise ValueError(
+            "Layers of a detector read like 'Al 0.038 um, polyimide 0.007 um', found "
+            f"{layers!r}."
+        )
     return tuple(_parse_layer(layer) for layer in layers)
 
 
 def _parse_layer(layer: Any) -> tuple[str, float]:
     """Read a layer, "Al 0.038 um" or (material, um)."""
-    parts = layer.split() if isinstance(layer, str) else list(layer)
-    if len(parts) not in (2, 3) or parts[2:] not in ([], ["um"]):
+    parts = layer.split() if isinstance(layer, str) else layer
+    try:
+        material, thickness, *unit = parts
+        if unit in ([], ["um"]):
+            return str(material), float(thickness)
+    except (TypeError, ValueError):
+        pass
+    raise ValueError(
+        f"A layer reads like 'Al 0.038 um' or ('Al', 0.038), found {layer!r}."
+    )
+
+
+def parse_grid(grid: Any) -> tuple[str, float, float]:
+    """
+    Read the grid of a window.
+
+    Parameters
+    ----------
+    grid : str or (material, thickness in um, open fraction)
+        A text is like "Si 380 um 0.77".
+
+    Returns
+    -------
+    material, thickness, open fraction
+
+    Raises
+    ------
+    ValueError
+        If it is not understood.
+    """
+    try:
+        *layer, open_fraction = grid.split() if isinstance(grid, str) else grid
+        return *_parse_layer(layer), float(open_fraction)
+    except (TypeError, ValueError):
         raise ValueError(
-            f"A layer reads like 'Al 0.038 um' or ('Al', 0.038), found {layer!r}."
-        )
-    return str(parts[0]), float(parts[1])
+            "The grid of a window reads like 'Si 380 um 0.77' or ('Si', 380, 0.77), "
+            f"found {grid!r}."
+        ) from None

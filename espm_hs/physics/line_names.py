@@ -97,7 +97,14 @@ def checked_line_factors(line_factors: Mapping[str, float] | None) -> dict[str, 
     ValueError
         If a name is not understood, a family occurs twice, or a factor is not a
         positive number.
+    TypeError
+        If it is no mapping.
     """
+    if not isinstance(line_factors, Mapping | None):
+        raise TypeError(
+            "`line_factors` must map families of lines to factors, such as "
+            f"{{'Fe_K': 1.1}}; got {line_factors!r}."
+        )
     checked: dict[str, float] = {}
     for name, factor in (line_factors or {}).items():
         key = parse_line(name).key

@@ -17,7 +17,6 @@ from espm_hs.physics.checks import (
     checked_composition,
     checked_detector,
     checked_spectra,
-    plain_float,
     read_only,
 )
 from espm_hs.physics.columns import (
@@ -35,6 +34,7 @@ from espm_hs.physics.elements import atomic_to_mass_fractions
 from espm_hs.physics.emission import EmissionLine, check_beam_energy
 from espm_hs.physics.line_names import checked_line_factors
 from espm_hs.physics.peaks import Channels
+from espm_hs.physics.plain import plain_float
 from espm_hs.physics.sources import Lines, Sources, line_matrix, lines_in_reach
 
 #: Sum of every background column over the fitted channels: the order of magnitude
@@ -94,6 +94,8 @@ class SpectrumModel:
     ------
     ValueError
         If an argument cannot be used; the message says which, and what is needed.
+    TypeError
+        If one is of another type.
 
     Notes
     -----
@@ -133,10 +135,12 @@ class SpectrumModel:
         self.detector = checked_detector(detector)
         self.line_factors = checked_line_factors(line_factors)
         self.take_off_angle = checked_angles(take_off_angle)
-        self.thickness = plain_float(thickness)
-        self.density = plain_float(density)
+        self.thickness, self.density = (
+            None if value is None else plain_float(name, value)
+            for name, value in (("thickness", thickness), ("density", density))
+        )
         self.composition = checked_composition(composition)
-        self.minimum_energy = float(minimum_energy)
+        self.minimum_energy = plain_float("minimum_energy", minimum_energy)
         self.background = bool(background)
         self.extra_spectra: dict[str, np.ndarray] = {}
         self._check()
@@ -149,7 +153,9 @@ class SpectrumModel:
         if both := sorted(set(self.elements) & set(self.stray_elements)):
             raise ValueError(
                 f"{', '.join(both)} cannot be both in the sample and stray: the same "
-                "lines would count twice. Remove from elements or stray_elements."
+                "lines would count twice. Leave it out of one: "
+                "`s.set_analysis_parameters(stray_elements=[...])`, "
+                "`s.set_elements([...])`."
             )
         if (self.thickness is None) != (self.density is None):
             missing = "density" if self.density is None else "thickness"
@@ -166,7 +172,9 @@ class SpectrumModel:
             raise ValueError(
                 f"No channel to fit: the axis runs from {self.energy[0]:.3f} to "
                 f"{self.energy[-1]:.3f} keV, the fit from {self.minimum_energy:.3f} "
-                f"keV to below the beam energy {self.beam_energy:g} keV."
+                f"keV to below the beam energy {self.beam_energy:g} keV. Check the axis, "
+                "or fit from a lower energy with "
+                "`s.set_analysis_parameters(minimum_energy=...)` (keV)."
             )
         # raise for a curve that ends before, and for elements without a line in range
         self.detector.efficiency(np.array(self._fitted))

@@ -172,8 +172,8 @@ class SpectrumModel:
             raise ValueError(
                 f"No channel to fit: the axis runs from {self.energy[0]:.3f} to "
                 f"{self.energy[-1]:.3f} keV, the fit from {self.minimum_energy:.3f} "
-                f"keV to below the beam energy {self.beam_energy:g} keV. Check the axis, "
-                "or fit from a lower energy with "
+                f"keV to below the beam energy {self.beam_energy:g} keV. Check the "
+                "axis, or fit from a lower energy with "
                 "`s.set_analysis_parameters(minimum_energy=...)` (keV)."
             )
         # raise for a curve that ends before, and for elements without a line in range

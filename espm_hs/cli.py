@@ -208,7 +208,7 @@ def _read_settings(context, parameter, file: str | None) -> str | None:
     "--binning", type=click.IntRange(1), help="Find phases in sums of pixels."
 )
 @click.option("--starts", type=click.IntRange(1), help="The best of so many is kept.")
-@click.option("--seed", type=int, help="Of the random numbers.")
+@click.option("--seed", type=click.IntRange(0), help="Of the random numbers.")
 @click.option("--jobs", type=int, help="Threads. [all cores]")
 @click.option("--lazy", is_flag=True, help="For maps larger than the memory.")
 @click.option(
@@ -308,7 +308,8 @@ def report(files: tuple[str, ...], target: str | None) -> None:
               help="Rows and columns.  [default: of the data set]")  # fmt: skip
 @click.option("--counts", type=float,
               help="Mean per pixel.  [default: of the data set]")  # fmt: skip
-@click.option("--seed", default=0, show_default=True, help="Of the counts.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
+              help="Of the counts.")  # fmt: skip
 def simulate(
     name: str,
     file: str,
@@ -333,3 +334,7 @@ def simulate(
     with _failing_in_a_line():
         _batch().simulate(name, file, seed, **options)
     click.echo(f"Written: {file}")
+
+
+if __name__ == "__main__":
+    main()

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 
+from espm_hs.arguments import float_array
 from espm_hs.factorization import expected_deviance
 
 __all__ = [
@@ -31,9 +32,21 @@ def spectral_angles(found: ArrayLike, true: ArrayLike) -> np.ndarray:
     -------
     array, shape (n_found, n_true)
         Degrees.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, or no channel is without a NaN.
+    TypeError
+        If there is something else than numbers.
     """
-    found, true = np.asarray(found, dtype=float), np.asarray(true, dtype=float)
-    used = ~(np.isnan(found).any(axis=1) | np.isnan(true).any(axis=1))
+    found, true = float_array("found", found), float_array("true", true)
+    if found.ndim != 2 or true.ndim != 2 or len(found) != len(true):
+        raise ValueError(
+            "Spectra are the columns of arrays with a row for each channel, found "
+            f"shapes {found.shape} and {true.shape}."
+        )
+    used = _known(found, true, "channel")
     directions = []
     for spectra in (found[used], true[used]):
         lengths = np.linalg.norm(spectra, axis=0)
@@ -111,7 +124,7 @@ def map_errors(
     """
     found, true = _partners(found, true, "maps")
     found, true = (maps.reshape(-1, maps.shape[-1]) for maps in (found, true))
-    used = ~(np.isnan(found).any(axis=1) | np.isnan(true).any(axis=1))
+    used = _known(found, true, "pixel")
     found, true = found[used], true[used]
     if rescale:
         square = (found**2).sum(axis=0)
@@ -147,10 +160,18 @@ def composition_errors(found: ArrayLike, true: ArrayLike) -> np.ndarray:
     return np.abs(found - true).max(axis=0)
 
 
+def _known(found, true, what: str) -> np.ndarray:
+    """Return the rows without a NaN; raise ValueError if there is none."""
+    used = ~(np.isnan(found).any(axis=1) | np.isnan(true).any(axis=1))
+    if not used.any():
+        raise ValueError(f"There is no {what} without a NaN to compare.")
+    return used
+
+
 def _partners(found, true, what: str) -> tuple[np.ndarray, np.ndarray]:
     """Return both as floats; raise ValueError unless they have one shape."""
-    found, true = np.asarray(found, dtype=float), np.asarray(true, dtype=float)
-    if found.shape != true.shape:
+    found, true = float_array("found", found), float_array("true", true)
+    if found.shape != true.shape or found.ndim < 1:
         raise ValueError(
             f"The {what} that were found and the true ones have shapes {found.shape} "
             f"and {true.shape}: give partners, in the order of match_phases."

@@ -15,6 +15,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+# Settings of several symbols.
+LISTS = ("elements", "stray")
 # What absorbs.
 SAMPLE = ("thickness", "density")
 
@@ -159,7 +161,8 @@ def read_settings(path: Path, known: Collection[str]) -> dict:
     Raises
     ------
     ValueError
-        If it is no TOML, holds other names, or an output outside of the present folder.
+        If it is no TOML, holds other names or values that no setting can have, or an
+        output outside of the present folder.
     """
     with open(path, "rb") as file:
         try:
@@ -171,6 +174,8 @@ def read_settings(path: Path, known: Collection[str]) -> dict:
             f"{path} has no setting {', '.join(map(repr, unknown))}; those that there "
             f"are: {', '.join(sorted(known))}. `espm-hs init` writes all of them."
         )
+    for name, value in found.items():
+        _check_setting(path, name, value)
     if (folder := found.get("output")) is not None and not _is_below(folder):
         raise ValueError(
             f"{path} has the output {folder!r}; in a file, which may come from others, "
@@ -184,4 +189,26 @@ def _is_below(folder) -> bool:
     if not isinstance(folder, str) or not folder.isprintable():
         return False
     paths = PurePosixPath(folder), PureWindowsPath(folder)
-    return not any(one.anchor or ".." in one.parts for one in paths)
+    if any(one.anchor or ".." in one.parts for one in paths):
+        return False
+    # a link may come along with the file
+    return Path(folder).resolve().is_relative_to(Path.cwd().resolve())
+
+
+def _check_setting(path: Path, name: str, value) -> None:
+    """Raise ValueError for a value of a type that no setting has."""
+    if name == "known_phases":
+        right, needed = isinstance(value, dict), "a table for each phase"
+    elif name in LISTS:
+        several = value if isinstance(value, list) else [value]
+        right, needed = (
+            all(isinstance(one, str) for one in several),
+            "a list of symbols",
+        )
+    else:
+        right = isinstance(value, str | bool | int | float)
+        needed = "text, a number, true or false"
+    if not right:
+        raise ValueError(
+            f"{path} has {name} = {printable(str(value))}; needed is {needed}."
+        )

@@ -14,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from espm_hs import analysis, simulation
 from espm_hs.analysis.parameters import EDS, detector_angles
+from espm_hs.arguments import check_number
 from espm_hs.methods import (
     Amounts,
     Figures,
@@ -250,6 +251,7 @@ class EDSespmSpectrum(
             "tol": tol,
             "random_state": random_state,
         }
+        check_number("max_iter", max_iter, 1, whole=True)
         # one bar for all starts: it goes back to the beginning with each
         bar = progressbar(total=max_iter, disable=not show_progressbar, desc="espm")
 

@@ -56,10 +56,11 @@ def check_targets(files) -> None:
         try:
             os.lstat(there / file.name)  # of too long a name, wherever it is
         except FileNotFoundError:
-            continue
+            pass
         except (OSError, ValueError) as error:
             raise OSError(f"{file} cannot be written: {in_a_line(error)}") from None
-        if not (file.is_file() or file.suffix == ".zspy" or file.is_symlink()):
+        known = file.is_file() or file.suffix == ".zspy" or file.is_symlink()
+        if os.path.lexists(file) and not known:
             raise OSError(f"{file} is there already and no file: name another one.")
 
 

@@ -149,9 +149,10 @@ def failure(s, call) -> Exception | None:
 
 
 def is_meant(error) -> bool:
-    """Whether it was raised on purpose, here or in HyperSpy, and not by accident."""
+    """Whether it was raised on purpose, here or in what this is built on."""
     last = traceback.extract_tb(error.__traceback__)[-1]
-    ours = any(name in last.filename for name in ("espm_hs", "hyperspy", "exspy"))
+    names = ("espm_hs", "hyperspy", "exspy", "sklearn")
+    ours = any(name in last.filename for name in names)
     kinds = (ValueError, TypeError, RuntimeError)
     return type(error) in kinds and ours and last.line.startswith("raise")
 

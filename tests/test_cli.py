@@ -22,6 +22,7 @@ from espm_hs import batch, cli, files, many, settings
 from espm_hs.analysis import report
 from espm_hs.cli import main
 from espm_hs.simulation import ground_truth, particles
+from espm_hs.writing import check_targets
 
 DATA = os.environ.get("ESPM_HS_TEST_DATA")
 measured = pytest.mark.skipif(
@@ -575,3 +576,32 @@ def test_compositions_of_all_files_in_one_table(map_file, tmp_path, no_figures):
         str(other),
     ]
     assert len(rows) == 2 * 2 * 6
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["thickness = 1979-05-27", "phases = [3]", "elements = [1, 2]", "known_phases = 3"],
+)
+def test_settings_of_a_type_that_none_has(map_file, tmp_path, setting):
+    file = tmp_path / "settings.toml"
+    file.write_text(f"{setting}\n")
+    result = run("decompose", map_file, "-n", 2, "-s", file)
+    assert result.exit_code == 2
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    assert f"has {setting.split()[0]} = " in " ".join(result.output.split())
+
+
+def test_new_folder_beside_results_of_that_name(tmp_path):
+    """What is in the folder around it does not matter."""
+    (tmp_path / "map_espm.hspy").touch()
+    check_targets([tmp_path / "results" / "map_espm.hspy"])
+    (tmp_path / "folder_espm.hspy").mkdir()
+    with pytest.raises(OSError, match="is there already"):
+        check_targets([tmp_path / "folder_espm.hspy"])
+
+
+def test_run_as_a_module():
+    command = [sys.executable, "-m", "espm_hs.cli", "info", "nothing.hspy"]
+    found = subprocess.run(command, capture_output=True, text=True)
+    assert found.returncode == 1
+    assert "nothing.hspy" in found.stdout + found.stderr

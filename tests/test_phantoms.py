@@ -1,6 +1,7 @@
 """Phantoms: that they have the volumes, areas and widths they say."""
 
 import inspect
+import re
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -352,8 +353,9 @@ def test_shapes_of_no_map_are_refused(phantom, shape):
     ],
 )
 def test_what_makes_no_sense_is_refused(make, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError) as raised:  # noqa: PT011 - matched below
         make()
+    assert re.search(message, str(raised.value).replace("`", ""))
 
 
 # -- gallery

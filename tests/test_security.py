@@ -154,6 +154,18 @@ def test_settings_stay_inside_the_folder(folder, tmp_path):
     assert "folder below the present one" in " ".join(result.output.split())
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs links")
+def test_settings_do_not_follow_links(tmp_path, monkeypatch):
+    """A link can come along with the map and the settings."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "link").symlink_to(tmp_path / "elsewhere")
+    monkeypatch.chdir(tmp_path / "here")
+    Path("settings.toml").write_text('output = "link/results"\n')
+    with pytest.raises(ValueError, match="below the present one"):
+        settings.read_settings(Path("settings.toml"), {"output"})
+
+
 @pytest.mark.parametrize("folder", ["results", "a/b", "./a", "with space"])
 def test_settings_may_name_folders(folder, tmp_path):
     path = tmp_path / "settings.toml"

@@ -21,6 +21,7 @@ from espm_hs.analysis.quantification import (
     atoms_per_loading,
     over_pixels,
 )
+from espm_hs.arguments import float_array
 from espm_hs.physics import SpectrumModel
 
 #: 1e24 (cm2 in barn) over 1e14 (nm2 in cm2): atoms per nm2 of an amount over the dose.
@@ -124,8 +125,9 @@ def nm_per_mass(densities: float | Sequence[float], n_phases: int) -> np.ndarray
     ValueError
         If there is not one positive number for each phase.
     """
-    given = np.asarray(densities, dtype=float)
-    if given.shape not in ((), (n_phases,)) or not np.all(given > 0):
+    given = float_array("density", densities)
+    positive = np.all((given > 0) & np.isfinite(given))
+    if given.shape not in ((), (n_phases,)) or not positive:
         raise ValueError(
             f"`density` is {densities!r}; needed is one positive number in g/cm3, or "
             f"one for each of the {n_phases} phases."

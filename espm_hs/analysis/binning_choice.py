@@ -16,6 +16,7 @@ from espm_hs.analysis.comparison import (
     check_numbers,
     check_thinnings,
 )
+from espm_hs.arguments import generator
 from espm_hs.factorization import (
     Bins,
     Counts,
@@ -112,7 +113,7 @@ def choose_binning(
         penalties=Penalties(sparsity),
     )
     usual = Bins.from_shape(navigation, usual_binning(counts, navigation), pixels)
-    rng = np.random.default_rng(random_state)
+    rng = generator(random_state)
     loss = np.empty((len(bins), n_thinnings))
     start = {"n_init": n_init}
     for t in range(n_thinnings):

@@ -10,6 +10,7 @@ from dask import delayed
 
 from espm_hs.analysis.decomposition import decompose
 from espm_hs.analysis.phases import PhaseAnalysis
+from espm_hs.arguments import generator
 from espm_hs.factorization import uninterrupted
 
 # What of the options of a fit its repetitions share; smoothness is that of the maps.
@@ -66,7 +67,7 @@ def replicates(
     """
     if not isinstance(n, (int, np.integer)) or n < 2:
         raise ValueError(f"`n` must be an integer of at least 2, got {n!r}.")
-    rng = np.random.default_rng(random_state)
+    rng = generator(random_state)
     pixels = ~np.isnan(loadings).any(axis=1)
     settings = {name: options[name] for name in SHARED if name in options}
     H = np.maximum(loadings[pixels], LEAST * loadings[pixels].mean(axis=0))

@@ -130,11 +130,7 @@ def calibrate(
     ValueError
         If a parameter is unknown, or the spectrum has no counts.
     """
-    unknown = sorted(set(parameters) - set(PARAMETERS))
-    if unknown or not parameters:
-        raise ValueError(
-            f"`parameters` is {list(parameters)}; choose among {list(PARAMETERS)}."
-        )
+    check_names(parameters)
     counts = np.asarray(spectrum, dtype=float)
     before, model = model, model.replace(minimum_energy=end_of_noise(model, counts))
     used = model.channels if channels is None else model.channels & channels
@@ -149,6 +145,18 @@ def calibrate(
     errors = dict(zip(parameters, np.sqrt(np.diag(covariance)).tolist(), strict=True))
     deviance = (search.deviance(search.start), search.deviance(theta))
     return Calibration(before, after, deviance, errors)
+
+
+def check_names(parameters) -> None:
+    """Raise ValueError unless these are names among `PARAMETERS`."""
+    is_list = isinstance(parameters, list | tuple | set) and len(parameters) > 0
+    if not is_list or any(
+        not isinstance(name, str) or name not in PARAMETERS for name in parameters
+    ):
+        raise ValueError(
+            f"`parameters` is {parameters!r}; choose a list of some of "
+            f"{list(PARAMETERS)}."
+        )
 
 
 def end_of_noise(model: SpectrumModel, counts: np.ndarray) -> float:

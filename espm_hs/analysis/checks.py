@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 import numpy as np
+
+from espm_hs.factorization import STRONGEST
 
 # An element can be quantified if this share of its counts is in channels in use.
 MIN_SHARE = 0.01
@@ -37,13 +41,21 @@ def check_size(n_phases, navigation, pixels, channels):
         )
 
 
-def check_strengths(**strengths):
-    """Raise ValueError for a word in the place of a strength that is not "auto"."""
-    for name, value in strengths.items():
-        if isinstance(value, str) and value != "auto":
-            raise ValueError(
-                f"`{name}` must be 'auto' or a finite number >= 0, got {value!r}."
-            )
+def check_strengths(sparsity, smoothness):
+    """Raise ValueError for strengths that are neither numbers nor "auto"."""
+    several = isinstance(smoothness, list | tuple | np.ndarray) and np.ndim(smoothness)
+    for name, values in (
+        ("sparsity", [sparsity]),
+        ("smoothness", smoothness if several else [smoothness]),
+    ):
+        for value in values:
+            number = isinstance(value, Real) and not isinstance(value, bool)
+            word = isinstance(value, str) and value == "auto" and not several
+            if not (word or (number and 0 <= value <= STRONGEST)):
+                raise ValueError(
+                    f"`{name}` must be 'auto' or a finite number >= 0, at most "
+                    f"{STRONGEST:g}; got {value!r}."
+                )
 
 
 def check_binning(binning, simplex):

@@ -127,7 +127,7 @@ def decompose(
     check_size(n_phases, navigation, pixels, used)
     check_lines(model, used)
     check_binning(binning, simplex)
-    check_strengths(sparsity=sparsity, smoothness=smoothness)
+    check_strengths(sparsity, smoothness)
     known = read_known_phases(
         known_phases,
         fixed_composition,

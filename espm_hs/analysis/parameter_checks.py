@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from espm_hs.physics import Detector
-from espm_hs.physics.checks import checked_angles
+from espm_hs.physics.checks import checked_angles, checked_spectrum
 from espm_hs.physics.columns import checked_elements, checked_split
 from espm_hs.physics.line_names import checked_line_factors
 
+# g/cm3; osmium has 22.6.
+MAX_DENSITY = 30.0
 # nm, 1 mm: no electron passes, so a larger value is in another unit than it says.
 MAX_THICKNESS = 1e6
 
@@ -75,16 +77,13 @@ def _spectra(value) -> dict[str, np.ndarray]:
             "`extra_spectra` must map labels to spectra over the channels, got "
             f"{value!r}."
         )
-    try:
-        return {str(label): np.asarray(one, float) for label, one in value.items()}
-    except (TypeError, ValueError):
-        raise TypeError("The spectra of `extra_spectra` must be numbers.") from None
+    return {label: checked_spectrum(label, one) for label, one in value.items()}
 
 
 # Name -> what checks the value and makes it plain.
 CHECKS: dict[str, Callable[[Any], Any]] = {
     "thickness": partial(_positive, "thickness", "nm", MAX_THICKNESS),
-    "density": partial(_positive, "density", "g/cm3", np.inf),
+    "density": partial(_positive, "density", "g/cm3", MAX_DENSITY),
     "stray_elements": lambda value: list(checked_elements(value, "`stray_elements`")),
     "split_lines": checked_split,
     "detector": lambda value: as_detector(value).to_dict(),

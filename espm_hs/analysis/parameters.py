@@ -15,11 +15,14 @@ user sets is written by `set_parameters`; `parameter_checks` knows what it can b
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 from exspy.utils.eds import take_off_angle
 
 from espm_hs.analysis import espm_files
 from espm_hs.analysis.parameter_checks import (
+    MAX_DENSITY,
     MAX_THICKNESS,
     as_detector,
     check_parameter,
@@ -78,8 +81,16 @@ def build_model(metadata, axis, **overrides) -> SpectrumModel:
     ValueError
         If elements or beam energy are missing or a value makes no sense; the message
         names the call that sets it.
+    TypeError
+        If `SpectrumModel` has no such argument.
     """
     check_node(metadata)
+    known = inspect.signature(SpectrumModel).parameters
+    if unknown := [name for name in overrides if name not in known]:
+        raise TypeError(
+            f"A model does not know {', '.join(map(repr, unknown))}. It takes "
+            f"{', '.join(known)}."
+        )
     arguments = {
         "energy": energy_axis(axis),
         "beam_energy": beam_energy(metadata),
@@ -219,7 +230,13 @@ def thickness(metadata) -> float | None:
 def density(metadata) -> float | None:
     """Density of the sample in g/cm3, or None."""
     call = "s.set_analysis_parameters(density=...)"
-    return _not_negative(metadata, "Sample.density", call, "g/cm3")
+    value = _not_negative(metadata, "Sample.density", call, "g/cm3")
+    if value is not None and value > MAX_DENSITY:
+        raise ValueError(
+            f"Sample.density in the metadata is {value:g}, more than any matter has. "
+            f"Set it with `{call}` (g/cm3)."
+        )
+    return value
 
 
 def _not_negative(metadata, path, call, unit) -> float | None:

@@ -18,6 +18,7 @@ from espm_hs.analysis.comparison import (
     check_numbers,
     check_thinnings,
 )
+from espm_hs.arguments import generator
 from espm_hs.factorization import (
     Bins,
     Counts,
@@ -125,7 +126,7 @@ def estimate_number(
     if binning > 1:
         counts = Bins.from_shape(navigation, binning, pixels).merge(counts)
     model = settle_absorption(model, counts.spectrum, used)
-    rng = np.random.default_rng(random_state)
+    rng = generator(random_state)
     loss = np.empty((len(numbers), n_thinnings))
     spectra: dict[int, list[np.ndarray]] = {k: [] for k in numbers}
     for t in range(n_thinnings):

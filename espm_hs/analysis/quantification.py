@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 import dask.array as da
@@ -12,6 +12,7 @@ from dask import delayed
 from espm_hs.analysis.kept import kept_counts
 from espm_hs.analysis.phases import PhaseAnalysis, fingerprint
 from espm_hs.analysis.stoichiometry import oxygen_per_atom
+from espm_hs.arguments import check_choice
 from espm_hs.factorization import abundance_covariance, smoothed_covariance
 from espm_hs.physics import atomic_weight
 
@@ -28,21 +29,28 @@ def choose_elements(analysis: PhaseAnalysis, elements: Sequence[str] | None):
     ------
     ValueError
         If an element was not part of the decomposition, or is named twice.
+    TypeError
+        If they are no list.
     """
     if elements is None:
         return list(range(len(analysis.elements)))
-    if isinstance(elements, str):
-        elements = [elements]
-    unknown = [e for e in elements if e not in analysis.elements]
+    if not isinstance(elements, Iterable):
+        raise TypeError(
+            f"`elements` must be a list of symbols, got {elements!r}; the "
+            f"decomposition has {list(analysis.elements)}."
+        )
+    elements = [elements] if isinstance(elements, str) else list(elements)
+    unknown = [e for e in elements if not isinstance(e, str)]
+    unknown = unknown or [e for e in elements if e not in analysis.elements]
     if unknown or not elements:
         raise ValueError(
-            f"`elements` is {list(elements)}, but the decomposition has "
+            f"`elements` is {elements}, but the decomposition has "
             f"{list(analysis.elements)}. Choose among these, or set others with "
             "`s.set_elements(...)` and decompose again."
         )
-    if twice := sorted({e for e in elements if list(elements).count(e) > 1}):
+    if twice := sorted({e for e in elements if elements.count(e) > 1}):
         raise ValueError(
-            f"`elements` is {list(elements)}, which names {', '.join(twice)} more than "
+            f"`elements` is {elements}, which names {', '.join(twice)} more than "
             "once. Name each element once: `s.quantify(elements=[...])`."
         )
     return [analysis.elements.index(e) for e in elements]
@@ -103,12 +111,12 @@ def amounts_of(
     ValueError, TypeError
         If an argument is unknown, or a valence is missing.
     """
-    if units not in UNITS:
-        raise ValueError(f"`units` must be one of {UNITS}, got {units!r}.")
+    check_choice("units", units, UNITS)
     chosen = choose_elements(analysis, elements)
     amounts = np.eye(len(analysis.elements))[chosen]
     symbols = [analysis.elements[i] for i in chosen]
-    if isinstance(oxygen, str) and oxygen not in OXYGEN:
+    is_word = isinstance(oxygen, str) and oxygen in OXYGEN
+    if not (is_word or isinstance(oxygen, Mapping)):
         raise ValueError(
             f"`oxygen` must be one of {OXYGEN} or a mapping of valences such as "
             f"{{'Fe': 3}}, got {oxygen!r}."

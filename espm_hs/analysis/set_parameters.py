@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from espm_hs.analysis.calibration import check_names
 from espm_hs.analysis.parameter_checks import as_detector, check_parameter
 from espm_hs.analysis.parameters import EDS, NODE, check_node, sample_elements
 from espm_hs.physics import Detector
@@ -73,6 +74,7 @@ def check_calibration(metadata, parameters) -> None:
 
     A mass thickness becomes a thickness by the density.
     """
+    check_names(parameters)
     if "mass_thickness" in parameters and metadata.get_item("Sample.density") is None:
         raise ValueError(
             "To write a fitted mass thickness as a thickness the density is needed: "

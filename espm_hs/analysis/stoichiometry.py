@@ -23,6 +23,9 @@ VALENCES: dict[str, float] = {
     "Au": 1, "Hg": 2, "Tl": 1, "Pb": 2, "Bi": 3, "Th": 4, "U": 4,
 }  # fmt: skip
 
+# No atom binds more.
+LARGEST = 8
+
 
 def oxygen_per_atom(
     elements: Sequence[str], oxygen: str | Mapping[str, float]
@@ -45,17 +48,24 @@ def oxygen_per_atom(
     Raises
     ------
     ValueError
-        If an element has no valence here and none is given.
+        If an element has no valence here and none is given, or one is out of range.
     TypeError
         If a valence is no number.
     """
     own = oxygen if isinstance(oxygen, Mapping) else {}
     for element, valence in own.items():
         atomic_number(element)  # raises for what is not an element
+        if element == "O":
+            raise ValueError("Valences are those of the others: leave out that of O.")
         if not isinstance(valence, Real) or isinstance(valence, bool):
             raise TypeError(
                 f"The valence of {element} must be a number, got {valence!r}: give it "
                 f"as `s.quantify(oxygen={{'{element}': 3}})`."
+            )
+        if not abs(valence) <= LARGEST:
+            raise ValueError(
+                f"The valence of {element} must be from {-LARGEST} to {LARGEST}, got "
+                f"{valence!r}: give it as `s.quantify(oxygen={{'{element}': 3}})`."
             )
     valences = VALENCES | dict(own)
     if unknown := [element for element in elements if element not in valences]:

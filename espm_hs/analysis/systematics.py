@@ -45,7 +45,14 @@ def line_errors(
     ------
     ValueError
         If a name is neither family nor element, or a value is no share.
+    TypeError
+        If they are no mapping.
     """
+    if not isinstance(given, Mapping | None):
+        raise TypeError(
+            "`line_errors` must map families or elements to relative errors, such as "
+            f"{{'L': 0.05}}; got {given!r}."
+        )
     given = dict(given or {})
     known = [*LINE_ERRORS, *analysis.elements]
     for name, value in given.items():

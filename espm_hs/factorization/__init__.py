@@ -16,7 +16,7 @@ from espm_hs.factorization.errors.uncertainty import composition_covariance
 from espm_hs.factorization.errors.uptake import uptake
 from espm_hs.factorization.estimator import EspmNMF
 from espm_hs.factorization.maps import coarse_maps, fit_loadings, fit_maps, off_zero
-from espm_hs.factorization.problem import Penalties, Problem
+from espm_hs.factorization.problem import STRONGEST, Penalties, Problem
 from espm_hs.factorization.regression import (
     deviance_residuals,
     divergence,
@@ -38,6 +38,7 @@ from espm_hs.factorization.starts import check_start
 from espm_hs.factorization.thinning import choose_smoothness, held_out, thin
 
 __all__ = [
+    "STRONGEST",
     "USUAL_SPARSITY",
     "Bins",
     "Counts",

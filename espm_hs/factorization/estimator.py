@@ -12,8 +12,9 @@ from sklearn.base import (
     TransformerMixin,
 )
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from espm_hs.arguments import float_array
 from espm_hs.factorization.data.counts import Counts
 from espm_hs.factorization.data.grid import Grid
 from espm_hs.factorization.maps import fit_loadings
@@ -226,7 +227,13 @@ class EspmNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             Expected counts, shape (n_pixels, n_channels).
         """
         check_is_fitted(self)
-        return np.asarray(X) @ self.components_
+        X, k = check_array(X), len(self.components_)
+        if X.shape[1] != k:
+            raise ValueError(
+                f"X has {X.shape[1]} columns; needed are the loadings of {k} "
+                "components."
+            )
+        return X @ self.components_
 
     def _counts(self, X, reset):
         X = validate_data(
@@ -241,7 +248,7 @@ class EspmNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         grid = None
         if self.navigation_shape is not None:
             grid = Grid.from_shape(_map_shape(self.navigation_shape, n_pixels))
-        G = None if self.G is None else np.asarray(self.G, dtype=np.float64)
+        G = None if self.G is None else float_array("G", self.G)
         columns = (n_channels,) if G is None else G.shape[-1:]
         return Problem(
             n_channels,
@@ -249,7 +256,7 @@ class EspmNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             G=G,
             simplex=self.simplex,
             simplex_rows=_rows(self.simplex_rows, columns),
-            fixed=None if self.fixed is None else np.asarray(self.fixed, float),
+            fixed=None if self.fixed is None else float_array("fixed", self.fixed),
             penalties=Penalties(self.sparsity, self.smoothness),
             grid=grid,
         )

@@ -8,11 +8,14 @@ from numbers import Real
 
 import numpy as np
 
+from espm_hs.arguments import check_choice
 from espm_hs.factorization.data.grid import Grid
 
 SIMPLEX = ("elements", "abundances", None)
 # The sparsity term bends at this share of the abundances of a pixel.
 SPARSITY_BEND = 0.01
+# Nats: beyond it, the counts have no say.
+STRONGEST = 1e9
 
 
 @dataclass(frozen=True)
@@ -42,9 +45,10 @@ class Penalties:
         several = smoothness if isinstance(smoothness, tuple) else (smoothness,)
         given = [("sparsity", self.sparsity), *(("smoothness", x) for x in several)]
         for name, value in given:
-            if not (isinstance(value, Real) and 0 <= value < np.inf):
+            if not (isinstance(value, Real) and 0 <= value <= STRONGEST):
                 raise ValueError(
-                    f"`{name}` must be a finite number >= 0, got {value!r}."
+                    f"`{name}` must be a finite number >= 0, at most {STRONGEST:g}; "
+                    f"got {value!r}."
                 )
 
     @property
@@ -114,11 +118,7 @@ class Problem:
     grid: Grid | None = None
 
     def __post_init__(self):
-        if self.simplex not in SIMPLEX:
-            raise ValueError(
-                f"`simplex` must be 'elements', 'abundances' or None, got "
-                f"{self.simplex!r}."
-            )
+        check_choice("simplex", self.simplex, SIMPLEX)
         self._check_G()
         smoothness = self.penalties.smoothness
         if isinstance(smoothness, tuple) and len(smoothness) != self.n_components:

@@ -98,6 +98,9 @@ def expected_deviance(y: np.ndarray) -> float:
     takes the place of the degrees of freedom.
     """
     y = np.asarray(y, dtype=float)
+    if not np.all(y >= 0):
+        raise ValueError(f"Means of counts must not be negative, got {y.min():g}.")
+    y = y[y > 0]  # no counts where none are expected
     many = y > 30
     # the next term of the expansion is of order y**-2
     total = float((1 + 1 / (6 * y[many])).sum())

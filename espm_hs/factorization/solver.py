@@ -13,6 +13,7 @@ from joblib import effective_n_jobs
 from scipy.optimize import linear_sum_assignment
 from threadpoolctl import threadpool_limits
 
+from espm_hs.arguments import check_choice, generator
 from espm_hs.factorization.data.counts import Counts
 from espm_hs.factorization.descent import Descent
 from espm_hs.factorization.multiplicative import MultiplicativeDescent
@@ -90,21 +91,14 @@ def check_options(
     solver="auto", n_init=1, max_iter=1000, tol=1e-4, random_state=None, n_jobs=None
 ) -> None:
     """Raise ValueError if an option of `factorize` is out of range."""
-    if solver not in SOLVERS:
-        raise ValueError(f"`solver` must be one of {SOLVERS}, got {solver!r}.")
+    check_choice("solver", solver, SOLVERS)
     for name, value in (("n_init", n_init), ("max_iter", max_iter)):
         if not isinstance(value, (int, np.integer)) or value < 1:
             raise ValueError(f"`{name}` must be an integer >= 1, got {value!r}.")
     if not (isinstance(tol, Real) and tol >= 0):
         raise ValueError(f"`tol` must be a number >= 0, got {tol!r}.")
-    try:
-        np.random.default_rng(random_state)
-    except (TypeError, ValueError):
-        raise ValueError(
-            "`random_state` must be an integer >= 0, None or a "
-            f"numpy.random.Generator; got {random_state!r}."
-        ) from None
-    if n_jobs == 0 or not isinstance(n_jobs, (int, np.integer, type(None))):
+    generator(random_state)
+    if not isinstance(n_jobs, (int, np.integer, type(None))) or n_jobs == 0:
         raise ValueError(
             "`n_jobs` must be a number of threads, or -1 for all cores; got "
             f"{n_jobs!r}."

@@ -8,6 +8,7 @@ import hyperspy.api as hs
 import numpy as np
 
 from espm_hs.analysis.parameters import energy_axis
+from espm_hs.arguments import plain_float
 
 
 class ChannelMask:
@@ -24,7 +25,7 @@ class ChannelMask:
     Raises
     ------
     ValueError
-        If a range is empty or holds no channel.
+        If a range is none, or holds no channel.
     """
 
     def __init__(self, signal, ranges: Sequence[tuple[float, float]] = ()):
@@ -32,8 +33,13 @@ class ChannelMask:
         self._energy = energy_axis(signal.axes_manager.signal_axes[0])
         self._plotted = None
         self._spans: list = []
-        for low, high in ranges:
-            self.add(low, high)
+        for pair in ranges:
+            if not (isinstance(pair, list | tuple | np.ndarray) and len(pair) == 2):
+                raise ValueError(
+                    "A range is a pair of energies in keV, as in "
+                    f"`s.mask_channels((2.0, 2.6), (7.8, 8.3))`; got {pair!r}."
+                )
+            self.add(*pair)
 
     @property
     def ranges(self) -> list[tuple[float, float]]:
@@ -48,7 +54,21 @@ class ChannelMask:
         return {"ev": 1e-3, "kev": 1.0, "mev": 1e3}[units]
 
     def add(self, low: float, high: float) -> None:
-        """Ignore the channels from one energy to another, keV."""
+        """Ignore the channels from one energy to another, keV.
+
+        Raises
+        ------
+        ValueError
+            If the second is not above the first, or no channel is between them.
+        TypeError
+            If one is no number.
+        """
+        low, high = plain_float("low", low), plain_float("high", high)
+        if not low < high:
+            raise ValueError(
+                "A range goes from a lower to a higher energy in keV; got "
+                f"{low:g} to {high:g}."
+            )
         inside = (self._energy >= low) & (self._energy <= high)
         if not inside.any():
             raise ValueError(

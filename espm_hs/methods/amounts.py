@@ -8,6 +8,7 @@ import dask.array as da
 import numpy as np
 
 from espm_hs import analysis
+from espm_hs.arguments import check_choice
 from espm_hs.methods.tagged import check_target, phase_axis, with_variance
 
 
@@ -98,10 +99,7 @@ class Amounts:
         thickness itself where little is absorbed.
         """
         check_target(target)
-        if method not in (None, "dose", "absorption"):
-            raise ValueError(
-                f"`method` must be 'dose', 'absorption' or None, got {method!r}."
-            )
+        check_choice("method", method, ("dose", "absorption", None))
         if method is None:
             method = "dose" if analysis.has_dose(self.metadata) else "absorption"
         if method == "absorption":

@@ -7,12 +7,15 @@ from numbers import Real
 import hyperspy.api as hs
 import numpy as np
 
+from espm_hs.arguments import check_number
+
 
 def used_pixels(signal, mask) -> np.ndarray | None:
     """Pixels in use, flat in array order, from a HyperSpy mask (True = out)."""
     if mask is None:
         return None
     if isinstance(mask, Real) and not isinstance(mask, bool):
+        check_number("navigation_mask", mask)
         mask = signal.vacuum_mask(float(mask))
     shape = signal.axes_manager.navigation_shape
     is_signal = isinstance(mask, hs.signals.BaseSignal)

@@ -8,6 +8,7 @@ import numpy as np
 
 from espm_hs import analysis
 from espm_hs.analysis.parameters import NODE
+from espm_hs.arguments import check_choice
 from espm_hs.factorization import summed_spectrum
 from espm_hs.methods.masks import used_channels
 from espm_hs.physics import Detector, SpectrumModel
@@ -179,10 +180,7 @@ class Preparation:
         if live_time_of is None:
             return None
         known = {"pixel": 1, "map": max(1, self.axes_manager.navigation_size)}
-        if live_time_of not in known:
-            raise ValueError(
-                f"`live_time_of` must be one of {tuple(known)}, got {live_time_of!r}."
-            )
+        check_choice("live_time_of", live_time_of, known)
         return known[live_time_of]
 
     def physical_model(self, **overrides) -> SpectrumModel:

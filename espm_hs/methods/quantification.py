@@ -10,6 +10,7 @@ from hyperspy.external.progressbar import progressbar
 
 from espm_hs import analysis
 from espm_hs.analysis.parameters import NODE
+from espm_hs.arguments import check_number
 from espm_hs.methods.tagged import check_target, phase_axis, tagged, with_variance
 
 RESULTS = f"{NODE}.results"
@@ -154,6 +155,7 @@ class Quantification:
         RuntimeError, ValueError
             As `quantify`.
         """
+        check_number("n", n, 2, whole=True)
         found = self.analysis_results()
         options = analysis.read_options(self._results().get("options"))
         repetitions = analysis.replicates(

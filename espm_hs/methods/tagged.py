@@ -5,11 +5,12 @@ from __future__ import annotations
 import dask.array as da
 import hyperspy.api as hs
 
+from espm_hs.arguments import check_choice
+
 
 def check_target(target) -> None:
     """Raise ValueError for a target that is not known."""
-    if target not in ("phases", "pixels"):
-        raise ValueError(f"`target` must be 'phases' or 'pixels', got {target!r}.")
+    check_choice("target", target, ("phases", "pixels"))
 
 
 def phase_axis(found) -> list[dict]:

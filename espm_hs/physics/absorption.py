@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from espm_hs.arguments import float_array
 from espm_hs.physics.elements import atomic_number, normalised_fractions
 from espm_hs.physics.photoabsorption import ENERGIES, photoelectric_coefficient
 
@@ -45,7 +46,7 @@ def mass_absorption_coefficient(
     within some per cent above 1 keV; just below edges and below 1 keV they differ by
     10-20 % for light and by up to 60 % for heavy elements.
     """
-    energies = np.asarray(energy, dtype=float)
+    energies = float_array("energy", energy)
     if not np.all((energies > 0) & (energies <= ENERGIES[1])):
         raise ValueError(
             f"Photon energies must be above 0 and up to {ENERGIES[1]:g} keV, "

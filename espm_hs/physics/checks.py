@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from espm_hs.arguments import float_array, plain_float
 from espm_hs.physics.detector import Detector
 from espm_hs.physics.elements import normalised_fractions
-from espm_hs.physics.plain import plain_float
 
 
 def checked_axis(energy: ArrayLike) -> tuple[float, float, int]:
@@ -31,8 +31,10 @@ def checked_axis(energy: ArrayLike) -> tuple[float, float, int]:
     ------
     ValueError
         If the axis does not increase in equal steps, or seems to be in eV.
+    TypeError
+        If it does not consist of numbers.
     """
-    centres = np.asarray(energy, dtype=float)
+    centres = float_array("energy", energy)
     if centres.ndim != 1 or centres.size < 2:
         raise ValueError(
             "The energy axis must be a list of 2 or more channels, found shape "
@@ -80,7 +82,14 @@ def checked_composition(
     ------
     ValueError
         If the amounts cannot be normalised.
+    TypeError
+        If it is no mapping.
     """
+    if not isinstance(composition, Mapping | None):
+        raise TypeError(
+            "`composition` must map symbols to atomic fractions, such as {'Fe': 1.0}; "
+            f"got {composition!r}."
+        )
     if not composition:
         return None
     normalised_fractions(composition)  # raises
@@ -191,25 +200,16 @@ def checked_spectra(
     checked = {}
     taken = set(taken)
     for label, values in (extra_spectra or {}).items():
-        if not isinstance(label, str) or not label or label in taken:
+        spectrum = checked_spectrum(label, values)
+        if label in taken:
             raise ValueError(
                 "A label of extra_spectra must be a text that no other column has, "
                 f"found {label!r}."
             )
-        try:
-            spectrum = np.array(values, dtype=float)
-        except (TypeError, ValueError):
-            raise TypeError(
-                f"The extra spectrum {label!r} must consist of numbers."
-            ) from None
         if spectrum.shape != channels.shape:
             raise ValueError(
                 f"The extra spectrum {label!r} needs {channels.size} channels, as the "
                 f"axis, found shape {spectrum.shape}."
-            )
-        if not np.all(np.isfinite(spectrum) & (spectrum >= 0)):
-            raise ValueError(
-                f"The extra spectrum {label!r} must be non-negative and finite."
             )
         if not spectrum[channels].any():
             raise ValueError(
@@ -217,6 +217,40 @@ def checked_spectra(
             )
         checked[label] = read_only(spectrum)
     return checked
+
+
+def checked_spectrum(label: str, values: ArrayLike) -> np.ndarray:
+    """
+    Spectrum of the user, whatever the axis.
+
+    Parameters
+    ----------
+    label : str
+        Its name.
+    values : array, shape (n_channels,)
+        Its counts.
+
+    Returns
+    -------
+    array of float64
+        A copy.
+
+    Raises
+    ------
+    ValueError
+        If there is no label, or a value is negative or not finite.
+    TypeError
+        If it does not consist of numbers.
+    """
+    if not isinstance(label, str) or not label:
+        raise ValueError(f"An extra spectrum needs a label, a text, found {label!r}.")
+    spectrum = float_array(f"extra_spectra[{label!r}]", values).copy()
+    if spectrum.ndim != 1 or not np.all(np.isfinite(spectrum) & (spectrum >= 0)):
+        raise ValueError(
+            f"The extra spectrum {label!r} must be a list of numbers that are "
+            "non-negative and finite."
+        )
+    return spectrum
 
 
 def read_only(array: np.ndarray) -> np.ndarray:

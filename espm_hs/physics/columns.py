@@ -247,7 +247,7 @@ def checked_elements(elements: Iterable[str | int], what: str) -> tuple[str, ...
     """
     if isinstance(elements, str):
         raise ValueError(f"{what} is a list of symbols, found the text {elements!r}.")
-    if not isinstance(elements, Iterable):
+    if isinstance(elements, bytes | Mapping) or not isinstance(elements, Iterable):
         raise TypeError(
             f"{what} must be a list of symbols such as ['Cu', 'C'], got {elements!r}."
         )

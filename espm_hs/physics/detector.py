@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from espm_hs.arguments import plain_float
 from espm_hs.physics.efficiency_curve import checked_curve, interpolated
 from espm_hs.physics.layers import attenuation, material_data, parse_grid, parse_layers
-from espm_hs.physics.plain import plain_float
 
 #: Energy of the line for which the resolution is given (mean of Mn Ka1, Ka2), keV.
 MN_KA_ENERGY = 5.895
@@ -95,6 +95,11 @@ class Detector:
             object.__setattr__(self, "curve", checked_curve(self.curve))
         object.__setattr__(self, "escape_peak", bool(self.escape_peak))
         self._check_width()
+        if not 0 <= self.low_energy_shift <= 500:
+            raise ValueError(
+                "The low-energy shift must be 0 to 500 eV, found "
+                f"{self.low_energy_shift:g}."
+            )
         self._check_tail()
         self._check_transmission()
 
@@ -123,9 +128,16 @@ class Detector:
 
     def _check_transmission(self) -> None:
         values = [thickness for _, thickness in self.layers]
-        values += [self.crystal_thickness, *(self.grid or ())[1:2]]
-        if not all(0 <= value < np.inf for value in values):
-            raise ValueError(f"Thicknesses must be non-negative, found {values}.")
+        values += (self.grid or ())[1:2]
+        if not all(0 <= value <= 1e4 for value in values):
+            raise ValueError(
+                f"Thicknesses must be non-negative, at most 10000 um, found {values}."
+            )
+        if not 1e-3 <= self.crystal_thickness <= 1e6:
+            raise ValueError(
+                "The thickness of the crystal must be non-negative, at least 0.001 mm, "
+                f"found {self.crystal_thickness:g}."
+            )
         if not 0 < self.transmission <= 1:
             raise ValueError(
                 f"The transmission must be in (0, 1], found {self.transmission}."

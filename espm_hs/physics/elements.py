@@ -6,6 +6,8 @@ from numbers import Integral
 
 import xraylib
 
+from espm_hs.arguments import plain_float
+
 #: Symbols of the elements in order of atomic number, hydrogen first.
 SYMBOLS = tuple(xraylib.AtomicNumberToSymbol(z) for z in range(1, 108))
 _NUMBERS = {symbol: z for z, symbol in enumerate(SYMBOLS, start=1)}
@@ -113,8 +115,13 @@ def normalised_fractions(fractions: Mapping[str, float]) -> dict[str, float]:
     ------
     ValueError
         If the mapping is empty, an amount is negative or not finite, or all are 0.
+    TypeError
+        If an amount is no number.
     """
-    amounts = {symbol(name): float(value) for name, value in fractions.items()}
+    amounts = {
+        symbol(name): plain_float(f"fraction of {name}", value)
+        for name, value in fractions.items()
+    }
     wrong = {n: v for n, v in amounts.items() if not 0 <= v < float("inf")}
     if wrong:
         raise ValueError(

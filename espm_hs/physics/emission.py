@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
+from espm_hs.arguments import plain_float
 from espm_hs.physics.elements import atomic_number, symbol
 from espm_hs.physics.ionization import SUBSHELLS
 from espm_hs.physics.relaxation import relaxation
@@ -98,9 +99,11 @@ def check_beam_energy(beam_energy: float) -> float:
     ------
     ValueError
         If it is not within 10 to 400 keV; names the likely mistake of giving eV.
+    TypeError
+        If it is no number.
     """
     low, high = BEAM_ENERGIES
-    energy = float(beam_energy)
+    energy = plain_float("beam_energy", beam_energy)
     if not low <= energy <= high:
         hint = " Is it in eV?" if low <= energy / 1000 <= high else ""
         raise ValueError(

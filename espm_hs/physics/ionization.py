@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from espm_hs.arguments import float_array
 from espm_hs.physics.elements import atomic_number, symbol
 
 #: Subshells in order of decreasing binding energy.
@@ -26,6 +27,8 @@ ELECTRON_REST_ENERGY = 510.99895
 _FOUR_PI_A0_SQUARED = 4 * np.pi * 0.529177210903e-8**2
 
 #: Overvoltage where one formula takes over from the other.
+# keV
+_LARGEST = 1e6
 _OVERVOLTAGE_LIMIT = 16.0
 
 
@@ -69,7 +72,7 @@ def ionized_subshells(element: str | int) -> tuple[str, ...]:
 
 
 def _coefficients(element: str | int, subshell: str) -> _Coefficients:
-    if subshell not in SUBSHELLS:
+    if not isinstance(subshell, str) or subshell not in SUBSHELLS:
         raise ValueError(
             f"{subshell!r} is not a subshell: expected one of {', '.join(SUBSHELLS)}."
         )
@@ -132,7 +135,9 @@ def ionization_cross_section(
     ------
     ValueError
         If the element or the subshell is unknown or has no coefficients, or an
-        energy is not a positive number.
+        energy is not positive or above 1 GeV, for which the formulas are not meant.
+    TypeError
+        If an energy is no number.
 
     References
     ----------
@@ -140,19 +145,24 @@ def ionization_cross_section(
     U > 16.
     """
     coefficients = _coefficients(element, subshell)
-    energy = np.asarray(beam_energy, dtype=float)
-    if not np.all((energy > 0) & np.isfinite(energy)):
-        raise ValueError(f"Beam energies must be positive (keV), found {beam_energy}.")
+    energy = float_array("beam_energy", beam_energy)
+    if not np.all((energy > 0) & (energy <= _LARGEST)):
+        raise ValueError(
+            f"Beam energies must be positive, up to {_LARGEST:g} keV, found "
+            f"{beam_energy}."
+        )
     overvoltage = energy / coefficients.edge
     low = _low_overvoltage(overvoltage, coefficients.low)
-    high = _high_overvoltage(energy, overvoltage, coefficients.high)
+    fast = np.maximum(energy, _OVERVOLTAGE_LIMIT * coefficients.edge)
+    high = _high_overvoltage(fast, fast / coefficients.edge, coefficients.high)
     sigma = np.where(overvoltage > _OVERVOLTAGE_LIMIT, high, low)
     return sigma.item() if sigma.ndim == 0 else sigma
 
 
 def _low_overvoltage(u: np.ndarray, a: tuple[float, ...]) -> np.ndarray:
     """Distorted-wave fit, meant for 1 < U <= 16; cm2."""
-    above = np.maximum(u - 1, 0)
+    u = np.maximum(u, 1)  # nothing is ionised below
+    above = u - 1
     polynomial = (
         a[0] + a[1] * u + a[2] / (1 + u) + a[3] / (1 + u) ** 3 + a[4] / (1 + u) ** 5
     )

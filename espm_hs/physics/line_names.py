@@ -114,9 +114,9 @@ def checked_line_factors(line_factors: Mapping[str, float] | None) -> dict[str, 
             checked[key] = float(factor)
         except (TypeError, ValueError):
             checked[key] = -1.0
-        if not 0 < checked[key] < float("inf"):
+        if not 1e-3 <= checked[key] <= 1e3:
             raise ValueError(
-                f"The line factor of {name} must be a positive number, "
-                f"found {factor!r}."
+                f"The line factor of {name} must be a positive number, found "
+                f"{factor!r}: from 0.001 to 1000, 1 for atomic data as they are."
             )
     return checked

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from espm_hs.arguments import plain_float
 from espm_hs.physics.absorption import escape_fraction, mass_thickness
 from espm_hs.physics.background import N_TERMS, bremsstrahlung
 from espm_hs.physics.checks import (
@@ -34,7 +35,6 @@ from espm_hs.physics.elements import atomic_to_mass_fractions
 from espm_hs.physics.emission import EmissionLine, check_beam_energy
 from espm_hs.physics.line_names import checked_line_factors
 from espm_hs.physics.peaks import Channels
-from espm_hs.physics.plain import plain_float
 from espm_hs.physics.sources import Lines, Sources, line_matrix, lines_in_reach
 
 #: Sum of every background column over the fitted channels: the order of magnitude
@@ -141,6 +141,8 @@ class SpectrumModel:
         )
         self.composition = checked_composition(composition)
         self.minimum_energy = plain_float("minimum_energy", minimum_energy)
+        if not isinstance(background, bool | np.bool_):
+            raise TypeError(f"`background` must be True or False, got {background!r}.")
         self.background = bool(background)
         self.extra_spectra: dict[str, np.ndarray] = {}
         self._check()
@@ -177,7 +179,12 @@ class SpectrumModel:
                 "`s.set_analysis_parameters(minimum_energy=...)` (keV)."
             )
         # raise for a curve that ends before, and for elements without a line in range
-        self.detector.efficiency(np.array(self._fitted))
+        if self.detector.efficiency(self.energy[self.channels]).max() < 1e-6:
+            raise ValueError(
+                f"{self.detector} counts less than one photon in a million in the "
+                "fitted channels. Set another one with "
+                "`s.set_analysis_parameters(detector=...)`."
+            )
         _ = self._line_columns
 
     @cached_property

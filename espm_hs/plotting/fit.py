@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+from espm_hs.arguments import check_choice
 from espm_hs.factorization import summed_spectrum
 from espm_hs.plotting.results import chosen_pixels, column_weights, read_results
 from espm_hs.plotting.spectra import (
@@ -61,8 +62,7 @@ def plot_fit(signal, where=None, parts="phases", log: bool | None = None) -> Fig
     ValueError
         If ``where`` holds no fitted pixel or ``parts`` is neither.
     """
-    if parts not in PARTS:
-        raise ValueError(f"`parts` must be one of {PARTS}, got {parts!r}.")
+    check_choice("parts", parts, PARTS)
     found, loadings = read_results(signal)
     pixels = chosen_pixels(signal, loadings, where)
     totals = loadings[pixels].sum(axis=0)

@@ -7,8 +7,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+from espm_hs.arguments import check_choice
 from espm_hs.factorization import summed_spectrum
-from espm_hs.plotting.fit import draw_fit
+from espm_hs.plotting.fit import PARTS, draw_fit
 from espm_hs.plotting.results import fitted_pixels, read_results
 
 # Part of each axis that the region covers at first.
@@ -36,8 +37,9 @@ def plot_fit_of_region(signal, parts="phases") -> Figure:
     RuntimeError
         If the signal has no such decomposition.
     ValueError
-        If it has not one or two navigation axes.
+        If it has not one or two navigation axes, or ``parts`` is neither.
     """
+    check_choice("parts", parts, PARTS)
     found, loadings = read_results(signal)
     axes = signal.axes_manager.navigation_axes
     if len(axes) not in (1, 2):

@@ -60,7 +60,14 @@ def chosen_pixels(signal, loadings, where) -> np.ndarray:
 def _index(axis, position) -> int:
     """Index of a position on an axis: an integer is one, a float has its units."""
     size = axis.size
-    index = axis.value2index(position) if isinstance(position, float) else int(position)
+    if isinstance(position, float):
+        if not axis.low_value <= position <= axis.high_value:
+            raise ValueError(
+                f"`where` is at {position:g} {axis.units} on the axis {axis.name!s}, "
+                f"which goes from {axis.low_value:g} to {axis.high_value:g}."
+            )
+        position = axis.value2index(position)
+    index = int(position)
     if not -size <= index < size:
         raise ValueError(
             f"`where` is at {index} on the axis {axis.name!s}, which has {size} pixels."

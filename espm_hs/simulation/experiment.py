@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
+from espm_hs.arguments import check_number, generator
 from espm_hs.physics import SpectrumModel
 from espm_hs.simulation.absorption import LocalAbsorption, OwnAbsorption
 from espm_hs.simulation.drawing import counted, stacked, stretched, stretched_means
@@ -75,11 +76,9 @@ class Experiment:
         self.model = model
         self.phases = tuple(phases)
         self.thickness = _checked_thickness(thickness, len(self.phases))
-        if not 0 < counts_per_pixel < 1e9:
-            raise ValueError(
-                "counts_per_pixel must be above 0 and below 1e9, found "
-                f"{counts_per_pixel}."
-            )
+        check_number("counts_per_pixel", counts_per_pixel, 0, 1e9, above=True)
+        if not isinstance(effects, Effects | None):
+            raise TypeError(f"`effects` must be Effects, got {effects!r}.")
         self.effects = effects or Effects()
         self.true_model = self.effects.true_model(model)
         emission = Emission(
@@ -137,7 +136,7 @@ class Experiment:
         source through the sample to the channel. That is the same law as a Poisson
         number for each channel, at a cost in proportion to the counts.
         """
-        rng = np.random.default_rng(seed)
+        rng = generator(seed, "seed")
         return stacked(self._draw(pixels, rng) for pixels in self._blocks())
 
     def _expose(self, counts_per_pixel: float) -> None:

@@ -7,7 +7,8 @@ from scipy import fft
 from scipy.ndimage import fourier_gaussian
 from scipy.special import softmax
 
-from espm_hs.simulation.phantoms.pixels import check_number, checked_shape
+from espm_hs.arguments import check_number
+from espm_hs.simulation.phantoms.pixels import checked_shape
 
 
 def random_fields(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from espm_hs.simulation.phantoms.pixels import blurred, check_number
+from espm_hs.arguments import check_number
+from espm_hs.simulation.phantoms.pixels import blurred
 
 
 def maps_from_labels(labels: ArrayLike, blur: float = 0.0) -> np.ndarray:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
-
 import numpy as np
 from scipy.ndimage import gaussian_filter
+
+from espm_hs.arguments import check_number
+
+# What a map can have; a detector of 8192 x 8192 pixels is not in sight.
+MOST_PIXELS = 1 << 26
 
 
 def checked_shape(shape: tuple[int, int]) -> tuple[int, int]:
@@ -24,55 +27,20 @@ def checked_shape(shape: tuple[int, int]) -> tuple[int, int]:
     Raises
     ------
     ValueError
-        If it is anything else than two whole numbers from 1 up.
+        If it is anything else than two whole numbers from 1 up, or more pixels than
+        any map has.
     """
     sizes = np.asarray(shape)
     if sizes.shape != (2,) or sizes.dtype.kind not in "iu" or sizes.min() < 1:
         raise ValueError(
             f"The shape of a map is (rows, columns), both from 1 up; found {shape}."
         )
-    return int(sizes[0]), int(sizes[1])
-
-
-def check_number(
-    name: str,
-    value: float,
-    low: float = -np.inf,
-    high: float = np.inf,
-    *,
-    above: bool = False,
-    whole: bool = False,
-) -> None:
-    """
-    Refuse what is no finite number in a range.
-
-    Parameters
-    ----------
-    name : str
-        Of the argument.
-    value : float
-        Its value.
-    low, high : float
-        Limits, which belong to the range.
-    above : bool
-        The lower limit does not belong to it.
-    whole : bool
-        Nothing but integers.
-
-    Raises
-    ------
-    ValueError
-        If it is out of range.
-    """
-    is_number = isinstance(value, Integral if whole else Real) and np.isfinite(value)
-    if is_number and low <= value <= high and not (above and value == low):
-        return
-    needed = ["an integer" if whole else "a finite number"]
-    if low > -np.inf:
-        needed.append(f"above {low:g}" if above else f"of at least {low:g}")
-    if high < np.inf:
-        needed.append(f"and at most {high:g}")
-    raise ValueError(f"{name} must be {' '.join(needed)}, found {value!r}.")
+    rows, columns = sizes.tolist()
+    if rows * columns > MOST_PIXELS:
+        raise ValueError(
+            f"A map of {rows} x {columns} pixels is too large: at most {MOST_PIXELS}."
+        )
+    return rows, columns
 
 
 def across(shape: tuple[int, int], angle: float) -> tuple[np.ndarray, float]:

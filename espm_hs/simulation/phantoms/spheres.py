@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from espm_hs.simulation.phantoms.pixels import check_number, checked_shape
+from espm_hs.arguments import check_number
+from espm_hs.simulation.phantoms.pixels import checked_shape
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,42 @@ def test_a_few_estimators(o):
         check_estimator(case)
 
 
+USUAL = {
+    "shape": (4, 3), "n_channels": 30, "k": 3, "dose": 20.0, "scale": 1.0,
+    "noisy": True, "dtype": "f8", "holes": None, "columns": "usual",
+    "simplex": "abundances", "fixed": None, "support": None, "free_rows": False,
+    "sparsity": 0.0, "smoothness": 0.0, "init": "random", "solver": "auto",
+}  # fmt: skip
+
+
+def test_a_direction_without_an_end():
+    """F bends down along it, and no bound or radius is on the way."""
+    case = draw(
+        **USUAL
+        | {"k": 2, "scale": 1e3, "dtype": "i8", "holes": "channels", "columns": "none"}
+        | {"fixed": "all", "sparsity": 1000.0, "solver": "newton", "seed": 303}
+    )
+    check_estimator(case)
+
+
+def test_components_whose_squares_are_no_numbers():
+    check_all(
+        USUAL
+        | {"shape": (5,), "n_channels": 2, "k": 5, "dose": 0.5, "scale": 1e3}
+        | {"dtype": "i4", "holes": "nearly all", "columns": "huge range"}
+        | {"fixed": "part", "free_rows": True, "init": "zeros", "solver": "mu"}
+        | {"seed": 81}
+    )
+
+
+def test_slopes_whose_squares_are_no_numbers():
+    check_all(
+        USUAL
+        | {"scale": 1e-3, "holes": "nearly all", "columns": "zero", "fixed": "zero"}
+        | {"sparsity": 0.01, "seed": 689}
+    )
+
+
 @pytest.mark.slow
 @settings(max_examples=5000)
 @given(o=options())

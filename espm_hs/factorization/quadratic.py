@@ -106,6 +106,9 @@ class QuadraticModel:
             # where F bends down the way ends at a bound or at the radius
             best = rz / square if square > 1e-12 * rz else np.inf
             length = min(best, bound, trusted)
+            if length == np.inf:  # a way without an end is one of rounding
+                complete = False
+                break
             d = d + length * towards
             r = r - length * bent
             gain = length * rz - 0.5 * length**2 * square

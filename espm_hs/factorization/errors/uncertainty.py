@@ -150,8 +150,7 @@ def composition_covariance(
     share = ((T > 0).T @ share.T.ravel()).reshape(k, n_columns).T
     inner = free & (share > BOUND * counts.total)
     full = _inverse(information, prior, slope, T[:, inner.T.ravel()], problem)
-    curvature = information + np.diag(prior)
-    pull = _pull(counts, problem, W, whole, free, curvature, n_jobs)
+    pull = _pull(counts, problem, W, whole, free, information, prior, n_jobs)
 
     covariance = np.empty((k, n_columns, n_columns))
     for j in range(k):
@@ -161,7 +160,7 @@ def composition_covariance(
             tied = T[part, j * n_columns + c]
             curvature = tied @ information[part, part] @ tied
             steepness = max(tied @ slope[:, j], 0.0) ** 2 + max(curvature, 0.0)
-            if steepness > 0:
+            if steepness > np.finfo(float).tiny:
                 covariance[j] += np.outer(tied, tied) / steepness
     return covariance * whole[:, None, None] ** 2, pull * whole
 
@@ -173,7 +172,7 @@ def _ties(problem):
     return block_diag(*ties)
 
 
-def _pull(counts, problem, W, whole, free, information, n_jobs):
+def _pull(counts, problem, W, whole, free, information, prior, n_jobs):
     """W less that of half the counts: a Newton step among mixtures.
 
     What acts on abundances can, to first order, only mix the columns of W. Restricted
@@ -193,8 +192,15 @@ def _pull(counts, problem, W, whole, free, information, n_jobs):
     if problem.ties is not None:
         mixtures = np.einsum("jic,ayjc->ayji", problem.ties, mixtures)
     mixtures = mixtures.reshape(k * (k - 1), -1)
+    # in units of the widths that are known before, so that squares are numbers; those
+    # of components that are huge beside others are not, whatever the unit
+    width = 1 / np.sqrt(prior)
+    huge = np.abs(mixtures / width).max(axis=1, keepdims=True) / 1e50
+    mixtures = mixtures / np.maximum(huge, 1.0)
+    scaled = mixtures / width
+    known = information * width * width[:, None] + np.eye(width.size)
     amounts = np.linalg.lstsq(
-        mixtures @ information @ mixtures.T, mixtures @ halves.T.ravel(), rcond=1e-10
+        scaled @ known @ scaled.T, mixtures @ halves.T.ravel(), rcond=1e-10
     )[0]
     step = (amounts @ mixtures).reshape(W.shape[::-1]).T
     lowest = np.where(problem.rows_on_simplex[:, None], W - 1.0, -np.inf)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 import warnings
 from collections.abc import Generator, Iterator
@@ -46,6 +47,8 @@ def main() -> None:
 
     Exit codes: 0 all went well, 1 a file failed, 2 the command makes no sense.
     """  # noqa: D301 - click keeps the lines after the backspace as they are
+    context = click.get_current_context()
+    context.with_resource(many.heard(KeyboardInterrupt, signal.SIGINT))
 
 
 def _batch():

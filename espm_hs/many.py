@@ -152,7 +152,6 @@ def _serve(pipe, prepare):
     """Work on files until no more come, or until told to stop."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
-    sys.unraisablehook = _stop_again
     prepared = prepare is None
 
     def prepared_work(path):
@@ -162,12 +161,10 @@ def _serve(pipe, prepare):
             prepared = True
         return work(path)
 
-    while True:
-        try:
+    with heard(SystemExit, signal.SIGTERM), suppress(EOFError, ConnectionError):
+        while True:
             work, path = pipe.recv()
             pipe.send(_attempt(prepared_work, path))
-        except (EOFError, ConnectionError):
-            break
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
@@ -176,15 +173,40 @@ def _stop(*_):
     raise SystemExit
 
 
-def _stop_again(lost):
-    """Stop where that was lost in a callback of the interpreter, after it."""
-    if lost.exc_type is SystemExit:
-        # to the thread that works: raised in this one, it would wait for a call to end
-        worker = threading.main_thread().ident
-        told = (worker, signal.SIGTERM)
-        threading.Timer(AGAIN, signal.pthread_kill, told).start()
-    else:
-        sys.__unraisablehook__(lost)
+@contextmanager
+def heard(error: type[BaseException], number: int) -> Iterator[None]:
+    """
+    Raise what a signal raises again, if a callback of the interpreter swallows it.
+
+    Callbacks of weak references are all over Python's imports, and an error in one
+    of them is shown and forgotten: Ctrl-C would do nothing.
+
+    Parameters
+    ----------
+    error : type
+        What the handler of the signal raises.
+    number : int
+        Of the signal.
+    """
+
+    def told_again():
+        if hasattr(signal, "pthread_kill"):
+            # raised in this thread, it would wait for a call of the main one to end
+            signal.pthread_kill(threading.main_thread().ident, number)
+        else:
+            signal.raise_signal(number)
+
+    def hook(lost):
+        if issubclass(lost.exc_type, error):
+            threading.Timer(AGAIN, told_again).start()
+        else:
+            before(lost)
+
+    before, sys.unraisablehook = sys.unraisablehook, hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def _death(code: int | None) -> str:

@@ -384,6 +384,32 @@ def test_ctrl_c_of_a_user(map_file, tmp_path):
     assert not out.exists() or list(out.iterdir()) == []
 
 
+@pytest.mark.skipif(os.name != "posix", reason="Windows has other signals")
+def test_ctrl_c_in_a_callback_of_the_interpreter(tmp_path):
+    """Which swallows it: the command is told again."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import signal, time, weakref\n"
+        "from espm_hs import cli, many\n"
+        "class Thing: pass\n"
+        "def callback(_):\n"
+        "    signal.raise_signal(signal.SIGINT)\n"
+        "    sum(range(1000))\n"
+        "def run_all(*arguments, **options):\n"
+        "    thing = Thing()\n"
+        "    reference = weakref.ref(thing, callback)\n"
+        "    del thing\n"
+        "    time.sleep(600)\n"
+        "    yield\n"
+        "many.run_all = run_all\n"
+        "cli.main()\n"
+    )
+    command = [sys.executable, str(script), "info", "map.hspy"]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert found.returncode == 1
+    assert found.stderr.strip() == "Aborted!"
+
+
 def test_processes_end_when_printing_is_interrupted(monkeypatch):
     def outcomes():
         try:

@@ -98,7 +98,8 @@ def lowest(session):
 @nox.session(python="3.11")
 def hyperspy22(session):
     """Take the oldest HyperSpy and eXSpy, and the newest that these run with."""
-    check(session, "hyperspy==2.2.*", "exspy==0.3.0")
+    # HyperSpy 2.2 goes over pixels by an attribute that numpy 2.4 has no more
+    check(session, "hyperspy==2.2.*", "exspy==0.3.0", "numpy<2.4")
 
 
 @nox.session(python="3.12")

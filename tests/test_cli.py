@@ -367,10 +367,16 @@ def test_errors_at_the_end_are_told_in_a_line(map_file, tmp_path, monkeypatch):
     assert len(result.output.splitlines()) == 1
 
 
+# A shell lets what it starts in the background ignore Ctrl-C: these tests, for instance.
+HEARS_CTRL_C = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="Windows has other signals")
 def test_ctrl_c_of_a_user(map_file, tmp_path):
     """Ends the processes behind the command, too, and leaves nothing."""
-    code = "from espm_hs.cli import main; main()"
+    code = f"{HEARS_CTRL_C}from espm_hs.cli import main; main()"
     out = tmp_path / "out"
     options = ["-n", "6", "--starts", "400", "-o", str(out)]
     command = [sys.executable, "-c", code, "decompose", str(map_file), *options]
@@ -389,7 +395,7 @@ def test_ctrl_c_in_a_callback_of_the_interpreter(tmp_path):
     """Which swallows it: the command is told again."""
     script = tmp_path / "script.py"
     script.write_text(
-        "import signal, time, weakref\n"
+        f"{HEARS_CTRL_C}import time, weakref\n"
         "from espm_hs import cli, many\n"
         "class Thing: pass\n"
         "def callback(_):\n"

@@ -367,7 +367,7 @@ def test_errors_at_the_end_are_told_in_a_line(map_file, tmp_path, monkeypatch):
     assert len(result.output.splitlines()) == 1
 
 
-# A shell lets what it starts in the background ignore Ctrl-C: these tests, for instance.
+# A shell lets what it starts in the background ignore Ctrl-C, which is inherited.
 HEARS_CTRL_C = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
 )

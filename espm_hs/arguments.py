@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
 from typing import Any
 
@@ -32,6 +32,28 @@ def check_choice(name: str, value: Any, choices: Iterable[str | None]) -> None:
         return
     *first, last = map(repr, choices)
     raise ValueError(f"`{name}` must be {', '.join(first)} or {last}, got {value!r}.")
+
+
+def check_mapping(name: str, value: Any, what: str) -> None:
+    """
+    Refuse what is no mapping.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument.
+    value
+        As given.
+    what : str
+        What it maps to what, with an example.
+
+    Raises
+    ------
+    TypeError
+        Names the argument, what was given and what is needed.
+    """
+    if not isinstance(value, Mapping):
+        raise TypeError(f"`{name}` must map {what}; got {value!r}.")
 
 
 def check_number(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from espm_hs.arguments import check_mapping
 from espm_hs.physics import Detector
 from espm_hs.physics.checks import checked_angles, checked_spectrum
 from espm_hs.physics.columns import checked_elements, checked_split
@@ -72,11 +73,7 @@ def _positive(name: str, unit: str, most: float, value) -> float:
 
 def _spectra(value) -> dict[str, np.ndarray]:
     """Spectra by label; whether they fit the axis, the model says."""
-    if not isinstance(value, Mapping):
-        raise TypeError(
-            "`extra_spectra` must map labels to spectra over the channels, got "
-            f"{value!r}."
-        )
+    check_mapping("extra_spectra", value, "labels to spectra over the channels")
     return {label: checked_spectrum(label, one) for label, one in value.items()}
 
 

@@ -8,6 +8,7 @@ from numbers import Real
 import numpy as np
 
 from espm_hs.analysis.phases import PhaseAnalysis
+from espm_hs.arguments import check_mapping
 
 #: Relative standard uncertainty of emission, by family. K: fluorescence yields to 2-3 %
 #: (Krause, J. Phys. Chem. Ref. Data 8 (1979) 307, above Z = 20) and ionisation relative
@@ -48,12 +49,10 @@ def line_errors(
     TypeError
         If they are no mapping.
     """
-    if not isinstance(given, Mapping | None):
-        raise TypeError(
-            "`line_errors` must map families or elements to relative errors, such as "
-            f"{{'L': 0.05}}; got {given!r}."
-        )
-    given = dict(given or {})
+    given = {} if given is None else given
+    what = "families or elements to relative errors, such as {'L': 0.05}"
+    check_mapping("line_errors", given, what)
+    given = dict(given)
     known = [*LINE_ERRORS, *analysis.elements]
     for name, value in given.items():
         if name not in known or not isinstance(value, Real) or not 0 <= value < 1:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from espm_hs.arguments import float_array, plain_float
+from espm_hs.arguments import check_mapping, float_array, plain_float
 from espm_hs.physics.detector import Detector
 from espm_hs.physics.elements import normalised_fractions
 
@@ -85,11 +85,11 @@ def checked_composition(
     TypeError
         If it is no mapping.
     """
-    if not isinstance(composition, Mapping | None):
-        raise TypeError(
-            "`composition` must map symbols to atomic fractions, such as {'Fe': 1.0}; "
-            f"got {composition!r}."
-        )
+    if composition is None:
+        return None
+    check_mapping(
+        "composition", composition, "symbols to atomic fractions, such as {'Fe': 1.0}"
+    )
     if not composition:
         return None
     normalised_fractions(composition)  # raises
@@ -192,14 +192,11 @@ def checked_spectra(
     TypeError
         If there is no mapping, or a spectrum does not consist of numbers.
     """
-    if not isinstance(extra_spectra, Mapping | None):
-        raise TypeError(
-            "`extra_spectra` must map labels to spectra over the channels; got "
-            f"{extra_spectra!r}."
-        )
+    extra_spectra = {} if extra_spectra is None else extra_spectra
+    check_mapping("extra_spectra", extra_spectra, "labels to spectra over the channels")
     checked = {}
     taken = set(taken)
-    for label, values in (extra_spectra or {}).items():
+    for label, values in extra_spectra.items():
         spectrum = checked_spectrum(label, values)
         if label in taken:
             raise ValueError(

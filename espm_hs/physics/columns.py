@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
+from espm_hs.arguments import check_mapping
 from espm_hs.physics.elements import atomic_number, symbol
 from espm_hs.physics.emission import EmissionLine, emission_lines
 
@@ -279,13 +280,11 @@ def checked_split(split_lines: Mapping[str, Split] | None) -> dict[str, Split]:
     TypeError
         If it is no mapping.
     """
-    if not isinstance(split_lines, Mapping | None):
-        raise TypeError(
-            "`split_lines` must map elements to 'families', an energy in keV or None, "
-            f"such as {{'Fe': 3.0}}; got {split_lines!r}."
-        )
+    split_lines = {} if split_lines is None else split_lines
+    what = "elements to 'families', an energy in keV or None, such as {'Fe': 3.0}"
+    check_mapping("split_lines", split_lines, what)
     checked: dict[str, Split] = {}
-    for element, split in (split_lines or {}).items():
+    for element, split in split_lines.items():
         if split is None or split in ("families", "none"):
             checked[symbol(element)] = split or "none"
             continue

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from espm_hs.arguments import check_mapping
 from espm_hs.physics.elements import symbol
 
 _NAME = re.compile(r"\s*([A-Z][a-z]?)[ _]+([KLM])([a-zA-Z]?\d*)\s*")
@@ -100,13 +101,11 @@ def checked_line_factors(line_factors: Mapping[str, float] | None) -> dict[str, 
     TypeError
         If it is no mapping.
     """
-    if not isinstance(line_factors, Mapping | None):
-        raise TypeError(
-            "`line_factors` must map families of lines to factors, such as "
-            f"{{'Fe_K': 1.1}}; got {line_factors!r}."
-        )
+    line_factors = {} if line_factors is None else line_factors
+    what = "families of lines to factors, such as {'Fe_K': 1.1}"
+    check_mapping("line_factors", line_factors, what)
     checked: dict[str, float] = {}
-    for name, factor in (line_factors or {}).items():
+    for name, factor in line_factors.items():
         key = parse_line(name).key
         if key in checked:
             raise ValueError(f"line_factors names the family {key} more than once.")

@@ -179,7 +179,7 @@ class SpectrumModel:
                 "`s.set_analysis_parameters(minimum_energy=...)` (keV)."
             )
         # raise for a curve that ends before, and for elements without a line in range
-        if self.detector.efficiency(self.energy[self.channels]).max() < 1e-6:
+        if self._efficiency.max() < 1e-6:
             raise ValueError(
                 f"{self.detector} counts less than one photon in a million in the "
                 "fitted channels. Set another one with "
@@ -323,6 +323,11 @@ class SpectrumModel:
     def _axis(self) -> Channels:
         return Channels(self._offset, self._scale, self._size)
 
+    @cached_property
+    def _efficiency(self) -> np.ndarray:
+        """Efficiency of the detector in the fitted channels."""
+        return self.detector.efficiency(self.energy[self.channels])
+
     def _bremsstrahlung(self) -> np.ndarray:
         """Shapes of the background in the fitted channels."""
         energy = self.energy[self.channels]
@@ -331,8 +336,7 @@ class SpectrumModel:
     def _detected_background(self) -> np.ndarray:
         """Shapes of the background before absorption by the sample."""
         energy = self.energy[self.channels]
-        seen = self.detector.efficiency(energy)
-        return bremsstrahlung(energy, self.beam_energy) * seen[:, None]
+        return bremsstrahlung(energy, self.beam_energy) * self._efficiency[:, None]
 
     def _scaled(self, shapes: np.ndarray) -> np.ndarray:
         """Background columns from shapes in the fitted channels."""

@@ -17,7 +17,6 @@ import warnings
 import hyperspy.api as hs
 
 from espm_hs import metrics
-from espm_hs.analysis.binning_choice import BINNINGS, LEAST_BINS
 from espm_hs.factorization import (
     Bins,
     Counts,
@@ -26,6 +25,7 @@ from espm_hs.factorization import (
     fit_maps,
     usual_binning,
 )
+from espm_hs.model_selection.binning import BINNINGS, LEAST_BINS
 from espm_hs.simulation import DATASETS
 
 CASES = [

@@ -11,8 +11,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from espm_hs.factorization import Counts, Penalties, Problem, factorize
-from espm_hs.factorization.passes.threads import Passes
-from espm_hs.factorization.starts import start
+from espm_hs.factorization.executors.threads import Passes
+from espm_hs.factorization.solvers.initialization import start
 from espm_hs.physics import SpectrumModel
 from espm_hs.simulation import mantle
 from espm_hs.simulation.phantoms import random_fields

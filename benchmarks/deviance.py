@@ -16,7 +16,7 @@ import hyperspy.api as hs
 import numpy as np
 
 from espm_hs.analysis import calibrate, suggest
-from espm_hs.analysis.calibration import end_of_noise
+from espm_hs.calibration.energy_scale import end_of_noise
 from espm_hs.factorization import divergence, expected_deviance, fit_spectrum
 
 MAPS = {

@@ -12,7 +12,7 @@ here both tables are relative to Si. Run with
 import numpy as np
 
 from espm_hs.physics import atomic_number
-from espm_hs.physics.kfactors import kfactors
+from espm_hs.physics.xray.kfactors import kfactors
 
 VENDOR = {
     "Na": 0.345547, "Mg": 0.327781, "Al": 0.330728, "Si": 0.324726, "P": 0.334291,

@@ -14,7 +14,8 @@ import hyperspy.api as hs
 import numpy as np
 
 from espm_hs import metrics
-from espm_hs.analysis import report, to_percent
+from espm_hs.analysis import to_percent
+from espm_hs.quantification import report
 
 MINERALS = ["Al", "Ca", "Fe", "Hf", "Lu", "Mg", "Nd", "Si", "Sm", "U"]
 MAIN = ["Mg", "Si", "Fe", "Al", "Ca"]

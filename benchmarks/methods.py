@@ -21,7 +21,7 @@ from scipy.sparse import csr_array
 from sklearn.decomposition import NMF
 from threadpoolctl import threadpool_limits
 
-from espm_hs.analysis.absorption import settle_absorption
+from espm_hs.decomposition.self_consistency import settle_absorption
 from espm_hs.physics import atomic_number
 
 MAX_ITER = 1500

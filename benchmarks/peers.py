@@ -12,9 +12,9 @@ from cases import iteration_time, print_table, problem_of, shortest, trace
 from sklearn.decomposition import NMF
 from threadpoolctl import threadpool_limits
 
-from espm_hs.factorization.passes.threads import Passes
-from espm_hs.factorization.starts import start
-from espm_hs.factorization.updates import update_composition
+from espm_hs.factorization.executors.threads import Passes
+from espm_hs.factorization.solvers.initialization import start
+from espm_hs.factorization.solvers.updates import update_composition
 
 # Iterations of espm; its further way is that of its updates as espm_hs makes them, of
 # which so many are made at most.

@@ -31,9 +31,9 @@ from peers import peers
 from threadpoolctl import threadpool_limits
 
 from espm_hs.factorization import Counts, Problem
-from espm_hs.factorization.data import counts as counts_module
-from espm_hs.factorization.passes.threads import Passes
-from espm_hs.factorization.starts import start
+from espm_hs.factorization.counts import counts as counts_module
+from espm_hs.factorization.executors.threads import Passes
+from espm_hs.factorization.solvers.initialization import start
 
 USUAL_DENSE = counts_module.DENSE
 FRACTIONS = (1e-3, 1e-4, 1e-6)

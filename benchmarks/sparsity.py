@@ -16,7 +16,7 @@ from defaults import DOSES
 from report import listed, publish, quiet
 
 from espm_hs import metrics
-from espm_hs.analysis.absorption import settle_absorption
+from espm_hs.decomposition.self_consistency import settle_absorption
 from espm_hs.factorization import (
     Bins,
     Counts,
@@ -24,7 +24,7 @@ from espm_hs.factorization import (
     sparsity_losses,
     usual_binning,
 )
-from espm_hs.factorization.sparsity import STRENGTHS, USUAL
+from espm_hs.factorization.sparsity_choice import STRENGTHS, USUAL
 from espm_hs.simulation import DATASETS
 
 N_PHASES = 3

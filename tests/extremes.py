@@ -26,7 +26,7 @@ from espm_hs.factorization import (
     fit_maps,
     mixing_ranges,
 )
-from espm_hs.factorization.data.rows import LARGEST
+from espm_hs.factorization.counts.rows import LARGEST
 from espm_hs.factorization.kernels.pixel_updates import MODEL_FLOOR
 
 BEND = 0.01

@@ -4,18 +4,13 @@ Nothing here knows of X-rays or of HyperSpy: the input is a table of counts
 (pixels x channels), the known matrix ``G`` (channels x columns) and options.
 """
 
-from espm_hs.factorization.data.binning import Bins, usual_binning
-from espm_hs.factorization.data.counts import Counts
-from espm_hs.factorization.data.grid import Grid
-from espm_hs.factorization.data.scattered_counts import ScatteredCounts
-from espm_hs.factorization.data.sums import summed_spectrum
-from espm_hs.factorization.errors.abundance_errors import abundance_covariance
-from espm_hs.factorization.errors.ambiguity import mixing_ranges
-from espm_hs.factorization.errors.smoothing import smoothed_covariance
-from espm_hs.factorization.errors.uncertainty import composition_covariance
-from espm_hs.factorization.errors.uptake import uptake
+from espm_hs.factorization.counts.binning import Bins, usual_binning
+from espm_hs.factorization.counts.counts import Counts
+from espm_hs.factorization.counts.grid import Grid
+from espm_hs.factorization.counts.scattered_counts import ScatteredCounts
+from espm_hs.factorization.counts.sums import summed_spectrum
+from espm_hs.factorization.cross_validation import choose_smoothness, held_out, thin
 from espm_hs.factorization.estimator import EspmNMF
-from espm_hs.factorization.maps import coarse_maps, fit_loadings, fit_maps, off_zero
 from espm_hs.factorization.problem import STRONGEST, Penalties, Problem
 from espm_hs.factorization.regression import (
     deviance_residuals,
@@ -23,19 +18,29 @@ from espm_hs.factorization.regression import (
     expected_deviance,
     fit_spectrum,
 )
-from espm_hs.factorization.solver import (
+from espm_hs.factorization.solvers.initialization import check_start
+from espm_hs.factorization.solvers.maps import (
+    coarse_maps,
+    fit_loadings,
+    fit_maps,
+    off_zero,
+)
+from espm_hs.factorization.solvers.multi_start import (
     Factorization,
     check_options,
     factorize,
     uninterrupted,
 )
-from espm_hs.factorization.sparsity import (
+from espm_hs.factorization.sparsity_choice import (
     USUAL_SPARSITY,
     choose_sparsity,
     sparsity_losses,
 )
-from espm_hs.factorization.starts import check_start
-from espm_hs.factorization.thinning import choose_smoothness, held_out, thin
+from espm_hs.factorization.uncertainty.abundances import abundance_covariance
+from espm_hs.factorization.uncertainty.ambiguity import mixing_ranges
+from espm_hs.factorization.uncertainty.composition import composition_covariance
+from espm_hs.factorization.uncertainty.smoothing import smoothed_covariance
+from espm_hs.factorization.uncertainty.uptake import uptake
 
 __all__ = [
     "STRONGEST",

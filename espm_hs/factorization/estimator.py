@@ -15,11 +15,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from espm_hs.arguments import float_array
-from espm_hs.factorization.data.counts import Counts
-from espm_hs.factorization.data.grid import Grid
-from espm_hs.factorization.maps import fit_loadings
+from espm_hs.factorization.counts.counts import Counts
+from espm_hs.factorization.counts.grid import Grid
 from espm_hs.factorization.problem import Penalties, Problem
-from espm_hs.factorization.solver import factorize
+from espm_hs.factorization.solvers.maps import fit_loadings
+from espm_hs.factorization.solvers.multi_start import factorize
 
 
 class EspmNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):

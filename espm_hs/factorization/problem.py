@@ -9,7 +9,7 @@ from numbers import Real
 import numpy as np
 
 from espm_hs.arguments import check_choice
-from espm_hs.factorization.data.grid import Grid
+from espm_hs.factorization.counts.grid import Grid
 
 SIMPLEX = ("elements", "abundances", None)
 # The sparsity term bends at this share of the abundances of a pixel.

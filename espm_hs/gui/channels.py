@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import hyperspy.api as hs
 import numpy as np
 
-from espm_hs.analysis.parameters import energy_axis
 from espm_hs.arguments import plain_float
+from espm_hs.metadata.reader import energy_axis
 
 
 class ChannelMask:

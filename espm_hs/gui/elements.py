@@ -5,8 +5,8 @@ from __future__ import annotations
 import traits.api as t
 from hyperspy.ui_registry import add_gui_method
 
-from espm_hs import analysis
-from espm_hs.analysis.parameters import sample_elements
+from espm_hs.metadata import reader
+from espm_hs.metadata.reader import sample_elements
 from espm_hs.physics import atomic_number
 
 STATES = ("", "sample", "stray")
@@ -34,7 +34,7 @@ class ElementPicker(t.HasTraits):
         super().__init__()
         self.signal = signal
         sample = dict.fromkeys(sample_elements(signal.metadata) or [], "sample")
-        stray = dict.fromkeys(analysis.stray_elements(signal.metadata), "stray")
+        stray = dict.fromkeys(reader.stray_elements(signal.metadata), "stray")
         self.states = stray | sample
 
     def turn(self, symbol: str) -> str:

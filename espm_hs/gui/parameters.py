@@ -5,10 +5,11 @@ from __future__ import annotations
 import traits.api as t
 from hyperspy.ui_registry import add_gui_method
 
-from espm_hs import analysis
-from espm_hs.analysis.parameters import NODE, beam_energy
+from espm_hs.metadata import reader
+from espm_hs.metadata.describe import describe
+from espm_hs.metadata.reader import NODE, beam_energy
 
-# Trait -> its name in the list that `analysis.describe` makes.
+# Trait -> its name in the list that `describe` makes.
 _DESCRIBED = {
     "beam_energy": "beam energy",
     "thickness": "thickness",
@@ -41,13 +42,13 @@ class AnalysisParameters(t.HasTraits):
         super().__init__()
         self.signal = signal
         metadata, original = signal.metadata, signal.original_metadata
-        rows = {row[0]: row[2] for row in analysis.describe(metadata, original)}
+        rows = {row[0]: row[2] for row in describe(metadata, original)}
         #: Trait -> what is a default or missing, and the call that sets it.
         self.remarks = {name: rows[row] for name, row in _DESCRIBED.items()}
         eds = metadata.get_item("Acquisition_instrument.TEM.Detector.EDS")
         self.beam_energy = beam_energy(metadata)
-        self.thickness = analysis.thickness(metadata)
-        self.density = analysis.density(metadata)
+        self.thickness = reader.thickness(metadata)
+        self.density = reader.density(metadata)
         for name in _MICROSCOPE[1:]:
             value = eds.get_item(name) if eds is not None else None
             self.trait_set(**{name: None if value is None else float(value)})

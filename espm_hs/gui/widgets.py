@@ -9,7 +9,7 @@ from IPython.display import display as show
 
 from espm_hs.gui.elements import ElementPicker
 from espm_hs.gui.parameters import AnalysisParameters
-from espm_hs.physics.elements import SYMBOLS
+from espm_hs.physics.xray.elements import SYMBOLS
 
 _COLOURS = {"": "#F4F4F4", "sample": "#56B4E9", "stray": "#BBBBBB"}
 # Rows of the periodic table by their first element, and the columns of the others;

@@ -4,24 +4,24 @@ Ionisation, emission, absorption and detection of characteristic X-rays and
 bremsstrahlung, joined in `SpectrumModel`. Energies in keV, cross sections in cm2.
 """
 
-from espm_hs.physics.absorption import (
+from espm_hs.physics.xray.absorption import (
     escape_through,
     mass_absorption_coefficient,
     mass_thickness,
 )
-from espm_hs.physics.columns import Column
-from espm_hs.physics.detector import Detector
-from espm_hs.physics.elements import (
+from espm_hs.physics.xray.columns import Column
+from espm_hs.physics.xray.detector import Detector
+from espm_hs.physics.xray.elements import (
     atomic_number,
     atomic_to_mass_fractions,
     atomic_weight,
     mass_to_atomic_fractions,
 )
-from espm_hs.physics.emission import EmissionLine, emission_lines
-from espm_hs.physics.ionization import ionization_cross_section
-from espm_hs.physics.kfactors import line_factors_from_kfactors, read_kfactors
-from espm_hs.physics.model import SpectrumModel
-from espm_hs.physics.sources import Lines, Sources
+from espm_hs.physics.xray.emission import EmissionLine, emission_lines
+from espm_hs.physics.xray.ionization import ionization_cross_section
+from espm_hs.physics.xray.kfactors import line_factors_from_kfactors, read_kfactors
+from espm_hs.physics.xray.model import SpectrumModel
+from espm_hs.physics.xray.sources import Lines, Sources
 
 __all__ = [
     "Column",

@@ -6,12 +6,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from espm_hs.analysis import to_percent
 from espm_hs.physics import atomic_number
 from espm_hs.plotting.maps import draw_navigation
 from espm_hs.plotting.results import column_weights, read_results
 from espm_hs.plotting.spectra import draw_labels, energy_limits, find_peaks, set_heights
 from espm_hs.plotting.style import as_text, phase_colour
+from espm_hs.quantification.composition import to_percent
 
 # Widths of the columns of the figure, inches.
 _MAP_WIDTH, _SPECTRUM_WIDTH, _BARS_WIDTH = 2.9, 4.8, 2.6

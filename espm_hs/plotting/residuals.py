@@ -8,8 +8,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from espm_hs.analysis import kept_counts
 from espm_hs.factorization import summed_spectrum
+from espm_hs.factorization.counts.reading import kept_counts
 from espm_hs.plotting.maps import draw_navigation
 from espm_hs.plotting.results import fitted_pixels, read_results
 from espm_hs.plotting.spectra import draw_sigmas, within_a_peak

@@ -1,0 +1,1 @@
+"""What one summed spectrum tells: energy scale, elements, thickness."""

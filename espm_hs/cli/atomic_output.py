@@ -1,0 +1,199 @@
+"""How files are written: under another name, until all of them are complete."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from espm_hs.cli.workers import in_a_line
+
+# One of them is in every folder that zarr, the format of .zspy, writes.
+_ZARR_FILES = {".zgroup", "zarr.json"}
+# What is left for the file: nothing of the disk, of the quota, of the largest size.
+_FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
+
+def results_of(path: Path, folder: Path) -> tuple[Path, ...]:
+    """
+    Files of the results for a map.
+
+    Parameters
+    ----------
+    path : Path
+        The map.
+    folder : Path
+        Of the results.
+
+    Returns
+    -------
+    tuple of Path
+        Map with results, figure, table and report.
+    """
+    names = ("espm.hspy", "phases.png", "composition.csv", "report.html")
+    return tuple(folder / f"{path.stem}_{name}" for name in names)
+
+
+def check_targets(files) -> None:
+    """
+    Raise OSError if files could not be written, before there is work to lose.
+
+    Parameters
+    ----------
+    files : iterable of Path
+        They, and their folders, need not be there yet.
+    """
+    for file in files:
+        there = next(one for one in file.absolute().parents if os.path.lexists(one))
+        if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+            raise OSError(
+                f"{file} cannot be written: {there} is no folder to write to."
+            )
+        try:
+            os.lstat(there / file.name)  # of too long a name, wherever it is
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError) as error:
+            raise OSError(f"{file} cannot be written: {in_a_line(error)}") from None
+        known = file.is_file() or file.suffix == ".zspy" or file.is_symlink()
+        if os.path.lexists(file) and not known:
+            raise OSError(f"{file} is there already and no file: name another one.")
+
+
+class NewFiles:
+    """
+    Files that are being written.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they will be.
+    unfinished : Path
+        Where they are until then.
+    """
+
+    def __init__(self, folder: Path, unfinished: Path):
+        self.folder, self.unfinished = folder, unfinished
+        self.names: list[str] = []
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[Path]:
+        """
+        Path to write one of them to.
+
+        Parameters
+        ----------
+        name : str
+            Of the file in its folder.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written; the message names the file, and a full disk.
+        """
+        try:
+            yield self.unfinished / name
+        except (OSError, RuntimeError) as error:
+            if is_full(error):
+                raise OSError(
+                    errno.ENOSPC,
+                    f"{self.folder / name} cannot be written: the disk is full.",
+                ) from error
+            if isinstance(error, OSError):
+                raise OSError(
+                    f"{self.folder / name} cannot be written: {in_a_line(error)}"
+                ) from error
+            raise
+        self.names.append(name)
+
+
+@contextmanager
+def finished_files(folder: Path) -> Iterator[NewFiles]:
+    """
+    Files that come to their place once all are complete.
+
+    Parameters
+    ----------
+    folder : Path
+        Is made if needed.
+
+    Yields
+    ------
+    NewFiles
+        Call it for a path to write to, on the same disk, so that moving a file is one
+        step. They are moved in the order in which they were written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _hidden_folder(folder) as unfinished:
+        files = NewFiles(folder, unfinished)
+        yield files
+        for name in files.names:
+            _replace(files.unfinished / name, folder / name)
+
+
+@contextmanager
+def _hidden_folder(parent: Path) -> Iterator[Path]:
+    """Folder that is gone in the end, also if Ctrl-C comes while it is made or removed.
+
+    The standard library's temporary folders stay then.
+    """
+    folder = parent / f".espm-hs-{uuid.uuid4().hex[:12]}"
+    try:
+        folder.mkdir()
+        yield folder
+    finally:
+        try:
+            shutil.rmtree(folder)
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+
+def is_full(error: BaseException | None) -> bool:
+    """
+    Whether an error, or one behind it, says that the disk is full.
+
+    Parameters
+    ----------
+    error : BaseException or None
+        HDF5 hides the number of the error in its text.
+    """
+    while error is not None:
+        if getattr(error, "errno", None) in _FULL:
+            return True
+        if any(os.strerror(code) in str(error) for code in _FULL):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _replace(new: Path, target: Path) -> None:
+    """
+    Move a file, or the folder that a .zspy is, to the place of an older one.
+
+    Raises
+    ------
+    OSError
+        If the older one is a folder and not a .zspy.
+    """
+    if not (new.is_dir() and target.is_dir()):
+        os.replace(new, target)
+        return
+    entries = {entry.name for entry in target.iterdir()}
+    if entries and not entries & _ZARR_FILES:
+        raise FileExistsError(f"{target} is a folder of other files: move it away.")
+    # a folder cannot take the place of another one in a single step
+    with _hidden_folder(target.parent) as aside:
+        old = aside / target.name
+        os.replace(target, old)
+        try:
+            os.replace(new, target)
+        except BaseException:
+            os.replace(old, target)
+            raise

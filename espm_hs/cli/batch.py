@@ -1,0 +1,357 @@
+"""The work behind the command line: files in, results out."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import dask
+import matplotlib.pyplot as plt
+import numpy as np
+from joblib import effective_n_jobs
+from sklearn.exceptions import ConvergenceWarning
+
+from espm_hs import plotting, simulation
+from espm_hs.cli.atomic_output import check_targets, finished_files, results_of
+from espm_hs.cli.files import choose_map, read_spectra, total_counts
+from espm_hs.cli.html_report import write_report
+from espm_hs.cli.settings import SAMPLE, Settings
+from espm_hs.cli.tables import (
+    comparison_table,
+    composition_table,
+    fit_facts,
+    fit_remarks,
+    write_composition,
+)
+from espm_hs.cli.workers import Outcome
+from espm_hs.decomposition.result import PhaseAnalysis
+from espm_hs.factorization.counts.storage import memory_for_counts
+from espm_hs.metadata.describe import describe
+from espm_hs.metadata.reader import NODE
+from espm_hs.signals._quantification import RESULTS
+
+# Where the record of the settings is kept.
+_RECORD = f"{NODE}.batch"
+
+
+# -- information ------------------------------------------------------------------
+
+
+def file_info(path: str | Path) -> str:
+    """
+    Say what a file holds and what a decomposition of it would use.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file that HyperSpy reads.
+
+    Returns
+    -------
+    str
+        A paragraph for each EDS signal.
+    """
+    spectra = read_spectra(path)
+    chosen = choose_map(spectra)
+    paragraphs, described = [], {}
+    for number, signal in enumerate(spectra, start=1):
+        axis = signal.axes_manager.signal_axes[0]
+        rows = tuple(describe(signal.metadata, signal.original_metadata, axis))
+        # the detectors of a Velox file would repeat the same rows
+        first = described.setdefault(rows, number)
+        known = rows if first == number else [("parameters", f"as of {first}", "")]
+        paragraphs.append(_signal_info(number, signal, signal is chosen, known))
+    return "\n\n".join(paragraphs)
+
+
+def _signal_info(number: int, signal, chosen: bool, described: Sequence) -> str:
+    axis = signal.axes_manager.signal_axes[0]
+    pixels = max(1, signal.axes_manager.navigation_size)
+    energy = f"{axis.low_value:.4g} to {axis.high_value:.4g} {axis.units}"
+    shape = " x ".join(str(n) for n in signal.data.shape)
+    facts = [
+        ("shape", shape, ""),
+        ("data type", str(signal.data.dtype), ""),
+        ("counts per pixel", f"{total_counts(signal) / pixels:.1f}", ""),
+        ("energy", energy, f"{axis.size} channels"),
+        *described,
+    ]
+    title = signal.metadata.get_item("General.title") or "untitled"
+    mark = "  <- decompose uses this one" if chosen else ""
+    names = max(len(name) for name, _, _ in facts)
+    values = min(28, max(len(value) for _, value, _ in facts))
+    lines = [f"{number}. {title}{mark}"]
+    lines += [f"   {n:{names}}  {v:{values}}  {r}".rstrip() for n, v, r in facts]
+    return "\n".join(lines)
+
+
+# -- decomposing ---------------------------------------------------------------------
+
+
+def decompose_file(path: str | Path, folder: str | Path, settings: Settings) -> Outcome:
+    """
+    Decompose the map of a file and write the results.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file that HyperSpy reads.
+    folder : str or Path
+        Where NAME_espm.hspy, NAME_phases.png, NAME_composition.csv and
+        NAME_report.html go; is made, older files of these names are replaced. None of
+        them appears half-written.
+    settings : Settings
+        What is wanted.
+
+    Returns
+    -------
+    Outcome
+        With the table of the compositions and remarks on the fit.
+
+    Raises
+    ------
+    OSError, ValueError, TypeError
+        If the file cannot be read, or settings are missing or make no sense.
+    KeyboardInterrupt
+        If the user interrupts the fit; nothing is written then.
+    """
+    path, folder = Path(path), Path(folder)
+    check_targets(results_of(path, folder))
+    if settings.resume and (before := _done_before(path, folder, settings)):
+        return before
+    signal = choose_map(read_spectra(path, settings.lazy))
+    _apply(signal, settings)
+    if settings.calibrate:
+        signal.refine_calibration(print_info=False)
+    found, seconds = _decompose(signal, settings)
+    signal.metadata.set_item(_RECORD, settings.record)
+    _write_results(signal, path, folder)
+    text = f"{composition_table(signal)}\n{fit_remarks(found)}\n{seconds:.1f} s"
+    return Outcome(str(path), "done", text, fit_facts(signal, seconds))
+
+
+def _write_results(signal, path: Path, folder: Path) -> None:
+    results, figure, table, report = results_of(path, folder)
+    with finished_files(folder) as new:
+        with new(figure.name) as file:
+            _save_figure(plotting.plot_phases(signal), file)
+        with new(table.name) as file:
+            write_composition(signal, file)
+        with new(report.name) as file:
+            write_report(signal, file, str(path))
+        # the last to come to its place: where it is, the others are
+        with new(results.name) as file:
+            signal.save(file, show_progressbar=False)
+            _check_written(signal, file)
+
+
+def _check_written(signal, file: Path) -> None:
+    """Raise OSError for results that are not whole: writers pass over what fails."""
+    (written,) = read_spectra(file, lazy=True)
+    wanted, found = (_items(one.metadata.get_item(NODE)) for one in (signal, written))
+    lost = sorted(wanted - found)
+    if lost or written.learning_results.loadings is None:
+        raise OSError(f"not all of it was written: {', '.join(lost[:3]) or 'maps'}.")
+
+
+def _items(node) -> set[str]:
+    """Names of all items of metadata."""
+    names = set()
+    for name in node.keys():  # noqa: SIM118 - it is no dictionary
+        item = node.get_item(name)
+        inside = _items(item) if hasattr(item, "as_dictionary") else ()
+        names |= {name, *(f"{name}.{one}" for one in inside)}
+    return names
+
+
+def report_file(path: str | Path, target: str | Path | None = None) -> Path:
+    """
+    Write the report of a map that was decomposed before.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file with results, as `decompose_file` or ``s.save`` write it.
+    target : str or Path, optional
+        The HTML file; beside the map if not given.
+
+    Returns
+    -------
+    Path
+        The HTML file.
+
+    Raises
+    ------
+    OSError, ValueError, RuntimeError
+        If the file cannot be read or holds no phases.
+    """
+    path = Path(path)
+    signals = [s for s in read_spectra(path) if s.metadata.has_item(RESULTS)]
+    if not signals:
+        raise ValueError(
+            f"the file holds no phases yet: find them, `espm-hs decompose {path.name}`."
+        )
+    if target is None:
+        target = path.with_name(f"{path.stem.removesuffix('_espm')}_report.html")
+    target = Path(target)
+    check_targets([target])
+    with finished_files(target.parent) as new, new(target.name) as file:
+        write_report(signals[0], file, str(path))
+    return target
+
+
+def _done_before(path: Path, folder: Path, settings: Settings) -> Outcome | None:
+    """Return the outcome of the same work if it is there, and newer than the map."""
+    files = results_of(path, folder)
+    changed = path.stat().st_mtime
+    if not all(f.exists() and f.stat().st_mtime >= changed for f in files):
+        return None
+    try:
+        (signal,) = read_spectra(files[0], lazy=True)
+        if signal.metadata.get_item(_RECORD) != settings.record:
+            return None
+        facts = fit_facts(signal)
+    except (OSError, ValueError, RuntimeError):
+        return None  # damaged since
+    return Outcome(str(path), "done before", f"as in {files[0]}", facts)
+
+
+def _apply(signal, settings: Settings) -> None:
+    """Write the settings to the metadata and check that nothing needed is missing."""
+    if settings.elements is not None:
+        signal.set_elements(list(settings.elements))
+    microscope = {
+        "beam_energy": settings.beam_energy,
+        "elevation_angle": settings.elevation,
+    }
+    if any(value is not None for value in microscope.values()):
+        signal.set_microscope_parameters(**microscope)
+    with _options_named("--elements, --stray, --thickness, --density"):
+        signal.set_analysis_parameters(
+            thickness=settings.thickness,
+            density=settings.density,
+            stray_elements=settings.stray,
+        )
+    # the messages of the signal name Python calls, these the options
+    metadata = signal.metadata
+    if not metadata.get_item("Sample.elements"):
+        raise ValueError("the file names no elements: give them, --elements O,Mg,Si.")
+    if metadata.get_item("Acquisition_instrument.TEM.beam_energy") is None:
+        raise ValueError(
+            "the file has no beam energy: give it in keV, --beam-energy 200."
+        )
+    known = [metadata.get_item(f"Sample.{n}") for n in SAMPLE]
+    if (known[0] is None) != (known[1] is None):
+        missing = "--density (g/cm3)" if known[1] is None else "--thickness (nm)"
+        raise ValueError(f"absorption needs thickness and density: give {missing} too.")
+    with _options_named("--elements, --stray"):
+        signal.physical_model()
+
+
+@contextmanager
+def _options_named(options: str) -> Iterator[None]:
+    """Add the options to messages that name Python calls."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{error} (The options: {options}.)") from None
+
+
+def _decompose(signal, settings: Settings) -> tuple[PhaseAnalysis, float]:
+    """
+    Run the decomposition; return its result and the seconds it took.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If the user interrupted it: nobody can look at what there is so far.
+    """
+    start = time.perf_counter()
+    fit = dict(settings.fit or {})
+    shared = {}
+    if settings.workers > 1:
+        # the cores and the memory are for all of them
+        fit.setdefault("n_jobs", max(1, effective_n_jobs(-1) // settings.workers))
+        if np.isfinite(memory := memory_for_counts() / settings.workers):
+            shared["espm_hs.counts-in-memory"] = int(memory)
+    with warnings.catch_warnings(), dask.config.set(shared):
+        # said below the table, and by the exit code
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", "The fit was interrupted")
+        found = signal.decomposition(
+            algorithm="espm",
+            output_dimension=settings.phases,
+            show_progressbar=settings.progress,
+            print_info=False,
+            return_info=True,
+            **fit,
+        )
+    if found.interrupted:
+        raise KeyboardInterrupt
+    return found, time.perf_counter() - start
+
+
+def _save_figure(figure, path: Path) -> None:
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+# -- simulation ----------------------------------------------------------------------
+
+
+def demo(folder: str | Path, seed: int = 0) -> str:
+    """
+    Decompose a simulated map and compare the result with what was put in.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where map.hspy and phases.png go.
+    seed : int
+        Of the counts.
+
+    Returns
+    -------
+    str
+        Table of found and true compositions.
+    """
+    signal = simulation.particles(seed=seed)
+    found, seconds = _decompose(signal, Settings(phases=3))
+    with finished_files(Path(folder)) as new:
+        with new("phases.png") as file:
+            _save_figure(plotting.plot_phases(signal), file)
+        with new("map.hspy") as file:
+            signal.save(file)
+    counts = total_counts(signal) / signal.axes_manager.navigation_size
+    shape = " x ".join(str(n) for n in signal.data.shape)
+    return (
+        f"Simulated map, {shape}, {counts:.0f} counts per pixel. Composition, at.%:\n\n"
+        f"{comparison_table(signal)}\n\n"
+        f"{fit_remarks(found)}\n"
+        f"Decomposition: {seconds:.1f} s"
+    )
+
+
+def simulate(name: str, path: str | Path, seed: int, **options) -> None:
+    """
+    Write a built-in data set, with its truth in the metadata.
+
+    Parameters
+    ----------
+    name : str
+        One of ``simulation.DATASETS``.
+    path : str or Path
+        File, ending in .hspy or .zspy.
+    seed : int
+        Of the counts.
+    **options
+        Shape and counts_per_pixel that differ from those of the data set.
+    """
+    path = Path(path)
+    # lazy: of a large map only a few chunks are ever dense
+    signal = simulation.DATASETS[name](seed=seed, lazy=True, **options)
+    with finished_files(path.parent) as new, new(path.name) as file:
+        signal.save(file, show_progressbar=False)

@@ -1,0 +1,139 @@
+"""What is read from files."""
+
+from __future__ import annotations
+
+import faulthandler
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import hyperspy.api as hs
+
+from espm_hs.cli.workers import in_a_line
+from espm_hs.factorization import summed_spectrum
+from espm_hs.signals import EDSespmSpectrum
+
+# Seconds that reading may take, and that each byte adds: a corrupt file can lead its
+# reader around in circles, where no Ctrl-C stops it.
+PATIENCE = 600.0
+PATIENCE_PER_BYTE = 1e-6
+
+
+def read_spectra(path: str | Path, lazy: bool = False) -> list:
+    """
+    Read the EDS signals of a file.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file that HyperSpy reads.
+    lazy : bool
+        Read the counts when they are needed.
+
+    Returns
+    -------
+    list of EDSespmSpectrum
+        In the order of the file.
+
+    Raises
+    ------
+    OSError, ValueError
+        If the file cannot be read or holds no EDS spectrum.
+    """
+    path = Path(path)
+    n_bytes = _check_there(path)
+    _forbid_pickles()
+    try:
+        with _not_forever(PATIENCE + PATIENCE_PER_BYTE * n_bytes):
+            # a list, since HyperSpy takes one name for a pattern
+            loaded = hs.load([str(path)], lazy=lazy)
+    except Exception as error:
+        # readers fail in all ways at what they cannot read
+        raise OSError(
+            f"the file cannot be read: is it complete, and of the format that its name "
+            f"says? ({in_a_line(error)})"
+        ) from error
+    signals = loaded if isinstance(loaded, list) else [loaded]
+    types = [str(s.metadata.get_item("Signal.signal_type") or "none") for s in signals]
+    named = [s for s, t in zip(signals, types, strict=True) if t.startswith("EDS")]
+    for signal in named:
+        signal.set_signal_type("EDS_espm")
+    spectra = [signal for signal in named if isinstance(signal, EDSespmSpectrum)]
+    if spectra:
+        return spectra
+    if named:
+        axes = named[0].axes_manager.signal_dimension
+        raise ValueError(
+            f"the EDS signal in this file has {axes} signal axes; needed is one, that "
+            "of the energy. Load it, call s.as_signal1D(axis) and save it as .hspy."
+        )
+    raise ValueError(
+        "no EDS spectrum in this file; its signal types are: "
+        f"{', '.join(sorted(set(types))) or 'none at all'}. If one of them is an EDS "
+        "map, load it, call s.set_signal_type('EDS_espm') and save it as .hspy."
+    )
+
+
+def _check_there(path: Path) -> int:
+    """Return the size of a file; raise OSError if there is none to read."""
+    if path.is_dir():
+        if path.suffix != ".zspy":
+            raise IsADirectoryError("this is a folder; give the files in it.")
+        return 0
+    if not path.exists():
+        raise FileNotFoundError("there is no such file.")
+    if not os.access(path, os.R_OK):
+        raise PermissionError("permission to read the file is denied.")
+    n_bytes = path.stat().st_size
+    if n_bytes == 0 and path.is_file():
+        raise OSError("the file is empty.")
+    return n_bytes
+
+
+@contextmanager
+def _not_forever(seconds: float) -> Iterator[None]:
+    """End the process, if it works for another one, after so many seconds."""
+    if multiprocessing.parent_process() is None:
+        yield
+        return
+    with open(os.devnull, "w") as nowhere:
+        faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+
+def _forbid_pickles() -> None:
+    """Take from zarr, the format of .zspy, the codec that runs code of a file."""
+    from numcodecs.registry import codec_registry
+
+    codec_registry.pop("pickle", None)
+
+
+def choose_map(spectra: Sequence):
+    """
+    Pick the signal to decompose: of the maps the one with most counts.
+
+    Readers differ in what they put first: a file may hold, beside the map, its summed
+    spectrum and spectra of regions.
+
+    Parameters
+    ----------
+    spectra : sequence of EDSespmSpectrum
+        At least one.
+
+    Returns
+    -------
+    EDSespmSpectrum
+        A single spectrum only if there is no map.
+    """
+    maps = [s for s in spectra if s.axes_manager.navigation_dimension > 0] or spectra
+    return maps[0] if len(maps) == 1 else max(maps, key=total_counts)
+
+
+def total_counts(signal) -> float:
+    """Sum of all counts."""
+    return float(summed_spectrum(signal.data).sum())

@@ -1,0 +1,341 @@
+"""The command ``espm-hs``."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import warnings
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+
+import click
+
+from espm_hs import __version__
+from espm_hs.cli import settings, summaries
+from espm_hs.cli import workers as pool
+
+# HyperSpy is imported inside the commands: --help must not wait for it.
+
+# In a settings file only.
+_KNOWN = "known_phases"
+
+_DATASETS = ("particles", "grain_boundary", "core_shell", "mantle")
+
+
+class NumberOrAuto(click.ParamType):
+    """A number, or that it be chosen from the data."""
+
+    name = "NUMBER|auto"
+
+    def convert(self, value, param, ctx):
+        """Return a float or "auto"."""
+        return value if value == "auto" else click.FLOAT.convert(value, param, ctx)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="espm-hs")
+def main() -> None:
+    """Phases, maps and compositions from STEM-EDX spectrum images.
+
+    \b
+    espm-hs demo                       see what comes out, without a file
+    espm-hs info map.emd               what a file holds, what is a default
+    espm-hs init                       write a settings file with comments
+    espm-hs decompose --settings espm-hs.toml a.emd b.emd -o results
+    espm-hs report results/map_espm.hspy
+
+    Exit codes: 0 all went well, 1 a file failed, 2 the command makes no sense.
+    """  # noqa: D301 - click keeps the lines after the backspace as they are
+    context = click.get_current_context()
+    context.with_resource(pool.heard(KeyboardInterrupt, signal.SIGINT))
+
+
+def _batch():
+    """Import the module behind the commands, set up to be quiet and windowless."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    with warnings.catch_warnings():
+        # about HyperSpy's own future, of no use on the command line
+        warnings.simplefilter("ignore")
+        import hyperspy.api as hs
+
+        from espm_hs.cli import batch
+    # readers log what is told of the file anyway
+    hs.set_log_level("CRITICAL")
+    logging.getLogger("rsciio").setLevel(logging.CRITICAL)
+    # of saving and the like; that of the fit is asked for
+    hs.preferences.General.show_progressbar = False
+    warnings.filterwarnings("ignore", module=r"(hyperspy|exspy|rsciio)\b")
+    return batch
+
+
+def _print(outcomes: Generator[pool.Outcome], n_files: int) -> list[pool.Outcome]:
+    """Print what becomes of each file; return all of it."""
+    with closing(outcomes):  # and, whatever happens, the processes behind it
+        return [_print_one(*one, n_files) for one in enumerate(outcomes, start=1)]
+
+
+def _print_one(number: int, outcome: pool.Outcome, n_files: int) -> pool.Outcome:
+    count = f"[{number}/{n_files}] " if n_files > 1 else ""
+    path = pool.printable(outcome.path)
+    click.echo(f"{count}{path}")
+    failed = outcome.state == "failed"
+    text = pool.printable(outcome.text)
+    click.echo(f"error: {path}: {text}" if failed else text, err=failed)
+    click.echo()
+    return outcome
+
+
+def _exit(outcomes: list[pool.Outcome]) -> None:
+    """Say by the exit code whether a file failed."""
+    failed = sum(outcome.state == "failed" for outcome in outcomes)
+    if failed and len(outcomes) > 1:
+        click.echo(f"{failed} of {len(outcomes)} files failed.", err=True)
+    if failed:
+        sys.exit(1)
+
+
+@contextmanager
+def _failing_in_a_line() -> Iterator[None]:
+    """Show errors that users can do something about in a line."""
+    try:
+        yield
+    except (ValueError, OSError, MemoryError) as error:
+        raise click.ClickException(pool.in_a_line(error)) from None
+
+
+def _info(path: str) -> pool.Outcome:
+    return pool.Outcome(path, "done", _batch().file_info(path))
+
+
+def _decompose(output: str, wanted, path: str) -> pool.Outcome:
+    return _batch().decompose_file(path, output, wanted)
+
+
+def _report(target: str | None, path: str) -> pool.Outcome:
+    written = _batch().report_file(path, target)
+    return pool.Outcome(path, "done", f"Written: {written}")
+
+
+def _symbols(context, parameter, value: str | None) -> list[str] | None:
+    """Read "O,Mg, Si"."""
+    if value is None:
+        return None
+    return [symbol.strip() for symbol in value.split(",") if symbol.strip()]
+
+
+@main.command()
+@click.option("-o", "--output", default="demo", show_default=True, help="Folder.")
+@click.option("--seed", default=0, show_default=True, help="Of the simulated counts.")
+def demo(output: str, seed: int) -> None:
+    """Decompose a simulated map and compare the result with the truth.
+
+    Writes map.hspy and phases.png.
+    """
+    with _failing_in_a_line():
+        click.echo(_batch().demo(output, seed))
+    click.echo(f"Written: {Path(output, 'map.hspy')}, {Path(output, 'phases.png')}")
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+def info(files: tuple[str, ...]) -> None:
+    """Say what files hold and what a decomposition would use."""
+    _exit(_print(pool.run_all(files, _info, prepare=_batch), len(files)))
+
+
+@main.command()
+@click.argument("file", default="espm-hs.toml", type=click.Path(dir_okay=False))
+def init(file: str) -> None:
+    """Write a settings file with a comment for each setting.
+
+    FILE is espm-hs.toml if not given. Edit it, then: espm-hs decompose --settings
+    espm-hs.toml FILE...
+    """
+    try:
+        settings.write_template(Path(file))
+    except FileExistsError:
+        raise click.ClickException(
+            f"{file} is there already: move it away, or name another file."
+        ) from None
+    except OSError as error:
+        raise click.ClickException(pool.in_a_line(error)) from None
+    click.echo(f"Written: {file}")
+
+
+def _read_settings(context, parameter, file: str | None) -> str | None:
+    """Make what a settings file says the defaults of the command."""
+    if file is None:
+        return None
+    names = {one.name for one in context.command.params if one.name != parameter.name}
+    try:
+        found = settings.read_settings(Path(file), names - {"files"} | {_KNOWN})
+    except (OSError, ValueError) as error:
+        raise click.BadParameter(pool.in_a_line(error)) from None
+    context.meta[_KNOWN] = found.pop(_KNOWN, None)
+    context.default_map = {
+        name: ",".join(map(str, value)) if isinstance(value, list) else value
+        for name, value in found.items()
+    }
+    return file
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option(
+    "-s",
+    "--settings",
+    is_eager=True,
+    expose_value=False,
+    callback=_read_settings,
+    type=click.Path(exists=True, dir_okay=False),
+    help="TOML file, as espm-hs init writes it. Options go before it.",
+)
+@click.option("-n", "--phases", type=click.IntRange(1), required=True, help="Number.")
+@click.option(
+    "-e", "--elements", callback=_symbols, help="Of the sample: O,Mg,Si. [as the file]"
+)
+@click.option("--stray", callback=_symbols, help="From outside of the sample: Cu,C.")
+@click.option("--thickness", type=float, help="Of the sample, nm.")
+@click.option("--density", type=float, help="Of the sample, g/cm3.")
+@click.option("--beam-energy", type=float, help="keV. [as the file]")
+@click.option("--elevation", type=float, help="Of the detector, degrees. [as the file]")
+@click.option(
+    "--calibrate", is_flag=True, help="Fit energy scale and peak width first."
+)
+@click.option("--sparsity", type=NumberOrAuto(), help="Pulls small abundances to zero.")
+@click.option("--smoothness", type=NumberOrAuto(), help="Makes maps smooth.")
+@click.option(
+    "--binning", type=click.IntRange(1), help="Find phases in sums of pixels."
+)
+@click.option("--starts", type=click.IntRange(1), help="The best of so many is kept.")
+@click.option("--seed", type=click.IntRange(0), help="Of the random numbers.")
+@click.option("--jobs", type=int, help="Threads. [all cores]")
+@click.option("--lazy", is_flag=True, help="For maps larger than the memory.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Files that are worked on at the same time.",
+)
+@click.option(
+    "--resume", is_flag=True, help="Leave out files that these options were done with."
+)
+@click.option("-o", "--output", default=".", show_default=True, help="Folder.")
+def decompose(
+    files, phases, elements, stray, output, lazy, workers, resume, **options
+) -> None:
+    """Find phases in the maps of files.
+
+    \b
+    espm-hs decompose map.emd -n 3 -e O,Mg,Si,Fe --stray Cu,C
+    espm-hs decompose a.bcf b.bcf --settings espm-hs.toml --workers 2 --resume
+
+    Writes to the output folder, replacing older files:
+
+    \b
+    NAME_espm.hspy         map and results; hs.load() gives all of it back
+    NAME_report.html       maps, spectra, table and warnings, for a browser
+    NAME_phases.png        map, spectrum and composition of each phase
+    NAME_composition.csv   at.% and wt.% with their errors
+    summary.csv            a line for each of several files
+    compositions.csv       the tables of several files in one
+
+    Goes on after a file that fails; the exit code is then 1. Ctrl-C stops at once,
+    without files for the map it stopped; --resume goes on there.
+    """  # noqa: D301 - click keeps the lines after the backspace as they are
+    _check_names(files)
+    workers = min(workers, len(files))
+    names = {"starts": "n_init", "seed": "random_state", "jobs": "n_jobs"}
+    fitting = ("sparsity", "smoothness", "binning", *names)
+    given = {name: value for name, value in options.items() if value is not None}
+    fit = {names.get(name, name): given.pop(name) for name in fitting if name in given}
+    if known := click.get_current_context().meta.get(_KNOWN):
+        fit["known_phases"] = known
+    wanted = settings.Settings(
+        phases,
+        elements=elements,
+        stray=stray,
+        fit=fit,
+        progress=sys.stderr.isatty() and workers == 1,
+        lazy=lazy,
+        workers=workers,
+        resume=resume,
+        **given,
+    )
+    work = partial(_decompose, output, wanted)
+    outcomes = _print(pool.run_all(files, work, workers, _batch), len(files))
+    if len(files) > 1:
+        with _failing_in_a_line():
+            click.echo(pool.printable(summaries.summarise(outcomes, files, output)))
+    _exit(outcomes)
+
+
+def _check_names(files: tuple[str, ...]) -> None:
+    """Refuse files whose results would overwrite each other."""
+    seen: dict[str, str] = {}
+    for file in files:
+        other = seen.setdefault(Path(file).stem, file)
+        if other != file:
+            raise click.UsageError(
+                f"{other} and {file} would both write {Path(file).stem}_espm.hspy: "
+                "decompose them into different folders with --output."
+            )
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("-o", "--output", "target", type=click.Path(dir_okay=False),
+              help="HTML file, for a single FILE.  [default: beside it]")  # fmt: skip
+def report(files: tuple[str, ...], target: str | None) -> None:
+    """Write the report of maps that were decomposed before.
+
+    The files are those of espm-hs decompose or of s.save() in Python.
+    """
+    if target is not None and len(files) > 1:
+        raise click.UsageError(
+            "--output is the report of one file, and there are more."
+        )
+    work = pool.run_all(files, partial(_report, target), prepare=_batch)
+    _exit(_print(work, len(files)))
+
+
+@main.command()
+@click.argument("name", type=click.Choice(_DATASETS))
+@click.option("-o", "--output", "file", required=True, type=click.Path(),
+              help="File to write, .hspy or .zspy; replaces an older one.")  # fmt: skip
+@click.option("--shape", nargs=2, type=click.IntRange(1),
+              help="Rows and columns.  [default: of the data set]")  # fmt: skip
+@click.option("--counts", type=float,
+              help="Mean per pixel.  [default: of the data set]")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
+              help="Of the counts.")  # fmt: skip
+def simulate(
+    name: str,
+    file: str,
+    shape: tuple[int, int] | None,
+    counts: float | None,
+    seed: int,
+) -> None:
+    """Write the simulated data set NAME to a file.
+
+    \b
+    particles       taenite and ilmenite in olivine
+    grain_boundary  glass between alumina and zirconia
+    core_shell      Pt-Fe cores in shells of magnetite, on carbon
+    mantle          minerals of the lower mantle, after Teurtrie et al. (2024)
+
+    The truth goes to the metadata of the file.
+    """  # noqa: D301 - click keeps the lines after the backspace as they are
+    if Path(file).suffix not in (".hspy", ".zspy"):
+        raise click.BadParameter(f"{file} must end in .hspy or .zspy.")
+    given = {"shape": shape, "counts_per_pixel": counts}
+    options = {key: value for key, value in given.items() if value is not None}
+    with _failing_in_a_line():
+        _batch().simulate(name, file, seed, **options)
+    click.echo(f"Written: {file}")

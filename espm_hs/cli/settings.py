@@ -1,0 +1,214 @@
+"""Settings of the command line, and the files that hold them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from espm_hs.cli.workers import printable
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+# Settings of several symbols.
+LISTS = ("elements", "stray")
+# What absorbs.
+SAMPLE = ("thickness", "density")
+
+TEMPLATE = """\
+# Settings of a decomposition:  espm-hs decompose --settings {name} FILE...
+# A line that begins with # is not in force and shows a default or an example.
+# Options of the command line go before what stands here.
+
+# How many phases to look for.
+phases = 3
+
+# Elements of the sample. Without this line: as each file says.
+# elements = ["O", "Mg", "Si", "Fe"]
+
+# Elements that the beam hits besides: grid, holder, film, contamination. They are
+# fitted and never quantified. "espm-hs info FILE" tells what a file says.
+# stray = ["Cu", "C"]
+
+# With both of these the sample absorbs its own X-rays.
+# thickness = 100      # nm
+# density = 4.5        # g/cm3
+
+# In place of what the file says.
+# beam_energy = 200    # keV
+# elevation = 18       # of the detector, degrees
+
+# Fit energy scale and peak width to the summed spectrum first.
+calibrate = true
+
+# The fit. The defaults are good; see docs/phases.md.
+# sparsity = 1.0       # how strongly pixels are pulled to few phases, or "auto"
+# smoothness = "auto"  # of the maps: "auto", or a number, 0 for none
+# binning = 4          # pixels along each axis summed to find phases
+# starts = 4           # the best of so many is kept
+# seed = 0             # of the random numbers
+
+# How the work is done.
+# lazy = false         # maps larger than the memory
+# workers = 1          # files at the same time
+# jobs = -1            # threads; -1 for all cores
+# resume = false       # leave out files that these settings were done with
+# output = "results"   # folder
+
+# What is known of phases, by name; they get the lowest numbers. See
+# docs/prior_knowledge.md.
+# [known_phases.core]
+# composition = {{ Fe = 0.16, Pt = 0.84 }}
+# [known_phases.film]
+# absent = ["Fe", "O", "Pt"]
+"""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """
+    What the user asks of a decomposition; None keeps what the file says.
+
+    Attributes
+    ----------
+    phases : int
+        Number of phases.
+    elements, stray : sequence of str or None
+        Symbols of the elements of the sample, and of those from outside of it.
+    beam_energy : float or None
+        keV.
+    elevation : float or None
+        Of the detector, degrees.
+    thickness, density : float or None
+        nm, g/cm3.
+    fit : dict
+        Further arguments of ``decomposition(algorithm="espm")``.
+    progress : bool
+        Show a progress bar.
+    lazy : bool
+        Read maps chunk by chunk.
+    calibrate : bool
+        Fit energy scale and peak width first.
+    workers : int
+        Processes that share the cores and the memory.
+    resume : bool
+        Leave files alone that were done before, in the same way.
+    """
+
+    phases: int
+    elements: Sequence[str] | None = None
+    stray: Sequence[str] | None = None
+    beam_energy: float | None = None
+    elevation: float | None = None
+    thickness: float | None = None
+    density: float | None = None
+    fit: dict | None = None
+    progress: bool = False
+    lazy: bool = False
+    calibrate: bool = False
+    workers: int = 1
+    resume: bool = False
+
+    @property
+    def record(self) -> str:
+        """What decides the result, as text."""
+        fit = {k: v for k, v in (self.fit or {}).items() if k != "n_jobs"}
+        names = ("phases", "elements", "stray", "beam_energy", "elevation", "calibrate")
+        values = {name: getattr(self, name) for name in (*names, *SAMPLE)}
+        return json.dumps(values | fit, sort_keys=True)
+
+
+def write_template(path: Path) -> None:
+    """
+    Write a settings file with a comment for each setting.
+
+    Raises
+    ------
+    FileExistsError
+        If there is such a file: it may hold work.
+    """
+    text = TEMPLATE.format(name=printable(path.name).replace("\n", " "))
+    with open(path, "x", encoding="utf-8") as file:
+        try:
+            file.write(text)
+            file.flush()
+        except BaseException:
+            path.unlink()
+            raise
+
+
+def read_settings(path: Path, known: Collection[str]) -> dict:
+    """
+    Read a settings file.
+
+    Parameters
+    ----------
+    path : Path
+        A TOML file.
+    known : collection of str
+        Names that it may hold.
+
+    Returns
+    -------
+    dict
+        Name -> value.
+
+    Raises
+    ------
+    ValueError
+        If it is no TOML, holds other names or values that no setting can have, or an
+        output outside of the present folder.
+    """
+    with open(path, "rb") as file:
+        try:
+            found = tomllib.load(file)
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path} is no TOML: {error}") from None
+    if unknown := [name for name in found if name not in known]:
+        raise ValueError(
+            f"{path} has no setting {', '.join(map(repr, unknown))}; those that there "
+            f"are: {', '.join(sorted(known))}. `espm-hs init` writes all of them."
+        )
+    for name, value in found.items():
+        _check_setting(path, name, value)
+    if (folder := found.get("output")) is not None and not _is_below(folder):
+        raise ValueError(
+            f"{path} has the output {folder!r}; in a file, which may come from others, "
+            "it must be a folder below the present one. Name another one with --output."
+        )
+    return found
+
+
+def _is_below(folder) -> bool:
+    """Whether a folder is relative and stays inside, on any system."""
+    if not isinstance(folder, str) or not folder.isprintable():
+        return False
+    paths = PurePosixPath(folder), PureWindowsPath(folder)
+    if any(one.anchor or ".." in one.parts for one in paths):
+        return False
+    # a link may come along with the file
+    return Path(folder).resolve().is_relative_to(Path.cwd().resolve())
+
+
+def _check_setting(path: Path, name: str, value) -> None:
+    """Raise ValueError for a value of a type that no setting has."""
+    if name == "known_phases":
+        right, needed = isinstance(value, dict), "a table for each phase"
+    elif name in LISTS:
+        several = value if isinstance(value, list) else [value]
+        right, needed = (
+            all(isinstance(one, str) for one in several),
+            "a list of symbols",
+        )
+    else:
+        right = isinstance(value, str | bool | int | float)
+        needed = "text, a number, true or false"
+    if not right:
+        raise ValueError(
+            f"{path} has {name} = {printable(str(value))}; needed is {needed}."
+        )

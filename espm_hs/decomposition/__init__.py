@@ -1,0 +1,1 @@
+"""From counts and a linear model to phases."""

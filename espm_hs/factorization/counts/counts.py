@@ -1,0 +1,366 @@
+"""Counts stored by pixel in compressed rows of compact integers.
+
+Spectrum images are sparse (0.03 % to 7 % of the entries are not zero), and only
+the non-zeros enter the cost of an iteration. `Counts` holds them once, in three
+arrays: where each pixel begins, the channel of each non-zero, and its value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+import scipy.sparse as sp
+from numba import njit
+
+from espm_hs.factorization.counts.chunks import chunks
+from espm_hs.factorization.counts.rows import Reader, Rows, check_type, slabs
+from espm_hs.factorization.counts.storage import Store
+
+# Non-zeros per block: small enough that a thread's share stays balanced and its
+# counts stay in the second-level cache, large enough to hide the call.
+BLOCK_NONZEROS = 1 << 17
+# Fewer where that makes no equal shares for several threads; all in one block if there
+# are so few that threads would only wait for each other.
+LEAST_BLOCKS, SMALL_NONZEROS = 8, 1 << 13
+# Each block has its own sums of size channels x components; more of them than this
+# would cost memory and balance no better.
+MAX_BLOCKS = 64
+# Reading all channels is faster than reading non-zeros, and takes no more memory, where
+# so much of the counts is not zero.
+DENSE = 0.4
+
+
+@njit(cache=True, nogil=True)
+def _sum_rows(indptr, values, sums):
+    """Add up the values of each pixel: sums (p,) float64."""
+    for p in range(sums.size):
+        for t in range(indptr[p], indptr[p + 1]):
+            sums[p] += values[t]
+
+
+@njit(cache=True, nogil=True)
+def _sum_channels(channels, values, sums):
+    """Add values (n,) to the sums (e,) float64 of their channels."""
+    for t in range(values.size):
+        sums[channels[t]] += values[t]
+
+
+@njit(cache=True, nogil=True)
+def _saturated(values):
+    """Sum x log x - x over values (n,)."""
+    total = 0.0
+    for t in range(values.size):
+        x = float(values[t])
+        total += x * np.log(x) - x
+    return total
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """Non-zero counts of a map, pixel after pixel.
+
+    Parameters
+    ----------
+    indptr
+        Shape (n_pixels + 1,), int64: pixel ``p`` owns the entries
+        ``indptr[p]:indptr[p + 1]``.
+    channels
+        Shape (n_nonzeros,), uint16 or uint32: channel of each entry.
+    values
+        Shape (n_nonzeros,), unsigned integer or float64: the counts.
+    n_channels
+        Number of channels.
+    """
+
+    indptr: np.ndarray
+    channels: np.ndarray
+    values: np.ndarray
+    n_channels: int
+
+    @classmethod
+    def from_array(cls, data, *, pixels=None, channels=None) -> Counts:
+        """Read counts from an array, whole or in part, without a dense copy.
+
+        Parameters
+        ----------
+        data
+            Real numbers of shape (..., n_channels): a numpy array of any integer
+            or float type, a scipy sparse matrix, a `sparse` array, or a dask array
+            of either. The leading axes are unfolded in C order.
+        pixels
+            Boolean, one per unfolded pixel: True for those to keep.
+        channels
+            Boolean, shape (n_channels,): True for those to keep.
+
+        Raises
+        ------
+        TypeError
+            If the numbers are complex or not numbers at all.
+        ValueError
+            If a kept value is negative, NaN or infinite.
+        """
+        check_type(data)
+        reader = Reader(data.shape[-1], channels)
+        used = None if pixels is None else np.asarray(pixels, dtype=bool)
+        read = chunks if hasattr(data, "dask") else slabs
+        return cls.from_rows(read(data, reader, used), reader.n_channels)
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[Rows], n_channels: int) -> Counts:
+        """Put rows of consecutive pixels together, on disk if they are too many.
+
+        Parameters
+        ----------
+        rows
+            At least one, of the same channels.
+        n_channels
+            Number of channels.
+
+        See Also
+        --------
+        espm_hs.factorization.counts.storage : how much is too many, and where they go.
+        """
+        store = Store()
+        for some in rows:
+            store.append(some)
+        return cls(*store.finish(), n_channels)
+
+    @staticmethod
+    def from_parts(function: Callable, parts: Iterable[tuple], like: Counts) -> Counts:
+        """Put together what a function makes of parts of other counts.
+
+        Parameters
+        ----------
+        function
+            Returns `Rows`.
+        parts
+            Its arguments, `part` of the others among them.
+        like
+            The others.
+        """
+        return Counts.from_rows((function(*one) for one in parts), like.n_channels)
+
+    @property
+    def n_pixels(self) -> int:
+        """Number of pixels."""
+        return self.indptr.size - 1
+
+    @property
+    def n_nonzeros(self) -> int:
+        """Number of stored entries."""
+        return self.values.size
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held, in bytes."""
+        return self.indptr.nbytes + self.channels.nbytes + self.values.nbytes
+
+    @cached_property
+    def per_pixel(self) -> np.ndarray:
+        """Counts of each pixel, shape (n_pixels,), float64."""
+        sums = np.zeros(self.n_pixels)
+        _sum_rows(self.indptr, self.values, sums)
+        return sums
+
+    @cached_property
+    def spectrum(self) -> np.ndarray:
+        """Counts of each channel, shape (n_channels,), float64."""
+        sums = np.zeros(self.n_channels)
+        _sum_channels(self.channels, self.values, sums)
+        return sums
+
+    @property
+    def total(self) -> float:
+        """All counts."""
+        return float(self.spectrum.sum())
+
+    @property
+    def dose(self) -> float:
+        """Mean counts of a pixel."""
+        return self.total / self.n_pixels
+
+    @cached_property
+    def saturated(self) -> float:
+        """``sum(x log x - x)``: what turns the likelihood into a divergence."""
+        return float(np.sum([part.own_saturated() for part in self.parts()]))
+
+    def own_saturated(self) -> float:
+        """Return `saturated` of a few pixels."""
+        return _saturated(self.values)
+
+    @cached_property
+    def moments(self) -> np.ndarray:
+        """Number of pixels, all counts, and the sum of pixel number times counts.
+
+        Exact where counts are integers, however large the map is.
+        """
+        return add_moments(part.own_moments() for part in self.parts())
+
+    def own_moments(self) -> tuple:
+        """Return `moments` of a few pixels, as numbers of Python."""
+        per_pixel = self.per_pixel
+        if self.integer:
+            per_pixel = per_pixel.astype(np.int64)
+        weighted = np.arange(self.n_pixels) * per_pixel
+        return self.n_pixels, per_pixel.sum().item(), weighted.sum().item()
+
+    @property
+    def integer(self) -> bool:
+        """Whether all counts are integers."""
+        return self.values.dtype.kind == "u"
+
+    @cached_property
+    def smallest(self) -> float:
+        """Smallest count that is not zero; infinite where there is none."""
+        return float(self.values.min()) if self.n_nonzeros else np.inf
+
+    @cached_property
+    def unit(self) -> float:
+        """What counts as one nat: 1, less where values are below 1 on average."""
+        return min(1.0, self.total / self.n_nonzeros) if self.n_nonzeros else 1.0
+
+    @cached_property
+    def blocks(self) -> np.ndarray:
+        """First pixel of each block, and the end: shape (n_blocks + 1,).
+
+        The cuts depend on the counts alone, never on the number of workers, so
+        that sums over blocks have the same bits on one thread and on many.
+        """
+        cuts = np.searchsorted(self.indptr, block_ends(self.n_nonzeros))
+        return np.unique(np.concatenate(([0], cuts, [self.n_pixels])))
+
+    @cached_property
+    def dense(self) -> bool:
+        """Whether so many entries are not zero that `table` is made."""
+        return self.n_nonzeros >= DENSE * self.n_pixels * self.n_channels
+
+    @cached_property
+    def table(self) -> np.ndarray | None:
+        """All counts, zeros too, (n_pixels, n_channels); None if too many are zero."""
+        if not self.dense:
+            return None
+        counts = np.zeros((self.n_pixels, self.n_channels), self.values.dtype)
+        pixels = np.repeat(np.arange(self.n_pixels), np.diff(self.indptr))
+        counts[pixels, self.channels] = self.values
+        return counts
+
+    # counts on a cluster can be lost
+    there = True
+
+    @property
+    def edges(self) -> tuple[int, int]:
+        """First pixel and end: all of them are in one place."""
+        return 0, self.n_pixels
+
+    def over_blocks(self, function: Callable, *maps, n_jobs: int = 1) -> list:
+        """Call a function with each block of counts, on threads.
+
+        Parameters
+        ----------
+        function
+            Of `Counts`, and of the same pixels of each map.
+        maps
+            Arrays of as many pixels.
+        n_jobs
+            Number of threads.
+        """
+        edges = list(pairwise(self.blocks.tolist()))
+
+        def one(edge):
+            return function(self.part(*edge), *(array[slice(*edge)] for array in maps))
+
+        if n_jobs == 1:
+            return list(map(one, edges))
+        with ThreadPoolExecutor(n_jobs) as pool:
+            return list(pool.map(one, edges))
+
+    def take(self, pixels: np.ndarray) -> Counts:
+        """Return the counts of some pixels; boolean, shape (n_pixels,)."""
+        return Counts.from_rows([self.rows_of(pixels)], self.n_channels)
+
+    def rows_of(self, pixels: np.ndarray) -> Rows:
+        """Return the rows of some pixels; boolean, shape (n_pixels,)."""
+        where = np.flatnonzero(pixels)
+        firsts, ends = self.indptr[where], self.indptr[where + 1]
+        before = np.concatenate(([0], np.cumsum(ends - firsts)))
+        entries = np.repeat(firsts - before[:-1], ends - firsts)
+        entries += np.arange(before[-1])
+        return Rows(ends - firsts, self.channels[entries], self.values[entries])
+
+    def known(self, **facts) -> Counts:
+        """Return the same counts, with what is known and need not be computed."""
+        same = Counts(self.indptr, self.channels, self.values, self.n_channels)
+        same.__dict__.update(facts)
+        return same
+
+    @property
+    def rows(self) -> Rows:
+        """What they can be put together from."""
+        return Rows(np.diff(self.indptr), self.channels, self.values)
+
+    def send(self, array):
+        """Return an array where the counts are."""
+        return array
+
+    def hold(self, H):
+        """Return a map of as many pixels, where the counts are."""
+        return H
+
+    def part(self, first: int, last: int) -> Counts:
+        """Return the counts of pixels ``first`` to ``last - 1``, not copied."""
+        where = slice(self.indptr[first], self.indptr[last])
+        return Counts(
+            self.indptr[first : last + 1] - self.indptr[first],
+            self.channels[where],
+            self.values[where],
+            self.n_channels,
+        )
+
+    def parts(self) -> Iterator[Counts]:
+        """Yield the counts of each block."""
+        return map(self.part, self.blocks[:-1], self.blocks[1:])
+
+    def sample(self, n_pixels: int) -> Counts:
+        """Return every pixel of a small map, every n-th one of a large one.
+
+        Parameters
+        ----------
+        n_pixels
+            How many at most; more than half of that where there are as many.
+        """
+        return self if self.n_pixels <= n_pixels else self.take(every(self, n_pixels))
+
+    def to_csr(self) -> sp.csr_array:
+        """Return the counts as a scipy matrix of shape (n_pixels, n_channels)."""
+        return sp.csr_array(
+            (self.values.astype(np.float64), self.channels, self.indptr),
+            shape=(self.n_pixels, self.n_channels),
+        )
+
+
+def every(counts, n_pixels: int) -> np.ndarray:
+    """Return a mask of every n-th pixel, so many at most."""
+    return np.arange(counts.n_pixels) % -(-counts.n_pixels // n_pixels) == 0
+
+
+def block_ends(n_nonzeros: int) -> np.ndarray:
+    """Return how many entries are before the end of each block but the last."""
+    n_blocks = 1
+    if n_nonzeros >= SMALL_NONZEROS:
+        wanted = round(n_nonzeros / BLOCK_NONZEROS)
+        n_blocks = min(max(LEAST_BLOCKS, wanted), MAX_BLOCKS)
+    return np.linspace(0, n_nonzeros, n_blocks + 1)[1:-1]
+
+
+def add_moments(parts: Iterable[tuple]) -> np.ndarray:
+    """Return the `Counts.moments` of parts of a map that follow each other."""
+    n_pixels, total, weighted = 0, 0, 0
+    for n, counts, own in parts:
+        weighted += own + n_pixels * counts
+        n_pixels, total = n_pixels + n, total + counts
+    return np.array([n_pixels, total, weighted], dtype=float)

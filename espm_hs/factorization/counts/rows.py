@@ -1,0 +1,181 @@
+"""From arrays of any kind to rows of compact integers, a piece at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+
+from espm_hs.factorization.counts.scanning import find_nonzeros
+
+# Dense input is read in slabs of about this size, so that no second copy of a
+# large map ever exists.
+SLAB_BYTES = 1 << 26
+# Larger values than this are not counts, and their squares would overflow.
+LARGEST = 1e18
+
+
+class Rows(NamedTuple):
+    """Counts of consecutive pixels.
+
+    ``per_row`` (n,) int64 non-zeros of each pixel, and the ``channels`` and ``values``
+    of these, one pixel after the other.
+    """
+
+    per_row: np.ndarray
+    channels: np.ndarray
+    values: np.ndarray
+
+
+class Reader:
+    """Reads the channels in use of pieces of a map.
+
+    Parameters
+    ----------
+    n_channels
+        Number of channels of the map.
+    channels
+        Boolean, shape (n_channels,): those in use; None for all.
+    """
+
+    def __init__(self, n_channels: int, channels=None):
+        self.keep = np.ones(n_channels, bool)
+        if channels is not None:
+            self.keep[:] = channels
+        index_type = np.uint16 if self.n_channels <= 2**16 else np.uint32
+        self.position = (np.cumsum(self.keep) - 1).clip(0).astype(index_type)
+
+    @property
+    def n_channels(self) -> int:
+        """Number of channels in use."""
+        return int(self.keep.sum())
+
+    def within(self, first: int, last: int) -> Reader:
+        """Return the reader of pieces that have these channels alone."""
+        part = object.__new__(Reader)
+        part.keep, part.position = self.keep[first:last], self.position[first:last]
+        return part
+
+    def read(self, piece, wanted=None) -> Rows:
+        """Read a piece of a map.
+
+        Parameters
+        ----------
+        piece
+            Shape (..., channels of this reader): numpy, scipy or `sparse`. The leading
+            axes are unfolded in C order.
+        wanted
+            Boolean, one for each pixel of the piece: those in use; None for all.
+
+        Raises
+        ------
+        ValueError
+            If a value in use is negative, NaN or infinite.
+        """
+        if not sp.issparse(piece):
+            piece = piece.reshape((-1, piece.shape[-1]))
+        if wanted is not None and not wanted.all():
+            piece = piece[np.flatnonzero(wanted)]
+        if isinstance(piece, np.ndarray):
+            rows = Rows(*find_nonzeros(piece, self.keep, self.position))
+        else:
+            rows = self._sparse(piece)
+        _check_values(rows.values)
+        return rows._replace(values=compact(rows.values))
+
+    def _sparse(self, piece) -> Rows:
+        rows = sp.csr_matrix(piece if sp.issparse(piece) else piece.to_scipy_sparse())
+        if not rows.has_canonical_format or not rows.data.all():
+            rows = rows.copy()
+            rows.sum_duplicates()
+            rows.eliminate_zeros()
+        kept = self.keep[rows.indices]
+        before = np.concatenate(([0], np.cumsum(kept, dtype=np.int64)))
+        per_row = np.diff(before[rows.indptr])
+        return Rows(per_row, self.position[rows.indices[kept]], rows.data[kept])
+
+
+def check_type(data) -> None:
+    """Raise TypeError unless the data are real numbers of at most 64 bits."""
+    if data.dtype.kind not in "buif" or data.dtype.itemsize > 8:
+        raise TypeError(
+            "Counts must be real numbers of at most 64 bits, but the data are of "
+            f"type {data.dtype}. Use `signal.real` or `change_dtype` first."
+        )
+
+
+def _check_values(values: np.ndarray) -> None:
+    """Raise ValueError unless every value is finite and positive."""
+    if values.size == 0:
+        return
+    if not np.isfinite(values).all():
+        raise ValueError(
+            "The counts contain NaN or infinity. Set them to zero, or exclude their "
+            "pixels or channels with `navigation_mask` or `signal_mask`."
+        )
+    smallest = values.min()
+    if smallest < 0:
+        raise ValueError(
+            f"Negative values in data: the smallest is {smallest:g}, and counts are "
+            "never below zero. Undo a background subtraction, or exclude these "
+            "pixels or channels with `navigation_mask` or `signal_mask`."
+        )
+    if values.max() > LARGEST:
+        raise ValueError(
+            f"The largest value in the data is {values.max():g}, more than any "
+            "detector counts. Divide the data by what they were multiplied with."
+        )
+
+
+def compact(values: np.ndarray) -> np.ndarray:
+    """Smallest unsigned type that holds the values exactly, else float64."""
+    if values.size == 0:
+        return values.astype(np.uint8)
+    if values.dtype.kind == "f" and not (
+        values.max() < 2**32 and np.array_equal(values, np.rint(values))
+    ):
+        return values.astype(np.float64, copy=False)
+    largest = int(values.max())
+    if largest >= 2**32:
+        return values.astype(np.float64)
+    return values.astype(np.min_scalar_type(largest), copy=False)
+
+
+def slabs(data, reader: Reader, pixels=None) -> Iterator[Rows]:
+    """Read an array in memory, some megabytes at a time.
+
+    Parameters
+    ----------
+    data
+        Shape (..., n_channels): numpy, scipy or `sparse`.
+    reader
+        Of its channels.
+    pixels
+        Boolean, one per unfolded pixel: those in use; None for all.
+    """
+    for piece, wanted in pieces(data, pixels):
+        yield reader.read(piece, wanted)
+
+
+def pieces(data, pixels=None) -> Iterator[tuple]:
+    """Cut an array in memory into pieces, each with its part of the mask."""
+    seen = 0
+    for slab in _cut(data):
+        n = slab.shape[0] if sp.issparse(slab) else int(np.prod(slab.shape[:-1]))
+        yield slab, None if pixels is None else pixels[seen : seen + n]
+        seen += n
+
+
+def _cut(data):
+    """Cut an array into consecutive pieces."""
+    if sp.issparse(data):
+        yield data
+        return
+    if data.ndim == 1:
+        data = data[None]
+    row_bytes = max(1, data.dtype.itemsize * int(np.prod(data.shape[1:])))
+    step = max(1, SLAB_BYTES // row_bytes)
+    for first in range(0, data.shape[0], step):
+        yield data[first : first + step]

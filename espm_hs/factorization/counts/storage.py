@@ -1,0 +1,143 @@
+"""Where counts are kept: in memory, or on disk where they are too many for it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dask
+import numpy as np
+from dask.utils import parse_bytes
+
+from espm_hs.factorization.counts.memory import available_memory
+from espm_hs.factorization.counts.rows import Rows, compact
+
+# The part of the memory that counts may take: a fit holds copies of them, and maps.
+SHARE = 0.2
+# Entries copied at a time when a file is written anew.
+STEP = 1 << 22
+
+
+def memory_for_counts() -> float:
+    """Bytes of counts that are kept in memory.
+
+    What ``dask.config.set({"espm_hs.counts-in-memory": "2 GB"})`` says; without it a
+    fifth of the memory that is free.
+    """
+    stated = dask.config.get("espm_hs.counts-in-memory", None)
+    return SHARE * available_memory() if stated is None else parse_bytes(stated)
+
+
+class Store:
+    """Rows of counts, one after the other.
+
+    They go to files in a folder of their own, in dask's ``temporary-directory`` or the
+    system's, as soon as they are too large for the memory. The folder is removed when
+    the last array that reads it is gone.
+    """
+
+    def __init__(self):
+        self.limit = memory_for_counts()
+        self.rows: list[Rows] = []
+        self.n_bytes = 0
+        self.files = None
+
+    def append(self, rows: Rows) -> None:
+        """Add the rows of the next pixels."""
+        rows = rows._replace(per_row=rows.per_row.astype(np.uint32))
+        self.n_bytes += rows.channels.nbytes + rows.values.nbytes
+        if self.files is None and self.n_bytes > self.limit:
+            self.files = _Files()
+            for i, kept in enumerate(self.rows):
+                self.rows[i] = self.files.append(kept)
+        self.rows.append(rows if self.files is None else self.files.append(rows))
+
+    def finish(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return indptr, channels and values of all rows."""
+        per_row, channels, values = map(list, zip(*self.rows, strict=True))
+        self.rows.clear()
+        indptr = np.concatenate(([0], *per_row), dtype=np.int64)
+        np.cumsum(indptr, out=indptr)
+        if self.files is not None:
+            return indptr, *self.files.finish()
+        # one after the other, so that never both are there twice
+        all_channels = _joined(channels)
+        return indptr, all_channels, compact(_joined(values))
+
+
+def _joined(arrays: list[np.ndarray]) -> np.ndarray:
+    """Concatenate arrays and let go of them."""
+    whole = np.concatenate(arrays) if len(arrays) > 1 else arrays[0]
+    arrays.clear()
+    return whole
+
+
+class _Files:
+    """Channels and values in two files."""
+
+    def __init__(self):
+        parent = dask.config.get("temporary-directory", None)
+        self.folder = Path(tempfile.mkdtemp(prefix="espm_hs-", dir=parent))
+        # also when the program ends before all is read
+        self.remove = weakref.finalize(self, shutil.rmtree, self.folder, True)
+        self.channels = self.values = np.empty(0, np.uint8)
+        self.sizes = 0
+
+    def append(self, rows: Rows) -> Rows:
+        """Write rows; return them without what is written."""
+        if self.sizes == 0:
+            self.channel_type, self.value_type = rows.channels.dtype, rows.values.dtype
+        needed = np.result_type(self.value_type, rows.values.dtype)
+        if needed != self.value_type:
+            self._widen(needed)
+        for name, array in (
+            ("channels", rows.channels),
+            ("values", rows.values.astype(needed, copy=False)),
+        ):
+            with self._named(), open(self.folder / name, "ab") as file:
+                # not by tofile, which ignores what goes wrong at the end
+                file.write(np.ascontiguousarray(array).data)
+        self.sizes += rows.values.size
+        return Rows(rows.per_row, rows.channels[:0], rows.values[:0])
+
+    def _widen(self, needed) -> None:
+        """Write the values anew in a type that holds larger ones."""
+        old = np.memmap(self.folder / "values", self.value_type, "r")
+        with self._named(), open(self.folder / "wider", "wb") as file:
+            for first in range(0, old.size, STEP):
+                file.write(old[first : first + STEP].astype(needed).data)
+        del old
+        (self.folder / "wider").replace(self.folder / "values")
+        self.value_type = needed
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Say what could not be written, and where else it may go."""
+        try:
+            yield
+        except OSError as error:
+            self.remove()
+            raise OSError(
+                f"{self.folder} cannot be written, where counts go that are too many "
+                f"for the memory: is the disk full? ({error}) Name a folder on another "
+                "one with `dask.config.set({'temporary-directory': ...})`, or in the "
+                "environment variable DASK_TEMPORARY_DIRECTORY."
+            ) from error
+
+    def finish(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return channels and values as arrays that read the files."""
+        arrays = []
+        for name, kind in (
+            ("channels", self.channel_type),
+            ("values", self.value_type),
+        ):
+            mapped = np.memmap(self.folder / name, kind, "r")
+            weakref.finalize(mapped, shutil.rmtree, self.folder, True)
+            # the kernels take plain arrays
+            arrays.append(np.asarray(mapped))
+        self.remove.detach()
+        return arrays[0], arrays[1]

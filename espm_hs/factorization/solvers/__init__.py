@@ -1,0 +1,1 @@
+"""Ways down from a start, one solver a file."""

@@ -1,0 +1,262 @@
+"""Where a fit begins."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from sklearn.utils.extmath import randomized_svd
+
+from espm_hs.factorization.counts.counts import Counts
+from espm_hs.factorization.counts.scattered import Scattered
+from espm_hs.factorization.problem import Problem
+from espm_hs.factorization.solvers.updates import normalise
+
+NAMED_STARTS = ("nndsvd", "pure", "random")
+# A pure spectrum is summed over this share of the pixels.
+POOLED = 0.01
+# Share of all the rest in a component that was given with what it must not have.
+FILLING = 0.1
+# Updates of a spectrum, to see how close to it the constraints allow to come.
+TRIALS = 30
+# Directions of singular values below this part of the largest are rounding.
+ROUNDING = 1e-9
+# Of a large map only so many pixels are looked at.
+ENOUGH_PIXELS = 1 << 15
+
+
+def start(counts: Counts, problem: Problem, init, rng) -> tuple[np.ndarray, np.ndarray]:
+    """First V and H of a fit: spectra of sum 1 and counts, or shares and counts."""
+    W, H = (None, None) if isinstance(init, str) else init
+    if W is None:
+        name = init if isinstance(init, str) else "nndsvd"
+        D = starting_spectra(counts, problem.n_components, name, rng)
+        V = composition_of(problem, assigned(problem, D))
+        scale = np.full(problem.n_components, 1.0)
+    else:
+        V = problem.variables(W)
+        scale = (V * problem.variable_sum).sum(axis=0)
+        even = even_composition(problem)
+        denied = ((np.asarray(W) > 0) & (problem.compose(V) == 0)).any(axis=0)
+        # what takes the place of what a component must not have starts small
+        V = normalise(problem, V, even) + np.where(denied, FILLING * even, 0.0)
+        V = normalise(problem, V, even)
+    if problem.simplex == "abundances":
+        V = V * counts.dose
+    even = even_abundances(counts, problem)
+    if H is None:
+        return V, even
+    if not isinstance(H, Scattered):
+        H = np.array(H, dtype=np.float64, order="C")
+    H = _where_allowed(H * scale, even, problem)
+    if problem.simplex == "abundances":
+        total = H.sum(axis=1, keepdims=True)
+        return V, np.where(total > 0, H / np.where(total > 0, total, 1), even)
+    return V, H * (counts.total / max(H.sum(axis=0).sum(), np.finfo(float).tiny))
+
+
+def even_abundances(counts: Counts, problem: Problem) -> np.ndarray:
+    """H in which the components share each pixel equally."""
+    k = problem.n_components
+    open_to = np.ones((1, k)) if problem.support is None else problem.support
+    shares = open_to / open_to.sum(axis=1, keepdims=True)
+    if problem.simplex == "abundances":
+        return np.broadcast_to(shares, (counts.n_pixels, k)).copy()
+    return counts.per_pixel[:, None] * shares
+
+
+def _where_allowed(H, even, problem):
+    """Keep H to its support; pixels and components left with nothing start evenly."""
+    kept = problem.allowed(H)
+    bare = kept.sum(axis=1, keepdims=True) == 0
+    bare = bare & (H.sum(axis=1, keepdims=True) > 0)
+    kept = np.where(bare, even, kept)
+    lost = kept.sum(axis=0) == 0
+    kept[:, lost] = even[:, lost]
+    return kept
+
+
+def check_start(init, problem: Problem, n_pixels: int):
+    """Raise ValueError unless init is a known name or fitting arrays."""
+    if isinstance(init, str):
+        if init not in NAMED_STARTS:
+            raise ValueError(
+                f"`init` must be one of {NAMED_STARTS} or a pair of arrays (W, H), "
+                f"got {init!r}."
+            )
+        return
+    if not (isinstance(init, tuple) and len(init) == 2):
+        raise ValueError(
+            f"`init` must be one of {NAMED_STARTS} or a pair (W, H), either of which "
+            f"may be None; got {type(init).__name__}."
+        )
+    k = problem.n_components
+    for name, array, rows in zip(
+        "WH", init, (problem.n_columns, n_pixels), strict=True
+    ):
+        if array is None:
+            continue
+        if not isinstance(array, Scattered):
+            array = np.asarray(array)
+        if array.shape != (rows, k):
+            raise ValueError(
+                f"The start {name} has shape {array.shape}, needed is {(rows, k)}."
+            )
+        if isinstance(array, Scattered):
+            continue  # comes from a fit
+        if not np.isfinite(array).all() or array.min() < 0:
+            raise ValueError(f"The start {name} must be finite and non-negative.")
+        empty = np.flatnonzero(array.sum(axis=0) == 0)
+        if empty.size:
+            raise ValueError(
+                f"Components {empty.tolist()} of the start {name} are all zero, and "
+                "zeros never leave a multiplicative update."
+            )
+
+
+def starting_spectra(
+    counts: Counts, n_components: int, init: str, rng: np.random.Generator
+) -> np.ndarray:
+    """Spectra of shape (n_channels, n_components), each with sum 1."""
+    if init == "random":
+        mean = counts.spectrum + counts.total / counts.n_channels
+        D = mean[:, None] * rng.exponential(size=(counts.n_channels, n_components))
+    else:
+        make = _pure_spectra if init == "pure" else _nndsvd_spectra
+        D = make(counts.sample(ENOUGH_PIXELS), n_components, rng)
+    return D / D.sum(axis=0)
+
+
+def name_of_start(number: int, init):
+    """Kind of the n-th of several starts: the one asked for, then all others."""
+    if number == 0 or not isinstance(init, str):
+        return init
+    return "pure" if number == 1 and init == "nndsvd" else "random"
+
+
+def _scaled_svd(counts, n_components, rng):
+    """Leading singular vectors of scaled counts, and the roots they were divided by.
+
+    Rows and columns are divided by the square root of their sums first, which
+    evens out Poisson noise (Keenan & Kotula 2004).
+    """
+    pixel_scale = _root(counts.per_pixel)
+    channel_scale = _root(counts.spectrum)
+    scaled = counts.to_csr()
+    scaled.data /= np.repeat(pixel_scale, np.diff(counts.indptr))
+    scaled.data /= channel_scale[counts.channels]
+    rank = min(n_components, *scaled.shape)
+    seed = int(rng.integers(2**31))
+    return *randomized_svd(scaled, rank, random_state=seed), pixel_scale, channel_scale
+
+
+def _pure_spectra(counts, n_components, rng):
+    """Spectra of the pixels that are least like mixtures of the others.
+
+    Successive projection (Araujo et al. 2001) in the space of the leading singular
+    vectors: the pixel furthest from those already found, and the pixels that lie
+    furthest in its direction, are summed.
+    """
+    U, S, _, pixel_scale, _ = _scaled_svd(counts, n_components, rng)
+    place = U * S / pixel_scale[:, None]
+    # what few counts say of a pixel is noise
+    place[counts.per_pixel < 0.5 * counts.per_pixel.mean()] = 0.0
+    X = counts.to_csr()
+    n_pooled = max(1, round(POOLED * counts.n_pixels))
+    filling = counts.spectrum / counts.total
+    D = np.empty((counts.n_channels, n_components))
+    for j in range(n_components):
+        length = np.linalg.norm(place, axis=1)
+        if length.max() <= ROUNDING * S[0]:  # all are mixtures of what there is
+            D[:, j] = filling * rng.exponential(size=filling.size)
+            continue
+        away = place @ place[np.argmax(length)]
+        pooled = np.argpartition(-away, n_pooled - 1)[:n_pooled]
+        spectrum = X[pooled].sum(axis=0)
+        D[:, j] = spectrum / spectrum.sum() + 0.1 * filling
+        centre = place[pooled].mean(axis=0)
+        place = place - np.outer(place @ centre, centre) / (centre @ centre)
+    return D
+
+
+def _nndsvd_spectra(counts, n_components, rng):
+    """Non-negative double SVD (Boutsidis & Gallopoulos 2008) of scaled counts.
+
+    Zeros of the result are filled with a little of the mean spectrum, since zeros
+    never leave a multiplicative update.
+    """
+    U, S, V, _, channel_scale = _scaled_svd(counts, n_components, rng)
+    rank = np.count_nonzero(ROUNDING * S[0] < S)
+    filling = counts.spectrum / counts.total
+    D = np.empty((counts.n_channels, n_components))
+    for j in range(n_components):
+        if j >= rank:
+            D[:, j] = filling * rng.exponential(size=filling.size)
+            continue
+        positive = [np.maximum(sign * V[j], 0) for sign in (1, -1)]
+        strength = [
+            np.linalg.norm(v) * np.linalg.norm(np.maximum(sign * U[:, j], 0))
+            for v, sign in zip(positive, (1, -1), strict=True)
+        ]
+        part = positive[int(np.argmax(strength))] * channel_scale * np.sqrt(S[j])
+        D[:, j] = part / part.sum() + 0.1 * filling
+    return D
+
+
+def _root(sums):
+    """Root of sums, those far below the mean raised so that they can divide."""
+    return np.sqrt(np.maximum(sums, 1e-2 * sums.mean()))
+
+
+def composition_of(problem: Problem, D: np.ndarray, n_iter: int = 200) -> np.ndarray:
+    """Variables V, shape (n_columns, n_components), whose spectra come close to D.
+
+    Minimises the Kullback-Leibler divergence between D (columns of sum 1) and the
+    model, by multiplicative updates under the constraints of the problem.
+    """
+    counts = problem.variable_sum
+    V = even = even_composition(problem)
+    if problem.G is None and problem.fixed is None and problem.ties is None:
+        return normalise(problem, D, even)
+    for _ in range(n_iter):
+        model = problem.spectra(problem.compose(V))
+        ratio = np.divide(D, model, out=np.zeros_like(D), where=model > 0)
+        target = V * problem.project(ratio)
+        V = np.divide(target, counts, out=np.zeros_like(V), where=counts > 0)
+        # fixed fractions may leave a component nothing to share with its start
+        V = normalise(problem, V, even)
+    return V
+
+
+def even_composition(problem: Problem) -> np.ndarray:
+    """Variables V of which all make the same counts, spectra of sum 1."""
+    counts = problem.variable_sum
+    even = np.divide(1.0, counts, out=np.zeros_like(counts), where=counts > 0)
+    return normalise(problem, even, even)
+
+
+def assigned(problem: Problem, D: np.ndarray) -> np.ndarray:
+    """Spectra D in the order in which they suit the constraints of the components.
+
+    A component of which something is known takes the spectrum that comes closest to it,
+    and leaves the others to the rest.
+    """
+    k = problem.n_components
+    if problem.fixed is None and problem.ties is None:
+        return D
+    cost = np.zeros((k, k))  # of spectrum i in component j
+    for shift in range(k):
+        order = (np.arange(k) + shift) % k
+        V = composition_of(problem, D[:, order], n_iter=TRIALS)
+        model = problem.spectra(problem.compose(V))
+        cost[order, np.arange(k)] = _divergence(D[:, order], model)
+        if problem.ties is not None:
+            # rows that are tied to each other are not meant to be both zero
+            tied = (problem.ties > 0).sum(axis=1).T > 1
+            cost[order, np.arange(k)] -= (V * problem.variable_sum * tied).sum(axis=0)
+    return D[:, linear_sum_assignment(cost.T)[1]]
+
+
+def _divergence(D, model):
+    """Kullback-Leibler divergence of spectra of sum 1, one for each column."""
+    floor = 1e-6 / len(D)
+    return np.sum(D * np.log((D + floor) / (model + floor)), axis=0)

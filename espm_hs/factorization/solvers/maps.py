@@ -1,0 +1,206 @@
+"""Abundances of known components."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from joblib import effective_n_jobs
+
+from espm_hs.factorization.counts.binning import Bins
+from espm_hs.factorization.counts.counts import Counts
+from espm_hs.factorization.counts.grid import Grid
+from espm_hs.factorization.executors import passes_over
+from espm_hs.factorization.problem import Penalties, Problem
+from espm_hs.factorization.solvers.base import Descent, expected_fall
+from espm_hs.factorization.solvers.initialization import even_abundances
+from espm_hs.factorization.solvers.newton import WARM_UP
+
+# How often F is computed.
+CHECK_EVERY = 3
+# Maps start at this share of their mean at least.
+LEAST = 1e-3
+
+
+class MapDescent(Descent):
+    """Newton steps on the pixels of a smooth map, the spectra being known."""
+
+    def __init__(self, passes, V, H, tol):
+        super().__init__(passes, V, H)
+        self.settled = tol * passes.counts.unit * H.size
+        self.n_sweeps = 0
+
+    def step(self, max_passes):
+        """Visit every pixel once."""
+        check = self.n_sweeps % CHECK_EVERY == 0
+        F = self.passes.smooth_pixels(self.V, self.H, with_loss=check)
+        self.n_sweeps += 1
+        if check:
+            self.history.append(F)
+            # over-relaxed maps swing about their minimum: F rests where they turn back
+            last = (self.history, self.history[:-1], self.history[:-2])
+            self.converged = max(map(expected_fall, last)) <= self.settled
+
+
+def fit_loadings(
+    counts: Counts,
+    problem: Problem,
+    W: np.ndarray,
+    *,
+    dose: float | None = None,
+    max_iter: int = 1000,
+    tol: float = 1e-7,
+    n_jobs: int | None = None,
+) -> np.ndarray:
+    """Abundances of known components: minimise F over H alone, pixel by pixel.
+
+    Parameters
+    ----------
+    counts
+        The data, n_pixels x n_channels.
+    problem
+        G, constraints and sparsity; smoothness is left out, so that a pixel's
+        result does not depend on the pixels it comes with.
+    W
+        Composition, shape (n_columns, n_components).
+    dose
+        Mean counts per pixel of the map the components come from (None: those of
+        ``counts``): sets the floor of the model.
+    max_iter
+        Largest number of updates of a pixel.
+    tol
+        A pixel is left when no abundance moves by more than ``tol`` times their sum.
+    n_jobs
+        Number of threads, as in `factorize`.
+
+    Returns
+    -------
+    numpy.ndarray
+        H, shape (n_pixels, n_components).
+    """
+    penalties = replace(problem.penalties, smoothness=0.0)
+    problem = replace(problem, penalties=penalties, fixed=None, ties=None)
+    V, scale = _spectra_of_sum_one(problem, W)
+    with passes_over(counts, problem, effective_n_jobs(n_jobs), dose) as passes:
+        H = passes.hold(even_abundances(counts, problem))
+        passes.run(V, H, n_steps=min(max_iter, WARM_UP), step_tol=tol)
+        passes.solve_pixels(V, H, n_steps=max_iter)
+    return H / scale
+
+
+def fit_maps(
+    counts: Counts,
+    problem: Problem,
+    W: np.ndarray,
+    *,
+    start: np.ndarray | None = None,
+    totals: np.ndarray | None = None,
+    max_iter: int = 1000,
+    tol: float = 1e-4,
+    n_jobs: int | None = None,
+    callback=None,
+) -> tuple[np.ndarray, float]:
+    """Abundances of known components on a map, where neighbours may be alike.
+
+    Parameters
+    ----------
+    counts
+        The data, n_pixels x n_channels.
+    problem
+        G, constraints, penalties and grid.
+    W
+        Composition, shape (n_columns, n_components).
+    start
+        First H, shape (n_pixels, n_components); None for equal shares. Only needed
+        with smoothness: without it each pixel is solved by itself.
+    totals
+        Shape (n_components,): sums over the pixels to which smooth maps are scaled in
+        the end, smoothness having pulled down what is high. None: as they come.
+    max_iter
+        Largest number of iterations.
+    tol
+        The fit ends when F is expected to fall by less for each number of H.
+    n_jobs, callback
+        As in `factorize`.
+
+    Returns
+    -------
+    H : numpy.ndarray
+        Shape (n_pixels, n_components).
+    objective : float
+        F of W and H, in nats.
+    """
+    problem = replace(problem, fixed=None, ties=None)
+    V, scale = _spectra_of_sum_one(problem, W)
+    with passes_over(counts, problem, effective_n_jobs(n_jobs)) as passes:
+        H = even_abundances(counts, problem)
+        if start is not None:
+            H = problem.allowed(start * scale)
+        H = passes.hold(H)
+        if problem.penalties.smooth:
+            descent = MapDescent(passes, V, H, tol)
+            descent.advance(max_iter, callback)
+            if totals is not None:
+                found = descent.H.sum(axis=0)
+                # a map that smoothness has emptied stays empty
+                descent.H *= totals * scale / np.where(found > 0, found, np.inf)
+            descent.finish()
+            return descent.H / scale, descent.history[-1]
+        passes.run(V, H, n_steps=WARM_UP)
+        _, F, _ = passes.solve_pixels(V, H)
+    return H / scale, F
+
+
+def coarse_maps(
+    counts: Counts, problem: Problem, W: np.ndarray, start: np.ndarray, **options
+) -> np.ndarray:
+    """First H of a smooth map, for `fit_maps`: that of a coarser one.
+
+    Parameters
+    ----------
+    counts, problem, W
+        As in `fit_maps`.
+    start
+        What is returned if the maps are not smooth enough for coarser ones.
+    **options
+        ``max_iter``, ``tol`` and ``n_jobs`` of `fit_maps`.
+
+    Notes
+    -----
+    Long waves in a map take many visits of each pixel, but few of each bin. Bins of b
+    pixels along each axis differ b times as much as neighbours do, and there are fewer
+    pairs of them: their smoothness is less by b**2. Bins are as large as leaves 1 to
+    the smoothest component.
+    """
+    penalties = problem.penalties
+    strengths = penalties.strengths(problem.n_components)
+    factor = 2 ** int(np.log2(max(strengths.max(), 1.0)) / 2)
+    # shares do not add up as counts do
+    if factor == 1 or problem.simplex == "abundances":
+        return start
+    bins = Bins.from_shape(problem.grid.shape, factor, problem.grid.pixels)
+    support = problem.support
+    coarse = replace(
+        problem,
+        penalties=Penalties(
+            penalties.sparsity * bins.full, tuple(strengths / factor**2)
+        ),
+        grid=Grid(problem.grid.weights, bins.shape, bins.used.reshape(bins.shape)),
+        support=None if support is None else bins.sum(support) > 0,
+    )
+    # neighbours are alike in what a pixel has, not in how many pixels they have
+    H, _ = fit_maps(bins.merge(counts, as_full=True), coarse, W, **options)
+    return problem.allowed(off_zero(bins.spread(H, counts.edges, as_full=True)))
+
+
+def off_zero(H):
+    """Return a first H without zeros, which would stay zeros."""
+    return np.maximum(H, LEAST * H.mean(axis=0))
+
+
+def _spectra_of_sum_one(problem, W):
+    """W scaled as a fit has it, and what H is then multiplied by."""
+    if problem.simplex == "abundances":
+        return W, 1.0
+    scale = np.maximum(problem.spectra(W).sum(axis=0), np.finfo(float).tiny)
+    return W / scale, scale

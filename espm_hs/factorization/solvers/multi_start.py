@@ -1,0 +1,371 @@
+"""From starts to the best factorisation."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from numbers import Real
+from typing import NamedTuple
+
+import numpy as np
+from joblib import effective_n_jobs
+from scipy.optimize import linear_sum_assignment
+from threadpoolctl import threadpool_limits
+
+from espm_hs.arguments import check_choice, generator
+from espm_hs.factorization.counts.counts import Counts
+from espm_hs.factorization.executors import passes_over
+from espm_hs.factorization.problem import Penalties, Problem
+from espm_hs.factorization.solvers.base import Descent
+from espm_hs.factorization.solvers.initialization import (
+    check_start,
+    even_abundances,
+    name_of_start,
+    start,
+)
+from espm_hs.factorization.solvers.multiplicative import MultiplicativeDescent
+from espm_hs.factorization.solvers.newton import WARM_UP, NewtonDescent
+
+SOLVERS = ("auto", "mu", "newton")
+# F costs one logarithm per non-zero, so it is looked at every so many iterations.
+CHECK_EVERY = 10
+# Several starts are compared after so many passes over the counts, and each time that
+# these have doubled.
+FIRST_LOOK = 50
+# On maps of more pixels and counts the starts are compared on so much of them, drawn at
+# random: what the phases are, and which start is best, a part of them tells.
+ENOUGH_PIXELS = 1 << 12
+ENOUGH_COUNTS = 1 << 20
+# All pixels are taken of components that may be in fewer than this share of them.
+RARE = 0.01
+# Abundances found for known spectra start at this share of their pixel at least.
+LEAST = 1e-3
+# Starts go to the same optimum if the cosines of their spectra are above this: angles
+# below half a degree.
+SAME_SPECTRUM = 1 - 4e-5
+# Starts agree when their F differ by less than this part of the range of F.
+AGREEMENT = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Factorization:
+    """Result of a fit.
+
+    Parameters
+    ----------
+    W
+        Composition, shape (n_columns, n_components), in the units of G.
+    H
+        Abundances, shape (n_pixels, n_components): G W H^T are the counts.
+    objective
+        F at (W, H): Kullback-Leibler divergence of the counts from the model, in
+        nats (half the deviance), plus the penalties.
+    history
+        F during the fit, whenever it was computed.
+    n_iter
+        Number of passes over the counts; a multiplicative iteration is one.
+    converged
+        Whether the fit stopped because F settled.
+    interrupted
+        Whether the user stopped it.
+    objectives
+        F at the end of every start, best first, over the pixels on which they were
+        compared; a start that came to the spectra of another one has its F.
+    n_agreeing
+        How many starts ended in this optimum.
+    """
+
+    W: np.ndarray
+    H: np.ndarray
+    objective: float
+    history: np.ndarray
+    n_iter: int
+    converged: bool
+    interrupted: bool = False
+    objectives: tuple[float, ...] = ()
+    n_agreeing: int = 1
+
+
+def check_options(
+    solver="auto", n_init=1, max_iter=1000, tol=1e-4, random_state=None, n_jobs=None
+) -> None:
+    """Raise ValueError if an option of `factorize` is out of range."""
+    check_choice("solver", solver, SOLVERS)
+    for name, value in (("n_init", n_init), ("max_iter", max_iter)):
+        if not isinstance(value, (int, np.integer)) or value < 1:
+            raise ValueError(f"`{name}` must be an integer >= 1, got {value!r}.")
+    if not (isinstance(tol, Real) and tol >= 0):
+        raise ValueError(f"`tol` must be a number >= 0, got {tol!r}.")
+    generator(random_state)
+    if not isinstance(n_jobs, (int, np.integer, type(None))) or n_jobs == 0:
+        raise ValueError(
+            "`n_jobs` must be a number of threads, or -1 for all cores; got "
+            f"{n_jobs!r}."
+        )
+
+
+def factorize(
+    counts: Counts,
+    problem: Problem,
+    *,
+    solver: str = "auto",
+    init: str | tuple = "nndsvd",
+    n_init: int = 1,
+    max_iter: int = 1000,
+    tol: float = 1e-4,
+    random_state=None,
+    n_jobs: int | None = None,
+    check_every: int = CHECK_EVERY,
+    callback: Callable[[int, float], None] | None = None,
+) -> Factorization:
+    """Minimise F over W and H.
+
+    Parameters
+    ----------
+    counts
+        The data, n_pixels x n_channels.
+    problem
+        G, constraints and penalties.
+    solver
+        "newton": Newton's method on W, each pixel solved exactly; "mu": multiplicative
+        updates with extrapolation. "auto" takes the first without penalties and the
+        second with them: sparsity makes F bend down in places, and small steps keep
+        to the optimum near the start where long ones may pass it by. Smoothness, which
+        ties pixels together, always takes the second.
+    init
+        "nndsvd"; "pure", from the pixels that are least like mixtures; "random"; or a
+        pair of arrays (W, H), either of them None. Arrays are brought into the
+        constraints first.
+    n_init
+        Number of starts; the best result is returned. After "nndsvd" comes "pure",
+        all others are "random". They go on together, and those that trail far behind
+        the best are not taken to their end. Where there are more than 4096 pixels with
+        a million counts, so many of them, drawn at random, say which start is best.
+    max_iter
+        Largest number of iterations of one start.
+    tol
+        A start ends when F, which is in nats, is expected to fall by less than ``tol``
+        for each free number of W (with multiplicative updates, of W and H): Newton's
+        method then leaves W within a few hundredths of its standard error, at any dose
+        and size.
+    random_state
+        Seed: None, int or `numpy.random.Generator`.
+    n_jobs
+        Number of threads, as in scikit-learn (None: 1, -1: all cores). The result
+        does not depend on it.
+    check_every
+        How often F is computed.
+    callback
+        Called with the number of iterations and F at each check.
+
+    Returns
+    -------
+    Factorization
+        The best result so far, also after a KeyboardInterrupt.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range, or the counts are all zero.
+    """
+    check_options(solver, n_init, max_iter, tol, random_state, n_jobs)
+    if counts.n_channels != problem.n_channels:
+        raise ValueError(
+            f"The counts have {counts.n_channels} channels, the model has "
+            f"{problem.n_channels}."
+        )
+    if problem.support is not None and len(problem.support) != counts.n_pixels:
+        raise ValueError(
+            f"The counts have {counts.n_pixels} pixels, `support` has "
+            f"{len(problem.support)}."
+        )
+    if counts.n_nonzeros == 0:
+        raise ValueError("All counts are zero: there is nothing to decompose.")
+    check_start(init, problem, counts.n_pixels)
+
+    rng = np.random.default_rng(random_state)
+    names = [name_of_start(number, init) for number in range(n_init)]
+    options = _Options(solver, max_iter, tol, check_every, n_jobs, callback)
+    enough = max(ENOUGH_PIXELS, round(ENOUGH_COUNTS / counts.dose))
+    if n_init > 1 and counts.n_pixels > enough:
+        pixels = np.zeros(counts.n_pixels, bool)
+        pixels[rng.choice(counts.n_pixels, enough, replace=False)] = True
+        found = _compared_on_a_part(counts, problem, names, pixels, rng, options)
+    else:
+        starts = (start(counts, problem, name, rng) for name in names)
+        found = _descend(counts, problem, starts, options)
+    return _in_fractions(found, problem)
+
+
+def uninterrupted(found):
+    """Return a fit that is a part of more; raise KeyboardInterrupt if it was stopped.
+
+    Parameters
+    ----------
+    found
+        A `Factorization`, or another result with ``interrupted``.
+    """
+    if found.interrupted:
+        raise KeyboardInterrupt
+    return found
+
+
+class _Options(NamedTuple):
+    """How to go downhill, see `factorize`."""
+
+    solver: str
+    max_iter: int
+    tol: float
+    check_every: int
+    n_jobs: int | None
+    callback: Callable[[int, float], None] | None
+
+
+def _compared_on_a_part(counts, problem, names, pixels, rng, options):
+    """Find the best start on some pixels, and go on from there with all of them."""
+    # they are no neighbours any more
+    penalties = replace(problem.penalties, smoothness=0.0)
+    alone = replace(problem, penalties=penalties, grid=None)
+    if problem.support is not None:
+        rare = problem.support.mean(axis=0) < RARE
+        pixels |= problem.support[:, rare].any(axis=1)
+    part, part_of = counts.take(pixels), alone.take(pixels)
+    starts = (start(part, part_of, _of_pixels(name, pixels), rng) for name in names)
+    best = _descend(part, part_of, starts, options)
+    # an interrupted fit is brought to all pixels, no more
+    last = options._replace(max_iter=WARM_UP) if best.interrupted else options
+    first = best.W, _abundances(counts, alone, best.W, options.n_jobs)
+    found = _descend(counts, problem, [first], last)
+    return replace(
+        found,
+        interrupted=found.interrupted or best.interrupted,
+        objectives=best.objectives,
+        n_agreeing=best.n_agreeing,
+    )
+
+
+def _abundances(counts, problem, V, n_jobs):
+    """First H of all pixels for the V that a part of them told."""
+    with passes_over(counts, problem, effective_n_jobs(n_jobs)) as passes:
+        H = passes.hold(even_abundances(counts, problem))
+        passes.run(V, H, n_steps=WARM_UP, with_A=False)
+        passes.solve_pixels(V, H)
+    # zeros would stay zeros
+    return problem.allowed(np.maximum(H, LEAST * H.mean(axis=1, keepdims=True)))
+
+
+def _of_pixels(init, pixels):
+    """Return a start for a part of the pixels."""
+    if isinstance(init, str) or init[1] is None:
+        return init
+    return init[0], np.asarray(init[1])[pixels]
+
+
+def _descend(counts, problem, starts, options) -> Factorization:
+    """Go downhill from all starts, pairs of V and H; the W of the result is V."""
+    # the matrix products between passes are small: BLAS threads would only spin
+    # on the cores that the passes need
+    n_jobs = effective_n_jobs(options.n_jobs)
+    with (
+        threadpool_limits(1, user_api="blas"),
+        passes_over(counts, problem, n_jobs) as passes,
+    ):
+        descents: list[Descent] = []
+        interrupted = False
+        try:
+            for V, H in starts:
+                H = passes.hold(H)
+                if _takes_newton(options.solver, problem.penalties):
+                    descent = NewtonDescent(passes, V, H, options.tol)
+                else:
+                    descent = MultiplicativeDescent(
+                        passes, V, H, options.tol, options.check_every
+                    )
+                descents.append(descent)
+            _race(descents, options.max_iter, options.callback)
+        except KeyboardInterrupt:
+            # each pixel of H is either updated or not: V and H are a valid result
+            if not descents:
+                raise
+            interrupted = True
+        for descent in descents:
+            descent.finish()
+    return _best(descents, interrupted)
+
+
+def _takes_newton(solver: str, penalties: Penalties) -> bool:
+    if solver == "mu" or penalties.smooth:
+        return False
+    return solver == "newton" or penalties.sparsity == 0
+
+
+def _race(descents, max_iter, callback):
+    """Advance all descents together; leave behind those without hope.
+
+    A descent that trails the best by more than twice what it gained since the last
+    look will not catch up, and one that has the spectra of a lower one follows it.
+    """
+    look = max_iter if len(descents) == 1 else min(FIRST_LOOK, max_iter)
+    hopeful, before = descents, {}
+    while True:
+        for descent in hopeful:
+            descent.advance(look, callback)
+        if look == max_iter:
+            return
+        F = {descent: descent.history[-1] for descent in hopeful if descent.history}
+        best = min(F.values(), default=np.inf)
+        _find_leaders(sorted(F, key=F.get))
+        hopeful = [
+            descent
+            for descent in hopeful
+            if descent.leader is descent
+            and (
+                descent not in before
+                or F[descent] - best <= 2 * (before[descent] - F[descent])
+            )
+        ]
+        before, look = F, min(2 * look, max_iter)
+
+
+def _find_leaders(descents):
+    """Let each descent follow the first in the list that has its spectra."""
+    spectra = [_unit_spectra(descent) for descent in descents]
+    for i, j in itertools.combinations(range(len(descents)), 2):
+        cosines = spectra[i].T @ spectra[j]
+        pairs = linear_sum_assignment(cosines, maximize=True)
+        if descents[j].leader is descents[j] and cosines[pairs].min() > SAME_SPECTRUM:
+            descents[j].leader = descents[i].leader
+
+
+def _unit_spectra(descent):
+    D = descent.problem.spectra(descent.problem.compose(descent.V))
+    return D / np.maximum(np.linalg.norm(D, axis=0), np.finfo(float).tiny)
+
+
+def _best(descents, interrupted) -> Factorization:
+    """Make the result of the descent that came lowest."""
+    best = min(descents, key=lambda descent: descent.history[-1])
+    objectives = tuple(sorted(descent.ahead.history[-1] for descent in descents))
+    spread = AGREEMENT * (max(d.history[0] for d in descents) - objectives[0])
+    return Factorization(
+        best.V,
+        best.H,
+        best.history[-1],
+        np.array(best.history),
+        best.n_iter,
+        best.converged,
+        interrupted,
+        objectives,
+        sum(objectives[0] + spread >= F for F in objectives),
+    )
+
+
+def _in_fractions(found: Factorization, problem: Problem) -> Factorization:
+    """Turn V into W, its simplex rows into fractions if asked for."""
+    W = problem.compose(found.W)
+    if problem.simplex != "elements":
+        return replace(found, W=W)
+    whole = W[problem.rows_on_simplex].sum(axis=0)
+    whole = np.where(whole > 0, whole, 1.0)  # a component of other rows alone
+    return replace(found, W=W / whole, H=found.H * whole)

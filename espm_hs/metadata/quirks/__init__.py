@@ -1,0 +1,1 @@
+"""What single file formats and programs do differently, a module for each."""

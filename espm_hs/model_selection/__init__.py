@@ -1,0 +1,1 @@
+"""How many phases, and which binning, the counts bear out."""

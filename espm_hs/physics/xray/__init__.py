@@ -1,0 +1,1 @@
+"""X-ray emission of thin samples in the electron microscope."""

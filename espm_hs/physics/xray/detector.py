@@ -1,0 +1,415 @@
+"""Energy-dispersive detectors: efficiency, peak width, peak position."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from espm_hs.arguments import plain_float
+from espm_hs.physics.xray.efficiency_curve import checked_curve, interpolated
+from espm_hs.physics.xray.layers import (
+    attenuation,
+    material_data,
+    parse_grid,
+    parse_layers,
+)
+
+#: Energy of the line for which the resolution is given (mean of Mn Ka1, Ka2), keV.
+MN_KA_ENERGY = 5.895
+#: Mean energy for an electron-hole pair in silicon, eV.
+_PAIR_ENERGY = 3.65
+#: Full width at half maximum over standard deviation of a Gaussian.
+FWHM_PER_SIGMA = 2 * np.sqrt(2 * np.log(2))
+#: Decay of the shift by incomplete charge collection, keV.
+_SHIFT_DECAY = 0.6
+
+
+@dataclass(frozen=True)
+class Detector:
+    """
+    A silicon drift detector, or one with a measured efficiency curve.
+
+    The default is a windowless detector: 0.58 mm of silicon behind a contact of
+    38 nm Al and 7 nm of polymer.
+
+    Parameters
+    ----------
+    resolution : float
+        FWHM at Mn Ka (5.9 keV), eV.
+    fano_factor : float
+        Of silicon; FWHM^2 = noise^2 + (2.3548)^2 F (3.65 eV) E.
+    low_energy_shift : float
+        eV, a in E' = E - a exp(-E / 0.6 keV): low-energy photons are absorbed near
+        the surface, where some of the charge is lost.
+    layers : sequence of (material, thickness), or str
+        In front of the crystal, thickness in um; or like "Al 0.038 um, SiO2 0.1 um".
+        A material is the symbol of an element or one of "polyimide", "parylene",
+        "Si3N4", "SiO2", "Al2O3".
+    crystal_thickness : float
+        Silicon, mm.
+    grid : tuple of (material, thickness, open fraction) or None
+        Support of a window: material, thickness in um, share of open area.
+    transmission : float
+        Constant factor of the efficiency, above 0 up to 1.
+    curve : tuple of (energies, efficiencies) or None
+        Measured efficiency, energies in keV; replaces layers, crystal and grid.
+    tail : float
+        Share of the counts of a peak, from 0 (none) to below 1, in a tail towards low
+        energies, by incomplete charge collection. It falls exponentially.
+    tail_length : float
+        Mean energy missing in the tail, eV.
+    escape_peak : bool
+        Whether lines above the Si K edge have an escape peak 1.74 keV below.
+
+    Raises
+    ------
+    ValueError
+        If the resolution is below the limit by charge statistics, or a value is
+        out of range, or a material is unknown.
+    TypeError
+        If a number is none.
+    """
+
+    resolution: float = 130.0
+    fano_factor: float = 0.12
+    low_energy_shift: float = 0.0
+    layers: tuple[tuple[str, float], ...] = (("Al", 0.038), ("polyimide", 0.007))
+    crystal_thickness: float = 0.58
+    grid: tuple[str, float, float] | None = None
+    transmission: float = 1.0
+    curve: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    tail: float = 0.0
+    tail_length: float = 100.0
+    escape_peak: bool = False
+
+    def __post_init__(self):
+        for number in _NUMBERS:
+            value = plain_float(number, getattr(self, number))
+            object.__setattr__(self, number, value)
+        # tuples, so that equal detectors compare equal and can be cached
+        object.__setattr__(self, "layers", parse_layers(self.layers))
+        if self.grid is not None:
+            object.__setattr__(self, "grid", parse_grid(self.grid))
+        if self.curve is not None:
+            object.__setattr__(self, "curve", checked_curve(self.curve))
+        object.__setattr__(self, "escape_peak", bool(self.escape_peak))
+        self._check_width()
+        if not 0 <= self.low_energy_shift <= 500:
+            raise ValueError(
+                "The low-energy shift must be 0 to 500 eV, found "
+                f"{self.low_energy_shift:g}."
+            )
+        self._check_tail()
+        self._check_transmission()
+
+    def _check_width(self) -> None:
+        if not 0 <= self.fano_factor < 1:
+            raise ValueError(
+                f"The Fano factor must be in [0, 1), found {self.fano_factor}."
+            )
+        limit = np.sqrt(self._statistics(MN_KA_ENERGY))
+        if not limit <= self.resolution < 1000:
+            raise ValueError(
+                f"The resolution must be at least {limit:.1f} eV at Mn Ka (charge "
+                f"statistics alone, Fano factor {self.fano_factor:g}) and below "
+                f"1000 eV, found {self.resolution}."
+            )
+
+    def _check_tail(self) -> None:
+        if not 0 <= self.tail < 1:
+            raise ValueError(
+                f"The share of counts in the tail must be in [0, 1), found {self.tail}."
+            )
+        if not 1 <= self.tail_length <= 2000:
+            raise ValueError(
+                f"The tail length must be 1 to 2000 eV, found {self.tail_length}."
+            )
+
+    def _check_transmission(self) -> None:
+        values = [thickness for _, thickness in self.layers]
+        values += (self.grid or ())[1:2]
+        if not all(0 <= value <= 1e4 for value in values):
+            raise ValueError(
+                f"Thicknesses must be non-negative, at most 10000 um, found {values}."
+            )
+        if not 1e-3 <= self.crystal_thickness <= 1e6:
+            raise ValueError(
+                "The thickness of the crystal must be non-negative, at least 0.001 mm, "
+                f"found {self.crystal_thickness:g}."
+            )
+        if not 0 < self.transmission <= 1:
+            raise ValueError(
+                f"The transmission must be in (0, 1], found {self.transmission}."
+            )
+        if self.grid is not None and not 0 <= self.grid[2] <= 1:
+            raise ValueError(
+                f"The open fraction of a grid must be in [0, 1], found {self.grid[2]}."
+            )
+        for material in self._materials:
+            material_data(material)
+
+    @property
+    def _materials(self) -> list[str]:
+        return [m for m, _ in self.layers] + ([self.grid[0]] if self.grid else [])
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> Detector:
+        """
+        Return a typical detector.
+
+        Parameters
+        ----------
+        name : str
+            "windowless", "polymer_window" (ultra-thin polymer on a silicon grid) or
+            "ideal" (efficiency 1).
+        **changes
+            Parameters of the class that differ from the preset.
+
+        Returns
+        -------
+        Detector
+
+        Raises
+        ------
+        ValueError
+            If the name is unknown; lists those there are.
+        """
+        if name not in _PRESETS:
+            raise ValueError(
+                f"No detector preset {name!r}: expected one of {', '.join(_PRESETS)}."
+            )
+        return cls(**{**_PRESETS[name], **changes})
+
+    @classmethod
+    def from_curve(
+        cls, energy: ArrayLike, efficiency: ArrayLike, **changes: Any
+    ) -> Detector:
+        """
+        Return a detector with a known efficiency curve.
+
+        Parameters
+        ----------
+        energy : array, shape (n,)
+            Increasing, keV.
+        efficiency : array, shape (n,)
+            Between 0 and 1; interpolated linearly.
+        **changes
+            Other parameters of the class (resolution, ...).
+
+        Returns
+        -------
+        Detector
+
+        Raises
+        ------
+        ValueError
+            If the curve is not usable.
+        """
+        curve = (np.ravel(energy), np.ravel(efficiency))
+        return cls(curve=curve, layers=(), **changes)
+
+    @classmethod
+    def from_file(cls, path: str | PathLike, **changes: Any) -> Detector:
+        """
+        Return a detector with the efficiency curve of a text file.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Two columns, energy in keV and efficiency between 0 and 1, separated by
+            white space or commas; lines that begin with # are skipped.
+        **changes
+            Other parameters of the class (resolution, ...).
+
+        Returns
+        -------
+        Detector
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        ValueError
+            If it does not hold two columns of numbers that make a curve.
+        """
+        lines = Path(path).read_text(encoding="utf-8").replace(",", " ").splitlines()
+        try:
+            table = np.loadtxt(lines, ndmin=2)
+        except ValueError as error:
+            raise ValueError(f"{path} is not a table of numbers: {error}.") from None
+        if table.ndim != 2 or table.shape[1] != 2:
+            raise ValueError(
+                f"{path} must hold two columns, energy (keV) and efficiency; found "
+                f"{table.shape[1]}."
+            )
+        return cls.from_curve(*table.T, **changes)
+
+    def replace(self, **changes: Any) -> Detector:
+        """
+        Copy with changed parameters.
+
+        Parameters
+        ----------
+        **changes
+            Parameters of the class.
+
+        Returns
+        -------
+        Detector
+        """
+        return replace(self, **changes)
+
+    def efficiency(self, energy: ArrayLike) -> np.ndarray:
+        """
+        Probability that a photon that reaches the detector is counted.
+
+        Parameters
+        ----------
+        energy : float or array
+            keV, positive.
+
+        Returns
+        -------
+        array
+            In [0, 1], shape of `energy`.
+
+        Raises
+        ------
+        ValueError
+            If an energy is outside the curve of the detector, or not positive.
+        """
+        energies = np.asarray(energy, dtype=float)
+        if self.curve is not None:
+            return self.transmission * interpolated(energies, self.curve)
+        passed = np.full(energies.shape, self.transmission)
+        for material, thickness in self.layers:
+            passed *= np.exp(-attenuation(material, energies, thickness))
+        if self.grid is not None:
+            material, thickness, open_fraction = self.grid
+            closed = np.exp(-attenuation(material, energies, thickness))
+            passed *= open_fraction + (1 - open_fraction) * closed
+        stopped = -np.expm1(-attenuation("Si", energies, 1e3 * self.crystal_thickness))
+        return passed * stopped
+
+    def fwhm(self, energy: ArrayLike) -> np.ndarray:
+        """
+        Width of a peak.
+
+        Parameters
+        ----------
+        energy : float or array
+            keV.
+
+        Returns
+        -------
+        array
+            Full width at half maximum in eV, shape of `energy`.
+        """
+        noise = self.resolution**2 - self._statistics(MN_KA_ENERGY)
+        return np.sqrt(noise + self._statistics(np.maximum(energy, 0)))
+
+    def _statistics(self, energy: ArrayLike) -> np.ndarray:
+        """Square of the width by charge statistics, eV^2; energy in keV."""
+        scale = FWHM_PER_SIGMA**2 * self.fano_factor * _PAIR_ENERGY * 1e3
+        return scale * np.asarray(energy, dtype=float)
+
+    def peak_energy(self, energy: ArrayLike) -> np.ndarray:
+        """
+        Energy at which the detector shows a line.
+
+        Parameters
+        ----------
+        energy : float or array
+            Energy of the line, keV.
+
+        Returns
+        -------
+        array
+            keV, shape of `energy`.
+        """
+        energies = np.asarray(energy, dtype=float)
+        shift = 1e-3 * self.low_energy_shift
+        return energies - shift * np.exp(-energies / _SHIFT_DECAY)
+
+    def to_dict(self) -> dict[str, Any]:
+        """
+        Plain description, for metadata.
+
+        Returns
+        -------
+        dict
+            Numbers, strings, bools and lists of numbers only; nothing is None or empty
+            except a string, so that every file format keeps it.
+        """
+        plain: dict[str, Any] = {
+            **{number: getattr(self, number) for number in _NUMBERS},
+            "escape_peak": self.escape_peak,
+            "layers": ", ".join(f"{material} {t!r} um" for material, t in self.layers),
+        }
+        if self.grid is not None:
+            plain["grid"] = f"{self.grid[0]} {self.grid[1]!r} um {self.grid[2]!r}"
+        if self.curve is not None:
+            plain["curve_energy"], plain["curve_efficiency"] = map(list, self.curve)
+        return plain
+
+    @classmethod
+    def from_dict(cls, description: Mapping[str, Any]) -> Detector:
+        """
+        Return the detector that `to_dict` describes.
+
+        Parameters
+        ----------
+        description : mapping
+            Keys that are missing keep their default; "preset" may name one.
+
+        Returns
+        -------
+        Detector
+
+        Raises
+        ------
+        ValueError
+            If a key or a value is not understood.
+        """
+        plain = dict(description)
+        known = {f.name for f in fields(cls)} | {"preset"}
+        known |= {"curve_energy", "curve_efficiency"}
+        if unknown := set(plain) - known:
+            raise ValueError(
+                f"Unknown detector parameters {sorted(unknown)}: "
+                f"expected some of {sorted(known)}."
+            )
+        axes = [plain.pop(name, ()) for name in ("curve_energy", "curve_efficiency")]
+        if any(np.size(axis) for axis in axes):
+            plain["curve"] = axes
+        return cls.preset(plain.pop("preset", "windowless"), **plain)
+
+
+_NUMBERS = (
+    "resolution",
+    "fano_factor",
+    "low_energy_shift",
+    "crystal_thickness",
+    "transmission",
+    "tail",
+    "tail_length",
+)
+
+_PRESETS: dict[str, dict[str, Any]] = {
+    "windowless": {},
+    "polymer_window": {
+        # 0.3 um of polymer and 40 nm of Al on a silicon grid that is 77 % open, as
+        # the makers of such windows publish; contact and dead layer of the crystal
+        "layers": (("polyimide", 0.3), ("Al", 0.07), ("Si", 0.02)),
+        "grid": ("Si", 380.0, 0.77),
+        "crystal_thickness": 0.45,
+    },
+    # a kilometre of silicon stops everything
+    "ideal": {"layers": (), "crystal_thickness": 1e6},
+}

@@ -1,0 +1,141 @@
+"""Characteristic lines: names, energies and emission cross sections."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from espm_hs.arguments import plain_float
+from espm_hs.physics.xray.elements import atomic_number, symbol
+from espm_hs.physics.xray.ionization import SUBSHELLS
+from espm_hs.physics.xray.relaxation import relaxation
+from espm_hs.physics.xray.vacancies import vacancy_cross_sections
+
+#: Beam energies for which lines are calculated, keV.
+BEAM_ENERGIES = (10.0, 400.0)
+#: First and last atomic number for which lines are calculated.
+ATOMIC_NUMBERS = (5, 92)
+#: Lines below this energy (keV) are dropped: no detector shows them.
+LOWEST_ENERGY = 0.1
+
+_SIEGBAHN = {
+    "KL3": "Ka1", "KL2": "Ka2", "KL1": "Ka3", "KM3": "Kb1", "KM2": "Kb3",
+    "KN3": "Kb2", "L3M5": "La1", "L3M4": "La2", "L2M4": "Lb1", "L3N5": "Lb2",
+    "L1M3": "Lb3", "L1M2": "Lb4", "L3O45": "Lb5", "L3N1": "Lb6", "L3O1": "Lb7",
+    "L1M5": "Lb9", "L1M4": "Lb10", "L3N4": "Lb15", "L2M3": "Lb17", "L2N4": "Lg1",
+    "L1N2": "Lg2", "L1N3": "Lg3", "L2N1": "Lg5", "L2O4": "Lg6", "L2O1": "Lg8",
+    "L3M1": "Ll", "L2M1": "Ln", "L3M3": "Ls", "L3M2": "Lt", "M5N7": "Ma1",
+    "M5N6": "Ma2", "M4N6": "Mb", "M3N5": "Mg", "M5N3": "Mz",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class EmissionLine:
+    """
+    A characteristic X-ray line of one element at one beam energy.
+
+    Attributes
+    ----------
+    element : str
+        Symbol.
+    name : str
+        Siegbahn name where it is common ("Fe Ka1"), else the transition in IUPAC
+        notation ("Pt M2N4").
+    family : str
+        Shell of the vacancy: "K", "L" or "M".
+    energy : float
+        keV.
+    cross_section : float
+        Emission of this line in cm2 per atom, into all directions, vacancies that
+        arrive by the cascade included.
+    """
+
+    element: str
+    name: str
+    family: str
+    energy: float
+    cross_section: float
+
+
+def emission_lines(element: str | int, beam_energy: float) -> tuple[EmissionLine, ...]:
+    """
+    Characteristic lines of an element under an electron beam.
+
+    The vacancies of every subshell (ionisation and cascade) times the fluorescence
+    yield times the share of the transition in the radiative decays.
+
+    Parameters
+    ----------
+    element : str or int
+        Symbol or atomic number, B to U.
+    beam_energy : float
+        10 to 400 keV.
+
+    Returns
+    -------
+    tuple of EmissionLine
+        Lines above 0.1 keV, by increasing energy.
+
+    Raises
+    ------
+    ValueError
+        If the element or the beam energy is outside the range.
+    """
+    return _emission_lines(_supported(element), check_beam_energy(beam_energy), True)
+
+
+def check_beam_energy(beam_energy: float) -> float:
+    """
+    Check a beam energy.
+
+    Parameters
+    ----------
+    beam_energy : float
+        keV.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If it is not within 10 to 400 keV; names the likely mistake of giving eV.
+    TypeError
+        If it is no number.
+    """
+    low, high = BEAM_ENERGIES
+    energy = plain_float("beam_energy", beam_energy)
+    if not low <= energy <= high:
+        hint = " Is it in eV?" if low <= energy / 1000 <= high else ""
+        raise ValueError(
+            f"The beam energy must be {low:g} to {high:g} keV, found {energy:g}.{hint}"
+        )
+    return energy
+
+
+def _supported(element: str | int) -> str:
+    low, high = ATOMIC_NUMBERS
+    if not low <= atomic_number(element) <= high:
+        raise ValueError(
+            f"Lines are known for {symbol(low)} to {symbol(high)} (Z = {low} to "
+            f"{high}), not for {symbol(element)} (Z = {atomic_number(element)})."
+        )
+    return symbol(element)
+
+
+@lru_cache(maxsize=1024)
+def _emission_lines(
+    element: str, beam_energy: float, repaired: bool
+) -> tuple[EmissionLine, ...]:
+    data = relaxation(element, repaired=repaired)
+    vacancies = vacancy_cross_sections(element, beam_energy, repaired=repaired)
+    lines = []
+    for transition in data.radiative:
+        shell = transition.initial
+        photons = data.fluorescence_yield[SUBSHELLS.index(shell)] * transition.rate
+        sigma = float(vacancies[shell] * photons)
+        if transition.energy >= LOWEST_ENERGY and sigma > 0:
+            iupac = shell + transition.final
+            name = f"{element} {_SIEGBAHN.get(iupac, iupac)}"
+            line = EmissionLine(element, name, shell[0], transition.energy, sigma)
+            lines.append(line)
+    return tuple(sorted(lines, key=lambda line: (line.energy, line.name)))

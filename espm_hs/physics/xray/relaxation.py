@@ -1,0 +1,214 @@
+"""How vacancies in inner shells fill: atomic data of xraylib, repaired.
+
+Fluorescence yields, Coster-Kronig probabilities, radiative and Auger rates of
+xraylib (compiled there from Krause, Elam, Campbell and others, doi:
+10.1016/j.sab.2011.09.011) have a few entries that break their smooth run with
+atomic number and show as lines of wrong height in measured spectra. They are
+replaced here, each with its reason, by interpolation between good neighbours.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import xraylib
+
+from espm_hs.physics.xray.elements import atomic_number
+from espm_hs.physics.xray.ionization import SUBSHELLS
+
+_INDEX = {shell: i for i, shell in enumerate(SUBSHELLS)}
+
+# (subshell, atomic numbers with a bad yield) -> the good neighbours between which
+# the logarithm of the yield is linear in Z. Steps with a cause stay: L1 at Sn and L2
+# at Zn, where Coster-Kronig decays to M4,5 become impossible; L2 and L3 at Sc, where
+# the 3d shell begins to fill
+_YIELD_REPAIRS = (
+    # P: ten times below Si and S, a slip of the decimal point
+    ("L2", range(15, 16), (14, 16)),
+    ("L3", range(15, 16), (14, 16)),
+    # Re: all three L yields a third below those of W and Os; W L2: that of Os
+    ("L1", range(75, 76), (74, 76)),
+    ("L2", range(74, 76), (73, 76)),
+    ("L3", range(75, 76), (74, 76)),
+    # Ir: 20 % above Os and Pt, between which the yield falls
+    ("L1", range(77, 78), (76, 78)),
+    # Sb: above Te; the L lines come out 13 % too strong
+    ("L2", range(51, 52), (50, 52)),
+    ("L3", range(51, 52), (50, 52)),
+    # Ir to Pb: a single entry of Au, ten times too high, spread by interpolation
+    ("M2", range(77, 83), (76, 83)),
+    # La to Pr: none for La, then a straight line from 0; the run above goes on
+    ("M5", range(57, 60), (60, 63)),
+)
+
+# 4f electrons fill M4 and M5 vacancies from La on (the core hole pulls 4f down),
+# but these rates are missing below Gd, above which they hardly change
+_MISSING_4F_RATES = range(57, 64)
+_FIRST_WITH_4F_RATES = 64
+
+# M Coster-Kronig probabilities start at Ho; those of Ho serve the elements below
+# that have M lines in the range of a detector
+_MISSING_M_COSTER_KRONIG = range(57, 67)
+_FIRST_WITH_M_COSTER_KRONIG = 67
+
+
+@dataclass(frozen=True)
+class RadiativeTransition:
+    """
+    A vacancy that moves outwards and leaves a photon.
+
+    Attributes
+    ----------
+    initial, final : str
+        Subshell of the vacancy before and after; the final one may be a group
+        ("O45") or a shell ("O").
+    rate : float
+        Share of the radiative decays of the initial subshell.
+    energy : float
+        keV; 0 if unknown.
+    """
+
+    initial: str
+    final: str
+    rate: float
+    energy: float
+
+
+@dataclass(frozen=True)
+class Relaxation:
+    """
+    Relaxation data of one element, subshells in the order K, L1 ... M5.
+
+    Attributes
+    ----------
+    fluorescence_yield : array, shape (9,)
+        Probability that a vacancy decays by a photon.
+    coster_kronig : array, shape (9, 9)
+        Probability that a vacancy moves from row to column in its own shell.
+    auger : array, shape (9, 9)
+        Mean number of vacancies in the column left by one Auger decay of the row:
+        both final vacancies are counted.
+    radiative : tuple of RadiativeTransition
+    """
+
+    fluorescence_yield: np.ndarray
+    coster_kronig: np.ndarray
+    auger: np.ndarray
+    radiative: tuple[RadiativeTransition, ...]
+
+    @property
+    def auger_yield(self) -> np.ndarray:
+        """Probability of an Auger decay, shape (9,): what the others leave."""
+        rest = 1 - self.fluorescence_yield - self.coster_kronig.sum(axis=1)
+        return np.maximum(rest, 0)
+
+
+@cache
+def relaxation(element: str | int, *, repaired: bool = True) -> Relaxation:
+    """
+    Relaxation data of an element.
+
+    Parameters
+    ----------
+    element : str or int
+        Symbol or atomic number.
+    repaired : bool
+        False: as xraylib has them (for comparisons).
+
+    Returns
+    -------
+    Relaxation
+
+    Raises
+    ------
+    ValueError
+        If there is no such element.
+    """
+    z = atomic_number(element)
+    yields = np.array([_fluorescence_yield(z, s, repaired) for s in SUBSHELLS])
+    return Relaxation(
+        fluorescence_yield=yields,
+        coster_kronig=_coster_kronig(z, yields, repaired),
+        auger=_auger(z),
+        radiative=_radiative(z, repaired),
+    )
+
+
+def _value(function, *arguments: int) -> float:
+    """Ask xraylib for a number; 0 where it has none."""
+    try:
+        return function(*arguments)
+    except ValueError:
+        return 0.0
+
+
+def _fluorescence_yield(z: int, shell: str, repaired: bool) -> float:
+    index = getattr(xraylib, f"{shell}_SHELL")
+    if repaired:
+        for repaired_shell, numbers, (low, high) in _YIELD_REPAIRS:
+            if shell == repaired_shell and z in numbers:
+                ends = [xraylib.FluorYield(n, index) for n in (low, high)]
+                slope = np.log(ends[1] / ends[0]) / (high - low)
+                return float(ends[0] * np.exp(slope * (z - low)))
+    return _value(xraylib.FluorYield, z, index)
+
+
+def _coster_kronig(z: int, yields: np.ndarray, repaired: bool) -> np.ndarray:
+    matrix = np.zeros((len(SUBSHELLS), len(SUBSHELLS)))
+    missing_m = repaired and z in _MISSING_M_COSTER_KRONIG
+    for name in _names(r"F([LM])(\d)(\d)_TRANS"):
+        shell, initial, final = name.groups()
+        source = _FIRST_WITH_M_COSTER_KRONIG if missing_m and shell == "M" else z
+        probability = _value(xraylib.CosKronTransProb, source, _constant(name))
+        matrix[_INDEX[shell + initial], _INDEX[shell + final]] = probability
+    # xraylib's M1 row of Ho to Tm sums to up to 1.1
+    total = np.maximum(matrix.sum(axis=1), 1e-300)
+    return matrix * np.minimum(1, (1 - yields) / total)[:, None]
+
+
+def _auger(z: int) -> np.ndarray:
+    counts = np.zeros((len(SUBSHELLS), len(SUBSHELLS)))
+    for name in _names(r"([KLM]\d?)_([A-Z]\d)([A-Z]\d)_AUGER"):
+        initial, *final = name.groups()
+        rate = _value(xraylib.AugerRate, z, _constant(name))
+        for shell in final:
+            if rate > 0 and shell in _INDEX:
+                counts[_INDEX[initial], _INDEX[shell]] += rate
+    return counts
+
+
+def _radiative(z: int, repaired: bool) -> tuple[RadiativeTransition, ...]:
+    found = []
+    for name in _names(r"(K|L\d|M\d)([LMNOPQ]\d*)_LINE"):
+        initial, final = name.groups()
+        source = z
+        if repaired and z in _MISSING_4F_RATES and initial in ("M4", "M5"):
+            source = _FIRST_WITH_4F_RATES
+        rate = _value(xraylib.RadRate, source, _constant(name))
+        if rate > 0:
+            energy = _line_energy(z, name)
+            found.append(RadiativeTransition(initial, final, rate, energy))
+    return tuple(found)
+
+
+def _line_energy(z: int, name: re.Match) -> float:
+    """Energy of a line in keV; where xraylib has none, difference of the edges."""
+    energy = _value(xraylib.LineEnergy, z, _constant(name))
+    if energy > 0:
+        return energy
+    # an outer shell without an edge is bound by less than the width of a peak
+    shells = [f"{shell}_SHELL" for shell in name.groups()]
+    edges = [_value(xraylib.EdgeEnergy, z, getattr(xraylib, s, -1)) for s in shells]
+    return max(edges[0] - edges[1], 0.0) if edges[0] > 0 else 0.0
+
+
+@cache
+def _names(pattern: str) -> tuple[re.Match, ...]:
+    """Constants of xraylib whose whole name matches a pattern."""
+    matches = (re.fullmatch(pattern, name) for name in dir(xraylib))
+    return tuple(match for match in matches if match)
+
+
+def _constant(name: re.Match) -> int:
+    return getattr(xraylib, name.string)

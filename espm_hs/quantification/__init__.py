@@ -1,0 +1,1 @@
+"""From the result of a decomposition to numbers with errors."""

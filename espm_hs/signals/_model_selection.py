@@ -1,0 +1,243 @@
+"""How many phases, and which binning: methods of the signal classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import hyperspy.api as hs
+from hyperspy.external.progressbar import progressbar
+
+from espm_hs.metadata.reader import NODE
+from espm_hs.metadata.transaction import AllOrNothing
+from espm_hs.metadata.writer import write_parameters
+from espm_hs.model_selection.binning import BinningChoice, choose_binning
+from espm_hs.model_selection.n_phases import PhaseNumber, estimate_number
+from espm_hs.signals._masks import used_channels, used_pixels
+
+PHASE_NUMBER = f"{NODE}.number_of_phases"
+BINNING = f"{NODE}.best_binning"
+
+
+class ModelSelection:
+    """Finds what counts bear out by setting some aside; part of `EDSespmSpectrum`."""
+
+    def estimate_number_of_phases(
+        self,
+        numbers: Iterable[int] = range(1, 8),
+        *,
+        n_thinnings: int = 4,
+        n_init: int = 4,
+        sparsity: float = 1.0,
+        navigation_mask=None,
+        signal_mask=None,
+        random_state=0,
+        n_jobs: int = -1,
+        show_progressbar: bool | None = None,
+        plot: bool = False,
+    ) -> int:
+        """Find how many phases the counts bear out.
+
+        A fifth of the counts, drawn at random, is set aside. The phases that are found
+        in the others predict it the better the truer they are; those that only fit
+        noise make the prediction worse. The result is the smallest number that
+        predicts no worse than the best, within a standard error.
+
+        Parameters
+        ----------
+        numbers
+            Numbers of phases to compare, at least two.
+        n_thinnings
+            How often counts are set aside, at least twice.
+        n_init, sparsity, random_state, n_jobs
+            As in `decomposition`.
+        navigation_mask, signal_mask
+            As in `decomposition`: True where pixels and channels are left out.
+        show_progressbar
+            None for HyperSpy's preference.
+        plot
+            Show the figure of `plot_number_of_phases`.
+
+        Returns
+        -------
+        int
+            The number; the curve is kept in ``metadata.EDS_espm.number_of_phases``,
+            with the angles by which phases turn from one draw to another.
+
+        Raises
+        ------
+        ValueError
+            If an argument makes no sense, or the data are not integer counts.
+        """
+
+        def estimate(model, **options):
+            return estimate_number(self.data, model, numbers, **options)
+
+        found = self._compare(
+            PHASE_NUMBER,
+            estimate,
+            navigation_mask,
+            signal_mask,
+            show_progressbar,
+            n_thinnings=n_thinnings,
+            n_init=n_init,
+            sparsity=sparsity,
+            random_state=random_state,
+            n_jobs=n_jobs,
+        )
+        if plot:
+            self.plot_number_of_phases()
+        return found.best
+
+    def estimate_binning(
+        self,
+        output_dimension: int,
+        binnings: Iterable[int] | None = None,
+        *,
+        n_thinnings: int = 4,
+        n_init: int = 4,
+        sparsity: float = 1.0,
+        navigation_mask=None,
+        signal_mask=None,
+        random_state=0,
+        n_jobs: int = -1,
+        show_progressbar: bool | None = None,
+        plot: bool = False,
+    ) -> int:
+        """Find the binning of the map that trades noise against resolution best.
+
+        A fifth of the counts, drawn at random, is set aside. The phases of the others
+        are mapped with each binning, and the maps predict what was set aside in each
+        pixel: badly where they are noisy, and where a bin hides what is inside. The
+        result is the smallest binning that predicts no worse than the best, within two
+        standard errors.
+
+        Parameters
+        ----------
+        output_dimension
+            Number of phases.
+        binnings
+            Pixels along each axis to take together, at least two candidates. None: from
+            1 to 32, as long as 16 bins are left.
+        n_thinnings
+            How often counts are set aside, at least twice.
+        n_init, sparsity, random_state, n_jobs
+            As in `decomposition`.
+        navigation_mask, signal_mask
+            As in `decomposition`: True where pixels and channels are left out.
+        show_progressbar
+            None for HyperSpy's preference.
+        plot
+            Show the figure of `plot_binning`.
+
+        Returns
+        -------
+        int
+            The binning; the curve is kept in ``metadata.EDS_espm.best_binning``.
+
+        Raises
+        ------
+        ValueError
+            If an argument makes no sense, or the data are not integer counts.
+
+        Notes
+        -----
+        It is meant for maps that you bin yourself, to look at them or to make a large
+        map small. `decomposition` needs no binned data: by itself it finds phases in
+        bins and smooths maps in full resolution.
+
+        Examples
+        --------
+        >>> b = s.estimate_binning(3)
+        >>> binned = s.rebin(scale=(b, b, 1))
+        >>> binned.axes_manager.navigation_shape == (24 // b, 24 // b)
+        True
+        """
+
+        def estimate(model, **options):
+            return choose_binning(
+                self.data, model, output_dimension, binnings, **options
+            )
+
+        found = self._compare(
+            BINNING,
+            estimate,
+            navigation_mask,
+            signal_mask,
+            show_progressbar,
+            n_thinnings=n_thinnings,
+            n_init=n_init,
+            sparsity=sparsity,
+            random_state=random_state,
+            n_jobs=n_jobs,
+        )
+        if plot:
+            self.plot_binning()
+        return found.best
+
+    def _compare(
+        self, kept, estimate, navigation_mask, signal_mask, show_progressbar, **options
+    ):
+        """Return what ``estimate`` finds, and keep it as an item of the metadata.
+
+        It is called with model, masks and a progress bar.
+        """
+        if show_progressbar is None:
+            show_progressbar = hs.preferences.General.show_progressbar
+        model = self.physical_model()
+        pixels = used_pixels(self, navigation_mask)
+        channels = used_channels(self, signal_mask)
+        bar = progressbar(disable=not show_progressbar, desc="counts set aside")
+
+        def advance(done, total):
+            bar.total = total
+            bar.update(done - bar.n)
+
+        try:
+            found = estimate(
+                model, pixels=pixels, channels=channels, callback=advance, **options
+            )
+        finally:
+            bar.close()
+        with AllOrNothing(self):
+            write_parameters(self.metadata, {kept: found.to_dict()})
+        return found
+
+    def plot_number_of_phases(self):
+        """Plot how well each number of phases predicts counts that were set aside.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        RuntimeError
+            If `estimate_number_of_phases` was not called before.
+        """
+        from espm_hs import plotting
+
+        stored = self._compared(PHASE_NUMBER, "s.estimate_number_of_phases()")
+        return plotting.plot_phase_number(PhaseNumber.from_dict(stored))
+
+    def plot_binning(self):
+        """Plot how well maps of each binning predict counts that were set aside.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        RuntimeError
+            If `estimate_binning` was not called before.
+        """
+        from espm_hs import plotting
+
+        stored = self._compared(BINNING, "s.estimate_binning(3)")
+        return plotting.plot_binning(BinningChoice.from_dict(stored))
+
+    def _compared(self, where, call):
+        stored = self.metadata.get_item(where)
+        if stored is None:
+            raise RuntimeError(f"There is nothing to plot yet. Call `{call}`.")
+        return stored.as_dictionary()

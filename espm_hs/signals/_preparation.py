@@ -1,0 +1,317 @@
+"""What is said of sample and microscope, and read off the spectrum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from espm_hs.arguments import check_choice
+from espm_hs.calibration.element_identification import Suggestions, suggest
+from espm_hs.calibration.energy_scale import DEFAULT as CALIBRATED
+from espm_hs.calibration.energy_scale import Calibration, calibrate, check_names
+from espm_hs.factorization import summed_spectrum
+from espm_hs.metadata import reader
+from espm_hs.metadata.provenance import calibration_record
+from espm_hs.metadata.reader import NODE
+from espm_hs.metadata.transaction import AllOrNothing
+from espm_hs.metadata.writer import (
+    calibrated_parameters,
+    check_calibration,
+    check_parameters,
+    check_stray,
+    write_parameters,
+)
+from espm_hs.physics import Detector, SpectrumModel
+from espm_hs.signals._masks import used_channels
+
+
+class Preparation:
+    """Makes the physical model; part of `EDSespmSpectrum`."""
+
+    def set_analysis_parameters(
+        self,
+        thickness: float | None = None,
+        density: float | None = None,
+        stray_elements: Sequence[str] | None = None,
+        split_lines: Mapping | None = None,
+        detector: str | Detector | Mapping | None = None,
+        line_factors: Mapping[str, float] | None = None,
+        minimum_energy: float | None = None,
+        take_off_angle: float | Sequence[float] | None = None,
+        extra_spectra: Mapping[str, np.ndarray] | None = None,
+        solid_angle: float | None = None,
+        live_time_of: str | None = None,
+    ) -> None:
+        """Write what the physical model needs to the metadata.
+
+        What is not given keeps its value.
+
+        Parameters
+        ----------
+        thickness
+            Thickness of the sample in nm. With ``density`` it switches on the
+            correction for absorption in the sample.
+        density
+            Mean density of the sample in g/cm3.
+        stray_elements
+            Elements of grid, holder, column and contamination. They are fitted, one
+            column for each family of lines, and never quantified.
+        split_lines
+            Element -> which of its lines count for the composition: "families" (one
+            column per family), an energy in keV (lines above it count, those below
+            are free), or None (all lines in one column).
+        detector
+            Name of a preset such as "windowless", or an `espm_hs.physics.Detector`, or
+            a dictionary of its parameters. The resolution that the last two state
+            becomes ``energy_resolution_MnKa`` of `set_microscope_parameters`.
+        line_factors
+            Family of lines, such as "Fe_K" -> factor on its emission, 1 being the
+            atomic data; `espm_hs.physics.line_factors_from_kfactors` makes them from
+            k-factors.
+        minimum_energy
+            Energy in keV from which spectra are fitted (0.15 if never set).
+        take_off_angle
+            Take-off angle in degrees, or one for each of several detectors, whose
+            absorption factors are averaged. It takes the place of the one that stage
+            tilt and detector position give.
+        extra_spectra
+            Label -> spectrum over the channels, for a background of your own: a column
+            beside the bremsstrahlung, never quantified.
+        solid_angle
+            Of the detector in sr. With beam current and live time it gives amounts per
+            area.
+        live_time_of
+            "pixel" or "map": what the live time in the metadata is the time of.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a value makes no sense; nothing is written then.
+
+        Examples
+        --------
+        >>> s.set_analysis_parameters(thickness=100, density=4.5, stray_elements=["Cu"])
+        >>> s.metadata.Sample.thickness, s.metadata.Sample.thickness_units
+        (100.0, 'nm')
+        """
+        given = check_parameters(
+            thickness=thickness,
+            density=density,
+            stray_elements=stray_elements,
+            split_lines=split_lines,
+            detector=detector,
+            line_factors=line_factors,
+            minimum_energy=minimum_energy,
+            take_off_angle=take_off_angle,
+            extra_spectra=extra_spectra,
+            solid_angle=solid_angle,
+            live_time_pixels=self._pixels_of(live_time_of),
+        )
+        check_stray(self.metadata, given.get(f"{NODE}.stray_elements", ()))
+        with AllOrNothing(self):
+            write_parameters(self.metadata, given)
+
+    def edit_analysis_parameters(self, display: bool = True, toolkit=None):
+        """Open a window, or widget, with the parameters of the analysis.
+
+        Units are beside the numbers, and what is a default or missing is said. The
+        same by calls: `set_analysis_parameters`, `set_microscope_parameters`.
+
+        Parameters
+        ----------
+        display, toolkit
+            As in HyperSpy's ``gui()`` methods.
+
+        Returns
+        -------
+        dict or None
+            The widgets, if they are not displayed.
+        """
+        from espm_hs.gui import AnalysisParameters
+
+        return AnalysisParameters(self).gui(display=display, toolkit=toolkit)
+
+    def pick_elements(self, display: bool = True, toolkit=None):
+        """Open a periodic table to pick elements of the sample and stray ones.
+
+        The same by calls: `set_elements`, and `set_analysis_parameters` with
+        ``stray_elements``.
+
+        Parameters
+        ----------
+        display, toolkit
+            As in HyperSpy's ``gui()`` methods.
+
+        Returns
+        -------
+        dict or None
+            The widgets, if they are not displayed.
+        """
+        from espm_hs.gui import ElementPicker
+
+        return ElementPicker(self).gui(display=display, toolkit=toolkit)
+
+    def mask_channels(self, *ranges: tuple[float, float], plot: bool | None = None):
+        """Choose channels to ignore, by numbers or by dragging.
+
+        Parameters
+        ----------
+        *ranges
+            Pairs of energies in keV.
+        plot
+            Plot the summed spectrum with the ranges, to be dragged and resized. None:
+            if no range is given.
+
+        Returns
+        -------
+        espm_hs.gui.ChannelMask
+            To be given as ``signal_mask``; ``add(low, high)`` for more ranges.
+
+        Raises
+        ------
+        ValueError
+            If a range holds no channel.
+
+        Examples
+        --------
+        >>> mask = s.mask_channels((2.0, 2.6))
+        >>> s.decomposition(
+        ...     algorithm="espm", output_dimension=3, signal_mask=mask, print_info=False
+        ... )
+        """
+        from espm_hs.gui import ChannelMask
+
+        mask = ChannelMask(self, ranges)
+        if plot or (plot is None and not ranges):
+            mask.plot()
+        return mask
+
+    def _pixels_of(self, live_time_of: str | None) -> int | None:
+        """Return the number of pixels that the live time is for."""
+        if live_time_of is None:
+            return None
+        known = {"pixel": 1, "map": max(1, self.axes_manager.navigation_size)}
+        check_choice("live_time_of", live_time_of, known)
+        return known[live_time_of]
+
+    def physical_model(self, **overrides) -> SpectrumModel:
+        """Return the model of the spectrum that the metadata describe.
+
+        Parameters
+        ----------
+        **overrides
+            Arguments of `espm_hs.physics.SpectrumModel` in place of the metadata's.
+
+        Returns
+        -------
+        espm_hs.physics.SpectrumModel
+            ``.G`` is its matrix (channels x columns), ``.columns`` its labels.
+
+        Raises
+        ------
+        ValueError
+            If the metadata lack elements or beam energy or contradict each other.
+        """
+        axis = self.axes_manager.signal_axes[0]
+        return reader.build_model(self.metadata, axis, **overrides)
+
+    def refine_calibration(
+        self,
+        parameters: Sequence[str] = CALIBRATED,
+        signal_mask=None,
+        plot: bool = False,
+        print_info: bool = True,
+    ) -> Calibration:
+        """Fit energy scale and peak width to the summed spectrum.
+
+        On success the energy axis, the resolution and the detector in the metadata are
+        set, and, where the noise peak reaches above it, the energy from which spectra
+        are fitted.
+
+        Parameters
+        ----------
+        parameters
+            What to fit, among "offset" and "gain" of the axis, "noise" (the part of the
+            peak width that is not statistics), "fano_factor", "low_energy_shift" and
+            "mass_thickness".
+        signal_mask
+            True where channels are left out.
+        plot
+            Plot the spectrum with the models before and after.
+        print_info
+            Print values before and after.
+
+        Returns
+        -------
+        espm_hs.analysis.Calibration
+
+        Raises
+        ------
+        ValueError
+            If a parameter is unknown, the metadata lack something, or there are no
+            counts; nothing is changed then.
+
+        Notes
+        -----
+        The composition need not be known, but the elements should be complete: see
+        `suggest_elements`.
+        """
+        check_names(parameters)
+        check_calibration(self.metadata, parameters)
+        model = self.physical_model()
+        channels = used_channels(self, signal_mask)
+        spectrum = self._summed()
+        found = calibrate(model, spectrum, parameters, channels)
+        items = calibrated_parameters(self.metadata, found)
+        items[f"{NODE}.calibration"] = calibration_record(found)
+        axis = self.axes_manager.signal_axes[0]
+        unit = 1.0 if str(axis.units).lower() == "kev" else 1e3
+        first, second = found.after.energy[:2]
+        with AllOrNothing(self):
+            axis.offset, axis.scale = float(first) * unit, float(second - first) * unit
+            write_parameters(self.metadata, items)
+        if print_info:
+            print(found)
+        if plot:
+            from espm_hs import plotting
+
+            plotting.plot_calibration(found, spectrum)
+        return found
+
+    def suggest_elements(
+        self, add: bool = False, signal_mask=None, print_info: bool = True
+    ) -> Suggestions:
+        """Name elements that the summed spectrum shows and the model lacks.
+
+        Large misfits hide small ones: add what is named, calibrate, and ask again.
+
+        Parameters
+        ----------
+        add
+            Add the missing elements to the stray elements; else nothing is changed.
+        signal_mask
+            True where channels are left out.
+        print_info
+            Print the suggestions with the lines that speak for them.
+
+        Returns
+        -------
+        espm_hs.analysis.Suggestions
+            Also of elements of the model of which nothing is seen.
+        """
+        found = suggest(
+            self.physical_model(), self._summed(), used_channels(self, signal_mask)
+        )
+        if print_info:
+            print(found)
+        if add and found.missing:
+            stray = reader.stray_elements(self.metadata)
+            self.set_analysis_parameters(
+                stray_elements=[*stray, *(one.element for one in found.missing)]
+            )
+        return found
+
+    def _summed(self) -> np.ndarray:
+        """Sum the counts of each channel over the whole map."""
+        return summed_spectrum(self.data)

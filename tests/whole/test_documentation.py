@@ -1,0 +1,79 @@
+"""The code in README and docs runs, and their links lead somewhere."""
+
+import json
+import re
+from functools import partial
+from pathlib import Path
+
+import hyperspy.api as hs
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from espm_hs import simulation
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# a block that begins so shows a piece of something
+NOT_RUN = "# not run"
+
+
+def code(page: Path) -> str:
+    """Python of a page; lines keep their numbers, so that errors name them."""
+    text = page.read_text(encoding="utf-8")
+    lines = [""] * (text.count("\n") + 1)
+    for block in re.finditer(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        if block[1].startswith(NOT_RUN):
+            continue
+        first = text.count("\n", 0, block.start(1))
+        for i, line in enumerate(block[1].splitlines()):
+            lines[first + i] = line
+    return "\n".join(lines)
+
+
+def _small(full, shape=None, **options):
+    """A data set of a few pixels, whatever its usual size."""
+    return full((24, 24), **options)
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if code(page).strip()], ids=lambda page: page.stem
+)
+def test_code_runs(page, tmp_path, monkeypatch, toolkit):
+    """In the order of the page, with a small map wherever a file is read."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("particles", "core_shell", "mantle"):
+        full = getattr(simulation, name)
+        monkeypatch.setattr(simulation, name, partial(_small, full))
+    measured = simulation.particles(counts_per_pixel=60)
+    load = hs.load
+
+    def read(name, **options):
+        return load(name) if Path(name).exists() else measured.deepcopy()
+
+    monkeypatch.setattr(hs, "load", read)
+    decomposed = measured.deepcopy()
+    decomposed.decomposition(algorithm="espm", output_dimension=3, print_info=False)
+    names = {"s": decomposed, "hs": hs, "np": np}
+    exec(compile(code(page), str(page), "exec"), names)
+    plt.close("all")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page):
+    text = page.read_text(encoding="utf-8")
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text)
+    for target in targets:
+        if not target.startswith(("http:", "https:", "mailto:")):
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize(
+    "notebook", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem
+)
+def test_notebooks_are_kept_without_output(notebook):
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert code
+    assert all(not cell["outputs"] for cell in code)
+    assert all(cell["execution_count"] is None for cell in code)

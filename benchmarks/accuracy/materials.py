@@ -1,0 +1,357 @@
+"""Materials that users have, as simulated samples: half to learn from, half to judge by.
+
+Each is a function of a random generator and the shape of the map that returns a `Sample`.
+`TRAINING` may be looked at while defaults are chosen; `HELD_OUT` may not: it was written
+down, with its seeds, before any default was tuned on the other half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from espm_hs.simulation import Phase
+
+Shape = tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A sample, and what its user knows of it.
+
+    Parameters
+    ----------
+    phases
+        Materials.
+    thickness
+        Of each phase in each pixel, nm, shape (rows, columns, n_phases).
+    stray
+        System element -> share in the counts of each phase.
+    n_channels, offset
+        Of the energy axis, 10 eV for each channel; keV.
+    beam_energy, take_off_angle
+        keV, degrees.
+    counts
+        Mean counts per pixel of the maps that are made.
+    """
+
+    phases: Sequence[Phase]
+    thickness: np.ndarray
+    stray: dict[str, float] = field(default_factory=lambda: {"Cu": 0.03})
+    n_channels: int = 2048
+    offset: float = 0.0
+    beam_energy: float = 200.0
+    take_off_angle: float = 22.0
+    counts: tuple[float, ...] = (20.0, 150.0)
+
+    @property
+    def elements(self) -> list[str]:
+        """Symbols of all phases."""
+        return sorted({symbol for phase in self.phases for symbol in phase.composition})
+
+
+# -- shapes -----------------------------------------------------------------------------
+
+
+def grains(rng: np.random.Generator, shape: Shape, n: int, number: int) -> np.ndarray:
+    """Grains of n phases, (rows, columns, n), of sum 1: Voronoi cells, blurred a little."""
+    seeds = rng.random((number, 2)) * shape
+    of_phase = np.concatenate((np.arange(n), rng.integers(n, size=max(0, number - n))))
+    y, x = np.indices(shape)
+    apart = (y[..., None] - seeds[:, 0]) ** 2 + (x[..., None] - seeds[:, 1]) ** 2
+    sharp = np.eye(n)[of_phase[np.argmin(apart, axis=-1)]]
+    return gaussian_filter(sharp, (0.6, 0.6, 0))
+
+
+def layers(shape: Shape, widths: Sequence[float], blur: float = 0.5) -> np.ndarray:
+    """Layers along the rows, of given widths in pixels (the last takes the rest)."""
+    edges = np.concatenate(([0], np.cumsum(widths), [shape[0] + 1]))
+    fine = (np.arange(8 * shape[0]) + 0.5) / 8
+    number = np.clip(np.searchsorted(edges, fine, side="right") - 1, 0, len(widths))
+    one = np.eye(len(widths) + 1)[number].reshape(shape[0], 8, -1).mean(axis=1)
+    one = gaussian_filter(one, (blur, 0))
+    return np.repeat(one[:, None], shape[1], axis=1)
+
+
+def spheres(
+    rng: np.random.Generator, shape: Shape, number: int, radii: tuple[float, float]
+) -> np.ndarray:
+    """Thickness in pixels of spheres that lie anywhere, (rows, columns)."""
+    y, x = np.indices(shape)
+    total = np.zeros(shape)
+    for _ in range(number):
+        radius = rng.uniform(*radii)
+        cy, cx = rng.random(2) * shape
+        inside = radius**2 - (y - cy) ** 2 - (x - cx) ** 2
+        total += 2 * np.sqrt(np.maximum(inside, 0))
+    return total
+
+
+def embedded(matrix: float, inclusions: np.ndarray) -> np.ndarray:
+    """Matrix of a thickness with inclusions in it, (rows, columns, 1 + n)."""
+    inclusions = np.moveaxis(np.atleast_3d(inclusions), -1, -1)
+    total = inclusions.sum(axis=-1, keepdims=True)
+    inclusions = inclusions * np.minimum(1, 0.95 * matrix / np.maximum(total, 1e-9))
+    rest = matrix - inclusions.sum(axis=-1, keepdims=True)
+    return np.concatenate((rest, inclusions), axis=-1)
+
+
+# -- training half ------------------------------------------------------------------------
+
+
+def superalloy(rng, shape):
+    """Gamma and gamma': both phases have all elements, cubes in a matrix."""
+    y, x = np.indices(shape) / 16.0
+    cubes = np.maximum(abs(np.sin(np.pi * y)), abs(np.sin(np.pi * x)))
+    share = gaussian_filter((cubes > 0.45).astype(float), 0.7)
+    phases = [
+        Phase(
+            "gamma",
+            {"Ni": 52, "Cr": 20, "Co": 14, "Al": 5, "Ti": 1, "W": 4, "Mo": 4},
+            8.6,
+            0.06,
+        ),
+        Phase(
+            "gamma'",
+            {"Ni": 68, "Cr": 3, "Co": 6, "Al": 16, "Ti": 5, "W": 1.5, "Mo": 0.5},
+            8.2,
+            0.06,
+        ),
+    ]
+    maps = 90 * np.stack((1 - share, share), axis=-1)
+    return Sample(phases, maps, counts=(4.0, 60.0))
+
+
+def steel(rng, shape):
+    """Ferrite with carbides and nitrides that cut through the foil or lie in it."""
+    carbide = spheres(rng, shape, 12, (3, 7)) * 8
+    nitride = spheres(rng, shape, 8, (2, 5)) * 8
+    phases = [
+        Phase("ferrite", {"Fe": 93, "Cr": 5, "Mn": 1.2, "Si": 0.8}, 7.8, 0.05),
+        Phase("carbide", {"Cr": 45, "Fe": 30, "C": 20, "Mo": 5}, 7.0, 0.06),
+        Phase("nitride", {"V": 45, "N": 48, "Cr": 7}, 6.1, 0.06),
+    ]
+    return Sample(phases, embedded(80, np.stack((carbide, nitride), -1)))
+
+
+def cathode(rng, shape):
+    """Particles of a battery cathode with a coating, in binder and carbon."""
+    core = spheres(rng, shape, 5, (9, 13)) * 5
+    coated = np.maximum(gaussian_filter(core, 1.2) - 0.6 * core, 0)
+    phases = [
+        Phase("binder", {"C": 75, "F": 25}, 1.8, 0.2),
+        Phase("NMC", {"Ni": 20, "Mn": 7.5, "Co": 7.5, "O": 65}, 4.7, 0.06),
+        Phase("coating", {"Al": 40, "O": 60}, 3.9, 0.08),
+    ]
+    maps = np.stack((np.full(shape, 60.0), core, coated), axis=-1)
+    return Sample(phases, maps)
+
+
+def oxide_scale(rng, shape):
+    """Six layers: alloy, two inner oxides, spinel, chromia, platinum."""
+    widths = rng.uniform(7, 13, 5)
+    phases = [
+        Phase("alloy", {"Fe": 55, "Ni": 25, "Cr": 20}, 7.9, 0.05),
+        Phase("silica", {"Si": 33.3, "O": 66.7}, 2.2, 0.09),
+        Phase("chromia", {"Cr": 40, "O": 60}, 5.2, 0.07),
+        Phase("spinel", {"Fe": 14, "Cr": 22, "Mn": 7, "O": 57}, 4.9, 0.07),
+        Phase("haematite", {"Fe": 40, "O": 60}, 5.2, 0.07),
+        Phase("platinum", {"Pt": 100}, 21.0, 0.1),
+    ]
+    return Sample(phases, 80 * layers(shape, widths))
+
+
+def gate_stack(rng, shape):
+    """Six thin layers with lines of Si, Ta, W and Hf in one another."""
+    phases = [
+        Phase("silicon", {"Si": 100}, 2.33, 0.06),
+        Phase("silica", {"Si": 33, "O": 67}, 2.2, 0.08),
+        Phase("hafnia", {"Hf": 32, "O": 65, "Si": 3}, 9.5, 0.12),
+        Phase("titanium nitride", {"Ti": 50, "N": 50}, 5.2, 0.06),
+        Phase("tantalum nitride", {"Ta": 52, "N": 48}, 13.0, 0.12),
+        Phase("tungsten", {"W": 100}, 19.0, 0.12),
+    ]
+    return Sample(phases, 60 * layers(shape, (20, 5, 4, 6, 5)), counts=(30.0, 200.0))
+
+
+def age_hardened(rng, shape):
+    """Precipitates that no pixel shows alone, in an aluminium alloy."""
+    precipitates = spheres(rng, shape, 14, (3, 6)) * 6
+    phases = [
+        Phase("matrix", {"Al": 97.6, "Cu": 1.4, "Mg": 1.0}, 2.75, 0.06),
+        Phase("precipitate", {"Al": 52, "Cu": 24, "Mg": 24}, 3.6, 0.06),
+    ]
+    return Sample(phases, embedded(100, precipitates), stray={}, counts=(30.0, 200.0))
+
+
+def catalyst(rng, shape):
+    """Particles of some pixels on carbon, at few counts."""
+    metal = spheres(rng, shape, 30, (1.2, 2.6)) * 2
+    support = 18 + 6 * gaussian_filter(rng.standard_normal(shape), 8) * 16
+    phases = [
+        Phase("carbon", {"C": 96, "O": 4}, 1.9, 0.2),
+        Phase("metal", {"Pt": 60, "Co": 40}, 15.0, 0.12),
+    ]
+    maps = np.stack((np.maximum(support, 3), metal), axis=-1)
+    return Sample(phases, maps, counts=(3.0, 10.0))
+
+
+def minerals(rng, shape):
+    """Six minerals as grains: a rock."""
+    phases = [
+        Phase("olivine", {"Mg": 24, "Fe": 4.6, "Si": 14.3, "O": 57.1}, 3.4, 0.06),
+        Phase("enstatite", {"Mg": 18, "Fe": 2, "Si": 20, "O": 60}, 3.2, 0.06),
+        Phase("diopside", {"Ca": 10, "Mg": 10, "Si": 20, "O": 60}, 3.3, 0.06),
+        Phase("anorthite", {"Ca": 7.7, "Al": 15.4, "Si": 15.4, "O": 61.5}, 2.75, 0.06),
+        Phase("chromite", {"Fe": 14.3, "Cr": 28.5, "O": 57.2}, 4.8, 0.06),
+        Phase("pentlandite", {"Fe": 26, "Ni": 27, "S": 47}, 4.8, 0.06),
+    ]
+    return Sample(phases, 90 * grains(rng, shape, 6, 40))
+
+
+# -- held-out half ------------------------------------------------------------------------
+
+
+def perovskite_stack(rng, shape):
+    """Layers of a solar cell: glass, ITO, tin oxide, perovskite, organic, gold."""
+    phases = [
+        Phase("ITO", {"In": 36, "Sn": 4, "O": 60}, 7.1, 0.08),
+        Phase("tin oxide", {"Sn": 33.3, "O": 66.7}, 6.9, 0.08),
+        Phase("perovskite", {"Pb": 12, "I": 36, "C": 26, "N": 26}, 4.1, 0.1),
+        Phase("organic", {"C": 92, "N": 4, "O": 4}, 1.2, 0.25),
+        Phase("gold", {"Au": 100}, 19.0, 0.1),
+    ]
+    return Sample(phases, 70 * layers(shape, (14, 5, 22, 9)), counts=(4.0, 60.0))
+
+
+def solder(rng, shape):
+    """Solder joint with two intermetallics between copper and tin."""
+    wave = 2.5 * np.sin(np.arange(shape[1]) / 5.0)
+    flat = layers((2 * shape[0], 1), (shape[0] / 2 + 16, 8, 9), 0.5)[:, 0]
+    rows = np.arange(shape[0])[:, None] + np.round(wave)[None].astype(int)
+    maps = flat[np.clip(rows + shape[0] // 2, 0, 2 * shape[0] - 1)]
+    phases = [
+        Phase("copper", {"Cu": 100}, 8.9, 0.05),
+        Phase("Cu3Sn", {"Cu": 75, "Sn": 25}, 8.9, 0.06),
+        Phase("Cu6Sn5", {"Cu": 52, "Sn": 45, "Ni": 3}, 8.3, 0.06),
+        Phase("solder", {"Sn": 96, "Ag": 4}, 7.4, 0.07),
+    ]
+    return Sample(phases, 80 * maps, stray={"Mo": 0.02})
+
+
+def nuclear_ceramic(rng, shape):
+    """Four titanates of a waste form as grains, Ba and Ti in one another's lines."""
+    phases = [
+        Phase("hollandite", {"Ba": 6, "Al": 11, "Ti": 25, "O": 58}, 4.4, 0.07),
+        Phase("zirconolite", {"Ca": 9, "Zr": 9, "Ti": 18, "O": 64}, 4.5, 0.07),
+        Phase("perovskite", {"Ca": 18, "Nd": 2, "Ti": 20, "O": 60}, 4.2, 0.07),
+        Phase("rutile", {"Ti": 33.3, "O": 66.7}, 4.2, 0.07),
+    ]
+    return Sample(phases, 80 * grains(rng, shape, 4, 30))
+
+
+def graded_absorber(rng, shape):
+    """Solid solution: In and Ga change with depth between two end members."""
+    profile = np.clip(np.linspace(-0.2, 1.2, shape[0]), 0.05, 0.95)
+    share = np.repeat(profile[:, None], shape[1], axis=1)
+    phases = [
+        Phase("CIS", {"Cu": 25, "In": 25, "Se": 50}, 5.8, 0.06),
+        Phase("CGS", {"Cu": 25, "Ga": 25, "Se": 50}, 5.6, 0.06),
+    ]
+    maps = 80 * np.stack((share, 1 - share), axis=-1)
+    return Sample(phases, maps, stray={"Mo": 0.03})
+
+
+def bone(rng, shape):
+    """Mineralised tissue in resin, with a vein of another phosphate."""
+    mineral = 70 * gaussian_filter((rng.random(shape) < 0.4).astype(float), 2.5)
+    vein = 40 * np.exp(-(((np.indices(shape)[1] - 40) / 2.5) ** 2))
+    phases = [
+        Phase("resin", {"C": 80, "O": 20}, 1.2, 0.25),
+        Phase("apatite", {"Ca": 23, "P": 14, "O": 62, "Mg": 1}, 3.1, 0.07),
+        Phase("whitlockite", {"Ca": 18, "Mg": 5, "P": 15, "O": 62}, 3.0, 0.07),
+    ]
+    maps = np.stack((np.full(shape, 60.0), mineral, vein), axis=-1)
+    return Sample(phases, maps)
+
+
+def interconnect(rng, shape):
+    """Copper lines with a liner of tantalum and cobalt in a dielectric."""
+    y, x = np.indices(shape)
+    line = (abs((x % 21) - 10) < 5) & (y > 14)
+    inner = (abs((x % 21) - 10) < 3.4) & (y > 16)
+    core = gaussian_filter(inner.astype(float), 0.6)
+    all_ = gaussian_filter(line.astype(float), 0.6)
+    cap = gaussian_filter((y < 9).astype(float), 0.6)
+    liner = np.maximum(all_ - core, 0)
+    rest = np.maximum(1 - all_ - cap, 0)
+    phases = [
+        Phase("dielectric", {"Si": 25, "O": 55, "C": 20}, 1.6, 0.1),
+        Phase("copper", {"Cu": 100}, 8.9, 0.05),
+        Phase("liner", {"Ta": 60, "Co": 40}, 13.5, 0.1),
+        Phase("cap", {"Si": 43, "N": 57}, 3.2, 0.08),
+    ]
+    maps = 60 * np.stack((rest, core, liner, cap), axis=-1)
+    return Sample(phases, maps, stray={"Mo": 0.02}, counts=(20.0, 100.0))
+
+
+def quantum_dots(rng, shape):
+    """Shells around cores that are nowhere alone, on carbon, at few counts."""
+    core = spheres(rng, shape, 9, (3.5, 5.0))
+    shell = np.maximum(gaussian_filter(core, 1.5) * 1.2 - 0.4 * core, 0) * 2
+    phases = [
+        Phase("carbon", {"C": 100}, 2.0, 0.2),
+        Phase("core", {"Cd": 50, "Se": 50}, 5.8, 0.09),
+        Phase("shell", {"Zn": 50, "S": 50}, 4.1, 0.07),
+    ]
+    maps = np.stack((np.full(shape, 12.0), 2 * core, shell), axis=-1)
+    return Sample(phases, maps, counts=(8.0, 60.0))
+
+
+def meteorite(rng, shape):
+    """Eight phases, of which some are rare."""
+    phases = [
+        Phase("forsterite", {"Mg": 28, "Fe": 0.6, "Si": 14.3, "O": 57.1}, 3.2, 0.06),
+        Phase(
+            "fayalitic olivine",
+            {"Mg": 14, "Fe": 14.6, "Si": 14.3, "O": 57.1},
+            3.8,
+            0.06,
+        ),
+        Phase("albite", {"Na": 7.7, "Al": 7.7, "Si": 23.1, "O": 61.5}, 2.6, 0.06),
+        Phase("spinel", {"Mg": 14.3, "Al": 28.6, "O": 57.1}, 3.6, 0.06),
+        Phase("kamacite", {"Fe": 94, "Ni": 6}, 7.9, 0.05),
+        Phase("troilite", {"Fe": 50, "S": 50}, 4.7, 0.06),
+        Phase("apatite", {"Ca": 23, "P": 14, "O": 60, "Cl": 3}, 3.1, 0.06),
+        Phase("ilmenite", {"Fe": 20, "Ti": 20, "O": 60}, 4.7, 0.06),
+    ]
+    return Sample(phases, 90 * grains(rng, shape, 8, 60), counts=(40.0, 200.0))
+
+
+Maker = Callable[[np.random.Generator, Shape], Sample]
+
+TRAINING: tuple[Maker, ...] = (
+    superalloy,
+    steel,
+    cathode,
+    oxide_scale,
+    gate_stack,
+    age_hardened,
+    catalyst,
+    minerals,
+)
+HELD_OUT: tuple[Maker, ...] = (
+    perovskite_stack,
+    solder,
+    nuclear_ceramic,
+    graded_absorber,
+    bone,
+    interconnect,
+    quantum_dots,
+    meteorite,
+)
+# Seeds of samples, of forward models and of counts: one set for each half.
+TRAINING_SEED, HELD_OUT_SEED = 20_001, 70_003

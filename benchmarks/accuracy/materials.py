@@ -99,7 +99,7 @@ def embedded(matrix: float, inclusions: np.ndarray) -> np.ndarray:
     return np.concatenate((rest, inclusions), axis=-1)
 
 
-# -- training half ------------------------------------------------------------------------
+# -- training half ------------------------------------------------------------------
 
 
 def superalloy(rng, shape):
@@ -212,7 +212,7 @@ def minerals(rng, shape):
     return Sample(phases, 90 * grains(rng, shape, 6, 40))
 
 
-# -- held-out half ------------------------------------------------------------------------
+# -- held-out half ------------------------------------------------------------------
 
 
 def perovskite_stack(rng, shape):

@@ -22,7 +22,6 @@ from espm_hs.metadata.provenance import provenance
 from espm_hs.metadata.reader import EDS, detector_angles
 from espm_hs.metadata.transaction import AllOrNothing
 from espm_hs.metadata.writer import write_parameters
-from espm_hs.signals._areal_density import Amounts
 from espm_hs.signals._known import arrays_of
 from espm_hs.signals._masks import used_channels, used_pixels
 from espm_hs.signals._model_map import ModelOfMap
@@ -38,7 +37,6 @@ class EDSespmSpectrum(
     Preparation,
     ModelSelection,
     Quantification,
-    Amounts,
     ModelOfMap,
     Figures,
     EDSTEMSpectrum,

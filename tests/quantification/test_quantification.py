@@ -11,7 +11,7 @@ from espm_hs import simulation
 from espm_hs.metrics import match_phases
 from espm_hs.physics import SpectrumModel, atomic_weight
 from espm_hs.physics.xray.kfactors import kfactors
-from espm_hs.quantification import report
+from espm_hs.quantification.report import report
 from espm_hs.quantification.stoichiometry import VALENCES, oxygen_per_atom
 from espm_hs.quantification.systematic_errors import _alike
 from espm_hs.simulation import Phase

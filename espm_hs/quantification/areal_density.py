@@ -9,14 +9,15 @@ the sphere that the detector covers.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from espm_hs.arguments import float_array
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.physics import SpectrumModel
-from espm_hs.quantification.composition import Basis, atoms_per_loading
+from espm_hs.quantification.composition import ATOMIC, Basis, atoms_per_loading
 
 #: 1e24 (cm2 in barn) over 1e14 (nm2 in cm2): atoms per nm2 of an amount over the dose.
 PER_NM2 = 1e10
@@ -25,10 +26,7 @@ KG_PER_M2 = 1e18 * 1.66053906892e-27
 
 
 def areal_densities(
-    analysis: PhaseAnalysis,
-    dose: float,
-    elements: Sequence[str] | None = None,
-    oxygen: str | Mapping[str, float] = "measured",
+    analysis: PhaseAnalysis, dose: float, basis: Basis = ATOMIC
 ) -> tuple[list[str], np.ndarray]:
     """
     Return the atoms per nm2 that a loading of 1 of each phase stands for.
@@ -39,8 +37,8 @@ def areal_densities(
         Result of a decomposition.
     dose
         Electrons of a pixel times the share of the sphere.
-    elements, oxygen
-        As in `Basis.of`.
+    basis
+        Which elements and which oxygen; they are counted whatever its unit.
 
     Returns
     -------
@@ -49,32 +47,31 @@ def areal_densities(
     per_loading
         Shape (n_elements, n_phases).
     """
-    basis = Basis.of(analysis.elements, "atomic", elements, oxygen)
-    return basis.symbols, PER_NM2 / dose * basis.per_atom @ atoms_per_loading(analysis)
+    symbols, per_atom = replace(basis, units="atomic").of(analysis.elements)
+    return symbols, PER_NM2 / dose * per_atom @ atoms_per_loading(analysis)
 
 
 def mass_thicknesses(
-    analysis: PhaseAnalysis,
-    dose: float,
-    elements: Sequence[str] | None = None,
-    oxygen: str | Mapping[str, float] = "measured",
+    analysis: PhaseAnalysis, dose: float, basis: Basis = ATOMIC
 ) -> np.ndarray:
     """
     Return the mass thickness (kg/m2) that a loading of 1 of each phase stands for.
 
     Parameters
     ----------
-    analysis, dose, elements, oxygen
+    analysis, dose
         As in `areal_densities`.
+    basis
+        Which elements and which oxygen; they are weighed whatever its unit.
 
     Returns
     -------
     numpy.ndarray
         Shape (n_phases,).
     """
-    basis = Basis.of(analysis.elements, "weight", elements, oxygen)
+    _, per_atom = replace(basis, units="weight").of(analysis.elements)
     atoms = PER_NM2 / dose * atoms_per_loading(analysis)
-    return KG_PER_M2 * (basis.per_atom @ atoms).sum(axis=0)
+    return KG_PER_M2 * (per_atom @ atoms).sum(axis=0)
 
 
 def nm_per_mass(densities: float | Sequence[float], n_phases: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 From numbers of atoms to percent with errors: the one delta method of the package.
 
 Everything that can be chosen about a composition is linear in the atoms x of each
-element, but for the last step. A `Basis` holds these choices as a matrix A, so that
+element, but for the last step. A `Basis` makes these choices a matrix A, so that
 the amounts are a = A x. The last step closes them to 100 %, p = 100 a / sum(a). To
 first order an error dx of the atoms makes an error J dx of the percentages, with
 
@@ -30,72 +30,80 @@ UNITS = ("atomic", "weight")
 OXYGEN = ("measured", "stoichiometry")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Basis:
     """
-    On what basis amounts are reported: which elements, which unit, which oxygen.
+    On what basis amounts are reported: which unit, which elements, which oxygen.
 
     Parameters
     ----------
-    symbols
-        Elements that are reported. With oxygen by stoichiometry O is among them,
-        whether it was measured or not.
-    per_atom
-        Amounts (atoms, or atoms times atomic weight) per measured atom, shape
-        (n_symbols, n_elements).
+    units
+        "atomic" or "weight".
+    elements
+        Symbols of those that count (None: all that were decomposed).
+    oxygen
+        "measured", "stoichiometry", or valences as in `oxygen_per_atom`.
+
+    Raises
+    ------
+    ValueError
+        If a unit or a word for the oxygen is unknown.
     """
 
-    symbols: list[str]
-    per_atom: np.ndarray
+    units: str = "atomic"
+    elements: Sequence[str] | None = None
+    oxygen: str | Mapping[str, float] = "measured"
 
-    @classmethod
-    def of(
-        cls,
-        measured: Sequence[str],
-        units: str = "atomic",
-        elements: Sequence[str] | None = None,
-        oxygen: str | Mapping[str, float] = "measured",
-    ) -> Basis:
+    def __post_init__(self) -> None:
+        check_choice("units", self.units, UNITS)
+        is_word = isinstance(self.oxygen, str) and self.oxygen in OXYGEN
+        if not (is_word or isinstance(self.oxygen, Mapping)):
+            raise ValueError(
+                f"`oxygen` must be one of {OXYGEN} or a mapping of valences such as "
+                f"{{'Fe': 3}}, got {self.oxygen!r}."
+            )
+
+    def of(self, measured: Sequence[str]) -> tuple[list[str], np.ndarray]:
         """
-        Read what a user chose.
+        Return what is reported of the elements that were decomposed.
 
         Parameters
         ----------
         measured
-            Elements of the decomposition.
-        units
-            "atomic" or "weight".
-        elements
-            Symbols of those that count (None: all).
-        oxygen
-            "measured", "stoichiometry", or valences as in `oxygen_per_atom`.
+            Their symbols.
+
+        Returns
+        -------
+        symbols
+            Elements that are reported. With oxygen by stoichiometry O is among them,
+            whether it was measured or not.
+        per_atom
+            Amounts (atoms, or atoms times atomic weight) per measured atom, shape
+            (n_symbols, n_measured).
 
         Raises
         ------
         ValueError, TypeError
-            If an argument is unknown, or a valence is missing.
+            If an element cannot be chosen, or a valence is missing.
         """
-        check_choice("units", units, UNITS)
         measured = list(measured)
-        symbols = _chosen(measured, elements)
+        symbols = _chosen(measured, self.elements)
         per_atom = np.eye(len(measured))[[measured.index(e) for e in symbols]]
-        is_word = isinstance(oxygen, str) and oxygen in OXYGEN
-        if not (is_word or isinstance(oxygen, Mapping)):
-            raise ValueError(
-                f"`oxygen` must be one of {OXYGEN} or a mapping of valences such as "
-                f"{{'Fe': 3}}, got {oxygen!r}."
-            )
-        if oxygen != "measured":
+        if self.oxygen != "measured":
             cations = [symbol for symbol in symbols if symbol != "O"]
             row = np.zeros(len(measured))
-            bound = oxygen_per_atom(cations, oxygen)
+            bound = oxygen_per_atom(cations, self.oxygen)
             row[[measured.index(symbol) for symbol in cations]] = bound
             if "O" not in symbols:
                 symbols, per_atom = [*symbols, "O"], np.vstack([per_atom, row])
             per_atom[symbols.index("O")] = row
-        if units == "weight":
+        if self.units == "weight":
             per_atom = per_atom * [[atomic_weight(symbol)] for symbol in symbols]
-        return cls(symbols, per_atom)
+        return symbols, per_atom
+
+
+#: Atomic percent of all elements, as they were measured.
+ATOMIC = Basis()
 
 
 def _chosen(measured: list[str], elements: Sequence[str] | None) -> list[str]:
@@ -169,10 +177,7 @@ def propagated(response: np.ndarray, covariance: np.ndarray) -> np.ndarray:
 
 
 def to_percent(
-    analysis: PhaseAnalysis,
-    units: str = "atomic",
-    elements: Sequence[str] | None = None,
-    oxygen: str | Mapping[str, float] = "measured",
+    analysis: PhaseAnalysis, basis: Basis = ATOMIC
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
     """
     Return the composition of the phases.
@@ -181,8 +186,8 @@ def to_percent(
     ----------
     analysis
         Result of a decomposition.
-    units, elements, oxygen
-        As in `Basis.of`; the elements reported make up 100 %.
+    basis
+        What makes up 100 %.
 
     Returns
     -------
@@ -192,10 +197,10 @@ def to_percent(
         In percent and percent squared, shape (n_elements, n_phases). The variance is
         that of the counts and of the bias.
     """
-    basis = Basis.of(analysis.elements, units, elements, oxygen)
-    percent, response = closed(basis.per_atom, analysis.composition.T)
+    symbols, per_atom = basis.of(analysis.elements)
+    percent, response = closed(per_atom, analysis.composition.T)
     variance = propagated(response, analysis.composition_covariance)
-    return basis.symbols, percent.T, variance.T
+    return symbols, percent.T, variance.T
 
 
 def atoms_per_loading(analysis: PhaseAnalysis) -> np.ndarray:

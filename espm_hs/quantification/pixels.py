@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-
 import dask.array as da
 import numpy as np
 from dask import delayed
@@ -13,6 +10,7 @@ from espm_hs.decomposition.result import PhaseAnalysis, fingerprint
 from espm_hs.factorization import Counts, abundance_covariance, smoothed_covariance
 from espm_hs.factorization.counts.reading import kept_counts
 from espm_hs.quantification.composition import (
+    ATOMIC,
     Basis,
     atoms_per_loading,
     closed,
@@ -27,9 +25,7 @@ def pixel_composition(
     analysis: PhaseAnalysis,
     data: np.ndarray | da.Array,
     loadings: np.ndarray,
-    units: str = "atomic",
-    elements: Sequence[str] | None = None,
-    oxygen: str | Mapping[str, float] = "measured",
+    basis: Basis = ATOMIC,
     lazy: bool = False,
 ) -> tuple[list[str], np.ndarray | da.Array, np.ndarray | da.Array]:
     """
@@ -39,8 +35,8 @@ def pixel_composition(
     ----------
     analysis, data, loadings, lazy
         As in `pixel_amounts`.
-    units, elements, oxygen
-        As in `Basis.of`; the elements reported make up 100 %.
+    basis
+        What makes up 100 %.
 
     Returns
     -------
@@ -56,12 +52,10 @@ def pixel_composition(
     RuntimeError
         If the data are not those that were decomposed.
     """
-    basis = Basis.of(analysis.elements, units, elements, oxygen)
-    per_loading = basis.per_atom @ atoms_per_loading(analysis)
-    values, variances = pixel_amounts(
-        analysis, data, loadings, per_loading, lazy, percent=True
-    )
-    return basis.symbols, values, variances
+    symbols, per_atom = basis.of(analysis.elements)
+    per_loading = per_atom @ atoms_per_loading(analysis)
+    maps = pixel_amounts(analysis, data, loadings, per_loading, lazy, percent=True)
+    return symbols, *maps
 
 
 def pixel_amounts(
@@ -108,7 +102,7 @@ def pixel_amounts(
     counts = kept_counts(data, used, analysis.channels)
     if not np.array_equal(analysis.fingerprint, fingerprint(counts)):
         raise _moved("other counts, or the same ones in other pixels")
-    block = _Block.of(analysis, counts, loadings, navigation, per_loading, percent)
+    block = _Block(analysis, counts, loadings, navigation, per_loading, percent)
     support = analysis.knowledge.support
     per_row = int(np.prod(navigation[1:]))
     before = np.concatenate(([0], np.cumsum(used)))
@@ -146,38 +140,25 @@ def _moved(found: str) -> RuntimeError:
     )
 
 
-@dataclass(frozen=True, eq=False)
 class _Block:
     """What the values of some pixels are computed with."""
 
-    per_loading: np.ndarray
-    percent: bool
-    spectra: np.ndarray
-    mean_counts: float
-    smoothness: np.ndarray
-    n_axes: int
-
-    @classmethod
-    def of(
-        cls,
+    def __init__(
+        self,
         analysis: PhaseAnalysis,
         counts: Counts,
         loadings: np.ndarray,
         navigation: tuple[int, ...],
         per_loading: np.ndarray,
         percent: bool,
-    ) -> _Block:
-        """Take what all pixels share from the result and its counts."""
+    ) -> None:
+        self.per_loading, self.percent = per_loading, percent
+        self.spectra = np.ascontiguousarray(analysis.spectra[analysis.channels])
+        self.dose = counts.dose
+        self.n_axes = sum(size > 1 for size in navigation)
         # loadings are counts, unless those of each pixel add up to 1
         unit = np.nanmean(loadings.sum(axis=1))
-        return cls(
-            per_loading,
-            percent,
-            spectra=np.ascontiguousarray(analysis.spectra[analysis.channels]),
-            mean_counts=counts.dose,
-            smoothness=analysis.smoothness * counts.dose / unit**2,
-            n_axes=sum(size > 1 for size in navigation),
-        )
+        self.smoothness = analysis.smoothness * self.dose / unit**2
 
     def __call__(
         self,
@@ -189,8 +170,7 @@ class _Block:
         """Values and variances for the loadings (p, k), in the shape asked for."""
         used = ~np.isnan(loadings).any(axis=1)
         H = np.ascontiguousarray(loadings[used])
-        dose = self.mean_counts
-        covariance = abundance_covariance(counts, self.spectra, H, dose=dose)
+        covariance = abundance_covariance(counts, self.spectra, H, dose=self.dose)
         if support is not None:  # what is known to be nowhere else has no error there
             there = support[used]
             covariance *= there[:, :, None] & there[:, None, :]

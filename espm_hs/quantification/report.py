@@ -11,7 +11,7 @@ import numpy as np
 from prettytable import PrettyTable
 
 from espm_hs.decomposition.result import PhaseAnalysis
-from espm_hs.quantification.composition import Basis, closed, propagated
+from espm_hs.quantification.composition import ATOMIC, Basis, closed, propagated
 from espm_hs.quantification.systematic_errors import line_errors, look_alikes
 
 if TYPE_CHECKING:
@@ -162,9 +162,7 @@ def _shown(entry: Entry) -> str:
 
 def report(
     analysis: PhaseAnalysis,
-    units: str = "atomic",
-    elements: Sequence[str] | None = None,
-    oxygen: str | Mapping[str, float] = "measured",
+    basis: Basis = ATOMIC,
     errors: Mapping[str, float] | None = None,
 ) -> Report:
     """
@@ -174,12 +172,12 @@ def report(
     ----------
     analysis
         Result of a decomposition.
-    units, elements, oxygen
-        As in `Basis.of`.
+    basis
+        What makes up 100 %.
     errors
         Relative uncertainties of the atomic data, see `line_errors`.
     """
-    basis = Basis.of(analysis.elements, units, elements, oxygen)
+    symbols, per_atom = basis.of(analysis.elements)
     relative = line_errors(analysis, errors)
     rows = analysis.model.element_columns
     atoms, pull = analysis.composition, analysis.pull[rows]
@@ -189,7 +187,7 @@ def report(
     for j in range(analysis.n_phases):
         if not atoms[:, j].any():  # a component of background or spurious elements
             continue
-        percent, response = closed(basis.per_atom, atoms[:, j])
+        percent, response = closed(per_atom, atoms[:, j])
         statistical = np.sqrt(propagated(response, counted[j]))
         bias = np.abs(response @ pull[:, j])
         systematic = np.sqrt(response**2 @ atomic_data[:, j] ** 2)
@@ -197,13 +195,11 @@ def report(
         columns = (percent, statistical, bias, systematic)
         entries += [
             Entry(j, symbol, *(float(x) for x in numbers), limit)
-            for symbol, limit, *numbers in zip(
-                basis.symbols, limits, *columns, strict=True
-            )
+            for symbol, limit, *numbers in zip(symbols, limits, *columns, strict=True)
         ]
     names = tuple(name or str(j) for j, name in enumerate(analysis.knowledge.names))
     remarks = tuple(_remarks(analysis))
-    return Report(units, tuple(entries), analysis.misfit, names, remarks)
+    return Report(basis.units, tuple(entries), analysis.misfit, names, remarks)
 
 
 def _limits(percent: np.ndarray, error: np.ndarray) -> list[float | None]:

@@ -24,7 +24,7 @@ from espm_hs.quantification.areal_density import (
     nm_per_mass,
 )
 from espm_hs.quantification.bootstrap import replicates
-from espm_hs.quantification.composition import to_percent
+from espm_hs.quantification.composition import Basis, to_percent
 from espm_hs.quantification.pixels import pixel_amounts, pixel_composition
 from espm_hs.quantification.report import Report, report
 
@@ -107,18 +107,13 @@ class Quantification:
         """
         _check_target(target)
         found = self.analysis_results()
+        basis = Basis(units, elements, oxygen)
         if target == "phases":
-            symbols, *tables = to_percent(found, units, elements, oxygen)
+            symbols, *tables = to_percent(found, basis)
             axes = _phase_axis(found)
         else:
             symbols, *tables = pixel_composition(
-                found,
-                self.data,
-                self._loadings(found),
-                units,
-                elements,
-                oxygen,
-                lazy=self._lazy_maps,
+                found, self.data, self._loadings(found), basis, self._lazy_maps
             )
             axes = self._map_axes()
         return [
@@ -169,7 +164,7 @@ class Quantification:
             As `quantify`.
         """
         check_number("n", n, 2, whole=True)
-        found = self.analysis_results()
+        found, basis = self.analysis_results(), Basis(units, elements, oxygen)
         repetitions = replicates(
             found,
             self._loadings(found),
@@ -182,7 +177,7 @@ class Quantification:
         if show_progressbar is None:
             show_progressbar = hs.preferences.General.show_progressbar
         bar = progressbar(repetitions, total=n, disable=not show_progressbar)
-        tables = [to_percent(one, units, elements, oxygen) for one in bar]
+        tables = [to_percent(one, basis) for one in bar]
         axes = [
             *_phase_axis(found),
             {"name": "Repetition", "size": n, "navigate": True},
@@ -222,7 +217,7 @@ class Quantification:
             As `quantify`.
         """
         found = self.analysis_results()
-        table = report(found, units, elements, oxygen, line_errors)
+        table = report(found, Basis(units, elements, oxygen), line_errors)
         print(table)
         return table
 
@@ -254,7 +249,9 @@ class Quantification:
             As `quantify`; and if the dose is not known.
         """
         found, dose = self.analysis_results(), exposure.dose(self.metadata)
-        symbols, per_loading = areal_densities(found, dose, elements, oxygen)
+        symbols, per_loading = areal_densities(
+            found, dose, Basis("atomic", elements, oxygen)
+        )
         maps = self._amount_maps(found, per_loading)
         return [
             _with_variance(f"atoms per nm2 of {symbol}", *pair, axes, [symbol])
@@ -315,7 +312,7 @@ class Quantification:
         if method is None:
             method = "dose" if exposure.has_dose(self.metadata) else "absorption"
         if method == "dose":
-            return self._thickness(target, elements, oxygen)
+            return self._thickness(target, Basis("weight", elements, oxygen))
         value, error = absorbing_mass_thickness(
             self.physical_model(thickness=100.0, density=1.0), self._summed()
         )
@@ -359,18 +356,17 @@ class Quantification:
                 "`s.estimate_thickness(density=...)` (g/cm3, a number or one for each "
                 "phase), or set it with `s.set_analysis_parameters(density=...)`."
             )
-        return self._thickness(target, elements, oxygen, density)
+        return self._thickness(target, Basis("weight", elements, oxygen), density)
 
     def _thickness(
         self,
         target: str,
-        elements: Sequence[str] | None,
-        oxygen: str | Mapping[str, float],
+        basis: Basis,
         density: float | Sequence[float] | None = None,
     ) -> BaseSignal:
         """Mass thickness in kg/m2, or, with a density, thickness in nm."""
         found, dose = self.analysis_results(), exposure.dose(self.metadata)
-        mass = mass_thicknesses(found, dose, elements, oxygen)
+        mass = mass_thicknesses(found, dose, basis)
         check_thickness(found.model, self._loadings(found) @ mass)
         title, per_loading, axes = "Mass thickness", mass, self._map_axes()
         if density is not None:

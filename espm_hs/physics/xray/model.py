@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from espm_hs.arguments import plain_float
+from espm_hs.physics.linear_model import LinearModel, register_model
 from espm_hs.physics.xray.absorption import escape_fraction, mass_thickness
 from espm_hs.physics.xray.background import N_TERMS, bremsstrahlung
 from espm_hs.physics.xray.checks import (
@@ -42,7 +43,8 @@ from espm_hs.physics.xray.sources import Lines, Sources, line_matrix, lines_in_r
 BACKGROUND_SUM = 100.0
 
 
-class SpectrumModel:
+@register_model("xray")
+class SpectrumModel(LinearModel):
     """
     Linear model of the spectra that a sample of known elements can give.
 
@@ -108,6 +110,8 @@ class SpectrumModel:
     extra spectra follow, scaled likewise.
     Rows at energies up to 0 and from the beam energy up are 0.
     """
+
+    elements: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -391,6 +395,23 @@ class SpectrumModel:
             As the class.
         """
         return SpectrumModel(**{"energy": self.energy, **self._options(), **changes})
+
+    @property
+    def depends_on_composition(self) -> bool:
+        """Whether the sample absorbs."""
+        return self.mass_thickness > 0
+
+    @property
+    def advice(self) -> Mapping[str, str]:
+        """What to do when something does not work out."""
+        return {
+            "unsettled": "Check the thickness and density of "
+            "`s.set_analysis_parameters`."
+        }
+
+    def refined(self, composition: Mapping[str, float]) -> SpectrumModel:
+        """Return the model of a sample of another composition."""
+        return self.replace(composition=composition)
 
     def to_dict(self) -> dict[str, Any]:
         """

@@ -487,7 +487,6 @@ def test_return_info_and_print_info(eds, capsys):
 
 
 def test_interrupt_keeps_the_best_so_far(eds, monkeypatch):
-    from espm_hs import signals
 
     class Bar:
         n = 0
@@ -506,7 +505,7 @@ def test_interrupt_keeps_the_best_so_far(eds, monkeypatch):
         def close(self):
             pass
 
-    monkeypatch.setattr(signals.eds_espm, "progressbar", Bar)
+    monkeypatch.setattr(signals._phases, "progressbar", Bar)
     with pytest.warns(UserWarning, match="interrupted"):
         eds.decomposition(output_dimension=3, tol=0, **QUIET)
     assert eds.quantify()[0].data.shape == (3,)

@@ -15,8 +15,7 @@ from espm_hs.physics import emission_lines, ionization_cross_section
 from espm_hs.physics.xray.elements import atomic_number, symbol
 from espm_hs.physics.xray.emission import _emission_lines
 from espm_hs.physics.xray.ionization import SUBSHELLS, edge_energy, ionized_subshells
-from espm_hs.physics.xray.relaxation import relaxation
-from espm_hs.physics.xray.vacancies import vacancy_transfer
+from espm_hs.physics.xray.relaxation import relaxation, vacancy_transfer
 
 TABLE = [
     (int(row[0]), row[1], *map(float, row[2:]))

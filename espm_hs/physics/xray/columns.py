@@ -1,10 +1,11 @@
 """Which lines share a column of the model, and which columns count."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from dataclasses import replace
+from typing import NamedTuple
 
 from espm_hs.arguments import check_mapping
+from espm_hs.physics.linear_model import Column
 from espm_hs.physics.xray.elements import atomic_number, symbol
 from espm_hs.physics.xray.emission import EmissionLine, emission_lines
 
@@ -20,30 +21,6 @@ _VISIBLE_SHARE = 0.01
 # Z of the elements whose L lines are off by up to a factor 2 in every table
 # (chemical state, self-absorption in the partly filled 3d band)
 _UNRELIABLE_L = range(19, 32)
-
-
-@dataclass(frozen=True)
-class Column:
-    """
-    What a column of the model stands for.
-
-    Attributes
-    ----------
-    kind : {"element", "line", "stray", "background"}
-        "element": counts for the composition; "line": lines of a sample element
-        with a free intensity; "stray": lines from outside the sample.
-    element : str or None
-        Symbol.
-    family : str or None
-        Families of the lines, like "K", "L" or "KLM".
-    label : str
-        For legends: "Fe", "Fe L", "Cu K stray", "bremsstrahlung 1".
-    """
-
-    kind: Literal["element", "line", "stray", "background"]
-    element: str | None
-    family: str | None
-    label: str
 
 
 class LineColumn(NamedTuple):
@@ -67,6 +44,7 @@ def line_columns(
     elements: Sequence[str],
     stray_elements: Sequence[str],
     split_lines: Mapping[str, Split],
+    line_factors: Mapping[str, float],
     beam_energy: float,
     fitted: FittedRange,
 ) -> list[LineColumn]:
@@ -80,6 +58,8 @@ def line_columns(
     split_lines : mapping of str to (str, float or None)
         By symbol: "families", an energy in keV, or "none"; elements that are not
         named follow the default of `SpectrumModel`.
+    line_factors : mapping of str to float
+        By family, "Fe_K": factor on its emission.
     beam_energy : float
         keV.
     fitted : FittedRange
@@ -104,36 +84,23 @@ def line_columns(
         for family, lines in families.items():
             label = f"{element} {family} stray"
             stray.append(LineColumn(Column("stray", element, family, label), lines))
-    return counting + free + stray
+    columns = counting + free + stray
+    if line_factors:
+        columns = [_calibrated(entry, line_factors) for entry in columns]
+    return columns
 
 
-def with_line_factors(
-    columns: Sequence[LineColumn], line_factors: Mapping[str, float]
-) -> list[LineColumn]:
-    """
-    Columns whose lines follow a calibration.
-
-    Parameters
-    ----------
-    columns : sequence of LineColumn
-        With the cross sections of the atomic data.
-    line_factors : mapping of str to float
-        By family, "Fe_K": factor on its emission.
-
-    Returns
-    -------
-    list of LineColumn
-    """
-    if not line_factors:
-        return list(columns)
-
-    def calibrated(line: EmissionLine) -> EmissionLine:
-        factor = line_factors.get(f"{line.element}_{line.family}", 1.0)
-        return replace(line, cross_section=factor * line.cross_section)
-
-    return [
-        entry._replace(lines=tuple(map(calibrated, entry.lines))) for entry in columns
-    ]
+def _calibrated(entry: LineColumn, line_factors: Mapping[str, float]) -> LineColumn:
+    """Column whose lines have the factors of their families, like "Fe_K"."""
+    lines = (
+        replace(
+            line,
+            cross_section=line.cross_section
+            * line_factors.get(f"{line.element}_{line.family}", 1.0),
+        )
+        for line in entry.lines
+    )
+    return entry._replace(lines=tuple(lines))
 
 
 def _sample_columns(
@@ -222,41 +189,6 @@ def _split_at(
     if _visible(below, fitted, whole=lines):
         groups.append((f"below {limit:g} keV", below))
     return groups
-
-
-def checked_elements(elements: Iterable[str | int], what: str) -> tuple[str, ...]:
-    """
-    Symbols of elements, each once.
-
-    Parameters
-    ----------
-    elements : iterable of str or int
-        Symbols or atomic numbers.
-    what : str
-        For the message: "elements" or "stray_elements".
-
-    Returns
-    -------
-    tuple of str
-
-    Raises
-    ------
-    ValueError
-        If one is unknown or occurs twice.
-    TypeError
-        If they are no list.
-    """
-    if isinstance(elements, str):
-        raise ValueError(f"{what} is a list of symbols, found the text {elements!r}.")
-    if isinstance(elements, bytes | Mapping) or not isinstance(elements, Iterable):
-        raise TypeError(
-            f"{what} must be a list of symbols such as ['Cu', 'C'], got {elements!r}."
-        )
-    symbols = tuple(symbol(element) for element in elements)
-    twice = sorted({name for name in symbols if symbols.count(name) > 1})
-    if twice:
-        raise ValueError(f"{what} has {', '.join(twice)} more than once.")
-    return symbols
 
 
 def checked_split(split_lines: Mapping[str, Split] | None) -> dict[str, Split]:

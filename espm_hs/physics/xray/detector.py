@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from espm_hs.arguments import plain_float
-from espm_hs.physics.xray.efficiency_curve import checked_curve, interpolated
 from espm_hs.physics.xray.layers import (
     attenuation,
     material_data,
@@ -28,6 +27,8 @@ _PAIR_ENERGY = 3.65
 FWHM_PER_SIGMA = 2 * np.sqrt(2 * np.log(2))
 #: Decay of the shift by incomplete charge collection, keV.
 _SHIFT_DECAY = 0.6
+
+Curve = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class Detector:
         if self.grid is not None:
             object.__setattr__(self, "grid", parse_grid(self.grid))
         if self.curve is not None:
-            object.__setattr__(self, "curve", checked_curve(self.curve))
+            object.__setattr__(self, "curve", _checked_curve(self.curve))
         object.__setattr__(self, "escape_peak", bool(self.escape_peak))
         self._check_width()
         if not 0 <= self.low_energy_shift <= 500:
@@ -250,6 +251,32 @@ class Detector:
             )
         return cls.from_curve(*table.T, **changes)
 
+    @classmethod
+    def of(cls, detector: Detector | str | None) -> Detector:
+        """
+        Return the detector that was meant.
+
+        Parameters
+        ----------
+        detector
+            A detector, the name of a preset, or None for the default.
+
+        Raises
+        ------
+        ValueError
+            If it is none of these.
+        """
+        if isinstance(detector, cls):
+            return detector
+        if detector is None:
+            return cls()
+        if isinstance(detector, str):
+            return cls.preset(detector)
+        raise ValueError(
+            "The detector must be a Detector or the name of a preset, found "
+            f"{detector!r}."
+        )
+
     def replace(self, **changes: Any) -> Detector:
         """
         Copy with changed parameters.
@@ -264,6 +291,23 @@ class Detector:
         Detector
         """
         return replace(self, **changes)
+
+    def with_noise(self, noise: float, **changes: Any) -> Detector:
+        """
+        Copy with another width of the peaks at energy 0.
+
+        Parameters
+        ----------
+        noise
+            FWHM in eV; with the statistics of charge it makes the resolution.
+        **changes
+            Other parameters of the class.
+        """
+        fano_factor = changes.get("fano_factor", self.fano_factor)
+        # room for the statistics of any Fano factor
+        other = self.replace(resolution=500.0, fano_factor=fano_factor)
+        statistical = np.sqrt(500.0**2 - other.fwhm(0.0) ** 2)
+        return other.replace(resolution=float(np.hypot(noise, statistical)), **changes)
 
     def efficiency(self, energy: ArrayLike) -> np.ndarray:
         """
@@ -286,7 +330,7 @@ class Detector:
         """
         energies = np.asarray(energy, dtype=float)
         if self.curve is not None:
-            return self.transmission * interpolated(energies, self.curve)
+            return self.transmission * _interpolated(energies, self.curve)
         passed = np.full(energies.shape, self.transmission)
         for material, thickness in self.layers:
             passed *= np.exp(-attenuation(material, energies, thickness))
@@ -413,3 +457,74 @@ _PRESETS: dict[str, dict[str, Any]] = {
     # a kilometre of silicon stops everything
     "ideal": {"layers": (), "crystal_thickness": 1e6},
 }
+
+
+def _checked_curve(curve: Any) -> Curve:
+    """
+    Check the points of a curve.
+
+    Parameters
+    ----------
+    curve : (energies, efficiencies)
+        keV, increasing from 0 or above; between 0 and 1.
+
+    Returns
+    -------
+    tuple of tuple of float
+        Equal ones compare equal and can be cached.
+
+    Raises
+    ------
+    ValueError
+        If they make no curve.
+    """
+    try:
+        energies, efficiencies = (tuple(map(float, axis)) for axis in curve)
+    except (TypeError, ValueError):
+        raise ValueError(
+            "An efficiency curve consists of two lists of numbers, energies (keV) and "
+            f"efficiencies; found {curve!r}."
+        ) from None
+    if len(energies) != len(efficiencies) or len(energies) < 2:
+        raise ValueError(
+            "An efficiency curve needs as many energies as efficiencies, 2 or more, "
+            f"found {len(energies)} and {len(efficiencies)}."
+        )
+    if not (energies[0] >= 0 and np.all(np.diff(energies) > 0)):
+        raise ValueError("The energies of an efficiency curve must increase from >= 0.")
+    if not all(0 <= value <= 1 for value in efficiencies):
+        raise ValueError(
+            "Efficiencies must be between 0 and 1, found "
+            f"{min(efficiencies):g} to {max(efficiencies):g}."
+        )
+    return energies, efficiencies
+
+
+def _interpolated(energies: np.ndarray, curve: Curve) -> np.ndarray:
+    """
+    Efficiency between the points of a curve.
+
+    Parameters
+    ----------
+    energies : array
+        keV.
+    curve : tuple
+        As `_checked_curve` returns.
+
+    Returns
+    -------
+    array
+        Shape of `energies`.
+
+    Raises
+    ------
+    ValueError
+        If an energy is outside.
+    """
+    first, last = curve[0][0], curve[0][-1]
+    if np.any((energies < first) | (energies > last)):
+        raise ValueError(
+            f"The efficiency curve covers {first:g} to {last:g} keV, but is needed "
+            f"from {np.min(energies):g} to {np.max(energies):g} keV."
+        )
+    return np.interp(energies, *curve)

@@ -6,8 +6,7 @@ from functools import lru_cache
 from espm_hs.arguments import plain_float
 from espm_hs.physics.xray.elements import atomic_number, symbol
 from espm_hs.physics.xray.ionization import SUBSHELLS
-from espm_hs.physics.xray.relaxation import relaxation
-from espm_hs.physics.xray.vacancies import vacancy_cross_sections
+from espm_hs.physics.xray.relaxation import relaxation, vacancy_cross_sections
 
 #: Beam energies for which lines are calculated, keV.
 BEAM_ENERGIES = (10.0, 400.0)

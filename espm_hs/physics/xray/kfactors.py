@@ -18,7 +18,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from espm_hs.physics.xray.checks import checked_detector
 from espm_hs.physics.xray.detector import Detector
 from espm_hs.physics.xray.elements import atomic_weight
 from espm_hs.physics.xray.emission import emission_lines
@@ -178,7 +177,7 @@ def _of_model(
     """k-factors of the atomic data."""
     if basis not in _BASES:
         raise ValueError(f'The basis must be "weight" or "atomic", found {basis!r}.')
-    used = checked_detector(detector)
+    used = Detector.of(detector)
     base = _counts(reference, beam_energy, basis, used)
     return {name: base / _counts(name, beam_energy, basis, used) for name in names}
 

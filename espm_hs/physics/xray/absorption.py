@@ -23,6 +23,10 @@ _EDGE_WIDTH = 1.01
 _SUBSTITUTE_GRID = np.geomspace(0.1, 433.0, 500)
 
 
+#: Take-off angles of one or several detectors, degrees.
+Angles = float | Sequence[float]
+
+
 def mass_absorption_coefficient(
     element_or_mass_fractions: str | int | Mapping[str, float], energy: ArrayLike
 ) -> float | np.ndarray:
@@ -192,7 +196,7 @@ def escape_fraction(
     mass_fractions: Mapping[str, float],
     energy: ArrayLike,
     mass_thickness: float,
-    take_off_angle: float | Sequence[float],
+    take_off_angle: Angles,
 ) -> np.ndarray:
     """
     Fraction of the photons made evenly through a foil that leave it.
@@ -226,9 +230,7 @@ def escape_fraction(
     return escape_through(0.1 * mass_thickness * mu, take_off_angle)
 
 
-def escape_through(
-    depth: ArrayLike, take_off_angle: float | Sequence[float]
-) -> np.ndarray:
+def escape_through(depth: ArrayLike, take_off_angle: Angles) -> np.ndarray:
     """
     Fraction of the photons made evenly through a foil of known optical depth.
 

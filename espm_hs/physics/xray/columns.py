@@ -1,7 +1,7 @@
 """Which lines share a column of the model, and which columns count."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from espm_hs.arguments import check_mapping
@@ -13,6 +13,8 @@ FAMILIES = ("K", "L", "M")
 
 #: How the lines of an element are split: None, or "none", for one column.
 Split = str | float | None
+
+_Lines = tuple[EmissionLine, ...]
 
 # A family is in range when this share of its emission is: a far satellite alone
 # would make a column of noise.
@@ -27,16 +29,17 @@ class LineColumn(NamedTuple):
     """A column and the lines it is made of."""
 
     column: Column
-    lines: tuple[EmissionLine, ...]
+    lines: _Lines
 
 
-class FittedRange(NamedTuple):
+@dataclass(frozen=True)
+class FittedRange:
     """Energies of the first and the last fitted channel, keV."""
 
     low: float
     high: float
 
-    def __contains__(self, energy: object) -> bool:
+    def __contains__(self, energy: float) -> bool:
         return self.low <= energy <= self.high
 
 
@@ -47,100 +50,86 @@ def line_columns(
     line_factors: Mapping[str, float],
     beam_energy: float,
     fitted: FittedRange,
-) -> list[LineColumn]:
+) -> tuple[LineColumn, ...]:
     """
-    Columns of characteristic lines: elements, then free lines, then stray ones.
+    Return the columns of elements, then of free lines, then of stray elements.
 
     Parameters
     ----------
-    elements, stray_elements : sequence of str
+    elements, stray_elements
         Symbols.
-    split_lines : mapping of str to (str, float or None)
+    split_lines
         By symbol: "families", an energy in keV, or "none"; elements that are not
         named follow the default of `SpectrumModel`.
-    line_factors : mapping of str to float
-        By family, "Fe_K": factor on its emission.
-    beam_energy : float
+    line_factors
+        By family, like "Fe_K": factor on its emission.
+    beam_energy
         keV.
-    fitted : FittedRange
+    fitted
         keV.
-
-    Returns
-    -------
-    list of LineColumn
 
     Raises
     ------
     ValueError
         If an element has no (counting) line in the fitted range.
     """
-    counting, free, stray = [], [], []
+    counting, others = [], []
     for element in elements:
-        first, *others = _sample_columns(element, split_lines, beam_energy, fitted)
+        lines = emission_lines(element, beam_energy)
+        first, *free = _sample_columns(element, lines, split_lines.get(element), fitted)
         counting.append(first)
-        free.extend(others)
+        others += free
     for element in stray_elements:
-        families = _visible_families(element, beam_energy, fitted)
-        for family, lines in families.items():
+        lines = emission_lines(element, beam_energy)
+        for family, members in _visible_families(element, lines, fitted).items():
             label = f"{element} {family} stray"
-            stray.append(LineColumn(Column("stray", element, family, label), lines))
-    columns = counting + free + stray
-    if line_factors:
-        columns = [_calibrated(entry, line_factors) for entry in columns]
-    return columns
+            others.append(LineColumn(Column("stray", element, family, label), members))
+    return tuple(_calibrated(entry, line_factors) for entry in counting + others)
 
 
-def _calibrated(entry: LineColumn, line_factors: Mapping[str, float]) -> LineColumn:
-    """Column whose lines have the factors of their families, like "Fe_K"."""
-    lines = (
-        replace(
-            line,
-            cross_section=line.cross_section
-            * line_factors.get(f"{line.element}_{line.family}", 1.0),
-        )
-        for line in entry.lines
-    )
-    return entry._replace(lines=tuple(lines))
+def _calibrated(entry: LineColumn, factors: Mapping[str, float]) -> LineColumn:
+    """Multiply the lines of a column by the factors of their families."""
+
+    def scaled(line: EmissionLine) -> EmissionLine:
+        factor = factors.get(f"{line.element}_{line.family}", 1.0)
+        return replace(line, cross_section=factor * line.cross_section)
+
+    return entry._replace(lines=tuple(map(scaled, entry.lines))) if factors else entry
 
 
 def _sample_columns(
-    element: str,
-    split_lines: Mapping[str, Split],
-    beam_energy: float,
-    fitted: FittedRange,
+    element: str, lines: _Lines, split: Split, fitted: FittedRange
 ) -> list[LineColumn]:
     """Columns of a sample element, the counting one first."""
-    families = _visible_families(element, beam_energy, fitted)
-    split = split_lines.get(element, _default_split(element, families))
+    families = _visible_families(element, lines, fitted)
+    if split is None:
+        unreliable = atomic_number(element) in _UNRELIABLE_L and "K" in families
+        split = "families" if unreliable else "none"
     if split == "families":
-        groups = [(family, lines) for family, lines in families.items()]
-    elif split in ("none", None):
-        groups = [("", emission_lines(element, beam_energy))]
+        groups = list(families.items())
+    elif split == "none":
+        groups = [("", lines)]
     else:
-        groups = _split_at(element, float(split), beam_energy, fitted)
+        groups = _split_at(element, lines, float(split), fitted)
     columns = []
-    for name, lines in groups:
-        shown = _families_of(lines, fitted)
-        kind, label = ("line", f"{element} {name}") if columns else ("element", element)
-        columns.append(LineColumn(Column(kind, element, shown, label), lines))
+    for i, (name, members) in enumerate(groups):
+        shown = "".join(_by_family(members, fitted))
+        kind, label = ("line", f"{element} {name}") if i else ("element", element)
+        columns.append(LineColumn(Column(kind, element, shown, label), members))
     return columns
 
 
-def _default_split(element: str, families: Mapping[str, tuple]) -> Split:
-    unreliable = atomic_number(element) in _UNRELIABLE_L
-    return "families" if unreliable and "K" in families else None
+def _by_family(lines: _Lines, fitted: FittedRange) -> dict[str, _Lines]:
+    """Lines of the families that can be seen, K first."""
+    members = {f: tuple(line for line in lines if line.family == f) for f in FAMILIES}
+    return {f: group for f, group in members.items() if _visible(group, fitted)}
 
 
 def _visible_families(
-    element: str, beam_energy: float, fitted: FittedRange
-) -> dict[str, tuple[EmissionLine, ...]]:
-    """Lines by family, K first, of the families that can be seen."""
-    lines = emission_lines(element, beam_energy)
-    families = {}
-    for family in FAMILIES:
-        members = tuple(line for line in lines if line.family == family)
-        if _visible(members, fitted):
-            families[family] = members
+    element: str, lines: _Lines, fitted: FittedRange
+) -> dict[str, _Lines]:
+    """Lines by family, of which an element needs one that can be seen."""
+    families = _by_family(lines, fitted)
     if not families:
         strongest = sorted(lines, key=lambda line: -line.cross_section)[:3]
         where = ", ".join(f"{line.name} {line.energy:.3f}" for line in strongest)
@@ -152,32 +141,17 @@ def _visible_families(
     return families
 
 
-def _visible(
-    lines: Iterable[EmissionLine],
-    fitted: FittedRange,
-    whole: Iterable[EmissionLine] | None = None,
-) -> bool:
+def _visible(lines: _Lines, fitted: FittedRange, whole: _Lines = ()) -> bool:
     """Whether enough of the emission, of these or of the `whole` lines, is seen."""
-    lines = tuple(lines)
     total = sum(line.cross_section for line in whole or lines)
     seen = sum(line.cross_section for line in lines if line.energy in fitted)
     return seen > _VISIBLE_SHARE * total
 
 
-def _families_of(lines: Iterable[EmissionLine], fitted: FittedRange) -> str:
-    """Families of the lines that can be seen, like "KL"."""
-    shown = ""
-    for family in FAMILIES:
-        if _visible((line for line in lines if line.family == family), fitted):
-            shown += family
-    return shown
-
-
 def _split_at(
-    element: str, limit: float, beam_energy: float, fitted: FittedRange
-) -> list[tuple[str, tuple[EmissionLine, ...]]]:
-    """Lines above an energy, which count, and those below."""
-    lines = emission_lines(element, beam_energy)
+    element: str, lines: _Lines, limit: float, fitted: FittedRange
+) -> list[tuple[str, _Lines]]:
+    """Lines above an energy (keV), which count, and those below."""
     above = tuple(line for line in lines if line.energy >= limit)
     below = tuple(line for line in lines if line.energy < limit)
     if not _visible(above, fitted):
@@ -185,25 +159,18 @@ def _split_at(
             f"{element} has no line to count between {limit:g} keV, where split_lines "
             f"divides its lines, and {fitted.high:.3f} keV, where the fit ends."
         )
-    groups = [("", above)]
-    if _visible(below, fitted, whole=lines):
-        groups.append((f"below {limit:g} keV", below))
-    return groups
+    free = [(f"below {limit:g} keV", below)] if _visible(below, fitted, lines) else []
+    return [("", above), *free]
 
 
 def checked_split(split_lines: Mapping[str, Split] | None) -> dict[str, Split]:
     """
-    Check how lines are to be split.
+    Check how lines are to be split, and return it as plain strings and floats.
 
     Parameters
     ----------
-    split_lines : mapping or None
-        By symbol: "families", an energy in keV, "none" or None.
-
-    Returns
-    -------
-    dict
-        With plain strings and floats; "none" for None.
+    split_lines
+        By symbol: "families", an energy in keV, "none" or None, which means the same.
 
     Raises
     ------

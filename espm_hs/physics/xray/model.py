@@ -21,13 +21,11 @@ from espm_hs.physics.linear_model import (
 )
 from espm_hs.physics.xray.absorption import (
     checked_angles,
-    escape_through,
     mass_thickness,
 )
 from espm_hs.physics.xray.columns import Split, checked_split
 from espm_hs.physics.xray.detector import Detector
 from espm_hs.physics.xray.elements import (
-    atomic_to_mass_fractions,
     checked_elements,
     normalised_fractions,
 )
@@ -37,7 +35,6 @@ from espm_hs.physics.xray.parameters import model_parameters, parameter_argument
 from espm_hs.physics.xray.peaks import checked_axis
 from espm_hs.physics.xray.unabsorbed import (
     N_TERMS,
-    Setting,
     Sources,
     Unabsorbed,
     read_only,
@@ -230,18 +227,17 @@ class SpectrumModel(LinearModel):
 
     @cached_property
     def _unabsorbed(self) -> Unabsorbed:
-        """All that does not depend on the sample's absorption, shared by models."""
-        setting = Setting(
+        """All that does not depend on the absorption by the sample."""
+        return unabsorbed(
             self._axis,
             self.beam_energy,
+            self.minimum_energy,
             self.elements,
             self.stray_elements,
             tuple(self.split_lines.items()),
             tuple(self.line_factors.items()),
             self.detector,
-            self.minimum_energy,
         )
-        return unabsorbed(setting)
 
     @property
     def energy(self) -> np.ndarray:
@@ -316,30 +312,23 @@ class SpectrumModel(LinearModel):
     @cached_property
     def G(self) -> np.ndarray:
         """The matrix, float64, non-negative, shape (n_channels, n_columns)."""
-        known, lines = self._unabsorbed, self._unabsorbed.lines
-        line_area, background = lines.area.copy(), known.background
-        if self.mass_thickness > 0:
-            from_lines, from_channels = self._escaping(int(lines.absorbed.sum()))
-            line_area[lines.absorbed] *= from_lines
-            background = background * from_channels[:, None]
-        parts = [background] * self.background
-        parts += [x[self.channels, None] for x in self.extra_spectra.values()]
-        line_matrix = known.line_matrix(line_area)
-        n_lines = line_matrix.shape[1]
-        matrix = np.zeros((self._axis.size, n_lines + sum(x.shape[1] for x in parts)))
-        matrix[:, :n_lines] = line_matrix
-        if parts:
-            scaled = [x * (BACKGROUND_SUM / x.sum(axis=0)) for x in parts]
+        known, area = self._unabsorbed, self._unabsorbed.lines.area
+        background = known.background
+        if self.take_off_angle is not None and self.depends_on_composition:
+            absorbing = self.composition or dict.fromkeys(self.elements, 1.0)
+            of_lines, in_channels = known.escaping(
+                absorbing, self.mass_thickness, self.take_off_angle
+            )
+            area, background = area * of_lines, background * in_channels[:, None]
+        shapes = [background] if self.background else []
+        shapes += [x[self.channels, None] for x in self.extra_spectra.values()]
+        matrix = np.zeros((self._axis.size, len(self.columns)))
+        n_lines = len(known.line_columns)
+        matrix[:, :n_lines] = known.line_matrix(area)
+        if shapes:
+            scaled = [x * (BACKGROUND_SUM / x.sum(axis=0)) for x in shapes]
             matrix[self.channels, n_lines:] = np.hstack(scaled)
         return read_only(matrix)
-
-    def _escaping(self, n_lines: int) -> tuple[np.ndarray, np.ndarray]:
-        """Fraction that leaves the sample, of its lines and in the fitted channels."""
-        atomic = self.composition or dict.fromkeys(self.elements, 1.0)
-        mu = self._unabsorbed.absorption(atomic_to_mass_fractions(atomic))
-        assert self.take_off_angle is not None  # as `_check` asserts
-        share = escape_through(0.1 * self.mass_thickness * mu, self.take_off_angle)
-        return share[:n_lines], share[n_lines:]
 
     @property
     def depends_on_composition(self) -> bool:

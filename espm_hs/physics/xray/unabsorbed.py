@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from espm_hs.physics.xray.absorption import mass_absorption_coefficient
+from espm_hs.physics.xray.absorption import (
+    Angles,
+    escape_through,
+    mass_absorption_coefficient,
+)
 from espm_hs.physics.xray.columns import FittedRange, LineColumn, Split, line_columns
 from espm_hs.physics.xray.detector import FWHM_PER_SIGMA, Detector
-from espm_hs.physics.xray.elements import normalised_fractions
+from espm_hs.physics.xray.elements import atomic_to_mass_fractions, normalised_fractions
 from espm_hs.physics.xray.emission import EmissionLine
 from espm_hs.physics.xray.peaks import (
     ESCAPE_ENERGY,
@@ -76,60 +81,46 @@ class Sources(NamedTuple):
     background: np.ndarray
 
 
-class Setting(NamedTuple):
+@dataclass(frozen=True)
+class Unabsorbed:
     """
-    The arguments of a model on which everything but the absorption depends.
+    Lines, peaks and bremsstrahlung of a model, each calculated when it is asked for.
 
-    They can be hashed; mappings are tuples of pairs.
+    Attributes
+    ----------
+    axis
+        Energies of the channels.
+    beam_energy, minimum_energy
+        keV.
+    elements, stray_elements
+        Symbols.
+    split_lines, line_factors
+        Pairs of key and value of these arguments of a model.
+    detector
+        What the lines are seen with.
     """
 
     axis: Channels
     beam_energy: float
+    minimum_energy: float
     elements: tuple[str, ...]
     stray_elements: tuple[str, ...]
     split_lines: tuple[tuple[str, Split], ...]
     line_factors: tuple[tuple[str, float], ...]
     detector: Detector
-    minimum_energy: float
-
-
-@lru_cache(maxsize=16)
-def unabsorbed(setting: Setting) -> Unabsorbed:
-    """Return the same object for equal settings, as models are often made again."""
-    return Unabsorbed(setting)
-
-
-class Unabsorbed:
-    """
-    Lines, peaks and bremsstrahlung of a model; each is calculated when asked for.
-
-    Parameters
-    ----------
-    setting
-        What they depend on.
-    """
-
-    def __init__(self, setting: Setting):
-        self._setting = setting
-        self._coefficients: dict[str, np.ndarray] = {}
 
     @cached_property
     def energy(self) -> np.ndarray:
         """Centres of the channels, keV, shape (n_channels,)."""
-        offset, scale, size = self._setting.axis
+        offset, scale, size = self.axis
         return read_only(offset + scale * np.arange(size))
 
     @cached_property
     def channels(self) -> np.ndarray:
         """Channels to be fitted, bool, shape (n_channels,)."""
-        lowest = max(self._setting.minimum_energy, np.finfo(float).tiny)
-        fitted = (self.energy >= lowest) & (self.energy < self._setting.beam_energy)
+        lowest = max(self.minimum_energy, np.finfo(float).tiny)
+        fitted = (self.energy >= lowest) & (self.energy < self.beam_energy)
         return read_only(fitted)
-
-    @cached_property
-    def dark(self) -> np.ndarray:
-        """Channels at energies that no photon has, bool, shape (n_channels,)."""
-        return (self.energy <= 0) | (self.energy >= self._setting.beam_energy)
 
     @cached_property
     def fitted_energy(self) -> np.ndarray:
@@ -142,15 +133,14 @@ class Unabsorbed:
         return FittedRange(float(self.fitted_energy[0]), float(self.fitted_energy[-1]))
 
     @cached_property
-    def line_columns(self) -> list[LineColumn]:
+    def line_columns(self) -> tuple[LineColumn, ...]:
         """Columns of characteristic lines, with their lines."""
-        setting = self._setting
         return line_columns(
-            setting.elements,
-            setting.stray_elements,
-            dict(setting.split_lines),
-            dict(setting.line_factors),
-            setting.beam_energy,
+            self.elements,
+            self.stray_elements,
+            dict(self.split_lines),
+            dict(self.line_factors),
+            self.beam_energy,
             self.fitted_range,
         )
 
@@ -164,40 +154,41 @@ class Unabsorbed:
     @cached_property
     def lines(self) -> Lines:
         """Lines that reach the fitted channels."""
-        low, high = self.fitted_range
-        detector = self._setting.detector
+        low, high = self.fitted_range.low, self.fitted_range.high
         # its tail and its escape peak decide how far above a line still shows
-        reach = _MARGIN + ESCAPE_ENERGY * detector.escape_peak
-        reach += 1e-3 * TAIL_WINDOW * detector.tail_length if detector.tail else 0.0
+        reach = _MARGIN + ESCAPE_ENERGY * self.detector.escape_peak
+        if self.detector.tail:
+            reach += 1e-3 * TAIL_WINDOW * self.detector.tail_length
         found = [
             (line.energy, line.cross_section, i, entry.column.kind != "stray")
             for i, entry in enumerate(self.line_columns)
             for line in entry.lines
             if low - _MARGIN <= line.energy <= high + reach
         ]
-        fields = zip(*found, strict=True)
-        energy, cross_section, column, absorbed = (np.array(f) for f in fields)
+        energy, cross_section, column, absorbed = map(
+            np.array, zip(*found, strict=True)
+        )
         # a line outside is seen by its tail in the first or last channel; so a
         # user's efficiency curve has to cover the fitted channels only
-        area = detector.efficiency(np.clip(energy, low, high))
+        area = self.detector.efficiency(np.clip(energy, low, high))
         area *= cross_section / _CM2_PER_BARN
         return Lines(energy, area, column, absorbed)
 
     @cached_property
     def efficiency(self) -> np.ndarray:
         """Efficiency of the detector in the fitted channels."""
-        return self._setting.detector.efficiency(self.fitted_energy)
+        return self.detector.efficiency(self.fitted_energy)
 
     @cached_property
     def background(self) -> np.ndarray:
         """Bremsstrahlung x efficiency in the fitted channels, (n_fitted, n_terms)."""
-        shapes = bremsstrahlung(self.fitted_energy, self._setting.beam_energy)
+        shapes = bremsstrahlung(self.fitted_energy, self.beam_energy)
         return shapes * self.efficiency[:, None]
 
     @cached_property
     def _peaks(self) -> tuple[np.ndarray, np.ndarray, PeakShape]:
         """Line of each peak, share of the counts of the line in it, and shape."""
-        detector, energy = self._setting.detector, self.lines.energy
+        detector, energy = self.detector, self.lines.energy
         line, share = np.arange(len(energy)), np.ones(len(energy))
         if detector.escape_peak:
             line, share, energy = with_escape_peaks(energy)
@@ -210,11 +201,11 @@ class Unabsorbed:
     def _by_column(self) -> PeakSum:
         line, _, shape = self._peaks
         column = self.lines.column[line]
-        return PeakSum(self._setting.axis, shape, column, len(self.line_columns))
+        return PeakSum(self.axis, shape, column, len(self.line_columns))
 
     def line_matrix(self, area: np.ndarray) -> np.ndarray:
         """
-        Spectra of the lines, summed by column.
+        Sum the spectra of the lines by column.
 
         Parameters
         ----------
@@ -226,41 +217,60 @@ class Unabsorbed:
         numpy.ndarray
             Shape (n_channels, n_line_columns).
         """
-        line, share, _ = self._peaks
-        matrix = self._by_column(area[line] * share)
-        matrix[self.dark] = 0
-        return matrix
+        return self._spectra(self._by_column, area)
 
     def line_spectra(self) -> np.ndarray:
         """Spectrum of each line, barn, shape (n_channels, n_lines)."""
-        line, share, shape = self._peaks
-        area = self.lines.area
-        matrix = PeakSum(self._setting.axis, shape, line, len(area))(area[line] * share)
-        matrix[self.dark] = 0
+        line, _, shape = self._peaks
+        each = PeakSum(self.axis, shape, line, len(self.lines.area))
+        return self._spectra(each, self.lines.area)
+
+    def _spectra(self, peaks: PeakSum, area: np.ndarray) -> np.ndarray:
+        line, share, _ = self._peaks
+        matrix = peaks(area[line] * share)
+        # no photon has less energy than 0 or more than an electron
+        matrix[(self.energy <= 0) | (self.energy >= self.beam_energy)] = 0
         return matrix
 
-    def absorption(self, mass_fractions: Mapping[str, float]) -> np.ndarray:
+    def escaping(
+        self, composition: Mapping[str, float], mass_thickness: float, angle: Angles
+    ) -> tuple[np.ndarray, np.ndarray]:
         """
-        Mass absorption coefficient of a mixture for all that it absorbs.
+        Return the fraction of what shines that leaves the sample.
 
         Parameters
         ----------
-        mass_fractions
-            By symbol.
+        composition
+            Atomic fractions of the sample by symbol, in any unit.
+        mass_thickness
+            kg/m2.
+        angle
+            Take-off angles of the detectors, degrees.
 
         Returns
         -------
-        numpy.ndarray
-            cm2/g, for the lines of the sample and then the fitted channels.
+        tuple of two numpy.ndarray
+            Fraction of each line (1 for stray ones) and in each fitted channel.
         """
-        energy = np.append(self.lines.energy[self.lines.absorbed], self.fitted_energy)
-        total = np.zeros(energy.shape)
-        for name, share in normalised_fractions(mass_fractions).items():
+        energy = np.append(self.lines.energy, self.fitted_energy)
+        mu = np.zeros(energy.shape)
+        fractions = normalised_fractions(atomic_to_mass_fractions(composition))
+        for name, share in fractions.items():
             if name not in self._coefficients:
-                own = mass_absorption_coefficient(name, energy)
-                self._coefficients[name] = np.asarray(own)
-            total += share * self._coefficients[name]
-        return total
+                self._coefficients[name] = mass_absorption_coefficient(name, energy)
+            mu += share * self._coefficients[name]
+        fraction = escape_through(0.1 * mass_thickness * mu, angle)
+        of_lines, in_channels = np.split(fraction, [len(self.lines.energy)])
+        return np.where(self.lines.absorbed, of_lines, 1.0), in_channels
+
+    @cached_property
+    def _coefficients(self) -> dict[str, Any]:
+        """Mass absorption coefficients of elements that were asked for, cm2/g."""
+        return {}
+
+
+#: Models of equal settings are made again and again: they share one object.
+unabsorbed = lru_cache(maxsize=16)(Unabsorbed)
 
 
 def bremsstrahlung(energy: ArrayLike, beam_energy: float) -> np.ndarray:

@@ -27,7 +27,8 @@ _PAIR_ENERGY = 3.65
 FWHM_PER_SIGMA = 2 * np.sqrt(2 * np.log(2))
 #: Decay of the shift by incomplete charge collection, keV.
 _SHIFT_DECAY = 0.6
-
+# Numbers next to the ends of half-open ranges.
+_ABOVE_0, _BELOW_1 = np.nextafter(0, 1), np.nextafter(1, 0)
 Curve = tuple[tuple[float, ...], tuple[float, ...]]
 
 
@@ -89,75 +90,61 @@ class Detector:
     tail_length: float = 100.0
     escape_peak: bool = False
 
-    def __post_init__(self):
-        for number in _NUMBERS:
-            value = plain_float(number, getattr(self, number))
-            object.__setattr__(self, number, value)
+    def __post_init__(self) -> None:
+        plain: dict[str, Any] = {
+            name: plain_float(name, getattr(self, name)) for name in _NUMBERS
+        }
         # tuples, so that equal detectors compare equal and can be cached
-        object.__setattr__(self, "layers", parse_layers(self.layers))
+        plain["layers"] = parse_layers(self.layers)
+        plain["escape_peak"] = bool(self.escape_peak)
         if self.grid is not None:
-            object.__setattr__(self, "grid", parse_grid(self.grid))
+            plain["grid"] = parse_grid(self.grid)
         if self.curve is not None:
-            object.__setattr__(self, "curve", _checked_curve(self.curve))
-        object.__setattr__(self, "escape_peak", bool(self.escape_peak))
-        self._check_width()
-        if not 0 <= self.low_energy_shift <= 500:
-            raise ValueError(
-                "The low-energy shift must be 0 to 500 eV, found "
-                f"{self.low_energy_shift:g}."
-            )
-        self._check_tail()
-        self._check_transmission()
+            plain["curve"] = _checked_curve(self.curve)
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
+        self._check()
 
-    def _check_width(self) -> None:
-        if not 0 <= self.fano_factor < 1:
-            raise ValueError(
-                f"The Fano factor must be in [0, 1), found {self.fano_factor}."
-            )
-        limit = np.sqrt(self._statistics(MN_KA_ENERGY))
-        if not limit <= self.resolution < 1000:
-            raise ValueError(
-                f"The resolution must be at least {limit:.1f} eV at Mn Ka (charge "
-                f"statistics alone, Fano factor {self.fano_factor:g}) and below "
-                f"1000 eV, found {self.resolution}."
-            )
-
-    def _check_tail(self) -> None:
-        if not 0 <= self.tail < 1:
-            raise ValueError(
-                f"The share of counts in the tail must be in [0, 1), found {self.tail}."
-            )
-        if not 1 <= self.tail_length <= 2000:
-            raise ValueError(
-                f"The tail length must be 1 to 2000 eV, found {self.tail_length}."
-            )
-
-    def _check_transmission(self) -> None:
-        values = [thickness for _, thickness in self.layers]
-        values += (self.grid or ())[1:2]
+    def _check(self) -> None:
+        least = float(np.sqrt(max(0.0, self._statistics(MN_KA_ENERGY))))
+        ranges = {
+            "fano_factor": (0, _BELOW_1, "The Fano factor must be in [0, 1)"),
+            "resolution": (
+                least,
+                np.nextafter(1000, 0),
+                f"The resolution must be at least {least:.1f} eV at Mn Ka (charge "
+                f"statistics alone, Fano factor {self.fano_factor:g}) and below 1000 "
+                "eV",
+            ),
+            "low_energy_shift": (0, 500, "The low-energy shift must be 0 to 500 eV"),
+            "tail": (0, _BELOW_1, "The share of counts in the tail must be in [0, 1)"),
+            "tail_length": (1, 2000, "The tail length must be 1 to 2000 eV"),
+            "crystal_thickness": (
+                1e-3,
+                1e6,
+                "The thickness of the crystal must be non-negative, at least 0.001 mm",
+            ),
+            "transmission": (_ABOVE_0, 1, "The transmission must be in (0, 1]"),
+        }
+        for name, (low, high, need) in ranges.items():
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{need}, found {getattr(self, name):g}.")
+        values = [thickness for _, thickness in self._matter]
         if not all(0 <= value <= 1e4 for value in values):
             raise ValueError(
                 f"Thicknesses must be non-negative, at most 10000 um, found {values}."
-            )
-        if not 1e-3 <= self.crystal_thickness <= 1e6:
-            raise ValueError(
-                "The thickness of the crystal must be non-negative, at least 0.001 mm, "
-                f"found {self.crystal_thickness:g}."
-            )
-        if not 0 < self.transmission <= 1:
-            raise ValueError(
-                f"The transmission must be in (0, 1], found {self.transmission}."
             )
         if self.grid is not None and not 0 <= self.grid[2] <= 1:
             raise ValueError(
                 f"The open fraction of a grid must be in [0, 1], found {self.grid[2]}."
             )
-        for material in self._materials:
-            material_data(material)
+        for material, _ in self._matter:
+            material_data(material)  # raises
 
     @property
-    def _materials(self) -> list[str]:
-        return [m for m, _ in self.layers] + ([self.grid[0]] if self.grid else [])
+    def _matter(self) -> tuple[tuple[str, float], ...]:
+        """Materials with their thickness in um."""
+        return self.layers + ((self.grid[:2],) if self.grid else ())
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> Detector:
@@ -435,15 +422,8 @@ class Detector:
         return cls.preset(plain.pop("preset", "windowless"), **plain)
 
 
-_NUMBERS = (
-    "resolution",
-    "fano_factor",
-    "low_energy_shift",
-    "crystal_thickness",
-    "transmission",
-    "tail",
-    "tail_length",
-)
+# parameters that are plain numbers
+_NUMBERS = tuple(f.name for f in fields(Detector) if f.type == "float")
 
 _PRESETS: dict[str, dict[str, Any]] = {
     "windowless": {},

@@ -3,10 +3,16 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
+
 from espm_hs.arguments import plain_float
 from espm_hs.physics.xray.elements import atomic_number, symbol
-from espm_hs.physics.xray.ionization import SUBSHELLS
-from espm_hs.physics.xray.relaxation import relaxation, vacancy_cross_sections
+from espm_hs.physics.xray.ionization import (
+    SUBSHELLS,
+    ionization_cross_section,
+    ionized_subshells,
+)
+from espm_hs.physics.xray.relaxation import relaxation
 
 #: Beam energies for which lines are calculated, keV.
 BEAM_ENERGIES = (10.0, 400.0)
@@ -126,15 +132,16 @@ def _emission_lines(
     element: str, beam_energy: float, repaired: bool
 ) -> tuple[EmissionLine, ...]:
     data = relaxation(element, repaired=repaired)
-    vacancies = vacancy_cross_sections(element, beam_energy, repaired=repaired)
+    primary = np.zeros(len(SUBSHELLS))
+    for shell in ionized_subshells(element):
+        index = SUBSHELLS.index(shell)
+        primary[index] = ionization_cross_section(element, shell, beam_energy)
+    vacancies = primary @ data.vacancies
     lines = []
-    for transition in data.radiative:
-        shell = transition.initial
-        photons = data.fluorescence_yield[SUBSHELLS.index(shell)] * transition.rate
-        sigma = float(vacancies[shell] * photons)
-        if transition.energy >= LOWEST_ENERGY and sigma > 0:
-            iupac = shell + transition.final
-            name = f"{element} {_SIEGBAHN.get(iupac, iupac)}"
-            line = EmissionLine(element, name, shell[0], transition.energy, sigma)
-            lines.append(line)
+    for shell, final, rate, energy in data.radiative:
+        index = SUBSHELLS.index(shell)
+        sigma = float(vacancies[index] * (data.fluorescence_yield[index] * rate))
+        if energy >= LOWEST_ENERGY and sigma > 0:
+            name = f"{element} {_SIEGBAHN.get(shell + final, shell + final)}"
+            lines.append(EmissionLine(element, name, shell[0], energy, sigma))
     return tuple(sorted(lines, key=lambda line: (line.energy, line.name)))

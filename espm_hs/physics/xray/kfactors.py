@@ -77,7 +77,15 @@ def kfactors(
     ValueError
         If a name is not understood or has no line, or the basis is neither.
     """
-    return _of_model(lines, beam_energy, reference, basis, detector)
+    if basis not in _BASES:
+        raise ValueError(f'The basis must be "weight" or "atomic", found {basis!r}.')
+    used = Detector.of(detector)
+    base = _counts(reference, beam_energy, basis, used)
+    return {name: base / _counts(name, beam_energy, basis, used) for name in lines}
+
+
+# inside of functions that take k-factors under that name
+_of_model = kfactors
 
 
 def line_factors_from_kfactors(
@@ -119,7 +127,9 @@ def line_factors_from_kfactors(
         k-factor is not a positive number, or the basis is neither.
     """
     given = {name: _positive(k, name) for name, k in kfactors.items()}
-    ours = _of_model(given, beam_energy, reference, basis, detector)
+    ours = _of_model(
+        given, beam_energy, reference=reference, basis=basis, detector=detector
+    )
     wanted = parse_line(reference)
     units = [k for name, k in given.items() if parse_line(name) == wanted]
     unit = units[0] if units else 1.0
@@ -167,21 +177,6 @@ def read_kfactors(path: str | Path, *, basis: Basis | None = None) -> KFactorTab
     return KFactorTable(found, basis)
 
 
-def _of_model(
-    names: Iterable[str],
-    beam_energy: float,
-    reference: str,
-    basis: Basis,
-    detector: Detector | str | None,
-) -> dict[str, float]:
-    """k-factors of the atomic data."""
-    if basis not in _BASES:
-        raise ValueError(f'The basis must be "weight" or "atomic", found {basis!r}.')
-    used = Detector.of(detector)
-    base = _counts(reference, beam_energy, basis, used)
-    return {name: base / _counts(name, beam_energy, basis, used) for name in names}
-
-
 def _counts(name: str, beam_energy: float, basis: Basis, detector: Detector) -> float:
     """Emission times efficiency of a line, cm2 per atom or atomic mass unit."""
     wanted = parse_line(name)
@@ -213,29 +208,31 @@ def _positive(value: float | str, name: str) -> float:
     return number
 
 
-def _rows(path: str | Path, needed: Sequence[str]) -> Iterator[tuple[str, dict]]:
+def _rows(
+    path: str | Path, needed: Sequence[str]
+) -> Iterator[tuple[str, dict[str, str]]]:
     """Rows of a CSV file as dicts, each with its place for messages."""
+    header: list[str] = []
     with Path(path).open(newline="", encoding="utf-8-sig") as file:
         reader = csv.reader(file)
-        header = None
         for fields in reader:
             cells = [cell.strip() for cell in fields]
             where = f"{path}, line {reader.line_num}"
             if not any(cells) or cells[0].startswith("#"):
                 continue
-            if header is None:
+            if not header:
                 header = [cell.lower() for cell in cells]
                 if missing := [name for name in needed if name not in header]:
                     raise ValueError(
                         f"{where}: the header lacks {', '.join(missing)}, found "
                         f"{', '.join(cells)}."
                     )
-            elif len(cells) != len(header):
+                continue
+            if len(cells) != len(header):
                 raise ValueError(
                     f"{where}: {len(header)} columns are expected, found {len(cells)}."
                 )
-            else:
-                yield where, dict(zip(header, cells, strict=True))
+            yield where, dict(zip(header, cells, strict=True))
 
 
 def _common_basis(found: str | None, basis: Basis | None) -> Basis:

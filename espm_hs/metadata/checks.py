@@ -14,7 +14,7 @@ from espm_hs.physics import Detector
 from espm_hs.physics.xray.absorption import checked_angles
 from espm_hs.physics.xray.columns import checked_split
 from espm_hs.physics.xray.elements import checked_elements
-from espm_hs.physics.xray.line_names import checked_line_factors
+from espm_hs.physics.xray.emission import checked_line_factors
 from espm_hs.physics.xray.model import checked_spectrum
 
 # g/cm3; osmium has 22.6.

@@ -30,24 +30,23 @@ Angles = float | Sequence[float]
 def mass_absorption_coefficient(
     element_or_mass_fractions: str | int | Mapping[str, float], energy: ArrayLike
 ) -> float | np.ndarray:
-    """
-    Photoelectric mass absorption coefficient of an element or a mixture.
+    """Photoelectric mass absorption coefficient of an element or a mixture.
 
     Scattering is left out: it changes a photon's direction more than it takes
     photons away, and below 10 keV it is small beside the photoelectric effect.
 
     Parameters
     ----------
-    element_or_mass_fractions : str, int or mapping of str to float
+    element_or_mass_fractions
         Symbol or atomic number (Z = 1 to 92), or mass fractions of a mixture by
         symbol (normalised here).
-    energy : float or array
+    energy
         Photon energy in keV, positive. Below 0.05 keV, where there are no data, the
         coefficient there is returned.
 
     Returns
     -------
-    float or array
+    float or numpy.ndarray
         cm2/g, shape of `energy`.
 
     Raises
@@ -86,19 +85,18 @@ def _element(element: str | int, energies: np.ndarray) -> np.ndarray:
 
 
 def photoelectric_coefficient(z: int, energy: np.ndarray) -> np.ndarray:
-    """
-    Photoelectric mass absorption coefficient of an element.
+    """Photoelectric mass absorption coefficient of an element.
 
     Parameters
     ----------
-    z : int
+    z
         Atomic number, 1 to 92.
-    energy : array
+    energy
         keV.
 
     Returns
     -------
-    array
+    numpy.ndarray
         cm2/g, shape of `energy`. Linear in the logarithms between neighbouring
         points of the table; between the two points around an edge, the value of
         the lower point below the edge and that of the upper point above it. Below
@@ -147,8 +145,7 @@ def _logarithms(z: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _edge_energies(z: int, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """
-    Energies of edges that are known to lie between two points each.
+    """Energies of edges that are known to lie between two points each.
 
     Those of xraylib, as the energies of the lines, which fall short of the edges by
     as little as 0.1 %. An edge that xraylib has elsewhere goes to the nearer point.
@@ -166,14 +163,13 @@ def _edge_energies(z: int, low: np.ndarray, high: np.ndarray) -> np.ndarray:
 
 
 def mass_thickness(thickness_nm: float, density_g_cm3: float) -> float:
-    """
-    Mass thickness of a layer.
+    """Mass thickness of a layer.
 
     Parameters
     ----------
-    thickness_nm : float
+    thickness_nm
         nm.
-    density_g_cm3 : float
+    density_g_cm3
         g/cm3.
 
     Returns
@@ -198,24 +194,23 @@ def escape_fraction(
     mass_thickness: float,
     take_off_angle: Angles,
 ) -> np.ndarray:
-    """
-    Fraction of the photons made evenly through a foil that leave it.
+    """Fraction of the photons made evenly through a foil that leave it.
 
     Parameters
     ----------
-    mass_fractions : mapping of str to float
+    mass_fractions
         Composition of the foil.
-    energy : float or array
+    energy
         keV.
-    mass_thickness : float
+    mass_thickness
         kg/m2.
-    take_off_angle : float or sequence of float
+    take_off_angle
         Between the foil and the direction of the detector, degrees, 0 to 90; several
         for detectors of equal solid angles.
 
     Returns
     -------
-    array
+    numpy.ndarray
         (1 - exp(-chi)) / chi with chi = mu rho t / sin(take-off angle), the
         absorption term of the ratio methods (J. I. Goldstein et al., Introduction
         to Analytical Electron Microscopy, 1979), its mean over the angles; 1 for mass
@@ -231,19 +226,18 @@ def escape_fraction(
 
 
 def escape_through(depth: ArrayLike, take_off_angle: Angles) -> np.ndarray:
-    """
-    Fraction of the photons made evenly through a foil of known optical depth.
+    """Fraction of the photons made evenly through a foil of known optical depth.
 
     Parameters
     ----------
-    depth : array
+    depth
         Mass absorption coefficient x mass thickness, across the foil; no unit.
-    take_off_angle : float or sequence of float
+    take_off_angle
         As in `escape_fraction`.
 
     Returns
     -------
-    array
+    numpy.ndarray
         Shape of `depth`.
     """
     depth = np.asarray(depth, dtype=float)
@@ -255,20 +249,17 @@ def escape_through(depth: ArrayLike, take_off_angle: Angles) -> np.ndarray:
     return total / len(angles)
 
 
-def checked_angles(
-    take_off_angle: float | Sequence[float] | None,
-) -> float | tuple[float, ...] | None:
-    """
-    Take-off angles of one or several detectors.
+def checked_angles(take_off_angle: Angles) -> float | tuple[float, ...]:
+    """Check the take-off angles of one or several detectors.
 
     Parameters
     ----------
-    take_off_angle : float, sequence of float or None
+    take_off_angle
         Degrees.
 
     Returns
     -------
-    float, tuple of float or None
+    float or tuple of float
         A float for one detector.
 
     Raises
@@ -278,8 +269,6 @@ def checked_angles(
     TypeError
         If an angle is no number.
     """
-    if take_off_angle is None:
-        return None
     angles = tuple(
         plain_float("take_off_angle", angle)
         for angle in np.ravel(np.asarray(take_off_angle, dtype=object))

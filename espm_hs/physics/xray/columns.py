@@ -51,8 +51,7 @@ def line_columns(
     beam_energy: float,
     fitted: FittedRange,
 ) -> tuple[LineColumn, ...]:
-    """
-    Return the columns of elements, then of free lines, then of stray elements.
+    """Return the columns of elements, then of free lines, then of stray elements.
 
     Parameters
     ----------
@@ -163,9 +162,8 @@ def _split_at(
     return [("", above), *free]
 
 
-def checked_split(split_lines: Mapping[str, Split] | None) -> dict[str, Split]:
-    """
-    Check how lines are to be split, and return it as plain strings and floats.
+def checked_split(split_lines: Mapping[str, Split]) -> dict[str, Split]:
+    """Check how lines are to be split, and return it as plain strings and floats.
 
     Parameters
     ----------
@@ -179,7 +177,6 @@ def checked_split(split_lines: Mapping[str, Split] | None) -> dict[str, Split]:
     TypeError
         If it is no mapping.
     """
-    split_lines = {} if split_lines is None else split_lines
     what = "elements to 'families', an energy in keV or None, such as {'Fe': 3.0}"
     check_mapping("split_lines", split_lines, what)
     checked: dict[str, Split] = {}

@@ -34,39 +34,38 @@ Curve = tuple[tuple[float, ...], tuple[float, ...]]
 
 @dataclass(frozen=True)
 class Detector:
-    """
-    A silicon drift detector, or one with a measured efficiency curve.
+    """A silicon drift detector, or one with a measured efficiency curve.
 
     The default is a windowless detector: 0.58 mm of silicon behind a contact of
     38 nm Al and 7 nm of polymer.
 
     Parameters
     ----------
-    resolution : float
+    resolution
         FWHM at Mn Ka (5.9 keV), eV.
-    fano_factor : float
+    fano_factor
         Of silicon; FWHM^2 = noise^2 + (2.3548)^2 F (3.65 eV) E.
-    low_energy_shift : float
+    low_energy_shift
         eV, a in E' = E - a exp(-E / 0.6 keV): low-energy photons are absorbed near
         the surface, where some of the charge is lost.
-    layers : sequence of (material, thickness), or str
+    layers
         In front of the crystal, thickness in um; or like "Al 0.038 um, SiO2 0.1 um".
         A material is the symbol of an element or one of "polyimide", "parylene",
         "Si3N4", "SiO2", "Al2O3".
-    crystal_thickness : float
+    crystal_thickness
         Silicon, mm.
-    grid : tuple of (material, thickness, open fraction) or None
+    grid
         Support of a window: material, thickness in um, share of open area.
-    transmission : float
+    transmission
         Constant factor of the efficiency, above 0 up to 1.
-    curve : tuple of (energies, efficiencies) or None
+    curve
         Measured efficiency, energies in keV; replaces layers, crystal and grid.
-    tail : float
+    tail
         Share of the counts of a peak, from 0 (none) to below 1, in a tail towards low
         energies, by incomplete charge collection. It falls exponentially.
-    tail_length : float
+    tail_length
         Mean energy missing in the tail, eV.
-    escape_peak : bool
+    escape_peak
         Whether lines above the Si K edge have an escape peak 1.74 keV below.
 
     Raises
@@ -148,20 +147,15 @@ class Detector:
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> Detector:
-        """
-        Return a typical detector.
+        """Return a typical detector.
 
         Parameters
         ----------
-        name : str
+        name
             "windowless", "polymer_window" (ultra-thin polymer on a silicon grid) or
             "ideal" (efficiency 1).
         **changes
             Parameters of the class that differ from the preset.
-
-        Returns
-        -------
-        Detector
 
         Raises
         ------
@@ -178,21 +172,16 @@ class Detector:
     def from_curve(
         cls, energy: ArrayLike, efficiency: ArrayLike, **changes: Any
     ) -> Detector:
-        """
-        Return a detector with a known efficiency curve.
+        """Return a detector with a known efficiency curve.
 
         Parameters
         ----------
-        energy : array, shape (n,)
-            Increasing, keV.
-        efficiency : array, shape (n,)
-            Between 0 and 1; interpolated linearly.
+        energy
+            Increasing, keV, shape (n,).
+        efficiency
+            Between 0 and 1, shape (n,); interpolated linearly.
         **changes
             Other parameters of the class (resolution, ...).
-
-        Returns
-        -------
-        Detector
 
         Raises
         ------
@@ -204,20 +193,15 @@ class Detector:
 
     @classmethod
     def from_file(cls, path: str | PathLike, **changes: Any) -> Detector:
-        """
-        Return a detector with the efficiency curve of a text file.
+        """Return a detector with the efficiency curve of a text file.
 
         Parameters
         ----------
-        path : str or path-like
+        path
             Two columns, energy in keV and efficiency between 0 and 1, separated by
             white space or commas; lines that begin with # are skipped.
         **changes
             Other parameters of the class (resolution, ...).
-
-        Returns
-        -------
-        Detector
 
         Raises
         ------
@@ -240,8 +224,7 @@ class Detector:
 
     @classmethod
     def of(cls, detector: Detector | str | None) -> Detector:
-        """
-        Return the detector that was meant.
+        """Return the detector that was meant.
 
         Parameters
         ----------
@@ -265,23 +248,17 @@ class Detector:
         )
 
     def replace(self, **changes: Any) -> Detector:
-        """
-        Copy with changed parameters.
+        """Copy with changed parameters.
 
         Parameters
         ----------
         **changes
             Parameters of the class.
-
-        Returns
-        -------
-        Detector
         """
         return replace(self, **changes)
 
     def with_noise(self, noise: float, **changes: Any) -> Detector:
-        """
-        Copy with another width of the peaks at energy 0.
+        """Copy with another width of the peaks at energy 0.
 
         Parameters
         ----------
@@ -297,17 +274,16 @@ class Detector:
         return other.replace(resolution=float(np.hypot(noise, statistical)), **changes)
 
     def efficiency(self, energy: ArrayLike) -> np.ndarray:
-        """
-        Probability that a photon that reaches the detector is counted.
+        """Probability that a photon that reaches the detector is counted.
 
         Parameters
         ----------
-        energy : float or array
+        energy
             keV, positive.
 
         Returns
         -------
-        array
+        numpy.ndarray
             In [0, 1], shape of `energy`.
 
         Raises
@@ -329,17 +305,16 @@ class Detector:
         return passed * stopped
 
     def fwhm(self, energy: ArrayLike) -> np.ndarray:
-        """
-        Width of a peak.
+        """Width of a peak.
 
         Parameters
         ----------
-        energy : float or array
+        energy
             keV.
 
         Returns
         -------
-        array
+        numpy.ndarray
             Full width at half maximum in eV, shape of `energy`.
         """
         noise = self.resolution**2 - self._statistics(MN_KA_ENERGY)
@@ -351,17 +326,16 @@ class Detector:
         return scale * np.asarray(energy, dtype=float)
 
     def peak_energy(self, energy: ArrayLike) -> np.ndarray:
-        """
-        Energy at which the detector shows a line.
+        """Energy at which the detector shows a line.
 
         Parameters
         ----------
-        energy : float or array
+        energy
             Energy of the line, keV.
 
         Returns
         -------
-        array
+        numpy.ndarray
             keV, shape of `energy`.
         """
         energies = np.asarray(energy, dtype=float)
@@ -369,8 +343,7 @@ class Detector:
         return energies - shift * np.exp(-energies / _SHIFT_DECAY)
 
     def to_dict(self) -> dict[str, Any]:
-        """
-        Plain description, for metadata.
+        """Plain description, for metadata.
 
         Returns
         -------
@@ -391,17 +364,12 @@ class Detector:
 
     @classmethod
     def from_dict(cls, description: Mapping[str, Any]) -> Detector:
-        """
-        Return the detector that `to_dict` describes.
+        """Return the detector that `to_dict` describes.
 
         Parameters
         ----------
-        description : mapping
+        description
             Keys that are missing keep their default; "preset" may name one.
-
-        Returns
-        -------
-        Detector
 
         Raises
         ------
@@ -440,12 +408,11 @@ _PRESETS: dict[str, dict[str, Any]] = {
 
 
 def _checked_curve(curve: Any) -> Curve:
-    """
-    Check the points of a curve.
+    """Check the points of a curve.
 
     Parameters
     ----------
-    curve : (energies, efficiencies)
+    curve
         keV, increasing from 0 or above; between 0 and 1.
 
     Returns
@@ -481,19 +448,18 @@ def _checked_curve(curve: Any) -> Curve:
 
 
 def _interpolated(energies: np.ndarray, curve: Curve) -> np.ndarray:
-    """
-    Efficiency between the points of a curve.
+    """Efficiency between the points of a curve.
 
     Parameters
     ----------
-    energies : array
+    energies
         keV.
-    curve : tuple
+    curve
         As `_checked_curve` returns.
 
     Returns
     -------
-    array
+    numpy.ndarray
         Shape of `energies`.
 
     Raises

@@ -14,17 +14,12 @@ _NUMBERS = {symbol: z for z, symbol in enumerate(SYMBOLS, start=1)}
 
 
 def atomic_number(element: str | int) -> int:
-    """
-    Atomic number of an element.
+    """Atomic number of an element.
 
     Parameters
     ----------
-    element : str or int
+    element
         Symbol ("Fe") or atomic number (26).
-
-    Returns
-    -------
-    int
 
     Raises
     ------
@@ -53,17 +48,12 @@ def atomic_number(element: str | int) -> int:
 
 
 def symbol(element: str | int) -> str:
-    """
-    Symbol of an element.
+    """Symbol of an element.
 
     Parameters
     ----------
-    element : str or int
+    element
         Symbol or atomic number.
-
-    Returns
-    -------
-    str
 
     Raises
     ------
@@ -75,17 +65,12 @@ def symbol(element: str | int) -> str:
 
 @cache
 def atomic_weight(element: str | int) -> float:
-    """
-    Look up the standard atomic weight in g/mol (xraylib).
+    """Look up the standard atomic weight in g/mol (xraylib).
 
     Parameters
     ----------
-    element : str or int
+    element
         Symbol or atomic number.
-
-    Returns
-    -------
-    float
 
     Raises
     ------
@@ -99,17 +84,12 @@ def atomic_weight(element: str | int) -> float:
 
 
 def normalised_fractions(fractions: Mapping[str, float]) -> dict[str, float]:
-    """
-    Fractions of elements scaled to sum 1.
+    """Fractions of elements scaled to sum 1.
 
     Parameters
     ----------
-    fractions : mapping of str to float
+    fractions
         Non-negative amounts, in any unit.
-
-    Returns
-    -------
-    dict of str to float
 
     Raises
     ------
@@ -137,12 +117,11 @@ def normalised_fractions(fractions: Mapping[str, float]) -> dict[str, float]:
 
 
 def atomic_to_mass_fractions(atomic: Mapping[str, float]) -> dict[str, float]:
-    """
-    Convert atomic fractions to mass fractions.
+    """Convert atomic fractions to mass fractions.
 
     Parameters
     ----------
-    atomic : mapping of str to float
+    atomic
         Numbers of atoms of each element, in any unit (fractions, at.%, formula).
 
     Returns
@@ -161,12 +140,11 @@ def atomic_to_mass_fractions(atomic: Mapping[str, float]) -> dict[str, float]:
 
 
 def mass_to_atomic_fractions(mass: Mapping[str, float]) -> dict[str, float]:
-    """
-    Convert mass fractions to atomic fractions.
+    """Convert mass fractions to atomic fractions.
 
     Parameters
     ----------
-    mass : mapping of str to float
+    mass
         Masses of each element, in any unit (fractions, wt.%, grams).
 
     Returns
@@ -185,19 +163,14 @@ def mass_to_atomic_fractions(mass: Mapping[str, float]) -> dict[str, float]:
 
 
 def checked_elements(elements: Iterable[str | int], what: str) -> tuple[str, ...]:
-    """
-    Symbols of elements, each once.
+    """Symbols of elements, each once.
 
     Parameters
     ----------
-    elements : iterable of str or int
+    elements
         Symbols or atomic numbers.
-    what : str
+    what
         For the message: "elements" or "stray_elements".
-
-    Returns
-    -------
-    tuple of str
 
     Raises
     ------

@@ -56,12 +56,11 @@ def _table() -> dict[tuple[int, str], _Coefficients]:
 
 
 def ionized_subshells(element: str | int) -> tuple[str, ...]:
-    """
-    Subshells of an element for which there are ionisation cross sections.
+    """Subshells of an element for which there are ionisation cross sections.
 
     Parameters
     ----------
-    element : str or int
+    element
         Symbol or atomic number.
 
     Returns
@@ -89,14 +88,13 @@ def _coefficients(element: str | int, subshell: str) -> _Coefficients:
 
 
 def edge_energy(element: str | int, subshell: str) -> float:
-    """
-    Ionisation energy that goes with the cross sections.
+    """Ionisation energy that goes with the cross sections.
 
     Parameters
     ----------
-    element : str or int
+    element
         Symbol or atomic number.
-    subshell : str
+    subshell
         "K", "L1" ... "M5".
 
     Returns
@@ -115,21 +113,20 @@ def edge_energy(element: str | int, subshell: str) -> float:
 def ionization_cross_section(
     element: str | int, subshell: str, beam_energy: ArrayLike
 ) -> float | np.ndarray:
-    """
-    Cross section for the ionisation of a subshell by an electron.
+    """Cross section for the ionisation of a subshell by an electron.
 
     Parameters
     ----------
-    element : str or int
+    element
         Symbol or atomic number, Z = 1 to 99.
-    subshell : str
+    subshell
         "K", "L1", "L2", "L3", "M1" ... "M5".
-    beam_energy : float or array
+    beam_energy
         Kinetic energy of the electron, keV.
 
     Returns
     -------
-    float or array
+    float or numpy.ndarray
         cm2 per atom (whole subshell); 0 at and below the edge; shape of
         `beam_energy`.
 

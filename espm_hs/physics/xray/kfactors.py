@@ -20,22 +20,24 @@ from typing import Literal, NamedTuple
 
 from espm_hs.physics.xray.detector import Detector
 from espm_hs.physics.xray.elements import atomic_weight
-from espm_hs.physics.xray.emission import emission_lines
-from espm_hs.physics.xray.line_names import checked_line_factors, parse_line
+from espm_hs.physics.xray.emission import (
+    checked_line_factors,
+    emission_lines,
+    parse_line,
+)
 
 Basis = Literal["weight", "atomic"]
 _BASES = ("weight", "atomic")
 
 
 class KFactorTable(NamedTuple):
-    """
-    k-factors of a file.
+    """k-factors of a file.
 
     Attributes
     ----------
-    kfactors : dict of str to float
+    kfactors
         By line, like "Fe_Ka".
-    basis : {"weight", "atomic"}
+    basis
         What they relate.
     """
 
@@ -51,20 +53,19 @@ def kfactors(
     basis: Basis = "weight",
     detector: Detector | str | None = None,
 ) -> dict[str, float]:
-    """
-    k-factors that follow from the atomic data and the efficiency of a detector.
+    """Return the k-factors that follow from the atomic data and the efficiency of a detector.
 
     Parameters
     ----------
-    lines : iterable of str
+    lines
         Lines or families, like "Fe_Ka", "Fe_Ka1" or "Fe_K".
-    beam_energy : float
+    beam_energy
         keV.
-    reference : str
+    reference
         Line or family B of k_AB.
-    basis : {"weight", "atomic"}
+    basis
         Whether they relate masses or numbers of atoms.
-    detector : Detector, str or None
+    detector
         Or the name of a preset; default "windowless".
 
     Returns
@@ -96,23 +97,22 @@ def line_factors_from_kfactors(
     basis: Basis,
     detector: Detector | str | None = None,
 ) -> dict[str, float]:
-    """
-    Line factors with which a `SpectrumModel` quantifies as a table of k-factors does.
+    """Line factors with which a `SpectrumModel` agrees with a table of k-factors.
 
     Parameters
     ----------
-    kfactors : mapping of str to float
+    kfactors
         By line or family; measured on standards or written by a vendor.
-    beam_energy : float
-        Of the table, keV.
-    reference : str
+    beam_energy
+        Beam energy of the table, keV.
+    reference
         Line or family that keeps the factor 1. k-factors are divided by that of the
         reference if the table has it, else they are taken as relative to it.
-    basis : {"weight", "atomic"}
+    basis
         Whether the table relates masses or numbers of atoms.
-    detector : Detector, str or None
-        Of the model that will get the factors; its efficiency is part of the
-        k-factors. Or the name of a preset; default "windowless".
+    detector
+        Detector of the model that will get the factors, or the name of a preset;
+        "windowless" by default. Its efficiency is part of the k-factors.
 
     Returns
     -------
@@ -139,21 +139,16 @@ def line_factors_from_kfactors(
 
 
 def read_kfactors(path: str | Path, *, basis: Basis | None = None) -> KFactorTable:
-    """
-    Read k-factors from a CSV file.
+    """Read k-factors from a CSV file.
 
     Parameters
     ----------
-    path : str or Path
+    path
         File with a header that names the columns element, line, k and, unless it is
         given here, basis; in any order, others are ignored. Lines like "Ka" or "K";
         lines of text that start with # are comments.
-    basis : {"weight", "atomic"}, optional
+    basis
         For all rows of a file without that column.
-
-    Returns
-    -------
-    KFactorTable
 
     Raises
     ------

@@ -29,8 +29,11 @@ from espm_hs.physics.xray.elements import (
     checked_elements,
     normalised_fractions,
 )
-from espm_hs.physics.xray.emission import EmissionLine, check_beam_energy
-from espm_hs.physics.xray.line_names import checked_line_factors
+from espm_hs.physics.xray.emission import (
+    EmissionLine,
+    check_beam_energy,
+    checked_line_factors,
+)
 from espm_hs.physics.xray.parameters import model_parameters, parameter_arguments
 from espm_hs.physics.xray.peaks import checked_axis
 from espm_hs.physics.xray.unabsorbed import (
@@ -51,8 +54,7 @@ BACKGROUND_SUM = 100.0
 
 @register_model("xray")
 class SpectrumModel(LinearModel):
-    """
-    Linear model of the spectra that a sample of known elements can give.
+    """A linear model of the spectra that a sample of known elements can give.
 
     A spectrum is ``G @ w``. The entries of w in the element columns are in
     proportion to the numbers of atoms: normalised to sum 1 they are the atomic
@@ -60,43 +62,45 @@ class SpectrumModel(LinearModel):
 
     Parameters
     ----------
-    energy : array, shape (n_channels,)
-        Centres of the channels in keV, increasing in equal steps; may start below 0.
-    beam_energy : float
+    energy
+        Shape (n_channels,): centres of the channels in keV, increasing in equal
+        steps; may start below 0.
+    beam_energy
         10 to 400 keV.
-    elements : iterable of str
+    elements
         Elements of the sample, symbols (or atomic numbers).
-    stray_elements : iterable of str
+    stray_elements
         Elements from outside the sample (grid, holder, lenses): one column for each
         family of lines, not absorbed by the sample, not part of the composition.
-    split_lines : mapping, optional
+    split_lines
         Which lines of an element count. By symbol: "families", a column for each
         family, of which K counts if it is in the fitted range, else L, else M; an
         energy in keV, lines from there up count, those below form one free column;
         "none", one column of all lines. Default: for K to Ga (Z = 19 to 31) with K
         lines in range "families", as their L lines are unreliable; "none" for the
         others. Entries for elements not in the sample are ignored.
-    detector : Detector or str, optional
-        Or the name of a preset; default "windowless".
-    line_factors : mapping of str to float, optional
+    detector
+        A detector, or the name of a preset; "windowless" by default.
+    line_factors
         By family ("Fe K", "Pt_L", or a line like "Fe_Ka" for its family): factor on
         its emission, above 0; 1 is atomic data. `line_factors_from_kfactors` makes
         them. Entries for elements not in the model are ignored.
-    take_off_angle : float or sequence of float, optional
+    take_off_angle
         Degrees, above 0 up to 90; needed when there is a thickness. Several: one for
         each detector, of equal solid angles; their absorption factors are averaged.
-    thickness, density : float, optional
-        nm, g/cm3; both or none (no absorption by the sample).
-    composition : mapping of str to float, optional
+    thickness, density
+        In nm and g/cm3; both or none (no absorption by the sample).
+    composition
         Atomic fractions of the absorbing sample (normalised here); may name elements
         without a line in range, like O. Default: equal fractions of `elements`.
-    minimum_energy : float
-        keV; channels below are not fitted (noise peak).
-    background : bool
-        False: no bremsstrahlung columns.
-    extra_spectra : mapping of str to array, shape (n_channels,), optional
-        By label: non-negative spectra of the user, columns of kind "background".
-        Used as they are: absorption and detector are already in them.
+    minimum_energy
+        Channels below this energy (keV) are not fitted (noise peak).
+    background
+        Whether there are columns of bremsstrahlung.
+    extra_spectra
+        By label: non-negative spectra of the user, shape (n_channels,), which become
+        columns of kind "background". They are used as they are: absorption and
+        detector are already in them.
 
     Raises
     ------
@@ -109,11 +113,12 @@ class SpectrumModel(LinearModel):
     -----
     Columns in order: elements, free lines of elements, stray elements, background.
 
-    A line column is the sum over its lines of emission cross section (barn) x
-    fraction that escapes from the sample x detector efficiency x Gaussian integrated
-    over the channels. A background column is shape x fraction that escapes x
-    efficiency in the fitted channels, scaled to sum 100 over these; 0 in the others;
-    extra spectra follow, scaled likewise.
+    A line column is the sum over its lines of emission cross section x fraction that
+    escapes from the sample x detector efficiency x Gaussian integrated over the
+    channels. Cross sections are in cm2 everywhere in the interface; those in G are in
+    barn (1e-24 cm2), so that its numbers are near 1. A background column is shape x
+    fraction that escapes x efficiency in the fitted channels, scaled to sum 100 over
+    these; 0 in the others; extra spectra follow, scaled likewise.
     Rows at energies up to 0 and from the beam energy up are 0.
     """
 
@@ -141,22 +146,29 @@ class SpectrumModel(LinearModel):
         self.beam_energy = check_beam_energy(beam_energy)
         self.elements = checked_elements(elements, "elements")
         self.stray_elements = checked_elements(stray_elements, "stray_elements")
-        self.split_lines = checked_split(split_lines)
+        self.split_lines = {} if split_lines is None else checked_split(split_lines)
         self.detector = Detector.of(detector)
-        self.line_factors = checked_line_factors(line_factors)
-        self.take_off_angle = checked_angles(take_off_angle)
+        self.line_factors = (
+            {} if line_factors is None else checked_line_factors(line_factors)
+        )
+        self.take_off_angle = (
+            None if take_off_angle is None else checked_angles(take_off_angle)
+        )
         self.thickness, self.density = (
             None if value is None else plain_float(name, value)
             for name, value in (("thickness", thickness), ("density", density))
         )
-        self.composition = checked_composition(composition)
+        self.composition = (
+            None if composition is None else checked_composition(composition)
+        )
         self.minimum_energy = plain_float("minimum_energy", minimum_energy)
         if not isinstance(background, bool | np.bool_):
             raise TypeError(f"`background` must be True or False, got {background!r}.")
         self.background = bool(background)
         self.extra_spectra: dict[str, np.ndarray] = {}
         self._check()
-        self.extra_spectra = self._checked_spectra(extra_spectra)
+        if extra_spectra is not None:
+            self.extra_spectra = self._checked_spectra(extra_spectra)
 
     def _check(self) -> None:
         if not self.elements:
@@ -197,10 +209,9 @@ class SpectrumModel(LinearModel):
         _ = self._unabsorbed.line_columns
 
     def _checked_spectra(
-        self, extra_spectra: Mapping[str, ArrayLike] | None
+        self, extra_spectra: Mapping[str, ArrayLike]
     ) -> dict[str, np.ndarray]:
         """Read-only copies of the spectra of the user."""
-        extra_spectra = {} if extra_spectra is None else extra_spectra
         check_mapping(
             "extra_spectra", extra_spectra, "labels to spectra over the channels"
         )
@@ -270,18 +281,17 @@ class SpectrumModel(LinearModel):
         return self._unabsorbed.emission_lines
 
     def line_free(self, width: float = 1.5) -> np.ndarray:
-        """
-        Channels in which bremsstrahlung is all that is expected.
+        """Return the fitted channels in which only bremsstrahlung is expected.
 
         Parameters
         ----------
-        width : float
+        width
             Least distance from every line, in FWHM of its peak.
 
         Returns
         -------
-        array of bool, shape (n_channels,)
-            Among the fitted ones.
+        numpy.ndarray
+            Boolean, shape (n_channels,).
         """
         free = self.channels.copy()
         for line in self.emission_lines:
@@ -291,8 +301,7 @@ class SpectrumModel(LinearModel):
         return free
 
     def sources(self) -> Sources:
-        """
-        Return all that shines, line by line, before absorption by the sample.
+        """Return all that shines, line by line, before absorption by the sample.
 
         Times the fraction that escapes, and summed by column, its lines are the
         columns of G. Extra spectra are not among them.
@@ -336,8 +345,7 @@ class SpectrumModel(LinearModel):
         return self.mass_thickness > 0
 
     def refined(self, composition: Mapping[str, float]) -> SpectrumModel:
-        """
-        Return the model of a sample of another composition.
+        """Return the model of a sample of another composition.
 
         It is that of `replace`, but shares all that is known with this one.
 
@@ -358,8 +366,7 @@ class SpectrumModel(LinearModel):
         return model_parameters(self)
 
     def with_parameters(self, **values: float) -> SpectrumModel:
-        """
-        Return the model with other values of some `parameters`.
+        """Return the model with other values of some `parameters`.
 
         Parameters
         ----------
@@ -383,17 +390,12 @@ class SpectrumModel(LinearModel):
         return {name: getattr(self, name) for name in _OPTIONS}
 
     def replace(self, **changes: Any) -> SpectrumModel:
-        """
-        Model with changed arguments.
+        """Return a model with changed arguments.
 
         Parameters
         ----------
         **changes
             Arguments of the class.
-
-        Returns
-        -------
-        SpectrumModel
 
         Raises
         ------
@@ -414,17 +416,12 @@ class SpectrumModel(LinearModel):
 
     @classmethod
     def from_dict(cls, description: Mapping[str, Any]) -> SpectrumModel:
-        """
-        Return the model that `to_dict` describes.
+        """Return the model that `to_dict` describes.
 
         Parameters
         ----------
-        description : mapping
+        description
             As written by `to_dict`.
-
-        Returns
-        -------
-        SpectrumModel
 
         Raises
         ------
@@ -458,21 +455,11 @@ _ADVICE = MappingProxyType(
 )
 
 
-def checked_composition(
-    composition: Mapping[str, float] | None,
-) -> dict[str, float] | None:
-    """
-    Amounts by symbol.
+def checked_composition(composition: Mapping[str, float]) -> dict[str, float] | None:
+    """Check amounts by symbol, in any unit, and return them as plain numbers.
 
-    Parameters
-    ----------
-    composition : mapping of str to float, or None
-        In any unit.
-
-    Returns
-    -------
-    dict or None
-        As given (normalising twice would not give the same bits); None if empty.
+    They are returned as they are, since normalising twice would not give the same
+    bits; None if there are none.
 
     Raises
     ------
@@ -481,8 +468,6 @@ def checked_composition(
     TypeError
         If it is no mapping.
     """
-    if composition is None:
-        return None
     check_mapping(
         "composition", composition, "symbols to atomic fractions, such as {'Fe': 1.0}"
     )
@@ -493,20 +478,19 @@ def checked_composition(
 
 
 def checked_spectrum(label: str, values: ArrayLike) -> np.ndarray:
-    """
-    Spectrum of the user, whatever the axis.
+    """Spectrum of the user, whatever the axis.
 
     Parameters
     ----------
-    label : str
+    label
         Its name.
-    values : array, shape (n_channels,)
-        Its counts.
+    values
+        Its counts, shape (n_channels,).
 
     Returns
     -------
-    array of float64
-        A copy.
+    numpy.ndarray
+        A copy, float64.
 
     Raises
     ------

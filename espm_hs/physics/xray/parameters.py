@@ -27,8 +27,7 @@ _THIN = 1e-4
 
 
 def model_parameters(model: SpectrumModel) -> dict[str, Parameter]:
-    """
-    Return the parameters of a model, by name.
+    """Return the parameters of a model, by name.
 
     Parameters
     ----------
@@ -50,8 +49,7 @@ def model_parameters(model: SpectrumModel) -> dict[str, Parameter]:
 def parameter_arguments(
     model: SpectrumModel, values: Mapping[str, float]
 ) -> dict[str, Any]:
-    """
-    Return the arguments of `SpectrumModel` that parameters stand for.
+    """Return the arguments of `SpectrumModel` that parameters stand for.
 
     Parameters
     ----------

@@ -28,8 +28,7 @@ ESCAPE_ENERGY = xraylib.LineEnergy(_SI, xraylib.KA_LINE)
 
 
 class Channels(NamedTuple):
-    """
-    Channels of equal width.
+    """Channels of equal width.
 
     Attributes
     ----------
@@ -45,19 +44,12 @@ class Channels(NamedTuple):
 
 
 def checked_axis(energy: ArrayLike) -> Channels:
-    """
-    Offset, scale and size of an energy axis.
+    """Check an energy axis.
 
     Parameters
     ----------
-    energy : array, shape (n,)
-        Centres of the channels, keV.
-
-    Returns
-    -------
-    offset, scale : float
-        keV.
-    size : int
+    energy
+        Centres of the channels in keV, shape (n,).
 
     Raises
     ------
@@ -95,8 +87,7 @@ def checked_axis(energy: ArrayLike) -> Channels:
 
 
 class PeakShape(NamedTuple):
-    """
-    Shape of the peaks of a detector.
+    """Shape of the peaks of a detector.
 
     Attributes
     ----------
@@ -116,8 +107,7 @@ class PeakShape(NamedTuple):
 
 
 class PeakSum:
-    """
-    The linear map from the areas of peaks to the columns of a matrix.
+    """The linear map from the areas of peaks to the columns of a matrix.
 
     The integrals over the channels, which do not depend on the areas, are calculated
     once. Each peak is cut 6 standard deviations from its centre (2e-9 of its area is
@@ -156,8 +146,7 @@ class PeakSum:
             self._parts.append((share, integral, inside, index[inside]))
 
     def __call__(self, area: np.ndarray) -> np.ndarray:
-        """
-        Sum the peaks into their columns.
+        """Sum the peaks into their columns.
 
         Parameters
         ----------
@@ -216,8 +205,7 @@ def _silicon() -> tuple[float, float, float]:
 
 
 def escape_share(energy: np.ndarray) -> np.ndarray:
-    """
-    Share of the counts of a line that a silicon detector shows in the escape peak.
+    """Share of the counts of a line that a silicon detector shows in the escape peak.
 
     Parameters
     ----------
@@ -247,8 +235,7 @@ def escape_share(energy: np.ndarray) -> np.ndarray:
 def with_escape_peaks(
     energy: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """
-    Return the peaks in which a silicon detector shows lines.
+    """Return the peaks in which a silicon detector shows lines.
 
     Parameters
     ----------

@@ -56,17 +56,16 @@ _FIRST_WITH_M_COSTER_KRONIG = 67
 
 
 class RadiativeTransition(NamedTuple):
-    """
-    A vacancy that moves outwards and leaves a photon.
+    """A vacancy that moves outwards and leaves a photon.
 
     Attributes
     ----------
-    initial, final : str
+    initial, final
         Subshell of the vacancy before and after; the final one may be a group
         ("O45") or a shell ("O").
-    rate : float
+    rate
         Share of the radiative decays of the initial subshell.
-    energy : float
+    energy
         keV; 0 if unknown.
     """
 
@@ -78,19 +77,20 @@ class RadiativeTransition(NamedTuple):
 
 @dataclass(frozen=True)
 class Relaxation:
-    """
-    Relaxation data of one element, subshells in the order K, L1 ... M5.
+    """Relaxation data of one element, subshells in the order K, L1 ... M5.
 
     Attributes
     ----------
-    fluorescence_yield : array, shape (9,)
-        Probability that a vacancy decays by a photon.
-    coster_kronig : array, shape (9, 9)
-        Probability that a vacancy moves from row to column in its own shell.
-    auger : array, shape (9, 9)
-        Mean number of vacancies in the column left by one Auger decay of the row:
-        both final vacancies are counted.
-    radiative : tuple of RadiativeTransition
+    fluorescence_yield
+        Shape (9,): probability that a vacancy decays by a photon.
+    coster_kronig
+        Shape (9, 9): probability that a vacancy moves from row to column in its own
+        shell.
+    auger
+        Shape (9, 9): mean number of vacancies in the column left by one Auger decay
+        of the row; both final vacancies are counted.
+    radiative
+        Transitions that emit a photon.
     """
 
     fluorescence_yield: np.ndarray
@@ -106,10 +106,9 @@ class Relaxation:
 
     @cached_property
     def vacancies(self) -> np.ndarray:
-        """
-        Vacancies that one ionisation makes in the end, cascade included, shape (9, 9).
+        """Vacancies that one ionisation makes in the end, cascade included.
 
-        Row: ionised subshell; column: subshell where the mean number of vacancies
+        Shape (9, 9). Row: ionised subshell; column: subshell where the mean number of vacancies
         that ever exist is counted. Upper triangular, diagonal 1.
         """
         # mean number of vacancies made in the column by one decay in the row
@@ -129,19 +128,14 @@ class Relaxation:
 
 @cache
 def relaxation(element: str | int, *, repaired: bool = True) -> Relaxation:
-    """
-    Relaxation data of an element.
+    """Relaxation data of an element.
 
     Parameters
     ----------
-    element : str or int
+    element
         Symbol or atomic number.
-    repaired : bool
+    repaired
         False: as xraylib has them (for comparisons).
-
-    Returns
-    -------
-    Relaxation
 
     Raises
     ------

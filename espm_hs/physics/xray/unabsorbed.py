@@ -40,8 +40,7 @@ _MARGIN = 0.5
 
 
 class Lines(NamedTuple):
-    """
-    Lines that reach the fitted channels.
+    """Lines that reach the fitted channels.
 
     Attributes
     ----------
@@ -62,8 +61,7 @@ class Lines(NamedTuple):
 
 
 class Sources(NamedTuple):
-    """
-    All that a model knows to shine, before absorption by the sample.
+    """All that a model knows to shine, before absorption by the sample.
 
     Attributes
     ----------
@@ -83,8 +81,7 @@ class Sources(NamedTuple):
 
 @dataclass(frozen=True)
 class Unabsorbed:
-    """
-    Lines, peaks and bremsstrahlung of a model, each calculated when it is asked for.
+    """Lines, peaks and bremsstrahlung of a model, each calculated when it is asked for.
 
     Attributes
     ----------
@@ -204,8 +201,7 @@ class Unabsorbed:
         return PeakSum(self.axis, shape, column, len(self.line_columns))
 
     def line_matrix(self, area: np.ndarray) -> np.ndarray:
-        """
-        Sum the spectra of the lines by column.
+        """Sum the spectra of the lines by column.
 
         Parameters
         ----------
@@ -235,8 +231,7 @@ class Unabsorbed:
     def escaping(
         self, composition: Mapping[str, float], mass_thickness: float, angle: Angles
     ) -> tuple[np.ndarray, np.ndarray]:
-        """
-        Return the fraction of what shines that leaves the sample.
+        """Return the fraction of what shines that leaves the sample.
 
         Parameters
         ----------
@@ -274,8 +269,7 @@ unabsorbed = lru_cache(maxsize=16)(Unabsorbed)
 
 
 def bremsstrahlung(energy: ArrayLike, beam_energy: float) -> np.ndarray:
-    """
-    Three non-negative shapes whose mixtures describe the bremsstrahlung of a foil.
+    """Three non-negative shapes whose mixtures describe the bremsstrahlung of a foil.
 
     1. (E0 - E) / E0, the slow fall towards the beam energy;
     2. (E0 - E) / (E0 E), H. A. Kramers' law (Phil. Mag. 46 (1923) 836) for the

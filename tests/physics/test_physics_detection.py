@@ -17,7 +17,7 @@ from espm_hs.physics import (
     mass_thickness,
     mass_to_atomic_fractions,
 )
-from espm_hs.physics.xray.absorption import _tables, escape_fraction
+from espm_hs.physics.xray.absorption import _tables, escape_through
 from espm_hs.physics.xray.peaks import (
     ESCAPE_ENERGY,
     Channels,
@@ -27,6 +27,13 @@ from espm_hs.physics.xray.peaks import (
     with_escape_peaks,
 )
 from espm_hs.physics.xray.unabsorbed import bremsstrahlung
+
+
+def escape_fraction(mass_fractions, energy, mass_thickness, angle):
+    """Mass thickness in kg/m2, that is 0.1 g/cm2."""
+    mu = np.asarray(mass_absorption_coefficient(mass_fractions, energy))
+    return escape_through(0.1 * mass_thickness * mu, angle)
+
 
 amounts = st.dictionaries(
     st.sampled_from(["H", "O", "Mg", "Si", "Fe", "Pt", "U"]),

@@ -9,7 +9,7 @@ import xraylib
 from numpy.typing import ArrayLike
 
 from espm_hs.arguments import float_array, plain_float
-from espm_hs.physics.xray.elements import atomic_number, normalised_fractions
+from espm_hs.physics.xray.elements import atomic_number, normalised_fractions, value_of
 
 #: Energies for which coefficients are given, keV.
 ENERGIES = (0.05, 430.0)
@@ -57,10 +57,15 @@ def mass_absorption_coefficient(
 
     Notes
     -----
-    FFAST tables of NIST (doi:10.18434/T4HS32), linear in the logarithms between
-    points, never across an edge; see `photoelectric_coefficient`. Other tables agree
-    within some per cent above 1 keV; just below edges and below 1 keV they differ by
-    10-20 % for light and by up to 60 % for heavy elements.
+    C. T. Chantler et al., X-Ray Form Factor, Attenuation and Scattering Tables (FFAST),
+    NIST Standard Reference Database 66, doi:10.18434/T4HS32; for H and He, which the
+    stored table lacks, ``CS_Photo`` of xraylib. The coefficient is linear in the
+    logarithms between neighbouring points of the table, but never across an edge:
+    between the two points around it, it is that of the lower point below the edge and
+    that of the upper point above it. Some tables start above 0.05 keV (Mg, Se, Br, Kr,
+    Rb and Xe at up to 0.11 keV, H and He at 0.1 keV); below, the value at the start is
+    returned. Other tables agree within some per cent above 1 keV; just below edges and
+    below 1 keV they differ by 10-20 % for light and by up to 60 % for heavy elements.
     """
     energies = float_array("energy", energy)
     if not np.all((energies > 0) & (energies <= ENERGIES[1])):
@@ -69,47 +74,21 @@ def mass_absorption_coefficient(
             f"found {energies.min():g} to {energies.max():g} keV."
         )
     if isinstance(element_or_mass_fractions, Mapping):
-        fractions = normalised_fractions(element_or_mass_fractions)
-        parts = (share * _element(name, energies) for name, share in fractions.items())
-        result = sum(parts, start=np.zeros(energies.shape))
+        result = np.zeros(energies.shape)
+        for name, share in normalised_fractions(element_or_mass_fractions).items():
+            result = result + share * _coefficient(name, energies)
     else:
-        result = _element(element_or_mass_fractions, energies)
+        result = _coefficient(element_or_mass_fractions, energies)
     return result.item() if energies.ndim == 0 else result
 
 
-def _element(element: str | int, energies: np.ndarray) -> np.ndarray:
+def _coefficient(element: str | int, energies: np.ndarray) -> np.ndarray:
+    """Interpolated coefficient of an element, cm2/g, at energies in keV."""
     z = atomic_number(element)
     if z > 92:
         raise ValueError(f"No absorption coefficients beyond uranium, found {element}.")
-    return photoelectric_coefficient(z, energies)
-
-
-def photoelectric_coefficient(z: int, energy: np.ndarray) -> np.ndarray:
-    """Photoelectric mass absorption coefficient of an element.
-
-    Parameters
-    ----------
-    z
-        Atomic number, 1 to 92.
-    energy
-        keV.
-
-    Returns
-    -------
-    numpy.ndarray
-        cm2/g, shape of `energy`. Linear in the logarithms between neighbouring
-        points of the table; between the two points around an edge, the value of
-        the lower point below the edge and that of the upper point above it. Below
-        0.05 keV the value there, for elements whose table starts higher (Mg, Se, Br,
-        Kr, Rb and Xe at 0.05 to 0.11 keV, H and He at 0.1 keV) that of its start.
-
-    Notes
-    -----
-    C. T. Chantler et al., X-Ray Form Factor, Attenuation and Scattering Tables,
-    NIST Standard Reference Database 66, doi:10.18434/T4HS32. For H and He, which
-    the stored table lacks, ``CS_Photo`` of xraylib.
-    """
-    return np.exp(np.interp(np.log(np.maximum(energy, ENERGIES[0])), *_logarithms(z)))
+    lowest = np.maximum(energies, ENERGIES[0])
+    return np.exp(np.interp(np.log(lowest), *_logarithms(z)))
 
 
 @cache
@@ -150,14 +129,9 @@ def _edge_energies(z: int, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     Those of xraylib, as the energies of the lines, which fall short of the edges by
     as little as 0.1 %. An edge that xraylib has elsewhere goes to the nearer point.
     """
-    known = []
-    for name in dir(xraylib):
-        if name.endswith("_SHELL"):
-            try:
-                known.append(xraylib.EdgeEnergy(z, getattr(xraylib, name)))
-            except ValueError:
-                continue
-    known = np.array(known)
+    shells = [getattr(xraylib, n) for n in dir(xraylib) if n.endswith("_SHELL")]
+    edges = np.array([value_of(xraylib.EdgeEnergy, z, shell) for shell in shells])
+    known = edges[edges > 0]
     distance = np.abs(np.log(known[:, None] / np.sqrt(low * high)))
     return np.clip(known[distance.argmin(axis=0)], low, high)
 
@@ -188,22 +162,13 @@ def mass_thickness(thickness_nm: float, density_g_cm3: float) -> float:
     return thickness_nm * density_g_cm3 * 1e-6
 
 
-def escape_fraction(
-    mass_fractions: Mapping[str, float],
-    energy: ArrayLike,
-    mass_thickness: float,
-    take_off_angle: Angles,
-) -> np.ndarray:
+def escape_through(depth: ArrayLike, take_off_angle: Angles) -> np.ndarray:
     """Fraction of the photons made evenly through a foil that leave it.
 
     Parameters
     ----------
-    mass_fractions
-        Composition of the foil.
-    energy
-        keV.
-    mass_thickness
-        kg/m2.
+    depth
+        Optical depth of the foil, mass absorption coefficient x mass thickness.
     take_off_angle
         Between the foil and the direction of the detector, degrees, 0 to 90; several
         for detectors of equal solid angles.
@@ -211,34 +176,10 @@ def escape_fraction(
     Returns
     -------
     numpy.ndarray
-        (1 - exp(-chi)) / chi with chi = mu rho t / sin(take-off angle), the
-        absorption term of the ratio methods (J. I. Goldstein et al., Introduction
-        to Analytical Electron Microscopy, 1979), its mean over the angles; 1 for mass
-        thickness 0.
-
-    Raises
-    ------
-    ValueError
-        As `mass_absorption_coefficient`.
-    """
-    mu = np.asarray(mass_absorption_coefficient(mass_fractions, energy))
-    return escape_through(0.1 * mass_thickness * mu, take_off_angle)
-
-
-def escape_through(depth: ArrayLike, take_off_angle: Angles) -> np.ndarray:
-    """Fraction of the photons made evenly through a foil of known optical depth.
-
-    Parameters
-    ----------
-    depth
-        Mass absorption coefficient x mass thickness, across the foil; no unit.
-    take_off_angle
-        As in `escape_fraction`.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape of `depth`.
+        (1 - exp(-chi)) / chi with chi = depth / sin(take-off angle), the absorption
+        term of the ratio methods (J. I. Goldstein et al., Introduction to Analytical
+        Electron Microscopy, 1979), its mean over the angles; 1 for depth 0. It has the
+        shape of `depth`.
     """
     depth = np.asarray(depth, dtype=float)
     angles = np.atleast_1d(take_off_angle)

@@ -1,6 +1,6 @@
 """Which lines share a column of the model, and which columns count."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -32,6 +32,29 @@ class LineColumn(NamedTuple):
     lines: _Lines
 
 
+class Emitters(NamedTuple):
+    """What emits lines, and how the lines are to be grouped.
+
+    Attributes
+    ----------
+    beam_energy
+        keV.
+    elements, stray_elements
+        Symbols.
+    split_lines
+        By symbol: "families", an energy in keV, or "none", as pairs, which can be
+        hashed; elements that are not named follow the default of `SpectrumModel`.
+    line_factors
+        By family, like "Fe_K", as pairs: factor on its emission.
+    """
+
+    beam_energy: float
+    elements: tuple[str, ...]
+    stray_elements: tuple[str, ...]
+    split_lines: tuple[tuple[str, Split], ...]
+    line_factors: tuple[tuple[str, float], ...]
+
+
 @dataclass(frozen=True)
 class FittedRange:
     """Energies of the first and the last fitted channel, keV."""
@@ -43,47 +66,34 @@ class FittedRange:
         return self.low <= energy <= self.high
 
 
-def line_columns(
-    elements: Sequence[str],
-    stray_elements: Sequence[str],
-    split_lines: Mapping[str, Split],
-    line_factors: Mapping[str, float],
-    beam_energy: float,
-    fitted: FittedRange,
-) -> tuple[LineColumn, ...]:
+def line_columns(emitters: Emitters, fitted: FittedRange) -> tuple[LineColumn, ...]:
     """Return the columns of elements, then of free lines, then of stray elements.
 
     Parameters
     ----------
-    elements, stray_elements
-        Symbols.
-    split_lines
-        By symbol: "families", an energy in keV, or "none"; elements that are not
-        named follow the default of `SpectrumModel`.
-    line_factors
-        By family, like "Fe_K": factor on its emission.
-    beam_energy
-        keV.
+    emitters
+        Elements of the sample and stray ones.
     fitted
-        keV.
+        Energies in which lines are seen.
 
     Raises
     ------
     ValueError
         If an element has no (counting) line in the fitted range.
     """
+    split, factors = dict(emitters.split_lines), dict(emitters.line_factors)
     counting, others = [], []
-    for element in elements:
-        lines = emission_lines(element, beam_energy)
-        first, *free = _sample_columns(element, lines, split_lines.get(element), fitted)
+    for element in emitters.elements:
+        lines = emission_lines(element, emitters.beam_energy)
+        first, *free = _sample_columns(element, lines, split.get(element), fitted)
         counting.append(first)
         others += free
-    for element in stray_elements:
-        lines = emission_lines(element, beam_energy)
+    for element in emitters.stray_elements:
+        lines = emission_lines(element, emitters.beam_energy)
         for family, members in _visible_families(element, lines, fitted).items():
             label = f"{element} {family} stray"
             others.append(LineColumn(Column("stray", element, family, label), members))
-    return tuple(_calibrated(entry, line_factors) for entry in counting + others)
+    return tuple(_calibrated(entry, factors) for entry in counting + others)
 
 
 def _calibrated(entry: LineColumn, factors: Mapping[str, float]) -> LineColumn:

@@ -1,6 +1,6 @@
 """Chemical elements: symbols, atomic weights, fractions."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from numbers import Integral
 
@@ -61,6 +61,14 @@ def symbol(element: str | int) -> str:
         If there is no such element.
     """
     return SYMBOLS[atomic_number(element) - 1]
+
+
+def value_of(function: Callable[..., float], *arguments: int) -> float:
+    """Ask a function of xraylib for a number; 0 where it has none."""
+    try:
+        return function(*arguments)
+    except ValueError:
+        return 0.0
 
 
 @cache

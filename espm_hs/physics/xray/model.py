@@ -23,7 +23,7 @@ from espm_hs.physics.xray.absorption import (
     checked_angles,
     mass_thickness,
 )
-from espm_hs.physics.xray.columns import Split, checked_split
+from espm_hs.physics.xray.columns import Emitters, Split, checked_split
 from espm_hs.physics.xray.detector import Detector
 from espm_hs.physics.xray.elements import (
     checked_elements,
@@ -239,16 +239,14 @@ class SpectrumModel(LinearModel):
     @cached_property
     def _unabsorbed(self) -> Unabsorbed:
         """All that does not depend on the absorption by the sample."""
-        return unabsorbed(
-            self._axis,
+        emitters = Emitters(
             self.beam_energy,
-            self.minimum_energy,
             self.elements,
             self.stray_elements,
             tuple(self.split_lines.items()),
             tuple(self.line_factors.items()),
-            self.detector,
         )
+        return unabsorbed(self._axis, self.minimum_energy, emitters, self.detector)
 
     @property
     def energy(self) -> np.ndarray:

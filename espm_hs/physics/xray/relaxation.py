@@ -8,7 +8,6 @@ replaced here, each with its reason, by interpolation between good neighbours.
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import NamedTuple
@@ -16,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import xraylib
 
-from espm_hs.physics.xray.elements import atomic_number
+from espm_hs.physics.xray.elements import atomic_number, value_of
 from espm_hs.physics.xray.ionization import SUBSHELLS
 
 _INDEX = {shell: i for i, shell in enumerate(SUBSHELLS)}
@@ -148,14 +147,6 @@ def relaxation(element: str | int, *, repaired: bool = True) -> Relaxation:
     return Relaxation(yields, coster_kronig, _auger(z), _radiative(z, repaired))
 
 
-def _value(function: Callable[..., float], *arguments: int) -> float:
-    """Ask xraylib for a number; 0 where it has none."""
-    try:
-        return function(*arguments)
-    except ValueError:
-        return 0.0
-
-
 def _fluorescence_yield(z: int, shell: str, repaired: bool) -> float:
     index = getattr(xraylib, f"{shell}_SHELL")
     if repaired:
@@ -164,7 +155,7 @@ def _fluorescence_yield(z: int, shell: str, repaired: bool) -> float:
                 ends = [xraylib.FluorYield(n, index) for n in (low, high)]
                 slope = np.log(ends[1] / ends[0]) / (high - low)
                 return float(ends[0] * np.exp(slope * (z - low)))
-    return _value(xraylib.FluorYield, z, index)
+    return value_of(xraylib.FluorYield, z, index)
 
 
 def _coster_kronig(z: int, yields: np.ndarray, repaired: bool) -> np.ndarray:
@@ -172,7 +163,7 @@ def _coster_kronig(z: int, yields: np.ndarray, repaired: bool) -> np.ndarray:
     missing_m = repaired and z in _MISSING_M_COSTER_KRONIG
     for constant, (shell, initial, final) in _constants(r"F([LM])(\d)(\d)_TRANS"):
         source = _FIRST_WITH_M_COSTER_KRONIG if missing_m and shell == "M" else z
-        probability = _value(xraylib.CosKronTransProb, source, constant)
+        probability = value_of(xraylib.CosKronTransProb, source, constant)
         matrix[_INDEX[shell + initial], _INDEX[shell + final]] = probability
     # xraylib's M1 row of Ho to Tm sums to up to 1.1
     total = np.maximum(matrix.sum(axis=1), 1e-300)
@@ -183,7 +174,7 @@ def _auger(z: int) -> np.ndarray:
     counts = np.zeros((len(SUBSHELLS), len(SUBSHELLS)))
     names = r"([KLM]\d?)_([A-Z]\d)([A-Z]\d)_AUGER"
     for constant, (initial, *final) in _constants(names):
-        rate = _value(xraylib.AugerRate, z, constant)
+        rate = value_of(xraylib.AugerRate, z, constant)
         for shell in final:
             if rate > 0 and shell in _INDEX:
                 counts[_INDEX[initial], _INDEX[shell]] += rate
@@ -197,9 +188,9 @@ def _radiative(z: int, repaired: bool) -> tuple[RadiativeTransition, ...]:
         source = z
         if repaired and z in _MISSING_4F_RATES and initial in ("M4", "M5"):
             source = _FIRST_WITH_4F_RATES
-        rate = _value(xraylib.RadRate, source, constant)
+        rate = value_of(xraylib.RadRate, source, constant)
         if rate > 0:
-            energy = _value(xraylib.LineEnergy, z, constant)
+            energy = value_of(xraylib.LineEnergy, z, constant)
             energy = energy or _difference_of_edges(z, initial, final)
             found.append(RadiativeTransition(initial, final, rate, energy))
     return tuple(found)
@@ -209,7 +200,7 @@ def _difference_of_edges(z: int, *shells: str) -> float:
     """Energy of a line in keV, where xraylib has none."""
     # an outer shell without an edge is bound by less than the width of a peak
     numbers = [getattr(xraylib, f"{shell}_SHELL", -1) for shell in shells]
-    first, second = (_value(xraylib.EdgeEnergy, z, number) for number in numbers)
+    first, second = (value_of(xraylib.EdgeEnergy, z, number) for number in numbers)
     return max(first - second, 0.0) if first > 0 else 0.0
 
 

@@ -15,7 +15,7 @@ from espm_hs.physics.xray.absorption import (
     escape_through,
     mass_absorption_coefficient,
 )
-from espm_hs.physics.xray.columns import FittedRange, LineColumn, Split, line_columns
+from espm_hs.physics.xray.columns import Emitters, FittedRange, LineColumn, line_columns
 from espm_hs.physics.xray.detector import FWHM_PER_SIGMA, Detector
 from espm_hs.physics.xray.elements import atomic_to_mass_fractions, normalised_fractions
 from espm_hs.physics.xray.emission import EmissionLine
@@ -87,23 +87,17 @@ class Unabsorbed:
     ----------
     axis
         Energies of the channels.
-    beam_energy, minimum_energy
-        keV.
-    elements, stray_elements
-        Symbols.
-    split_lines, line_factors
-        Pairs of key and value of these arguments of a model.
+    minimum_energy
+        keV from which channels are fitted.
+    emitters
+        Elements, and how their lines are grouped.
     detector
         What the lines are seen with.
     """
 
     axis: Channels
-    beam_energy: float
     minimum_energy: float
-    elements: tuple[str, ...]
-    stray_elements: tuple[str, ...]
-    split_lines: tuple[tuple[str, Split], ...]
-    line_factors: tuple[tuple[str, float], ...]
+    emitters: Emitters
     detector: Detector
 
     @cached_property
@@ -116,7 +110,7 @@ class Unabsorbed:
     def channels(self) -> np.ndarray:
         """Channels to be fitted, bool, shape (n_channels,)."""
         lowest = max(self.minimum_energy, np.finfo(float).tiny)
-        fitted = (self.energy >= lowest) & (self.energy < self.beam_energy)
+        fitted = (self.energy >= lowest) & (self.energy < self.emitters.beam_energy)
         return read_only(fitted)
 
     @cached_property
@@ -132,14 +126,7 @@ class Unabsorbed:
     @cached_property
     def line_columns(self) -> tuple[LineColumn, ...]:
         """Columns of characteristic lines, with their lines."""
-        return line_columns(
-            self.elements,
-            self.stray_elements,
-            dict(self.split_lines),
-            dict(self.line_factors),
-            self.beam_energy,
-            self.fitted_range,
-        )
+        return line_columns(self.emitters, self.fitted_range)
 
     @cached_property
     def emission_lines(self) -> tuple[EmissionLine, ...]:
@@ -179,7 +166,7 @@ class Unabsorbed:
     @cached_property
     def background(self) -> np.ndarray:
         """Bremsstrahlung x efficiency in the fitted channels, (n_fitted, n_terms)."""
-        shapes = bremsstrahlung(self.fitted_energy, self.beam_energy)
+        shapes = bremsstrahlung(self.fitted_energy, self.emitters.beam_energy)
         return shapes * self.efficiency[:, None]
 
     @cached_property
@@ -225,7 +212,7 @@ class Unabsorbed:
         line, share, _ = self._peaks
         matrix = peaks(area[line] * share)
         # no photon has less energy than 0 or more than an electron
-        matrix[(self.energy <= 0) | (self.energy >= self.beam_energy)] = 0
+        matrix[(self.energy <= 0) | (self.energy >= self.emitters.beam_energy)] = 0
         return matrix
 
     def escaping(

@@ -1,5 +1,4 @@
-"""
-What a decomposition needs to know of a physics, and nothing more.
+"""What a decomposition needs to know of a physics, and nothing more.
 
 A `LinearModel` says which spectra a sample can give: the sums ``G @ w`` of the columns
 of a known, non-negative matrix. Decomposition, errors, feasible ranges and maps use
@@ -32,8 +31,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Column:
-    """
-    What a column of a model stands for.
+    """What a column of a model stands for.
 
     Attributes
     ----------
@@ -59,8 +57,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Parameter:
-    """
-    A number in a model that a spectrum may refine.
+    """A number in a model that a spectrum may refine.
 
     Attributes
     ----------
@@ -91,8 +88,7 @@ class LinearModel(Protocol):
     @property
     @abstractmethod
     def G(self) -> np.ndarray:
-        """
-        The matrix, float64, non-negative, shape (n_channels, n_columns).
+        """The matrix, float64, non-negative, shape (n_channels, n_columns).
 
         Its unit is free. Quantified columns have the same one: weights in them are in
         proportion to numbers of atoms, whatever the element.
@@ -133,8 +129,7 @@ class LinearModel(Protocol):
         return False
 
     def refined(self, composition: Mapping[str, float]) -> LinearModel:
-        """
-        Return the model of a sample of another composition.
+        """Return the model of a sample of another composition.
 
         This is called once per phase and round, so it must be cheap: what does not
         depend on the composition is neither checked nor calculated again.
@@ -152,8 +147,7 @@ class LinearModel(Protocol):
         return {}
 
     def with_parameters(self, **values: float) -> LinearModel:
-        """
-        Return the model with other values of some `parameters`.
+        """Return the model with other values of some `parameters`.
 
         Parameters
         ----------
@@ -165,8 +159,7 @@ class LinearModel(Protocol):
         return self
 
     def column_factors(self, n_pixels: int) -> np.ndarray | None:
-        """
-        Return known factors of the columns in each pixel.
+        """Return known factors of the columns in each pixel.
 
         Parameters
         ----------
@@ -183,8 +176,7 @@ class LinearModel(Protocol):
 
     @property
     def advice(self) -> Mapping[str, str]:
-        """
-        What the user can do, in the words of this physics, by occasion.
+        """What the user can do, in the words of this physics, by occasion.
 
         "unsettled" follows the warning that the composition and the model that
         depends on it do not settle.
@@ -201,8 +193,7 @@ _Model = TypeVar("_Model", bound=type[LinearModel])
 
 
 def register_model(kind: str) -> Callable[[_Model], _Model]:
-    """
-    Let stored models of a class be read again (class decorator).
+    """Let stored models of a class be read again (class decorator).
 
     Parameters
     ----------
@@ -228,8 +219,7 @@ def register_model(kind: str) -> Callable[[_Model], _Model]:
 
 
 def read_model(kind: str | None, stored: Mapping[str, Any]) -> LinearModel:
-    """
-    Return the model that `LinearModel.to_dict` described.
+    """Return the model that `LinearModel.to_dict` described.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ _HOMES = {
     "calibration.thickness": "absorbing_mass_thickness",
     "decomposition.decompose": "decompose",
     "decomposition.prior_knowledge": "are_elements",
-    "decomposition.result": "PhaseAnalysis stored_loadings",
+    "decomposition.result": "PhaseAnalysis",
     "decomposition.starts": "previous_start",
     "factorization.counts.reading": "kept_counts",
     "metadata.describe": "describe",
@@ -30,6 +30,7 @@ _HOMES = {
     "quantification.composition": "to_percent",
     "quantification.pixels": "pixel_amounts pixel_composition",
     "quantification.report": "Report report",
+    "signals._phases": "stored_loadings",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 # What has another name now.

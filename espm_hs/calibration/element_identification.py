@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from espm_hs.calibration.energy_scale import end_of_noise
+from espm_hs.calibration.energy_scale import without_noise
 from espm_hs.factorization import divergence, fit_spectrum
 from espm_hs.physics import SpectrumModel
 from espm_hs.physics.xray.elements import symbol
@@ -121,11 +121,8 @@ def suggest(
     -------
     Suggestions
     """
-    model = model.replace(minimum_energy=end_of_noise(model, np.asarray(spectrum)))
-    used = model.channels if channels is None else model.channels & channels
+    model, used = without_noise(model, spectrum, channels)
     x = np.asarray(spectrum, dtype=float)[used]
-    if not x.any():
-        raise ValueError("The spectrum has no counts in the channels in use.")
     with threadpool_limits(1, user_api="blas"):
         search = _Search(model, x, used)
         before = search.misfit()

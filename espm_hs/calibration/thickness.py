@@ -6,8 +6,8 @@ import numpy as np
 
 from espm_hs.calibration.energy_scale import calibrate
 from espm_hs.decomposition.self_consistency import (
-    MAX_ABSORPTION_ROUNDS,
-    settle_absorption,
+    MAX_ROUNDS,
+    self_consistent_model,
 )
 from espm_hs.physics import SpectrumModel
 
@@ -37,10 +37,10 @@ def absorbing_mass_thickness(
         kg/m2; the error is that of the counts.
     """
     last = np.inf
-    for _ in range(MAX_ABSORPTION_ROUNDS):
+    for _ in range(MAX_ROUNDS):
         fitted = calibrate(model, spectrum, ["mass_thickness"])
         used = model.channels
-        model = settle_absorption(fitted.after, spectrum[used], used)
+        model = self_consistent_model(fitted.after, spectrum[used], used)
         value, error = fitted.after.mass_thickness, fitted.errors["mass_thickness"]
         if abs(value - last) < SETTLED * error:
             break

@@ -17,8 +17,8 @@ import dask.array as da
 import numpy as np
 
 from espm_hs.arguments import generator
-from espm_hs.decomposition.checks import check_lines, check_size
-from espm_hs.decomposition.self_consistency import settle_absorption
+from espm_hs.decomposition.decompose import check_lines, check_size
+from espm_hs.decomposition.self_consistency import self_consistent_model
 from espm_hs.factorization import (
     Counts,
     Factorization,
@@ -172,7 +172,7 @@ class CrossValidation:
     @cached_property
     def model(self) -> SpectrumModel:
         """Physics that absorbs by the composition of the whole."""
-        return settle_absorption(self.start, self.counts.spectrum, self.used)
+        return self_consistent_model(self.start, self.counts.spectrum, self.used)
 
     def problem(self, n_phases: int) -> Problem:
         """Return what a fit with so many phases minimises."""

@@ -179,8 +179,8 @@ def report(
     """
     symbols, per_atom = basis.of(analysis.elements)
     relative = line_errors(analysis, errors)
-    rows = analysis.model.element_columns
-    atoms, pull = analysis.composition, analysis.pull[rows]
+    rows = analysis.element_columns
+    atoms, biases = analysis.composition, analysis.bias[rows]
     counted = analysis.covariance[:, rows][:, :, rows]
     atomic_data = relative[:, None] * np.isnan(analysis.knowledge.fixed[rows]) * atoms
     entries = []
@@ -189,7 +189,7 @@ def report(
             continue
         percent, response = closed(per_atom, atoms[:, j])
         statistical = np.sqrt(propagated(response, counted[j]))
-        bias = np.abs(response @ pull[:, j])
+        bias = np.abs(response @ biases[:, j])
         systematic = np.sqrt(response**2 @ atomic_data[:, j] ** 2)
         limits = _limits(percent, np.hypot(statistical, bias))
         columns = (percent, statistical, bias, systematic)
@@ -224,7 +224,7 @@ def _remarks(analysis: PhaseAnalysis) -> Iterator[str]:
             f"{analysis.n_agreeing} of {analysis.n_starts} starts ended in this "
             "optimum."
         )
-    yield from map(str, analysis.doubts)
+    yield from map(str, analysis.ambiguities)
     if analysis.misfit > BAD_FIT:
         yield (
             "The model does not fit: errors are larger than stated. Look at "
@@ -237,7 +237,7 @@ def _remarks(analysis: PhaseAnalysis) -> Iterator[str]:
         )
     if groups := look_alikes(analysis):
         yield f"Hardly to be told apart: {'; '.join(groups)}."
-    bias = np.abs(analysis.pull[analysis.model.element_columns])
+    bias = np.abs(analysis.bias[analysis.element_columns])
     if poor := [
         label
         for label, largest in zip(analysis.labels, bias.max(axis=0), strict=True)

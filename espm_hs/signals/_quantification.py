@@ -13,7 +13,7 @@ from hyperspy.signals import BaseSignal
 
 from espm_hs.arguments import check_choice, check_number
 from espm_hs.calibration.thickness import absorbing_mass_thickness
-from espm_hs.decomposition.result import PhaseAnalysis, stored_loadings
+from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.metadata import exposure, reader
 from espm_hs.metadata.provenance import read_options
 from espm_hs.metadata.reader import NODE
@@ -384,11 +384,6 @@ class Quantification:
         """Amounts and variances, shaped as the map, for each row of per_loading."""
         loadings = self._loadings(found)
         return pixel_amounts(found, self.data, loadings, per_loading, self._lazy_maps)
-
-    def _loadings(self, found: PhaseAnalysis) -> np.ndarray:
-        """Return the loadings, which must be those of this signal."""
-        n_pixels = int(np.prod(self.data.shape[:-1]))
-        return stored_loadings(self.learning_results, n_pixels, found.n_phases)
 
     @property
     def _lazy_maps(self) -> bool:

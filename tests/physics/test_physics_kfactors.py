@@ -13,8 +13,8 @@ from espm_hs.physics import (
     read_kfactors,
 )
 from espm_hs.physics.xray.elements import symbol
+from espm_hs.physics.xray.emission import parse_line
 from espm_hs.physics.xray.kfactors import kfactors
-from espm_hs.physics.xray.line_names import parse_line
 
 IDEAL = Detector.preset("ideal")
 

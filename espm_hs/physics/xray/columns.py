@@ -1,10 +1,11 @@
 """Which lines share a column of the model, and which columns count."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from espm_hs.arguments import check_mapping
+from espm_hs.physics.linear_model import Column
 from espm_hs.physics.xray.elements import atomic_number, symbol
 from espm_hs.physics.xray.emission import EmissionLine, emission_lines
 
@@ -12,6 +13,8 @@ FAMILIES = ("K", "L", "M")
 
 #: How the lines of an element are split: None, or "none", for one column.
 Split = str | float | None
+
+_Lines = tuple[EmissionLine, ...]
 
 # A family is in range when this share of its emission is: a far satellite alone
 # would make a column of noise.
@@ -22,158 +25,120 @@ _VISIBLE_SHARE = 0.01
 _UNRELIABLE_L = range(19, 32)
 
 
-@dataclass(frozen=True)
-class Column:
-    """
-    What a column of the model stands for.
-
-    Attributes
-    ----------
-    kind : {"element", "line", "stray", "background"}
-        "element": counts for the composition; "line": lines of a sample element
-        with a free intensity; "stray": lines from outside the sample.
-    element : str or None
-        Symbol.
-    family : str or None
-        Families of the lines, like "K", "L" or "KLM".
-    label : str
-        For legends: "Fe", "Fe L", "Cu K stray", "bremsstrahlung 1".
-    """
-
-    kind: Literal["element", "line", "stray", "background"]
-    element: str | None
-    family: str | None
-    label: str
-
-
 class LineColumn(NamedTuple):
     """A column and the lines it is made of."""
 
     column: Column
-    lines: tuple[EmissionLine, ...]
+    lines: _Lines
 
 
-class FittedRange(NamedTuple):
+class Emitters(NamedTuple):
+    """What emits lines, and how the lines are to be grouped.
+
+    Attributes
+    ----------
+    beam_energy
+        keV.
+    elements, stray_elements
+        Symbols.
+    split_lines
+        By symbol: "families", an energy in keV, or "none", as pairs, which can be
+        hashed; elements that are not named follow the default of `SpectrumModel`.
+    line_factors
+        By family, like "Fe_K", as pairs: factor on its emission.
+    """
+
+    beam_energy: float
+    elements: tuple[str, ...]
+    stray_elements: tuple[str, ...]
+    split_lines: tuple[tuple[str, Split], ...]
+    line_factors: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class FittedRange:
     """Energies of the first and the last fitted channel, keV."""
 
     low: float
     high: float
 
-    def __contains__(self, energy: object) -> bool:
+    def __contains__(self, energy: float) -> bool:
         return self.low <= energy <= self.high
 
 
-def line_columns(
-    elements: Sequence[str],
-    stray_elements: Sequence[str],
-    split_lines: Mapping[str, Split],
-    beam_energy: float,
-    fitted: FittedRange,
-) -> list[LineColumn]:
-    """
-    Columns of characteristic lines: elements, then free lines, then stray ones.
+def line_columns(emitters: Emitters, fitted: FittedRange) -> tuple[LineColumn, ...]:
+    """Return the columns of elements, then of free lines, then of stray elements.
 
     Parameters
     ----------
-    elements, stray_elements : sequence of str
-        Symbols.
-    split_lines : mapping of str to (str, float or None)
-        By symbol: "families", an energy in keV, or "none"; elements that are not
-        named follow the default of `SpectrumModel`.
-    beam_energy : float
-        keV.
-    fitted : FittedRange
-        keV.
-
-    Returns
-    -------
-    list of LineColumn
+    emitters
+        Elements of the sample and stray ones.
+    fitted
+        Energies in which lines are seen.
 
     Raises
     ------
     ValueError
         If an element has no (counting) line in the fitted range.
     """
-    counting, free, stray = [], [], []
-    for element in elements:
-        first, *others = _sample_columns(element, split_lines, beam_energy, fitted)
+    split, factors = dict(emitters.split_lines), dict(emitters.line_factors)
+    counting, others = [], []
+    for element in emitters.elements:
+        lines = emission_lines(element, emitters.beam_energy)
+        first, *free = _sample_columns(element, lines, split.get(element), fitted)
         counting.append(first)
-        free.extend(others)
-    for element in stray_elements:
-        families = _visible_families(element, beam_energy, fitted)
-        for family, lines in families.items():
+        others += free
+    for element in emitters.stray_elements:
+        lines = emission_lines(element, emitters.beam_energy)
+        for family, members in _visible_families(element, lines, fitted).items():
             label = f"{element} {family} stray"
-            stray.append(LineColumn(Column("stray", element, family, label), lines))
-    return counting + free + stray
+            others.append(LineColumn(Column("stray", element, family, label), members))
+    return tuple(_calibrated(entry, factors) for entry in counting + others)
 
 
-def with_line_factors(
-    columns: Sequence[LineColumn], line_factors: Mapping[str, float]
-) -> list[LineColumn]:
-    """
-    Columns whose lines follow a calibration.
+def _calibrated(entry: LineColumn, factors: Mapping[str, float]) -> LineColumn:
+    """Multiply the lines of a column by the factors of their families."""
 
-    Parameters
-    ----------
-    columns : sequence of LineColumn
-        With the cross sections of the atomic data.
-    line_factors : mapping of str to float
-        By family, "Fe_K": factor on its emission.
-
-    Returns
-    -------
-    list of LineColumn
-    """
-    if not line_factors:
-        return list(columns)
-
-    def calibrated(line: EmissionLine) -> EmissionLine:
-        factor = line_factors.get(f"{line.element}_{line.family}", 1.0)
+    def scaled(line: EmissionLine) -> EmissionLine:
+        factor = factors.get(f"{line.element}_{line.family}", 1.0)
         return replace(line, cross_section=factor * line.cross_section)
 
-    return [
-        entry._replace(lines=tuple(map(calibrated, entry.lines))) for entry in columns
-    ]
+    return entry._replace(lines=tuple(map(scaled, entry.lines))) if factors else entry
 
 
 def _sample_columns(
-    element: str,
-    split_lines: Mapping[str, Split],
-    beam_energy: float,
-    fitted: FittedRange,
+    element: str, lines: _Lines, split: Split, fitted: FittedRange
 ) -> list[LineColumn]:
     """Columns of a sample element, the counting one first."""
-    families = _visible_families(element, beam_energy, fitted)
-    split = split_lines.get(element, _default_split(element, families))
+    families = _visible_families(element, lines, fitted)
+    if split is None:
+        unreliable = atomic_number(element) in _UNRELIABLE_L and "K" in families
+        split = "families" if unreliable else "none"
     if split == "families":
-        groups = [(family, lines) for family, lines in families.items()]
-    elif split in ("none", None):
-        groups = [("", emission_lines(element, beam_energy))]
+        groups = list(families.items())
+    elif split == "none":
+        groups = [("", lines)]
     else:
-        groups = _split_at(element, float(split), beam_energy, fitted)
+        groups = _split_at(element, lines, float(split), fitted)
     columns = []
-    for name, lines in groups:
-        shown = _families_of(lines, fitted)
-        kind, label = ("line", f"{element} {name}") if columns else ("element", element)
-        columns.append(LineColumn(Column(kind, element, shown, label), lines))
+    for i, (name, members) in enumerate(groups):
+        shown = "".join(_by_family(members, fitted))
+        kind, label = ("line", f"{element} {name}") if i else ("element", element)
+        columns.append(LineColumn(Column(kind, element, shown, label), members))
     return columns
 
 
-def _default_split(element: str, families: Mapping[str, tuple]) -> Split:
-    unreliable = atomic_number(element) in _UNRELIABLE_L
-    return "families" if unreliable and "K" in families else None
+def _by_family(lines: _Lines, fitted: FittedRange) -> dict[str, _Lines]:
+    """Lines of the families that can be seen, K first."""
+    members = {f: tuple(line for line in lines if line.family == f) for f in FAMILIES}
+    return {f: group for f, group in members.items() if _visible(group, fitted)}
 
 
 def _visible_families(
-    element: str, beam_energy: float, fitted: FittedRange
-) -> dict[str, tuple[EmissionLine, ...]]:
-    """Lines by family, K first, of the families that can be seen."""
-    lines = emission_lines(element, beam_energy)
-    families = {}
-    for family in FAMILIES:
-        members = tuple(line for line in lines if line.family == family)
-        if _visible(members, fitted):
-            families[family] = members
+    element: str, lines: _Lines, fitted: FittedRange
+) -> dict[str, _Lines]:
+    """Lines by family, of which an element needs one that can be seen."""
+    families = _by_family(lines, fitted)
     if not families:
         strongest = sorted(lines, key=lambda line: -line.cross_section)[:3]
         where = ", ".join(f"{line.name} {line.energy:.3f}" for line in strongest)
@@ -185,32 +150,17 @@ def _visible_families(
     return families
 
 
-def _visible(
-    lines: Iterable[EmissionLine],
-    fitted: FittedRange,
-    whole: Iterable[EmissionLine] | None = None,
-) -> bool:
+def _visible(lines: _Lines, fitted: FittedRange, whole: _Lines = ()) -> bool:
     """Whether enough of the emission, of these or of the `whole` lines, is seen."""
-    lines = tuple(lines)
     total = sum(line.cross_section for line in whole or lines)
     seen = sum(line.cross_section for line in lines if line.energy in fitted)
     return seen > _VISIBLE_SHARE * total
 
 
-def _families_of(lines: Iterable[EmissionLine], fitted: FittedRange) -> str:
-    """Families of the lines that can be seen, like "KL"."""
-    shown = ""
-    for family in FAMILIES:
-        if _visible((line for line in lines if line.family == family), fitted):
-            shown += family
-    return shown
-
-
 def _split_at(
-    element: str, limit: float, beam_energy: float, fitted: FittedRange
-) -> list[tuple[str, tuple[EmissionLine, ...]]]:
-    """Lines above an energy, which count, and those below."""
-    lines = emission_lines(element, beam_energy)
+    element: str, lines: _Lines, limit: float, fitted: FittedRange
+) -> list[tuple[str, _Lines]]:
+    """Lines above an energy (keV), which count, and those below."""
     above = tuple(line for line in lines if line.energy >= limit)
     below = tuple(line for line in lines if line.energy < limit)
     if not _visible(above, fitted):
@@ -218,60 +168,17 @@ def _split_at(
             f"{element} has no line to count between {limit:g} keV, where split_lines "
             f"divides its lines, and {fitted.high:.3f} keV, where the fit ends."
         )
-    groups = [("", above)]
-    if _visible(below, fitted, whole=lines):
-        groups.append((f"below {limit:g} keV", below))
-    return groups
+    free = [(f"below {limit:g} keV", below)] if _visible(below, fitted, lines) else []
+    return [("", above), *free]
 
 
-def checked_elements(elements: Iterable[str | int], what: str) -> tuple[str, ...]:
-    """
-    Symbols of elements, each once.
+def checked_split(split_lines: Mapping[str, Split]) -> dict[str, Split]:
+    """Check how lines are to be split, and return it as plain strings and floats.
 
     Parameters
     ----------
-    elements : iterable of str or int
-        Symbols or atomic numbers.
-    what : str
-        For the message: "elements" or "stray_elements".
-
-    Returns
-    -------
-    tuple of str
-
-    Raises
-    ------
-    ValueError
-        If one is unknown or occurs twice.
-    TypeError
-        If they are no list.
-    """
-    if isinstance(elements, str):
-        raise ValueError(f"{what} is a list of symbols, found the text {elements!r}.")
-    if isinstance(elements, bytes | Mapping) or not isinstance(elements, Iterable):
-        raise TypeError(
-            f"{what} must be a list of symbols such as ['Cu', 'C'], got {elements!r}."
-        )
-    symbols = tuple(symbol(element) for element in elements)
-    twice = sorted({name for name in symbols if symbols.count(name) > 1})
-    if twice:
-        raise ValueError(f"{what} has {', '.join(twice)} more than once.")
-    return symbols
-
-
-def checked_split(split_lines: Mapping[str, Split] | None) -> dict[str, Split]:
-    """
-    Check how lines are to be split.
-
-    Parameters
-    ----------
-    split_lines : mapping or None
-        By symbol: "families", an energy in keV, "none" or None.
-
-    Returns
-    -------
-    dict
-        With plain strings and floats; "none" for None.
+    split_lines
+        By symbol: "families", an energy in keV, "none" or None, which means the same.
 
     Raises
     ------
@@ -280,7 +187,6 @@ def checked_split(split_lines: Mapping[str, Split] | None) -> dict[str, Split]:
     TypeError
         If it is no mapping.
     """
-    split_lines = {} if split_lines is None else split_lines
     what = "elements to 'families', an energy in keV or None, such as {'Fe': 3.0}"
     check_mapping("split_lines", split_lines, what)
     checked: dict[str, Split] = {}

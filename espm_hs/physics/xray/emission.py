@@ -1,13 +1,21 @@
 """Characteristic lines: names, energies and emission cross sections."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
-from espm_hs.arguments import plain_float
+import numpy as np
+
+from espm_hs.arguments import check_mapping, plain_float
 from espm_hs.physics.xray.elements import atomic_number, symbol
-from espm_hs.physics.xray.ionization import SUBSHELLS
+from espm_hs.physics.xray.ionization import (
+    SUBSHELLS,
+    ionization_cross_section,
+    ionized_subshells,
+)
 from espm_hs.physics.xray.relaxation import relaxation
-from espm_hs.physics.xray.vacancies import vacancy_cross_sections
 
 #: Beam energies for which lines are calculated, keV.
 BEAM_ENERGIES = (10.0, 400.0)
@@ -26,24 +34,26 @@ _SIEGBAHN = {
     "M5N6": "Ma2", "M4N6": "Mb", "M3N5": "Mg", "M5N3": "Mz",
 }  # fmt: skip
 
+# "Fe_Ka", "Fe Ka1", "Pt_L": element, family, line
+_NAME = re.compile(r"\s*([A-Z][a-z]?)[ _]+([KLM])([a-zA-Z]?\d*)\s*")
+
 
 @dataclass(frozen=True)
 class EmissionLine:
-    """
-    A characteristic X-ray line of one element at one beam energy.
+    """A characteristic X-ray line of one element at one beam energy.
 
     Attributes
     ----------
-    element : str
+    element
         Symbol.
-    name : str
+    name
         Siegbahn name where it is common ("Fe Ka1"), else the transition in IUPAC
         notation ("Pt M2N4").
-    family : str
+    family
         Shell of the vacancy: "K", "L" or "M".
-    energy : float
+    energy
         keV.
-    cross_section : float
+    cross_section
         Emission of this line in cm2 per atom, into all directions, vacancies that
         arrive by the cascade included.
     """
@@ -56,17 +66,16 @@ class EmissionLine:
 
 
 def emission_lines(element: str | int, beam_energy: float) -> tuple[EmissionLine, ...]:
-    """
-    Characteristic lines of an element under an electron beam.
+    """Characteristic lines of an element under an electron beam.
 
     The vacancies of every subshell (ionisation and cascade) times the fluorescence
     yield times the share of the transition in the radiative decays.
 
     Parameters
     ----------
-    element : str or int
+    element
         Symbol or atomic number, B to U.
-    beam_energy : float
+    beam_energy
         10 to 400 keV.
 
     Returns
@@ -83,17 +92,12 @@ def emission_lines(element: str | int, beam_energy: float) -> tuple[EmissionLine
 
 
 def check_beam_energy(beam_energy: float) -> float:
-    """
-    Check a beam energy.
+    """Check a beam energy.
 
     Parameters
     ----------
-    beam_energy : float
+    beam_energy
         keV.
-
-    Returns
-    -------
-    float
 
     Raises
     ------
@@ -127,15 +131,114 @@ def _emission_lines(
     element: str, beam_energy: float, repaired: bool
 ) -> tuple[EmissionLine, ...]:
     data = relaxation(element, repaired=repaired)
-    vacancies = vacancy_cross_sections(element, beam_energy, repaired=repaired)
+    primary = np.zeros(len(SUBSHELLS))
+    for shell in ionized_subshells(element):
+        index = SUBSHELLS.index(shell)
+        primary[index] = ionization_cross_section(element, shell, beam_energy)
+    vacancies = primary @ data.vacancies
     lines = []
-    for transition in data.radiative:
-        shell = transition.initial
-        photons = data.fluorescence_yield[SUBSHELLS.index(shell)] * transition.rate
-        sigma = float(vacancies[shell] * photons)
-        if transition.energy >= LOWEST_ENERGY and sigma > 0:
-            iupac = shell + transition.final
-            name = f"{element} {_SIEGBAHN.get(iupac, iupac)}"
-            line = EmissionLine(element, name, shell[0], transition.energy, sigma)
-            lines.append(line)
+    for shell, final, rate, energy in data.radiative:
+        index = SUBSHELLS.index(shell)
+        sigma = float(vacancies[index] * (data.fluorescence_yield[index] * rate))
+        if energy >= LOWEST_ENERGY and sigma > 0:
+            name = f"{element} {_SIEGBAHN.get(shell + final, shell + final)}"
+            lines.append(EmissionLine(element, name, shell[0], energy, sigma))
     return tuple(sorted(lines, key=lambda line: (line.energy, line.name)))
+
+
+class LineName(NamedTuple):
+    """What a name stands for.
+
+    Attributes
+    ----------
+    element
+        Symbol.
+    family
+        "K", "L" or "M".
+    line
+        "Ka" (all alpha lines), "Ka1" (that line), or "K" (the whole family).
+    """
+
+    element: str
+    family: str
+    line: str
+
+    @property
+    def key(self) -> str:
+        """Element and family, like "Fe_K"."""
+        return f"{self.element}_{self.family}"
+
+    def includes(self, line: str) -> bool:
+        """Whether a line of this element belongs to what is named.
+
+        Parameters
+        ----------
+        line
+            Without the element: "Ka1", "M2N4".
+        """
+        if self.line == self.family:
+            return line.startswith(self.family)
+        return self.line in (line, re.sub(r"\d+$", "", line))
+
+
+def parse_line(name: str) -> LineName:
+    """Read the name of a line or a family.
+
+    Parameters
+    ----------
+    name
+        Like "Fe_Ka" (as exspy writes), "Fe Ka1", "Fe_K" or "Fe K".
+
+    Raises
+    ------
+    ValueError
+        If the name is not understood.
+    """
+    match = _NAME.fullmatch(name) if isinstance(name, str) else None
+    if match is None:
+        raise ValueError(
+            f"{name!r} is not the name of a line: expected an element and a line or a "
+            'family, like "Fe_Ka" or "Fe K".'
+        )
+    element, family, rest = match.groups()
+    return LineName(symbol(element), family, family + rest)
+
+
+def checked_line_factors(line_factors: Mapping[str, float]) -> dict[str, float]:
+    """Check factors on the emission of families.
+
+    Parameters
+    ----------
+    line_factors
+        By family, or by a line for its family.
+
+    Returns
+    -------
+    dict of str to float
+        By family, like "Fe_K".
+
+    Raises
+    ------
+    ValueError
+        If a name is not understood, a family occurs twice, or a factor is not a
+        positive number.
+    TypeError
+        If it is no mapping.
+    """
+    what = "families of lines to factors, such as {'Fe_K': 1.1}"
+    check_mapping("line_factors", line_factors, what)
+    checked: dict[str, float] = {}
+    for name, factor in line_factors.items():
+        key = parse_line(name).key
+        if key in checked:
+            raise ValueError(f"line_factors names the family {key} more than once.")
+        try:
+            checked[key] = float(factor)
+        except (TypeError, ValueError):
+            checked[key] = -1.0
+        if not 1e-3 <= checked[key] <= 1e3:
+            raise ValueError(
+                f"The line factor of {name} must be a positive number, found "
+                f"{factor!r}: from 0.001 to 1000, 1 for atomic data as they are."
+            )
+    return checked

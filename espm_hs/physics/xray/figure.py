@@ -6,12 +6,11 @@ import numpy as np
 
 
 def plot_model(model):
-    """
-    Plot the columns of a model, each with its main lines labelled.
+    """Plot the columns of a model, each with its main lines labelled.
 
     Parameters
     ----------
-    model : SpectrumModel
+    model
         Physics.
 
     Returns

@@ -22,12 +22,11 @@ _COMPOUNDS = {
 
 @cache
 def material_data(name: str) -> tuple[dict[str, float], float]:
-    """
-    Composition and density of a material.
+    """Composition and density of a material.
 
     Parameters
     ----------
-    name : str
+    name
         Symbol of an element or one of "polyimide", "parylene", "Si3N4", "SiO2",
         "Al2O3".
 
@@ -55,21 +54,20 @@ def material_data(name: str) -> tuple[dict[str, float], float]:
 
 
 def attenuation(material: str, energies: np.ndarray, thickness: float) -> np.ndarray:
-    """
-    Exponent of the absorption by a layer.
+    """Exponent of the absorption by a layer.
 
     Parameters
     ----------
-    material : str
+    material
         As `material_data`.
-    energies : array
+    energies
         keV.
-    thickness : float
+    thickness
         um.
 
     Returns
     -------
-    array
+    numpy.ndarray
         mu rho t, shape of `energies`.
     """
     mass_fractions, density = material_data(material)
@@ -78,18 +76,13 @@ def attenuation(material: str, energies: np.ndarray, thickness: float) -> np.nda
 
 
 def parse_layers(layers: Any) -> tuple[tuple[str, float], ...]:
-    """
-    Read layers.
+    """Read layers.
 
     Parameters
     ----------
-    layers : str or sequence
+    layers
         Like "Al 0.038 um, polyimide 0.007 um", or a list of layers, each such a text
         or (material, thickness in um).
-
-    Returns
-    -------
-    tuple of (str, float)
 
     Raises
     ------
@@ -121,17 +114,12 @@ def _parse_layer(layer: Any) -> tuple[str, float]:
 
 
 def parse_grid(grid: Any) -> tuple[str, float, float]:
-    """
-    Read the grid of a window.
+    """Read the grid of a window.
 
     Parameters
     ----------
-    grid : str or (material, thickness in um, open fraction)
+    grid
         A text is like "Si 380 um 0.77".
-
-    Returns
-    -------
-    material, thickness, open fraction
 
     Raises
     ------

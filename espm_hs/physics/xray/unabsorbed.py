@@ -1,0 +1,291 @@
+"""What a model knows to shine, before the sample absorbs part of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from espm_hs.physics.xray.absorption import (
+    Angles,
+    escape_through,
+    mass_absorption_coefficient,
+)
+from espm_hs.physics.xray.columns import Emitters, FittedRange, LineColumn, line_columns
+from espm_hs.physics.xray.detector import FWHM_PER_SIGMA, Detector
+from espm_hs.physics.xray.elements import atomic_to_mass_fractions, normalised_fractions
+from espm_hs.physics.xray.emission import EmissionLine
+from espm_hs.physics.xray.peaks import (
+    ESCAPE_ENERGY,
+    TAIL_WINDOW,
+    Channels,
+    PeakShape,
+    PeakSum,
+    with_escape_peaks,
+)
+
+#: Number of terms of the bremsstrahlung; a non-negative mixture of them describes it.
+N_TERMS = 3
+# Decay of the third term, keV.
+_DECAY = 10.0
+
+# The columns of lines are in barn inside of a model: numbers near 1.
+_CM2_PER_BARN = 1e-24
+# Lines this far (keV) outside the fitted channels still reach them with their tail.
+_MARGIN = 0.5
+
+
+class Lines(NamedTuple):
+    """Lines that reach the fitted channels.
+
+    Attributes
+    ----------
+    energy
+        keV, shape (n_lines,).
+    area
+        Emission cross section (barn) x detector efficiency, shape (n_lines,).
+    column
+        Column of each line in the matrix of the model, integers of shape (n_lines,).
+    absorbed
+        Whether it comes from the sample, which absorbs part of it, shape (n_lines,).
+    """
+
+    energy: np.ndarray
+    area: np.ndarray
+    column: np.ndarray
+    absorbed: np.ndarray
+
+
+class Sources(NamedTuple):
+    """All that a model knows to shine, before absorption by the sample.
+
+    Attributes
+    ----------
+    lines
+        Characteristic lines.
+    line_spectra
+        What the detector makes of each line, barn, shape (n_channels, n_lines).
+    background
+        Shapes of the bremsstrahlung times the efficiency of the detector; 0 outside
+        the fitted channels, arbitrary scale, shape (n_channels, n_terms).
+    """
+
+    lines: Lines
+    line_spectra: np.ndarray
+    background: np.ndarray
+
+
+@dataclass(frozen=True)
+class Unabsorbed:
+    """Lines, peaks and bremsstrahlung of a model, each calculated when it is asked for.
+
+    Attributes
+    ----------
+    axis
+        Energies of the channels.
+    minimum_energy
+        keV from which channels are fitted.
+    emitters
+        Elements, and how their lines are grouped.
+    detector
+        What the lines are seen with.
+    """
+
+    axis: Channels
+    minimum_energy: float
+    emitters: Emitters
+    detector: Detector
+
+    @cached_property
+    def energy(self) -> np.ndarray:
+        """Centres of the channels, keV, shape (n_channels,)."""
+        offset, scale, size = self.axis
+        return read_only(offset + scale * np.arange(size))
+
+    @cached_property
+    def channels(self) -> np.ndarray:
+        """Channels to be fitted, bool, shape (n_channels,)."""
+        lowest = max(self.minimum_energy, np.finfo(float).tiny)
+        fitted = (self.energy >= lowest) & (self.energy < self.emitters.beam_energy)
+        return read_only(fitted)
+
+    @cached_property
+    def fitted_energy(self) -> np.ndarray:
+        """Centres of the fitted channels, keV."""
+        return self.energy[self.channels]
+
+    @cached_property
+    def fitted_range(self) -> FittedRange:
+        """Energies of the first and the last fitted channel, keV."""
+        return FittedRange(float(self.fitted_energy[0]), float(self.fitted_energy[-1]))
+
+    @cached_property
+    def line_columns(self) -> tuple[LineColumn, ...]:
+        """Columns of characteristic lines, with their lines."""
+        return line_columns(self.emitters, self.fitted_range)
+
+    @cached_property
+    def emission_lines(self) -> tuple[EmissionLine, ...]:
+        """Lines in the fitted range, by increasing energy."""
+        lines = (line for entry in self.line_columns for line in entry.lines)
+        visible = (line for line in lines if line.energy in self.fitted_range)
+        return tuple(sorted(visible, key=lambda line: (line.energy, line.name)))
+
+    @cached_property
+    def lines(self) -> Lines:
+        """Lines that reach the fitted channels."""
+        low, high = self.fitted_range.low, self.fitted_range.high
+        # its tail and its escape peak decide how far above a line still shows
+        reach = _MARGIN + ESCAPE_ENERGY * self.detector.escape_peak
+        if self.detector.tail:
+            reach += 1e-3 * TAIL_WINDOW * self.detector.tail_length
+        found = [
+            (line.energy, line.cross_section, i, entry.column.kind != "stray")
+            for i, entry in enumerate(self.line_columns)
+            for line in entry.lines
+            if low - _MARGIN <= line.energy <= high + reach
+        ]
+        energy, cross_section, column, absorbed = map(
+            np.array, zip(*found, strict=True)
+        )
+        # a line outside is seen by its tail in the first or last channel; so a
+        # user's efficiency curve has to cover the fitted channels only
+        area = self.detector.efficiency(np.clip(energy, low, high))
+        area *= cross_section / _CM2_PER_BARN
+        return Lines(energy, area, column, absorbed)
+
+    @cached_property
+    def efficiency(self) -> np.ndarray:
+        """Efficiency of the detector in the fitted channels."""
+        return self.detector.efficiency(self.fitted_energy)
+
+    @cached_property
+    def background(self) -> np.ndarray:
+        """Bremsstrahlung x efficiency in the fitted channels, (n_fitted, n_terms)."""
+        shapes = bremsstrahlung(self.fitted_energy, self.emitters.beam_energy)
+        return shapes * self.efficiency[:, None]
+
+    @cached_property
+    def _peaks(self) -> tuple[np.ndarray, np.ndarray, PeakShape]:
+        """Line of each peak, share of the counts of the line in it, and shape."""
+        detector, energy = self.detector, self.lines.energy
+        line, share = np.arange(len(energy)), np.ones(len(energy))
+        if detector.escape_peak:
+            line, share, energy = with_escape_peaks(energy)
+        sigma = 1e-3 * detector.fwhm(energy) / FWHM_PER_SIGMA
+        length = 1e-3 * detector.tail_length
+        position = detector.peak_energy(energy)
+        return line, share, PeakShape(position, sigma, detector.tail, length)
+
+    @cached_property
+    def _by_column(self) -> PeakSum:
+        line, _, shape = self._peaks
+        column = self.lines.column[line]
+        return PeakSum(self.axis, shape, column, len(self.line_columns))
+
+    def line_matrix(self, area: np.ndarray) -> np.ndarray:
+        """Sum the spectra of the lines by column.
+
+        Parameters
+        ----------
+        area
+            Of each line, shape (n_lines,).
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (n_channels, n_line_columns).
+        """
+        return self._spectra(self._by_column, area)
+
+    def line_spectra(self) -> np.ndarray:
+        """Spectrum of each line, barn, shape (n_channels, n_lines)."""
+        line, _, shape = self._peaks
+        each = PeakSum(self.axis, shape, line, len(self.lines.area))
+        return self._spectra(each, self.lines.area)
+
+    def _spectra(self, peaks: PeakSum, area: np.ndarray) -> np.ndarray:
+        line, share, _ = self._peaks
+        matrix = peaks(area[line] * share)
+        # no photon has less energy than 0 or more than an electron
+        matrix[(self.energy <= 0) | (self.energy >= self.emitters.beam_energy)] = 0
+        return matrix
+
+    def escaping(
+        self, composition: Mapping[str, float], mass_thickness: float, angle: Angles
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the fraction of what shines that leaves the sample.
+
+        Parameters
+        ----------
+        composition
+            Atomic fractions of the sample by symbol, in any unit.
+        mass_thickness
+            kg/m2.
+        angle
+            Take-off angles of the detectors, degrees.
+
+        Returns
+        -------
+        tuple of two numpy.ndarray
+            Fraction of each line (1 for stray ones) and in each fitted channel.
+        """
+        energy = np.append(self.lines.energy, self.fitted_energy)
+        mu = np.zeros(energy.shape)
+        fractions = normalised_fractions(atomic_to_mass_fractions(composition))
+        for name, share in fractions.items():
+            if name not in self._coefficients:
+                self._coefficients[name] = mass_absorption_coefficient(name, energy)
+            mu += share * self._coefficients[name]
+        fraction = escape_through(0.1 * mass_thickness * mu, angle)
+        of_lines, in_channels = np.split(fraction, [len(self.lines.energy)])
+        return np.where(self.lines.absorbed, of_lines, 1.0), in_channels
+
+    @cached_property
+    def _coefficients(self) -> dict[str, Any]:
+        """Mass absorption coefficients of elements that were asked for, cm2/g."""
+        return {}
+
+
+#: Models of equal settings are made again and again: they share one object.
+unabsorbed = lru_cache(maxsize=16)(Unabsorbed)
+
+
+def bremsstrahlung(energy: ArrayLike, beam_energy: float) -> np.ndarray:
+    """Three non-negative shapes whose mixtures describe the bremsstrahlung of a foil.
+
+    1. (E0 - E) / E0, the slow fall towards the beam energy;
+    2. (E0 - E) / (E0 E), H. A. Kramers' law (Phil. Mag. 46 (1923) 836) for the
+       energy loss per photon energy;
+    3. exp(-E / 10 keV) / E: real spectra rise more steeply towards low energies
+       than the first two allow; found on measured spectra, without theory.
+
+    Parameters
+    ----------
+    energy
+        keV, shape (n,).
+    beam_energy
+        E0, keV.
+
+    Returns
+    -------
+    numpy.ndarray
+        Non-negative, arbitrary scale, shape (n, 3); 0 where the energy is not between
+        0 and the beam energy.
+    """
+    e = np.asarray(energy, dtype=float)
+    valid = (e > 0) & (e < beam_energy)
+    e = np.where(valid, e, beam_energy)
+    linear = (beam_energy - e) / beam_energy
+    shapes = (linear, linear / e, np.exp(-e / _DECAY) / e)
+    return np.where(valid, shapes, 0.0).T
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """Protect an array, which is changed in place and returned."""
+    array.flags.writeable = False
+    return array

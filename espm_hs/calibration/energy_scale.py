@@ -286,7 +286,5 @@ class _Search:
     def _jacobian(self, z: np.ndarray, blur: float) -> np.ndarray:
         """Forward differences; steps well above the tolerance of the inner fit."""
         here = self._cost(self._scaled(z), blur)
-        columns = []
-        for step in STEP * np.eye(z.size):
-            columns.append((self._cost(self._scaled(z + step), blur) - here) / STEP)
-        return np.stack(columns, axis=1)
+        ahead = [self._cost(self._scaled(x), blur) for x in z + STEP * np.eye(z.size)]
+        return (np.stack(ahead, axis=1) - here[:, None]) / STEP

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, TypeVar
 import dask.array as da
 import numpy as np
 
-from espm_hs.arguments import generator
+from espm_hs.arguments import check_number, generator
 from espm_hs.decomposition.decompose import check_lines, check_size
 from espm_hs.decomposition.self_consistency import self_consistent_model
 from espm_hs.factorization import (
@@ -130,11 +130,7 @@ class CrossValidation:
     callback: Callable[[int, int], None] | None = None
 
     def __post_init__(self) -> None:
-        n = self.n_thinnings
-        if not isinstance(n, (int, np.integer)) or n < 2:
-            raise ValueError(
-                f"`n_thinnings` must be an integer of at least 2, got {n!r}."
-            )
+        check_number("n_thinnings", self.n_thinnings, 2, whole=True)
 
     @property
     def navigation(self) -> tuple[int, ...]:

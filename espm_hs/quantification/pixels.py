@@ -17,17 +17,19 @@ from espm_hs.quantification.composition import (
     propagated,
 )
 
+Array = np.ndarray | da.Array
+
 # Pixels handled at once, so that the covariances of a large map stay small.
 SLAB = 1 << 16
 
 
 def pixel_composition(
     analysis: PhaseAnalysis,
-    data: np.ndarray | da.Array,
+    data: Array,
     loadings: np.ndarray,
     basis: Basis = ATOMIC,
     lazy: bool = False,
-) -> tuple[list[str], np.ndarray | da.Array, np.ndarray | da.Array]:
+) -> tuple[list[str], Array, Array]:
     """
     Return the composition of each pixel.
 
@@ -60,13 +62,13 @@ def pixel_composition(
 
 def pixel_amounts(
     analysis: PhaseAnalysis,
-    data: np.ndarray | da.Array,
+    data: Array,
     loadings: np.ndarray,
     per_loading: np.ndarray,
     lazy: bool = False,
     *,
     percent: bool = False,
-) -> tuple[np.ndarray | da.Array, np.ndarray | da.Array]:
+) -> tuple[Array, Array]:
     """
     Return amounts in each pixel, which are linear in its loadings.
 
@@ -126,7 +128,7 @@ def pixel_amounts(
     return values, variances
 
 
-def check_channels(analysis: PhaseAnalysis, data: np.ndarray | da.Array) -> None:
+def check_channels(analysis: PhaseAnalysis, data: Array) -> None:
     """Raise RuntimeError if the data have other channels than were decomposed."""
     if analysis.channels.size != data.shape[-1]:
         raise _moved(f"{data.shape[-1]} channels, not {analysis.channels.size}")

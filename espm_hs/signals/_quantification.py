@@ -25,7 +25,7 @@ from espm_hs.quantification.areal_density import (
 )
 from espm_hs.quantification.bootstrap import replicates
 from espm_hs.quantification.composition import Basis, to_percent
-from espm_hs.quantification.pixels import pixel_amounts, pixel_composition
+from espm_hs.quantification.pixels import Array, pixel_amounts, pixel_composition
 from espm_hs.quantification.report import Report, report
 
 RESULTS = f"{NODE}.results"
@@ -117,7 +117,7 @@ class Quantification:
             )
             axes = self._map_axes()
         return [
-            _with_variance(f"{units} percent of {symbol}", *pair, axes, [symbol])
+            _signal(f"{units} percent of {symbol}", axes, *pair, [symbol])
             for symbol, *pair in zip(symbols, *tables, strict=True)
         ]
 
@@ -184,7 +184,7 @@ class Quantification:
         ]
         percent = np.stack([table[1] for table in tables], axis=2)
         return [
-            _tagged(f"{units} percent of {symbol}", values, axes, [symbol])
+            _signal(f"{units} percent of {symbol}", axes, values, elements=[symbol])
             for symbol, values in zip(tables[0][0], percent, strict=True)
         ]
 
@@ -252,10 +252,9 @@ class Quantification:
         symbols, per_loading = areal_densities(
             found, dose, Basis("atomic", elements, oxygen)
         )
-        maps = self._amount_maps(found, per_loading)
+        maps, axes = self._amount_maps(found, per_loading), self._map_axes()
         return [
-            _with_variance(f"atoms per nm2 of {symbol}", *pair, axes, [symbol])
-            for axes in [self._map_axes()]
+            _signal(f"atoms per nm2 of {symbol}", axes, *pair, [symbol])
             for symbol, *pair in zip(symbols, *maps, strict=True)
         ]
 
@@ -317,8 +316,7 @@ class Quantification:
             self.physical_model(thickness=100.0, density=1.0), self._summed()
         )
         axes = [{"name": "Map", "size": 1, "navigate": True}]
-        pair = np.array([value]), np.array([error**2])
-        return _with_variance("Mass thickness", *pair, axes)
+        return _signal("Mass thickness", axes, np.array([value]), np.array([error**2]))
 
     def estimate_thickness(
         self,
@@ -372,15 +370,15 @@ class Quantification:
         if density is not None:
             title = "Thickness"
             per_loading = mass * nm_per_mass(density, found.n_phases)
-        if target == "pixels":
-            pair = self._amount_maps(found, per_loading[None, :])
-            return _with_variance(title, *(one[0] for one in pair), axes)
-        pair = self._amount_maps(found, np.diag(per_loading))
-        return _with_variance(title, *pair, [*_phase_axis(found), *axes])
+        if target == "phases":
+            axes = [*_phase_axis(found), *axes]
+            return _signal(title, axes, *self._amount_maps(found, np.diag(per_loading)))
+        pair = self._amount_maps(found, per_loading[None, :])
+        return _signal(title, axes, *(one[0] for one in pair))
 
     def _amount_maps(
         self, found: PhaseAnalysis, per_loading: np.ndarray
-    ) -> tuple[np.ndarray | da.Array, np.ndarray | da.Array]:
+    ) -> tuple[Array, Array]:
         """Amounts and variances, shaped as the map, for each row of per_loading."""
         loadings = self._loadings(found)
         return pixel_amounts(found, self.data, loadings, per_loading, self._lazy_maps)
@@ -408,30 +406,20 @@ def _phase_axis(found: PhaseAnalysis) -> list[dict[str, Any]]:
     return [{"name": "Phase", "size": found.n_phases, "navigate": True}]
 
 
-def _tagged(
+def _signal(
     title: str,
-    values: np.ndarray | da.Array,
     axes: list[dict[str, Any]],
-    elements: list[str] | None = None,
+    values: Array,
+    variance: Array | None = None,
+    elements: Sequence[str] = (),
 ) -> BaseSignal:
-    """One signal, titled and tagged as eXSpy's are."""
+    """One signal with its variance, titled and tagged as eXSpy's are."""
     signal = BaseSignal(values, axes=axes)
     if isinstance(values, da.Array):
         signal = signal.as_lazy()
     signal.metadata.General.title = title
-    if elements is not None:
-        signal.metadata.set_item("Sample.elements", elements)
-    return signal
-
-
-def _with_variance(
-    title: str,
-    values: np.ndarray | da.Array,
-    variance: np.ndarray | da.Array,
-    axes: list[dict[str, Any]],
-    elements: list[str] | None = None,
-) -> BaseSignal:
-    """One signal with its variance."""
-    signal = _tagged(title, values, axes, elements)
-    signal.set_noise_variance(_tagged(f"Variance of {title}", variance, axes))
+    if elements:
+        signal.metadata.set_item("Sample.elements", list(elements))
+    if variance is not None:
+        signal.set_noise_variance(_signal(f"Variance of {title}", axes, variance))
     return signal

@@ -211,7 +211,7 @@ class _Search:
         names = []
         for column in (self.columns[i] for i in columns):
             own = [x for x in self.lines if x.element == column.element]
-            own = [x for x in own if x.family in column.family]
+            own = [x for x in own if x.family in (column.family or "")]
             names.append(max(own, key=lambda line: line.cross_section).name)
         return tuple(names)
 

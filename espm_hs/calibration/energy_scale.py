@@ -57,7 +57,6 @@ class Calibration:
 
     def rows(self) -> list[tuple[str, float, float]]:
         """Name with unit, value before and value after."""
-        models = (self.before, self.after)
         read = {
             "fitted from (keV)": lambda m: m.minimum_energy,
             "offset (eV)": lambda m: 1e3 * m.energy[0],
@@ -67,7 +66,10 @@ class Calibration:
             "low-energy shift (eV)": lambda m: m.detector.low_energy_shift,
             "mass thickness (kg/m2)": lambda m: m.mass_thickness,
         }
-        rows = [(name, *(float(get(m)) for m in models)) for name, get in read.items()]
+        rows = [
+            (name, float(get(self.before)), float(get(self.after)))
+            for name, get in read.items()
+        ]
         return [*rows, ("deviance per degree of freedom", *self.deviance)]
 
     def __str__(self) -> str:
@@ -204,7 +206,7 @@ class _Search:
         self.start = np.array([one.value for one in fitted])
         self.spread = np.array([one.spread for one in fitted])
         self.bounds = np.array([[one.low, one.high] for one in fitted]).T
-        self.weights: np.ndarray | None = None
+        self.weights = np.empty(0)
 
     def model_at(self, theta: np.ndarray, blur: float = 0.0) -> SpectrumModel:
         """Model with the parameters; peaks not narrower than ``blur`` (eV)."""
@@ -218,7 +220,7 @@ class _Search:
         # neighbouring trials need nearly the same weights, unless a family of lines
         # has come into the range of the axis or left it
         n_columns = len(model.columns)
-        start = self.weights if np.size(self.weights) == n_columns else None
+        start = self.weights if self.weights.size == n_columns else None
         self.weights, y = fit_spectrum(model.G[self.used], self.x, start=start)
         return deviance_residuals(self.x, y)
 

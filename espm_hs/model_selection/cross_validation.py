@@ -30,7 +30,7 @@ from espm_hs.factorization import (
     uninterrupted,
 )
 from espm_hs.factorization.cross_validation import FITTED
-from espm_hs.physics import SpectrumModel
+from espm_hs.physics.linear_model import LinearModel
 
 _Comparison = TypeVar("_Comparison", bound="Comparison")
 
@@ -80,13 +80,10 @@ class Comparison:
     @classmethod
     def from_dict(cls: type[_Comparison], stored: Mapping[str, Any]) -> _Comparison:
         """Read what `to_dict` wrote."""
-        values = {field.name: stored[field.name] for field in fields(cls)}
-        return cls(
-            **{
-                name: value if np.isscalar(value) else np.asarray(value)
-                for name, value in values.items()
-            }
-        )
+        values: dict[str, Any] = {one.name: stored[one.name] for one in fields(cls)}
+        for name, value in values.items():
+            values[name] = value if np.isscalar(value) else np.asarray(value)
+        return cls(**values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +116,7 @@ class CrossValidation:
     """
 
     data: np.ndarray | da.Array
-    start: SpectrumModel
+    start: LinearModel
     penalties: Penalties
     pixels: np.ndarray | None = None
     channels: np.ndarray | None = None
@@ -166,7 +163,7 @@ class CrossValidation:
         return counts
 
     @cached_property
-    def model(self) -> SpectrumModel:
+    def model(self) -> LinearModel:
         """Physics that absorbs by the composition of the whole."""
         return self_consistent_model(self.start, self.counts.spectrum, self.used)
 

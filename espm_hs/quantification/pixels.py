@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import dask.array as da
 import numpy as np
 from dask import delayed
 
 from espm_hs.decomposition.result import PhaseAnalysis, fingerprint
-from espm_hs.factorization import Counts, abundance_covariance, smoothed_covariance
+from espm_hs.factorization import (
+    Counts,
+    ScatteredCounts,
+    abundance_covariance,
+    smoothed_covariance,
+)
 from espm_hs.factorization.counts.reading import kept_counts
 from espm_hs.quantification.composition import (
     ATOMIC,
@@ -109,22 +116,20 @@ def pixel_amounts(
     per_row = int(np.prod(navigation[1:]))
     before = np.concatenate(([0], np.cumsum(used)))
     step = max(1, SLAB // per_row)
-    parts = []
-    found = None if lazy else np.empty((2, len(per_loading), *navigation))
+
+    found: Any = [] if lazy else np.empty((2, len(per_loading), *navigation))
     for first in range(0, navigation[0], step):
-        n_rows = min(step, navigation[0] - first)
-        place = slice(first * per_row, (first + n_rows) * per_row)
+        rows = slice(first, min(first + step, navigation[0]))
+        place = slice(rows.start * per_row, rows.stop * per_row)
         part = counts.part(before[place.start], before[place.stop])
-        shape = (2, len(per_loading), n_rows, *navigation[1:])
-        there = None if support is None else support[place]
+        some, there = loadings[place], None if support is None else support[place]
+        shape = (2, len(per_loading), rows.stop - first, *navigation[1:])
         if lazy:
-            some = counts.send(loadings[place])
-            task = delayed(block, pure=False)(part, some, there, shape)
-            parts.append(da.from_delayed(task, shape, float))
+            task = delayed(block, pure=False)(part, counts.send(some), there, shape)
+            found.append(da.from_delayed(task, shape, float))
         else:
-            rows = slice(first, first + n_rows)
-            found[:, :, rows] = block(part, loadings[place], there, shape)
-    values, variances = da.concatenate(parts, axis=2) if lazy else found
+            found[:, :, rows] = block(part, some, there, shape)
+    values, variances = da.concatenate(found, axis=2) if lazy else found
     return values, variances
 
 
@@ -148,7 +153,7 @@ class _Block:
     def __init__(
         self,
         analysis: PhaseAnalysis,
-        counts: Counts,
+        counts: Counts | ScatteredCounts,
         loadings: np.ndarray,
         navigation: tuple[int, ...],
         per_loading: np.ndarray,
@@ -164,7 +169,7 @@ class _Block:
 
     def __call__(
         self,
-        counts: Counts,
+        counts: Counts | ScatteredCounts,
         loadings: np.ndarray,
         support: np.ndarray | None,
         shape: tuple[int, ...],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -112,10 +112,10 @@ class Report:
         fit = f"Deviance of the summed spectrum over its expectation: {self.misfit:.3g}"
         return [fit, *self.remarks]
 
-    def _table(self, rows: Iterable[Sequence[str]]) -> PrettyTable:
+    def _table(self, rows: list[tuple[str, ...]]) -> PrettyTable:
         table = PrettyTable(self.header, border=False, align="r")
         table.align["phase"] = table.align["element"] = "l"
-        table.add_rows(rows)
+        table.add_rows([list(row) for row in rows])
         return table
 
     def __str__(self) -> str:
@@ -191,12 +191,10 @@ def report(
         statistical = np.sqrt(propagated(response, counted[j]))
         bias = np.abs(response @ biases[:, j])
         systematic = np.sqrt(response**2 @ atomic_data[:, j] ** 2)
+        numbers = [x.tolist() for x in (percent, statistical, bias, systematic)]
         limits = _limits(percent, np.hypot(statistical, bias))
-        columns = (percent, statistical, bias, systematic)
-        entries += [
-            Entry(j, symbol, *(float(x) for x in numbers), limit)
-            for symbol, limit, *numbers in zip(symbols, limits, *columns, strict=True)
-        ]
+        rows_of_phase = zip(symbols, *numbers, limits, strict=True)
+        entries += [Entry(j, *row) for row in rows_of_phase]
     names = tuple(name or str(j) for j, name in enumerate(analysis.knowledge.names))
     remarks = tuple(_remarks(analysis))
     return Report(basis.units, tuple(entries), analysis.misfit, names, remarks)

@@ -9,6 +9,7 @@ import numpy as np
 
 from espm_hs.arguments import check_mapping
 from espm_hs.decomposition.result import PhaseAnalysis
+from espm_hs.physics import SpectrumModel
 
 #: Relative standard uncertainty of emission, by family. K: fluorescence yields to 2-3 %
 #: (Krause, J. Phys. Chem. Ref. Data 8 (1979) 307, above Z = 20) and ionisation relative
@@ -61,14 +62,16 @@ def line_errors(
                 f"`line_errors` has {name!r}: {value!r}; needed are relative errors "
                 f"from 0 to 1 by {', '.join(known)}, such as {{'L': 0.05}}."
             )
-    model, table = analysis.model, LINE_ERRORS | given
-    errors = []
-    for column in (c for c in model.columns if c.kind == "element"):
-        lines = [x for x in model.emission_lines if x.element == column.element]
-        lines = [x for x in lines if x.family in column.family]
+    model, table, errors = analysis.model, LINE_ERRORS | given, []
+    if not isinstance(model, SpectrumModel):  # another physics has no such data
+        return np.zeros(len(analysis.elements))
+    columns = [column for column in model.columns if column.kind == "element"]
+    for element, column in zip(analysis.elements, columns, strict=True):
+        lines = [x for x in model.emission_lines if x.element == element]
+        lines = [x for x in lines if x.family in (column.family or "")]
         counts = [x.cross_section * model.detector.efficiency(x.energy) for x in lines]
         mean = np.average([table[x.family] for x in lines], weights=counts)
-        errors.append(given.get(column.element, float(mean)))
+        errors.append(given.get(element, float(mean)))
     return np.array(errors)
 
 

@@ -109,17 +109,13 @@ class Quantification:
         found = self.analysis_results()
         basis = Basis(units, elements, oxygen)
         if target == "phases":
-            symbols, *tables = to_percent(found, basis)
-            axes = _phase_axis(found)
-        else:
-            symbols, *tables = pixel_composition(
-                found, self.data, self._loadings(found), basis, self._lazy_maps
+            return _signals(
+                f"{units} percent of", _phase_axis(found), *to_percent(found, basis)
             )
-            axes = self._map_axes()
-        return [
-            _signal(f"{units} percent of {symbol}", axes, *pair, [symbol])
-            for symbol, *pair in zip(symbols, *tables, strict=True)
-        ]
+        maps = pixel_composition(
+            found, self.data, self._loadings(found), basis, self._lazy_maps
+        )
+        return _signals(f"{units} percent of", self._map_axes(), *maps)
 
     def bootstrap_quantification(
         self,
@@ -183,10 +179,7 @@ class Quantification:
             {"name": "Repetition", "size": n, "navigate": True},
         ]
         percent = np.stack([table[1] for table in tables], axis=2)
-        return [
-            _signal(f"{units} percent of {symbol}", axes, values, elements=[symbol])
-            for symbol, values in zip(tables[0][0], percent, strict=True)
-        ]
+        return _signals(f"{units} percent of", axes, tables[0][0], percent)
 
     def print_quantification(
         self,
@@ -252,11 +245,8 @@ class Quantification:
         symbols, per_loading = areal_densities(
             found, dose, Basis("atomic", elements, oxygen)
         )
-        maps, axes = self._amount_maps(found, per_loading), self._map_axes()
-        return [
-            _signal(f"atoms per nm2 of {symbol}", axes, *pair, [symbol])
-            for symbol, *pair in zip(symbols, *maps, strict=True)
-        ]
+        maps = self._amount_maps(found, per_loading)
+        return _signals("atoms per nm2 of", self._map_axes(), symbols, *maps)
 
     def estimate_mass_thickness(
         self,
@@ -406,20 +396,35 @@ def _phase_axis(found: PhaseAnalysis) -> list[dict[str, Any]]:
     return [{"name": "Phase", "size": found.n_phases, "navigate": True}]
 
 
+def _signals(
+    what: str,
+    axes: list[dict[str, Any]],
+    symbols: Sequence[str],
+    values: Array,
+    variances: Array | None = None,
+) -> list[BaseSignal]:
+    """One signal with its variance for each element."""
+    spread = [None] * len(symbols) if variances is None else variances
+    return [
+        _signal(f"{what} {symbol}", axes, one, variance, symbol)
+        for symbol, one, variance in zip(symbols, values, spread, strict=True)
+    ]
+
+
 def _signal(
     title: str,
     axes: list[dict[str, Any]],
     values: Array,
     variance: Array | None = None,
-    elements: Sequence[str] = (),
+    element: str | None = None,
 ) -> BaseSignal:
     """One signal with its variance, titled and tagged as eXSpy's are."""
     signal = BaseSignal(values, axes=axes)
     if isinstance(values, da.Array):
         signal = signal.as_lazy()
     signal.metadata.General.title = title
-    if elements:
-        signal.metadata.set_item("Sample.elements", list(elements))
+    if element is not None:
+        signal.metadata.set_item("Sample.elements", [element])
     if variance is not None:
         signal.set_noise_variance(_signal(f"Variance of {title}", axes, variance))
     return signal

@@ -116,7 +116,6 @@ def pixel_amounts(
     per_row = int(np.prod(navigation[1:]))
     before = np.concatenate(([0], np.cumsum(used)))
     step = max(1, SLAB // per_row)
-
     found: Any = [] if lazy else np.empty((2, len(per_loading), *navigation))
     for first in range(0, navigation[0], step):
         rows = slice(first, min(first + step, navigation[0]))

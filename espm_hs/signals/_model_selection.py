@@ -10,7 +10,7 @@ import hyperspy.api as hs
 import numpy as np
 from hyperspy.external.progressbar import progressbar
 
-from espm_hs.factorization import Penalties
+from espm_hs.factorization import USUAL_SPARSITY, Penalties
 from espm_hs.metadata.reader import NODE
 from espm_hs.metadata.transaction import AllOrNothing
 from espm_hs.metadata.writer import write_parameters
@@ -36,7 +36,7 @@ class ModelSelection:
         *,
         n_thinnings: int = 4,
         n_init: int = 4,
-        sparsity: float = 1.0,
+        sparsity: float = USUAL_SPARSITY,
         navigation_mask: BaseSignal | np.ndarray | float | None = None,
         signal_mask: BaseSignal | np.ndarray | None = None,
         random_state: int | np.random.Generator | None = 0,
@@ -101,7 +101,7 @@ class ModelSelection:
         *,
         n_thinnings: int = 4,
         n_init: int = 4,
-        sparsity: float = 1.0,
+        sparsity: float = USUAL_SPARSITY,
         navigation_mask: BaseSignal | np.ndarray | float | None = None,
         signal_mask: BaseSignal | np.ndarray | None = None,
         random_state: int | np.random.Generator | None = 0,

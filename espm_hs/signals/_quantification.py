@@ -419,12 +419,12 @@ def _signal(
     element: str | None = None,
 ) -> BaseSignal:
     """One signal with its variance, titled and tagged as eXSpy's are."""
-    signal = BaseSignal(values, axes=axes)
+    metadata: dict[str, Any] = {"General": {"title": title}}
+    if element is not None:
+        metadata["Sample"] = {"elements": [element]}
+    signal = BaseSignal(values, axes=axes, metadata=metadata)
     if isinstance(values, da.Array):
         signal = signal.as_lazy()
-    signal.metadata.General.title = title
-    if element is not None:
-        signal.metadata.set_item("Sample.elements", [element])
     if variance is not None:
         signal.set_noise_variance(_signal(f"Variance of {title}", axes, variance))
     return signal

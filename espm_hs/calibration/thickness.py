@@ -18,8 +18,7 @@ SETTLED = 0.1
 def absorbing_mass_thickness(
     model: SpectrumModel, spectrum: np.ndarray
 ) -> tuple[float, float]:
-    """
-    Return the mass thickness that strongly and weakly absorbed lines imply.
+    """Return the mass thickness that strongly and weakly absorbed lines imply.
 
     The absorbing composition is that of the spectrum, which in turn depends on the
     absorption, so both are found in turn.

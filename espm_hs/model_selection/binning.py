@@ -33,8 +33,7 @@ class BinningChoice(Comparison):
 def choose_binning(
     trial: CrossValidation, n_phases: int, binnings: Iterable[int] | None = None
 ) -> BinningChoice:
-    """
-    Compare binnings by held-out counts.
+    """Compare binnings by held-out counts.
 
     Phases are found in the fitted counts, mapped with each binning, and every pixel of
     a bin is given its share. Small bins predict the noise of the fitted counts, which

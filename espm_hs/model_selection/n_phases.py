@@ -24,8 +24,7 @@ TOL = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class PhaseNumber(Comparison):
-    """
-    How well different numbers of phases predict held-out counts.
+    """How well different numbers of phases predict held-out counts.
 
     Parameters
     ----------
@@ -46,8 +45,7 @@ class PhaseNumber(Comparison):
 
 
 def estimate_number(trial: CrossValidation, numbers: Iterable[int]) -> PhaseNumber:
-    """
-    Compare numbers of phases by held-out counts.
+    """Compare numbers of phases by held-out counts.
 
     A phase that is real helps to predict them and comes back in another draw; one that
     fits noise makes the prediction worse.

@@ -32,8 +32,7 @@ def replicates(
     random_state: int | np.random.Generator | None = 0,
     n_jobs: int = -1,
 ) -> Iterator[PhaseAnalysis]:
-    """
-    Decompose counts that are drawn from a fit, again and again.
+    """Decompose counts that are drawn from a fit, again and again.
 
     Parameters
     ----------

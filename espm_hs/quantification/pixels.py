@@ -37,8 +37,7 @@ def pixel_composition(
     basis: Basis = ATOMIC,
     lazy: bool = False,
 ) -> tuple[list[str], Array, Array]:
-    """
-    Return the composition of each pixel.
+    """Return the composition of each pixel.
 
     Parameters
     ----------
@@ -76,8 +75,7 @@ def pixel_amounts(
     *,
     percent: bool = False,
 ) -> tuple[Array, Array]:
-    """
-    Return amounts in each pixel, which are linear in its loadings.
+    """Return amounts in each pixel, which are linear in its loadings.
 
     Parameters
     ----------

@@ -44,8 +44,7 @@ class ModelSelection:
         show_progressbar: bool | None = None,
         plot: bool = False,
     ) -> int:
-        """
-        Find how many phases the counts bear out.
+        """Find how many phases the counts bear out.
 
         A fifth of the counts, drawn at random, is held out. The phases that are found
         in the others predict it the better the truer they are; those that only fit
@@ -109,8 +108,7 @@ class ModelSelection:
         show_progressbar: bool | None = None,
         plot: bool = False,
     ) -> int:
-        """
-        Find the binning of the map that trades noise against resolution best.
+        """Find the binning of the map that trades noise against resolution best.
 
         A fifth of the counts, drawn at random, is held out. The phases of the others
         are mapped with each binning, and the maps predict what was held out in each
@@ -182,8 +180,7 @@ class ModelSelection:
         show_progressbar: bool | None,
         **options: Any,
     ) -> Comparison:
-        """
-        Return what ``estimate`` finds, and keep it as an item of the metadata.
+        """Return what ``estimate`` finds, and keep it as an item of the metadata.
 
         It is called with the map, and how counts are held out.
         """
@@ -206,8 +203,7 @@ class ModelSelection:
         return found
 
     def plot_number_of_phases(self) -> Figure:
-        """
-        Plot how well each number of phases predicts held-out counts.
+        """Plot how well each number of phases predicts held-out counts.
 
         Raises
         ------
@@ -220,8 +216,7 @@ class ModelSelection:
         return plotting.plot_phase_number(PhaseNumber.from_dict(stored))
 
     def plot_binning(self) -> Figure:
-        """
-        Plot how well maps of each binning predict held-out counts.
+        """Plot how well maps of each binning predict held-out counts.
 
         Raises
         ------

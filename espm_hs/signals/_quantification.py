@@ -35,8 +35,7 @@ class Quantification:
     """Turns the phases of a decomposition into numbers; part of `EDSespmSpectrum`."""
 
     def analysis_results(self) -> PhaseAnalysis:
-        """
-        Return the phases that the last espm decomposition found.
+        """Return the phases that the last espm decomposition found.
 
         Raises
         ------
@@ -70,8 +69,7 @@ class Quantification:
         elements: Sequence[str] | None = None,
         oxygen: str | Mapping[str, float] = "measured",
     ) -> list[BaseSignal]:
-        """
-        Composition of the phases or of each pixel, in percent.
+        """Composition of the phases or of each pixel, in percent.
 
         Parameters
         ----------
@@ -127,8 +125,7 @@ class Quantification:
         n_jobs: int = -1,
         show_progressbar: bool | None = None,
     ) -> list[BaseSignal]:
-        """
-        Composition of the phases in simulated repetitions of the measurement.
+        """Composition of the phases in simulated repetitions of the measurement.
 
         A parametric bootstrap, to check the errors that `quantify` states: counts are
         drawn from the fitted model and decomposed with the options of the fit, from
@@ -188,8 +185,7 @@ class Quantification:
         oxygen: str | Mapping[str, float] = "measured",
         line_errors: Mapping[str, float] | None = None,
     ) -> Report:
-        """
-        Print the composition of the phases with all errors.
+        """Print the composition of the phases with all errors.
 
         Parameters
         ----------
@@ -219,8 +215,7 @@ class Quantification:
         elements: Sequence[str] | None = None,
         oxygen: str | Mapping[str, float] = "measured",
     ) -> list[BaseSignal]:
-        """
-        Atoms of each element per area, in each pixel.
+        """Atoms of each element per area, in each pixel.
 
         Beam current, live time, what that is the time of, and solid angle must be
         known: see `set_analysis_parameters`.
@@ -255,8 +250,7 @@ class Quantification:
         elements: Sequence[str] | None = None,
         oxygen: str | Mapping[str, float] = "measured",
     ) -> BaseSignal:
-        """
-        Mass thickness in kg/m2, from the dose or from absorption alone.
+        """Mass thickness in kg/m2, from the dose or from absorption alone.
 
         Parameters
         ----------
@@ -315,8 +309,7 @@ class Quantification:
         elements: Sequence[str] | None = None,
         oxygen: str | Mapping[str, float] = "measured",
     ) -> BaseSignal:
-        """
-        Thickness in nm, from the dose.
+        """Thickness in nm, from the dose.
 
         Parameters
         ----------

@@ -59,6 +59,7 @@ class Errors:
     interrupted: bool = False
 
 
+@dataclass(eq=False)
 class PhaseSearch:
     """Finds phases; ``problem`` and ``model`` follow what is found.
 
@@ -74,20 +75,16 @@ class PhaseSearch:
         Those of `espm_hs.factorization.factorize`.
     """
 
-    def __init__(
-        self,
-        counts: Counts,
-        grid: Grid,
-        problem: Problem,
-        model: LinearModel,
-        channels: np.ndarray,
-        known: Knowledge,
-        options: Mapping[str, Any],
-    ):
-        self.counts, self.grid, self.problem = counts, grid, problem
-        self.channels, self.known, self.options = channels, known, options
-        self.model = model
-        self.rows, self.n_jobs = model.element_columns, options["n_jobs"]
+    counts: Counts
+    grid: Grid
+    problem: Problem
+    model: LinearModel
+    channels: np.ndarray
+    known: Knowledge
+    options: Mapping[str, Any]
+
+    def __post_init__(self):
+        self.rows, self.n_jobs = self.model.element_columns, self.options["n_jobs"]
 
     def run(
         self,

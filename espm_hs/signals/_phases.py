@@ -317,24 +317,22 @@ class Phases:
     ) -> None:
         """Fill learning_results as HyperSpy does, and keep the rest in metadata."""
         navigation = self.data.shape[:-1]
-        learned = dict(
-            factors=found.spectra,
-            loadings=found.loadings,
-            decomposition_algorithm="espm",
-            output_dimension=found.n_phases,
-            poissonian_noise_normalized=False,
-            explained_variance=None,
-            explained_variance_ratio=None,
-            number_significant_components=None,
-            mean=None,
-            centre=None,
-            unmixing_matrix=None,
-            bss_algorithm=None,
-            unfolded=len(navigation) > 1,
-            original_shape=np.array(self.data.shape),
-            navigation_mask=None if pixels is None else ~pixels.reshape(navigation),
-            signal_mask=None if found.channels.all() else ~found.channels,
+        nothing = (
+            "explained_variance explained_variance_ratio number_significant_components "
+            "mean centre unmixing_matrix bss_algorithm"
         )
+        learned = {
+            **dict.fromkeys(nothing.split()),
+            "factors": found.spectra,
+            "loadings": found.loadings,
+            "decomposition_algorithm": "espm",
+            "output_dimension": found.n_phases,
+            "poissonian_noise_normalized": False,
+            "unfolded": len(navigation) > 1,
+            "original_shape": np.array(self.data.shape),
+            "navigation_mask": None if pixels is None else ~pixels.reshape(navigation),
+            "signal_mask": None if found.channels.all() else ~found.channels,
+        }
         options = {name: x for name, x in options.items() if name not in NOT_STORED}
         stored = found.to_dict() | provenance(options)
         with AllOrNothing(self):

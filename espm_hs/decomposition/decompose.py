@@ -151,10 +151,16 @@ class DecompositionOptions:
     @property
     def penalties(self) -> Penalties:
         """Penalties of the fit, before those that are "auto" are chosen."""
-        return Penalties(
-            USUAL_SPARSITY if self.sparsity == "auto" else self.sparsity,
-            0.0 if self.smoothness == "auto" else self.smoothness,
-        )
+        sparsity: Any = USUAL_SPARSITY if self.sparsity == "auto" else self.sparsity
+        smoothness: Any = 0.0 if self.smoothness == "auto" else self.smoothness
+        return Penalties(sparsity, smoothness)
+
+    def chosen_binning(self, counts: Counts, navigation: tuple[int, ...]) -> int:
+        """Return the binning; where that is "auto", the one that suits the counts."""
+        if self.binning != "auto":
+            return int(self.binning)
+        in_counts = self.simplex != "abundances"
+        return usual_binning(counts, navigation) if in_counts else 1
 
     def chosen_penalties(self, counts: Counts, problem: Problem) -> Penalties:
         """Return the penalties of a problem, with the sparsity if that is "auto"."""
@@ -228,9 +234,7 @@ def decompose(
             "All counts in the chosen pixels and channels are zero: there is nothing "
             "to decompose. Check `navigation_mask`, `signal_mask` and the data."
         )
-    if (binning := options.binning) == "auto":
-        in_counts = options.simplex != "abundances"
-        binning = usual_binning(counts, navigation) if in_counts else 1
+    binning = options.chosen_binning(counts, navigation)
     bins = Bins.from_shape(navigation, binning, pixels)
     if known.single_elements:
         options = replace(options, n_init=1)  # all starts are the same
@@ -283,8 +287,8 @@ def _problem(
     channels: np.ndarray,
 ) -> tuple[Knowledge, Problem]:
     """Return what is known of the phases, and what is to be solved for them."""
-    n_phases = number_of_phases(n_phases, options.known_phases, model)
-    check_size(n_phases, navigation, pixels, channels)
+    wanted = number_of_phases(n_phases, options.known_phases, model)
+    n_phases = check_size(wanted, navigation, pixels, channels)
     check_lines(model, channels)
     known = read_known_phases(
         options.known_phases,
@@ -312,8 +316,8 @@ def check_size(
     navigation: tuple[int, ...],
     pixels: np.ndarray | None,
     channels: np.ndarray,
-) -> None:
-    """Raise ValueError for a number of phases the data cannot bear."""
+) -> int:
+    """Return the number of phases; ValueError for one that the data cannot bear."""
     if n_phases is None:
         raise ValueError(
             "The number of phases is not given. Say how many to look for with "
@@ -339,6 +343,7 @@ def check_size(
             f"`output_dimension` is {n_phases}, but must be between 1 and {largest} "
             f"for {n_pixels} pixels and {n_channels} channels in use."
         )
+    return int(n_phases)
 
 
 def check_lines(model: LinearModel, channels: np.ndarray) -> None:
@@ -425,7 +430,7 @@ def _in_user_units(
     found: Factorization,
     channels: np.ndarray,
     pixels: np.ndarray | None,
-) -> dict[str, np.ndarray]:
+) -> dict[str, Any]:
     """Return spectra, loadings and atoms over the whole map and energy axis."""
     D = problem.spectra(found.W)
     in_counts = problem.simplex != "abundances"

@@ -334,7 +334,7 @@ class _Statement:
 
 
 def _by_number(
-    known_phases: Mapping | None, fixed_composition: Mapping | None, n_phases: int
+    known_phases: Any, fixed_composition: Any, n_phases: int
 ) -> dict[int, _Statement]:
     """Sort what was said by phase; names take the numbers that are left, in order."""
     given = []

@@ -362,7 +362,7 @@ class PhaseAnalysis:
     def _read(cls, stored: Mapping[str, Any]) -> PhaseAnalysis:
         """Read the present layout, as it comes."""
         names = [*_ARRAYS, *(["feasible_ranges"] if "mixing" in stored else [])]
-        arrays = {
+        arrays: dict[str, Any] = {
             name: np.asarray(stored[_KEYS.get(name, name)], float) for name in names
         }
         n_columns, n_phases = arrays["W"].shape

@@ -152,7 +152,7 @@ class PhaseSearch:
         """Return what to take out of phases next: a film, or the surest overlap."""
         allowed = self.known.apart(self.rows)
         if with_films:
-            places = np.flatnonzero(self.rows)
+            places = np.flatnonzero(self.rows).tolist()
             columns = dict(zip(self.model.elements, places, strict=True))
             films = find_films(found.W, found.H, columns, self.grid)
             films = [film for film in films if allowed[film.phase, film.other]]
@@ -207,7 +207,7 @@ def _largest_first(
     share = problem.spectra(found.W).sum(axis=0) * found.H.sum(axis=0)
     order, places = np.arange(share.size), np.flatnonzero(unknown)
     order[places] = places[np.argsort(-share[places], kind="stable")]
-    if problem.G.ndim == 3:
+    if problem.G is not None and problem.G.ndim == 3:
         problem = replace(problem, G=problem.G[order])
     W, H = (array[:, order].copy() for array in (found.W, found.H))
     return replace(found, W=W, H=H), problem

@@ -73,7 +73,7 @@ def _beside_hyperspy(find_phases: Callable) -> Callable:
             )
         return find_phases(self, **kwargs)
 
-    theirs = {}
+    theirs: dict[str, inspect.Parameter] = {}
     for parent in (EDSTEMSpectrum, hs.signals.BaseSignal):
         theirs |= inspect.signature(parent.decomposition).parameters
     added = [
@@ -82,11 +82,12 @@ def _beside_hyperspy(find_phases: Callable) -> Callable:
         if name not in shown
     ]
     *ours, rest = shown.values()
-    decomposition.__signature__ = inspect.Signature([*ours, *added, rest])
+    signature = inspect.Signature([*ours, *added, rest])
+    vars(decomposition)["__signature__"] = signature
     return decomposition
 
 
-class Phases:
+class Phases(EDSTEMSpectrum):
     """Finds phases and keeps them; part of `EDSespmSpectrum`."""
 
     @_beside_hyperspy
@@ -336,7 +337,7 @@ class Phases:
         options = {name: x for name, x in options.items() if name not in NOT_STORED}
         stored = found.to_dict() | provenance(options)
         with AllOrNothing(self):
-            vars(self.learning_results).update(learned)
+            self.learning_results.__dict__.update(learned)
             write_parameters(self.metadata, {RESULTS: stored})
 
     def _loadings(self, found: PhaseAnalysis) -> np.ndarray:
@@ -466,7 +467,7 @@ def stored_loadings(learning_results: Any, n_pixels: int, n_phases: int) -> np.n
     return np.asarray(loadings, dtype=float)
 
 
-def _chosen(components, n_phases: int) -> slice | list[int]:
+def _chosen(components: Any, n_phases: int) -> slice | list[int]:
     """Phases that are meant: the first ones, or those of a list.
 
     Raises
@@ -481,7 +482,7 @@ def _chosen(components, n_phases: int) -> slice | list[int]:
         return slice(int(components))
     some = isinstance(components, list | tuple | range | np.ndarray)
     if some and all(
-        isinstance(one, Integral) and 0 <= one < n_phases for one in components
+        isinstance(one, int | np.integer) and 0 <= one < n_phases for one in components
     ):
         return list(components)
     raise ValueError(
@@ -490,7 +491,7 @@ def _chosen(components, n_phases: int) -> slice | list[int]:
     )
 
 
-def _pixel_size(signal) -> tuple[float, ...] | None:
+def _pixel_size(signal: EDSTEMSpectrum) -> tuple[float, ...] | None:
     """Step of each navigation axis, in array order; None where they do not compare."""
     axes = signal.axes_manager.navigation_axes[::-1]
     steps = tuple(float(getattr(axis, "scale", 0.0)) for axis in axes)

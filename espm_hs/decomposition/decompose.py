@@ -290,6 +290,11 @@ def _problem(
     wanted = number_of_phases(n_phases, options.known_phases, model)
     n_phases = check_size(wanted, navigation, pixels, channels)
     check_lines(model, channels)
+    if model.column_factors(int(np.prod(navigation))) is not None:
+        raise NotImplementedError(
+            "The columns of the model have factors that differ from pixel to pixel, "
+            "which a decomposition does not take into account yet."
+        )
     known = read_known_phases(
         options.known_phases,
         options.fixed_composition,

@@ -118,6 +118,12 @@ class PhaseSearch:
             )
         return found
 
+    def _state(
+        self, found: Factorization
+    ) -> tuple[Counts, Problem, np.ndarray, np.ndarray]:
+        """Return the fit as what asks for its errors takes it."""
+        return self.counts, self.problem, found.W, found.H
+
     def _separated(
         self, found: Factorization, errors: Errors
     ) -> tuple[Factorization, Errors]:
@@ -163,21 +169,20 @@ class PhaseSearch:
 
     def _inclusions(self, found: Factorization, errors: Errors) -> list[Overlap]:
         """Return what to take out of a phase that the counts see nowhere alone."""
-        fit = self.counts, self.problem, found.W, found.H
         overlap = find_inclusion(
             found.W,
             errors.covariance,
             self.rows,
             self.known.apart(self.rows) & self.known.free[:, None],
-            lambda pairs: uptake(*fit, pairs, n_jobs=self.n_jobs),
+            lambda pairs: uptake(*self._state(found), pairs, n_jobs=self.n_jobs),
         )
         return [] if overlap is None else [overlap]
 
     def _errors(self, found: Factorization) -> Errors:
         """Return covariance and bias of W, NaN if the user did not want to wait."""
-        fit = self.counts, self.problem, found.W, found.H
         try:
-            return Errors(*composition_covariance(*fit, n_jobs=self.n_jobs))
+            errors = composition_covariance(*self._state(found), n_jobs=self.n_jobs)
+            return Errors(*errors)
         except KeyboardInterrupt:
             n_columns, k = found.W.shape
             unknown = np.full((k, n_columns, n_columns), np.nan)
@@ -189,9 +194,8 @@ class PhaseSearch:
         alone = self.known.single_elements or self.problem.n_components == 1
         if stopped or alone:
             return errors
-        fit = self.counts, self.problem, found.W, found.H
         try:
-            ranges = mixing_ranges(*fit, n_jobs=self.n_jobs)
+            ranges = mixing_ranges(*self._state(found), n_jobs=self.n_jobs)
         except KeyboardInterrupt:
             return replace(errors, interrupted=True)
         return replace(errors, feasible_ranges=ranges)

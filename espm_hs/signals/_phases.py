@@ -134,11 +134,11 @@ class Phases(EDSTEMSpectrum):
             Number of phases, those that are known among them.
         sparsity
             Strength of ``sum(log(1 + share / 0.01))`` over phases and pixels, the share
-            being that of the phase in the counts of the pixel: says that a pixel
-            holds few phases. None stands for the usual strength, 1, or 0 where the
+            being that of the phase in the counts of the pixel. It says that a pixel
+            holds few phases. None stands for the usual strength, 1, or for 0 where the
             components are elements. "auto" takes another strength if held-out counts
-            are predicted better by it: a check, as how far phases are mixed does not
-            show in them.
+            are predicted better by it, which is a check: how far phases are mixed does
+            not show in them.
         smoothness
             Strength of the penalty on differences between neighbouring pixels. It acts
             on the maps of the phases, which are found without it. "auto" holds a fifth
@@ -146,8 +146,9 @@ class Phases(EDSTEMSpectrum):
             the others predict them best; 0 leaves every pixel to itself. A list holds a
             number for each phase, as ``s.analysis_results().smoothness`` does.
         simplex
-            What adds up to 1: the element fractions of each phase, or the abundances
-            of each pixel (for a sample of even thickness), or neither.
+            What adds up to 1: the fractions of the "elements" in each phase, the
+            "abundances" of each pixel (for a sample of even thickness), or, with None,
+            neither.
         known_phases
             What is known: name or number of a phase -> any of
 
@@ -169,19 +170,20 @@ class Phases(EDSTEMSpectrum):
             ``{0: {"Si": 0.0}, 2: {"Fe": 0.16, "Pt": 0.84}}``: the same as
             ``"composition"`` in ``known_phases``.
         solver
-            Newton's method, multiplicative updates, or the first without penalties
-            and the second with them, as it keeps to the optimum near the start.
+            "newton" for Newton's method, "mu" for multiplicative updates; "auto" takes
+            the first without penalties and the second with them, as it keeps to the
+            optimum near the start.
         binning
-            Find the phases in the sums of so many pixels along each axis, and map them
-            in full resolution: noise of the maps then is not mistaken for differences
-            of the phases. "auto" bins until there are 300 counts in a pixel, down to
-            256 pixels; 1 does not bin. What `estimate_binning` finds is for maps that
-            you bin, not for this.
+            The phases are found in the sums of so many pixels along each axis, and
+            mapped in full resolution: noise of the maps then is not mistaken for
+            differences of the phases. "auto" bins until there are 300 counts in a
+            pixel, down to 256 pixels; 1 does not bin. What `estimate_binning` finds is
+            for maps that you bin, not for this.
         init
-            Start: "nndsvd", "pure", "random", or arrays ``(W, H)``, either of which
-            may be None; "previous" goes on from the phases of the last decomposition,
-            also one that was loaded, of which the map was a part, or that had other
-            elements.
+            The start is "nndsvd", "pure", "random", or arrays ``(W, H)``, either of
+            which may be None; "previous" goes on from the phases of the last
+            decomposition, also one that was loaded, of which the map was a part, or
+            that had other elements.
         n_init
             Number of starts, the best of which is kept: "nndsvd", "pure", and random
             ones.
@@ -191,21 +193,21 @@ class Phases(EDSTEMSpectrum):
             A start ends when the objective, which is in nats, is expected to fall by
             less than ``tol`` for each free number of the model.
         random_state
-            Seed.
+            Seed, or a `numpy.random.Generator`.
         n_jobs
             Number of threads, -1 for all cores. Results do not depend on it.
         show_progressbar
-            None for HyperSpy's preference.
+            Whether progress is shown; None for HyperSpy's preference.
         navigation_mask
-            True where pixels are left out, in HyperSpy's conventions; a number is
-            eXSpy's threshold of vacuum. None uses all pixels.
+            Boolean array or signal, True where pixels are left out, in HyperSpy's
+            conventions; a number is eXSpy's threshold of vacuum. None uses all pixels.
         signal_mask
-            True where channels are left out. Channels below 0.15 keV and above the
-            beam energy always are.
+            Boolean array or signal, True where channels are left out. Channels below
+            0.15 keV and above the beam energy always are.
         return_info
-            Return the `espm_hs.analysis.PhaseAnalysis`.
+            Whether to return the `espm_hs.analysis.PhaseAnalysis`.
         print_info
-            Print a summary.
+            Whether to print a summary.
         normalize_poissonian_noise
             Has no effect on "espm": Poisson noise is part of the model.
         **kwargs

@@ -106,7 +106,7 @@ class Detector:
 
     def _check(self) -> None:
         least = float(np.sqrt(max(0.0, self._statistics(MN_KA_ENERGY))))
-        ranges = {
+        ranges: dict[str, tuple[float, float, str]] = {
             "fano_factor": (0, _BELOW_1, "The Fano factor must be in [0, 1)"),
             "resolution": (
                 least,
@@ -188,7 +188,7 @@ class Detector:
         ValueError
             If the curve is not usable.
         """
-        curve = (np.ravel(energy), np.ravel(efficiency))
+        curve = (tuple(np.ravel(energy)), tuple(np.ravel(efficiency)))
         return cls(curve=curve, layers=(), **changes)
 
     @classmethod

@@ -105,7 +105,7 @@ class Detector:
         self._check()
 
     def _check(self) -> None:
-        least = float(np.sqrt(max(0.0, self._statistics(MN_KA_ENERGY))))
+        least = float(np.sqrt(np.maximum(self._statistics(MN_KA_ENERGY), 0)))
         ranges: dict[str, tuple[float, float, str]] = {
             "fano_factor": (0, _BELOW_1, "The Fano factor must be in [0, 1)"),
             "resolution": (

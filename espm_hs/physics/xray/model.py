@@ -251,10 +251,17 @@ class SpectrumModel(LinearModel):
     @property
     def columns(self) -> tuple[Column, ...]:
         """What the columns of G stand for."""
-        names = tuple(entry.column for entry in self._unabsorbed.line_columns)
-        labels = [f"bremsstrahlung {i + 1}" for i in range(N_TERMS)]
-        shown = labels * self.background + list(self.extra_spectra)
-        return names + tuple(Column("background", None, None, x) for x in shown)
+        labels = [f"bremsstrahlung {i + 1}" for i in range(N_TERMS * self.background)]
+        return (
+            *(entry.column for entry in self._unabsorbed.line_columns),
+            *(Column("background", None, None, x) for x in labels),
+            *(Column("background", None, None, x) for x in self.extra_spectra),
+        )
+
+    @cached_property
+    def element_columns(self) -> np.ndarray:
+        """Columns that are quantified, bool: the first, in the order of elements."""
+        return read_only(np.arange(len(self.columns)) < len(self.elements))
 
     @property
     def emission_lines(self) -> tuple[EmissionLine, ...]:
@@ -317,7 +324,7 @@ class SpectrumModel(LinearModel):
         matrix[:, :n_lines] = known.line_matrix(area)
         if shapes:
             scaled = [x * (BACKGROUND_SUM / x.sum(axis=0)) for x in shapes]
-            matrix[self.channels, n_lines:] = np.hstack(scaled)
+            matrix[known.fitted, n_lines:] = np.hstack(scaled)
         return read_only(matrix)
 
     @property

@@ -101,15 +101,15 @@ def ambiguities(
             key=lambda one: np.abs(one[-1] - found).max(),
         )
         share = float(feasible_ranges[0 if contained else 1, i, other])
-        if np.abs(end - found).max() < LEAST_CHANGE:
-            other, share, end = None, 0.0, found
+        none = np.abs(end - found).max() < LEAST_CHANGE
+        end = found if none else end
         result.append(
             Ambiguity(
                 phase=i,
                 nearest=int(np.argmin(angles[i])),
                 angle=float(angles[i].min()),
-                other=other,
-                share=share,
+                other=None if none else other,
+                share=0.0 if none else share,
                 contained=contained,
                 elements=elements,
                 low=100 * np.minimum(found, end),

@@ -81,7 +81,7 @@ class Knowledge:
         """Boolean, shape (n_phases,): phases that may not be everywhere."""
         if self.support is None:
             return np.zeros(self.n_phases, bool)
-        return ~self.support.all(axis=0)
+        return np.logical_not(self.support.all(axis=0))
 
     def apart(self, elements: np.ndarray) -> np.ndarray:
         """Return whether phase i may have been found together with j lying over it.

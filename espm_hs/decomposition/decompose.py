@@ -43,6 +43,8 @@ from espm_hs.physics.linear_model import LinearModel
 
 # An element can be quantified if this share of its counts is in channels in use.
 LEAST_SHARE_IN_USE = 0.01
+# What a result has from the fit as it is.
+OF_THE_FIT = ("W", "objective", "history", "n_iter", "converged", "n_agreeing")
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,21 +118,13 @@ class DecompositionOptions:
             object.__setattr__(self, "sparsity", usual)
         self._check_binning()
         smoothness = self.smoothness
-        if isinstance(smoothness, list | tuple | np.ndarray) and np.ndim(smoothness):
+        several = not isinstance(smoothness, str) and np.ndim(smoothness) > 0
+        if several:
             object.__setattr__(self, "smoothness", tuple(smoothness))
-            for strength in smoothness:
-                _check_strength("smoothness", strength, several=True)
-        else:
-            _check_strength("smoothness", smoothness)
+        for strength in smoothness if several else [smoothness]:
+            _check_strength("smoothness", strength, several)
         _check_strength("sparsity", self.sparsity)
-        check_options(
-            self.solver,
-            self.n_init,
-            self.max_iter,
-            self.tol,
-            self.random_state,
-            self.n_jobs,
-        )
+        check_options(**{n: x for n, x in self.fit.items() if n != "callback"})
 
     def _check_binning(self) -> None:
         binning = self.binning
@@ -157,22 +151,23 @@ class DecompositionOptions:
     @property
     def penalties(self) -> Penalties:
         """Penalties of the fit, before those that are "auto" are chosen."""
-        return Penalties(
-            USUAL_SPARSITY if self.sparsity == "auto" else self.sparsity,
-            0.0 if self.smoothness == "auto" else self.smoothness,
-        )
+        sparsity: Any = USUAL_SPARSITY if self.sparsity == "auto" else self.sparsity
+        smoothness: Any = 0.0 if self.smoothness == "auto" else self.smoothness
+        return Penalties(sparsity, smoothness)
+
+    def chosen_binning(self, counts: Counts, navigation: tuple[int, ...]) -> int:
+        """Return the binning; where that is "auto", the one that suits the counts."""
+        if self.binning != "auto":
+            return int(self.binning)
+        in_counts = self.simplex != "abundances"
+        return usual_binning(counts, navigation) if in_counts else 1
 
     def chosen_penalties(self, counts: Counts, problem: Problem) -> Penalties:
         """Return the penalties of a problem, with the sparsity if that is "auto"."""
         if self.sparsity != "auto":
             return problem.penalties
-        strength = choose_sparsity(
-            counts,
-            problem,
-            n_init=self.n_init,
-            random_state=self.random_state,
-            n_jobs=self.n_jobs,
-        )
+        few = {n: self.fit[n] for n in ("n_init", "random_state", "n_jobs")}
+        strength = choose_sparsity(counts, problem, **few)
         return replace(problem.penalties, sparsity=strength)
 
 
@@ -228,29 +223,8 @@ def decompose(
     options = replace(options or DecompositionOptions(), **changes)
     navigation = data.shape[:-1] or (1,)
     used = model.channels if channels is None else model.channels & channels
-    n_phases = number_of_phases(n_phases, options.known_phases, model)
-    check_size(n_phases, navigation, pixels, used)
-    check_lines(model, used)
-    known = read_known_phases(
-        options.known_phases,
-        options.fixed_composition,
-        model,
-        n_phases,
-        navigation=navigation,
-        pixels=pixels,
-        channels=used,
-    )
     # everything but the data is checked before the data are read
-    problem = Problem(
-        int(used.sum()),
-        n_phases,
-        G=model.G[used],
-        simplex=options.simplex,
-        simplex_rows=model.element_columns,
-        **known.constraints(pixels),
-        penalties=options.penalties,
-        grid=Grid.from_shape(navigation, pixels, options.pixel_size),
-    )
+    known, problem = _problem(model, n_phases, options, navigation, pixels, used)
     init = options.init
     n_pixels = int(np.prod(navigation) if pixels is None else pixels.sum())
     check_start(init, problem, n_pixels)
@@ -260,9 +234,7 @@ def decompose(
             "All counts in the chosen pixels and channels are zero: there is nothing "
             "to decompose. Check `navigation_mask`, `signal_mask` and the data."
         )
-    if (binning := options.binning) == "auto":
-        in_counts = options.simplex != "abundances"
-        binning = usual_binning(counts, navigation) if in_counts else 1
+    binning = options.chosen_binning(counts, navigation)
     bins = Bins.from_shape(navigation, binning, pixels)
     if known.single_elements:
         options = replace(options, n_init=1)  # all starts are the same
@@ -271,12 +243,12 @@ def decompose(
     if binning > 1 and not isinstance(init, str) and init[1] is not None:
         init = (init[0], bins.sum(init[1]))
     found, errors = search.run(init, options.chosen_penalties)
-    penalties = replace(problem.penalties, sparsity=search.problem.penalties.sparsity)
+    sparsity = search.problem.penalties.sparsity
+    penalties = replace(problem.penalties, sparsity=sparsity)
     problem = replace(problem, G=search.problem.G, penalties=penalties)
     # of the phases, before noise and smoothness of single pixels move their totals
-    ratio = _deviance_ratio(
-        counts.spectrum, problem.spectra(found.W) @ found.H.sum(axis=0), model
-    )
+    mean = problem.spectra(found.W) @ found.H.sum(axis=0)
+    ratio = _deviance_ratio(counts.spectrum, mean, len(model.columns))
     if binning > 1 or options.smoothness != 0:
         found, problem = _on_pixels(counts, problem, found, bins, options)
     interrupted = found.interrupted or errors.interrupted
@@ -290,24 +262,57 @@ def decompose(
     return PhaseAnalysis(
         model_record=ModelRecord.of(search.model),
         knowledge=known,
-        W=found.W,
         covariance=errors.covariance,
         bias=errors.bias,
         feasible_ranges=errors.feasible_ranges,
-        **_in_user_units(problem, found, search.model, used, pixels),
+        **_in_user_units(problem, found, used, pixels),
         channels=used,
         fingerprint=fingerprint(counts),
-        objective=found.objective,
         misfit=ratio,
-        history=found.history,
-        n_iter=found.n_iter,
-        converged=found.converged,
         interrupted=interrupted,
         n_starts=len(found.objectives),
-        n_agreeing=found.n_agreeing,
         binning=binning,
-        sparsity=search.problem.penalties.sparsity,
+        sparsity=sparsity,
         smoothness=problem.penalties.strengths(problem.n_components),
+        **{name: getattr(found, name) for name in OF_THE_FIT},
+    )
+
+
+def _problem(
+    model: LinearModel,
+    n_phases: int | None,
+    options: DecompositionOptions,
+    navigation: tuple[int, ...],
+    pixels: np.ndarray | None,
+    channels: np.ndarray,
+) -> tuple[Knowledge, Problem]:
+    """Return what is known of the phases, and what is to be solved for them."""
+    wanted = number_of_phases(n_phases, options.known_phases, model)
+    n_phases = check_size(wanted, navigation, pixels, channels)
+    check_lines(model, channels)
+    if model.column_factors(int(np.prod(navigation))) is not None:
+        raise NotImplementedError(
+            "The columns of the model have factors that differ from pixel to pixel, "
+            "which a decomposition does not take into account yet."
+        )
+    known = read_known_phases(
+        options.known_phases,
+        options.fixed_composition,
+        model,
+        n_phases,
+        navigation=navigation,
+        pixels=pixels,
+        channels=channels,
+    )
+    return known, Problem(
+        int(channels.sum()),
+        n_phases,
+        G=model.G[channels],
+        simplex=options.simplex,
+        simplex_rows=model.element_columns,
+        **known.constraints(pixels),
+        penalties=options.penalties,
+        grid=Grid.from_shape(navigation, pixels, options.pixel_size),
     )
 
 
@@ -316,8 +321,8 @@ def check_size(
     navigation: tuple[int, ...],
     pixels: np.ndarray | None,
     channels: np.ndarray,
-) -> None:
-    """Raise ValueError for a number of phases the data cannot bear."""
+) -> int:
+    """Return the number of phases; ValueError for one that the data cannot bear."""
     if n_phases is None:
         raise ValueError(
             "The number of phases is not given. Say how many to look for with "
@@ -343,17 +348,15 @@ def check_size(
             f"`output_dimension` is {n_phases}, but must be between 1 and {largest} "
             f"for {n_pixels} pixels and {n_channels} channels in use."
         )
+    return int(n_phases)
 
 
 def check_lines(model: LinearModel, channels: np.ndarray) -> None:
     """Raise ValueError for elements whose lines are all in masked channels."""
     rows = model.element_columns
     kept = (model.G[channels].sum(axis=0) / model.G.sum(axis=0))[rows]
-    lost = [
-        name
-        for name, share in zip(model.elements, kept, strict=True)
-        if share < LEAST_SHARE_IN_USE
-    ]
+    shares = zip(model.elements, kept, strict=True)
+    lost = [name for name, share in shares if share < LEAST_SHARE_IN_USE]
     if lost:
         raise ValueError(
             f"The lines of {', '.join(lost)} are in channels that `signal_mask` leaves "
@@ -397,54 +400,42 @@ def _on_pixels(
     sparsity = problem.penalties.sparsity * bins.n_bins / counts.n_pixels
     problem = replace(problem, penalties=replace(problem.penalties, sparsity=sparsity))
     start = problem.allowed(off_zero(start))
-    limits = {"max_iter": options.max_iter, "tol": options.tol}
-    n_jobs = options.n_jobs
+    totals = found.H.sum(axis=0) if problem.simplex != "abundances" else None
+    limits = {n: options.fit[n] for n in ("max_iter", "tol", "n_jobs")}
+    seed, n_jobs = options.random_state, options.n_jobs
+    fit = counts, problem, found.W
     try:
         if options.smoothness == "auto":
             strength = choose_smoothness(
-                counts,
-                problem,
-                found.W,
-                start=start,
-                random_state=options.random_state,
-                n_jobs=n_jobs,
+                *fit, start=start, random_state=seed, n_jobs=n_jobs
             )
             penalties = replace(problem.penalties, smoothness=strength)
             problem = replace(problem, penalties=penalties)
-        start = coarse_maps(counts, problem, found.W, start, n_jobs=n_jobs, **limits)
+            fit = counts, problem, found.W
+        start = coarse_maps(*fit, start, **limits)
         H, objective = fit_maps(
-            counts,
-            problem,
-            found.W,
-            start=start,
-            totals=found.H.sum(axis=0) if problem.simplex != "abundances" else None,
-            callback=options.callback,
-            n_jobs=n_jobs,
-            **limits,
+            *fit, start=start, totals=totals, callback=options.callback, **limits
         )
     except KeyboardInterrupt:
         return replace(found, H=start, interrupted=True), rough
     return replace(found, H=H, objective=objective), problem
 
 
-def _deviance_ratio(
-    spectrum: np.ndarray, mean: np.ndarray, model: LinearModel
-) -> float:
+def _deviance_ratio(spectrum: np.ndarray, mean: np.ndarray, n_columns: int) -> float:
     """Return the deviance of the summed spectrum over its expectation."""
     mean = mean + 1e-9
     residuals = deviance_residuals(spectrum, mean)
     # channels of few counts deviate by less than 1 each
-    expected = max(1.0, expected_deviance(mean) - len(model.columns))
+    expected = max(1.0, expected_deviance(mean) - n_columns)
     return float((residuals**2).sum() / expected)
 
 
 def _in_user_units(
     problem: Problem,
     found: Factorization,
-    model: LinearModel,
     channels: np.ndarray,
     pixels: np.ndarray | None,
-) -> dict[str, np.ndarray]:
+) -> dict[str, Any]:
     """Return spectra, loadings and atoms over the whole map and energy axis."""
     D = problem.spectra(found.W)
     in_counts = problem.simplex != "abundances"
@@ -457,5 +448,5 @@ def _in_user_units(
         everywhere = np.full((pixels.size, loadings.shape[1]), np.nan)
         everywhere[pixels] = loadings
         loadings = everywhere
-    atoms = found.W[model.element_columns].sum(axis=0) / scale
+    atoms = found.W[problem.rows_on_simplex].sum(axis=0) / scale
     return {"spectra": spectra, "loadings": loadings, "atoms": atoms}

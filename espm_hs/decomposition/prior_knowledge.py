@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from espm_hs.arguments import check_mapping
 from espm_hs.decomposition.constraints import Knowledge
 from espm_hs.decomposition.self_consistency import self_consistent_model
 from espm_hs.factorization import fit_spectrum
@@ -216,11 +217,8 @@ class _Statement:
         """Return the known atomic fractions."""
         composition = self.kinds.get("composition", {})
         where = self.where("composition")
-        if not isinstance(composition, Mapping):
-            raise TypeError(
-                f"{where} must map elements to atomic fractions, such as "
-                f"{{'Fe': 0.4, 'O': 0.6}}; got {composition!r}."
-            )
+        what = "elements to atomic fractions, such as {'Fe': 0.4, 'O': 0.6}"
+        check_mapping(where.strip("`"), composition, what)
         for symbol, fraction in composition.items():
             _check_symbol(where, symbol, elements)
             if not (_is_number(fraction) and 0 <= fraction <= 1):
@@ -336,7 +334,7 @@ class _Statement:
 
 
 def _by_number(
-    known_phases: Mapping | None, fixed_composition: Mapping | None, n_phases: int
+    known_phases: Any, fixed_composition: Any, n_phases: int
 ) -> dict[int, _Statement]:
     """Sort what was said by phase; names take the numbers that are left, in order."""
     given = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -91,18 +92,13 @@ class ModelRecord:
         kind, description = stored.get("kind"), stored["model"]
         if not {"elements", "columns", "element_columns"} <= set(stored):
             return cls.of(read_model(kind, description))
-        found = cls(
+        return cls(
             tuple(str(name) for name in stored["elements"]),
             tuple(str(label) for label in stored["columns"]),
             np.asarray(stored["element_columns"], bool),
             kind,
             dict(description),
         )
-        if found.element_columns.shape != (len(found.columns),):
-            raise ValueError("the columns of the model do not belong together")
-        if found.element_columns.sum() != len(found.elements):
-            raise ValueError("the elements are not those of the columns")
-        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Return arrays and text that HyperSpy can write to a file."""
@@ -291,20 +287,10 @@ class PhaseAnalysis:
             self.labels,
         )
 
-    @property
-    def doubts(self) -> list[Ambiguity]:
-        """Former name of `ambiguities`."""
-        return self.ambiguities
-
-    @property
-    def mixing(self) -> np.ndarray | None:
-        """Former name of `feasible_ranges`."""
-        return self.feasible_ranges
-
-    @property
-    def pull(self) -> np.ndarray:
-        """Former name of `bias`."""
-        return self.bias
+    # the names of before
+    doubts = property(attrgetter("ambiguities"))
+    mixing = property(attrgetter("feasible_ranges"))
+    pull = property(attrgetter("bias"))
 
     def __str__(self) -> str:
         """Text in the manner of HyperSpy's decomposition info."""
@@ -376,7 +362,7 @@ class PhaseAnalysis:
     def _read(cls, stored: Mapping[str, Any]) -> PhaseAnalysis:
         """Read the present layout, as it comes."""
         names = [*_ARRAYS, *(["feasible_ranges"] if "mixing" in stored else [])]
-        arrays = {
+        arrays: dict[str, Any] = {
             name: np.asarray(stored[_KEYS.get(name, name)], float) for name in names
         }
         n_columns, n_phases = arrays["W"].shape
@@ -402,7 +388,9 @@ class PhaseAnalysis:
         """Raise ValueError for arrays that do not belong to each other."""
         k, n_columns = self.n_phases, len(self.model_record.columns)
         needed = {
+            "element_columns": (n_columns,),
             "W": (n_columns, k),
+            "composition": (len(self.elements), k),
             "covariance": (k, n_columns, n_columns),
             "bias": (n_columns, k),
             "spectra": (self.channels.size, k),

@@ -59,6 +59,7 @@ class Errors:
     interrupted: bool = False
 
 
+@dataclass(eq=False)
 class PhaseSearch:
     """Finds phases; ``problem`` and ``model`` follow what is found.
 
@@ -74,20 +75,16 @@ class PhaseSearch:
         Those of `espm_hs.factorization.factorize`.
     """
 
-    def __init__(
-        self,
-        counts: Counts,
-        grid: Grid,
-        problem: Problem,
-        model: LinearModel,
-        channels: np.ndarray,
-        known: Knowledge,
-        options: Mapping[str, Any],
-    ):
-        self.counts, self.grid, self.problem = counts, grid, problem
-        self.channels, self.known, self.options = channels, known, options
-        self.model = model
-        self.rows, self.n_jobs = model.element_columns, options["n_jobs"]
+    counts: Counts
+    grid: Grid
+    problem: Problem
+    model: LinearModel
+    channels: np.ndarray
+    known: Knowledge
+    options: Mapping[str, Any]
+
+    def __post_init__(self):
+        self.rows, self.n_jobs = self.model.element_columns, self.options["n_jobs"]
 
     def run(
         self,
@@ -120,6 +117,12 @@ class PhaseSearch:
                 self.counts, self.problem, found, self.model, self.channels, options
             )
         return found
+
+    def _state(
+        self, found: Factorization
+    ) -> tuple[Counts, Problem, np.ndarray, np.ndarray]:
+        """Return the fit as what asks for its errors takes it."""
+        return self.counts, self.problem, found.W, found.H
 
     def _separated(
         self, found: Factorization, errors: Errors
@@ -155,7 +158,7 @@ class PhaseSearch:
         """Return what to take out of phases next: a film, or the surest overlap."""
         allowed = self.known.apart(self.rows)
         if with_films:
-            places = np.flatnonzero(self.rows)
+            places = np.flatnonzero(self.rows).tolist()
             columns = dict(zip(self.model.elements, places, strict=True))
             films = find_films(found.W, found.H, columns, self.grid)
             films = [film for film in films if allowed[film.phase, film.other]]
@@ -166,21 +169,20 @@ class PhaseSearch:
 
     def _inclusions(self, found: Factorization, errors: Errors) -> list[Overlap]:
         """Return what to take out of a phase that the counts see nowhere alone."""
-        fit = self.counts, self.problem, found.W, found.H
         overlap = find_inclusion(
             found.W,
             errors.covariance,
             self.rows,
             self.known.apart(self.rows) & self.known.free[:, None],
-            lambda pairs: uptake(*fit, pairs, n_jobs=self.n_jobs),
+            lambda pairs: uptake(*self._state(found), pairs, n_jobs=self.n_jobs),
         )
         return [] if overlap is None else [overlap]
 
     def _errors(self, found: Factorization) -> Errors:
         """Return covariance and bias of W, NaN if the user did not want to wait."""
-        fit = self.counts, self.problem, found.W, found.H
         try:
-            return Errors(*composition_covariance(*fit, n_jobs=self.n_jobs))
+            errors = composition_covariance(*self._state(found), n_jobs=self.n_jobs)
+            return Errors(*errors)
         except KeyboardInterrupt:
             n_columns, k = found.W.shape
             unknown = np.full((k, n_columns, n_columns), np.nan)
@@ -192,9 +194,8 @@ class PhaseSearch:
         alone = self.known.single_elements or self.problem.n_components == 1
         if stopped or alone:
             return errors
-        fit = self.counts, self.problem, found.W, found.H
         try:
-            ranges = mixing_ranges(*fit, n_jobs=self.n_jobs)
+            ranges = mixing_ranges(*self._state(found), n_jobs=self.n_jobs)
         except KeyboardInterrupt:
             return replace(errors, interrupted=True)
         return replace(errors, feasible_ranges=ranges)
@@ -210,7 +211,7 @@ def _largest_first(
     share = problem.spectra(found.W).sum(axis=0) * found.H.sum(axis=0)
     order, places = np.arange(share.size), np.flatnonzero(unknown)
     order[places] = places[np.argsort(-share[places], kind="stable")]
-    if problem.G.ndim == 3:
+    if problem.G is not None and problem.G.ndim == 3:
         problem = replace(problem, G=problem.G[order])
     W, H = (array[:, order].copy() for array in (found.W, found.H))
     return replace(found, W=W, H=H), problem

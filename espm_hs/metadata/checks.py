@@ -11,11 +11,13 @@ import numpy as np
 
 from espm_hs.arguments import check_mapping
 from espm_hs.physics import Detector
-from espm_hs.physics.xray.absorption import checked_angles
-from espm_hs.physics.xray.columns import checked_split
-from espm_hs.physics.xray.elements import checked_elements
-from espm_hs.physics.xray.emission import checked_line_factors
-from espm_hs.physics.xray.model import checked_spectrum
+from espm_hs.physics.xray.checks import (
+    checked_angles,
+    checked_elements,
+    checked_line_factors,
+    checked_spectrum,
+    checked_split,
+)
 
 # g/cm3; osmium has 22.6.
 MAX_DENSITY = 30.0

@@ -73,7 +73,7 @@ def _beside_hyperspy(find_phases: Callable) -> Callable:
             )
         return find_phases(self, **kwargs)
 
-    theirs = {}
+    theirs: dict[str, inspect.Parameter] = {}
     for parent in (EDSTEMSpectrum, hs.signals.BaseSignal):
         theirs |= inspect.signature(parent.decomposition).parameters
     added = [
@@ -82,11 +82,12 @@ def _beside_hyperspy(find_phases: Callable) -> Callable:
         if name not in shown
     ]
     *ours, rest = shown.values()
-    decomposition.__signature__ = inspect.Signature([*ours, *added, rest])
+    signature = inspect.Signature([*ours, *added, rest])
+    vars(decomposition)["__signature__"] = signature
     return decomposition
 
 
-class Phases:
+class Phases(EDSTEMSpectrum):
     """Finds phases and keeps them; part of `EDSespmSpectrum`."""
 
     @_beside_hyperspy
@@ -133,11 +134,11 @@ class Phases:
             Number of phases, those that are known among them.
         sparsity
             Strength of ``sum(log(1 + share / 0.01))`` over phases and pixels, the share
-            being that of the phase in the counts of the pixel: says that a pixel
-            holds few phases. None stands for the usual strength, 1, or 0 where the
+            being that of the phase in the counts of the pixel. It says that a pixel
+            holds few phases. None stands for the usual strength, 1, or for 0 where the
             components are elements. "auto" takes another strength if held-out counts
-            are predicted better by it: a check, as how far phases are mixed does not
-            show in them.
+            are predicted better by it, which is a check: how far phases are mixed does
+            not show in them.
         smoothness
             Strength of the penalty on differences between neighbouring pixels. It acts
             on the maps of the phases, which are found without it. "auto" holds a fifth
@@ -145,8 +146,9 @@ class Phases:
             the others predict them best; 0 leaves every pixel to itself. A list holds a
             number for each phase, as ``s.analysis_results().smoothness`` does.
         simplex
-            What adds up to 1: the element fractions of each phase, or the abundances
-            of each pixel (for a sample of even thickness), or neither.
+            What adds up to 1: the fractions of the "elements" in each phase, the
+            "abundances" of each pixel (for a sample of even thickness), or, with None,
+            neither.
         known_phases
             What is known: name or number of a phase -> any of
 
@@ -168,19 +170,20 @@ class Phases:
             ``{0: {"Si": 0.0}, 2: {"Fe": 0.16, "Pt": 0.84}}``: the same as
             ``"composition"`` in ``known_phases``.
         solver
-            Newton's method, multiplicative updates, or the first without penalties
-            and the second with them, as it keeps to the optimum near the start.
+            "newton" for Newton's method, "mu" for multiplicative updates; "auto" takes
+            the first without penalties and the second with them, as it keeps to the
+            optimum near the start.
         binning
-            Find the phases in the sums of so many pixels along each axis, and map them
-            in full resolution: noise of the maps then is not mistaken for differences
-            of the phases. "auto" bins until there are 300 counts in a pixel, down to
-            256 pixels; 1 does not bin. What `estimate_binning` finds is for maps that
-            you bin, not for this.
+            The phases are found in the sums of so many pixels along each axis, and
+            mapped in full resolution: noise of the maps then is not mistaken for
+            differences of the phases. "auto" bins until there are 300 counts in a
+            pixel, down to 256 pixels; 1 does not bin. What `estimate_binning` finds is
+            for maps that you bin, not for this.
         init
-            Start: "nndsvd", "pure", "random", or arrays ``(W, H)``, either of which
-            may be None; "previous" goes on from the phases of the last decomposition,
-            also one that was loaded, of which the map was a part, or that had other
-            elements.
+            The start is "nndsvd", "pure", "random", or arrays ``(W, H)``, either of
+            which may be None; "previous" goes on from the phases of the last
+            decomposition, also one that was loaded, of which the map was a part, or
+            that had other elements.
         n_init
             Number of starts, the best of which is kept: "nndsvd", "pure", and random
             ones.
@@ -190,21 +193,21 @@ class Phases:
             A start ends when the objective, which is in nats, is expected to fall by
             less than ``tol`` for each free number of the model.
         random_state
-            Seed.
+            Seed, or a `numpy.random.Generator`.
         n_jobs
             Number of threads, -1 for all cores. Results do not depend on it.
         show_progressbar
-            None for HyperSpy's preference.
+            Whether progress is shown; None for HyperSpy's preference.
         navigation_mask
-            True where pixels are left out, in HyperSpy's conventions; a number is
-            eXSpy's threshold of vacuum. None uses all pixels.
+            Boolean array or signal, True where pixels are left out, in HyperSpy's
+            conventions; a number is eXSpy's threshold of vacuum. None uses all pixels.
         signal_mask
-            True where channels are left out. Channels below 0.15 keV and above the
-            beam energy always are.
+            Boolean array or signal, True where channels are left out. Channels below
+            0.15 keV and above the beam energy always are.
         return_info
-            Return the `espm_hs.analysis.PhaseAnalysis`.
+            Whether to return the `espm_hs.analysis.PhaseAnalysis`.
         print_info
-            Print a summary.
+            Whether to print a summary.
         normalize_poissonian_noise
             Has no effect on "espm": Poisson noise is part of the model.
         **kwargs
@@ -317,28 +320,26 @@ class Phases:
     ) -> None:
         """Fill learning_results as HyperSpy does, and keep the rest in metadata."""
         navigation = self.data.shape[:-1]
-        learned = dict(
-            factors=found.spectra,
-            loadings=found.loadings,
-            decomposition_algorithm="espm",
-            output_dimension=found.n_phases,
-            poissonian_noise_normalized=False,
-            explained_variance=None,
-            explained_variance_ratio=None,
-            number_significant_components=None,
-            mean=None,
-            centre=None,
-            unmixing_matrix=None,
-            bss_algorithm=None,
-            unfolded=len(navigation) > 1,
-            original_shape=np.array(self.data.shape),
-            navigation_mask=None if pixels is None else ~pixels.reshape(navigation),
-            signal_mask=None if found.channels.all() else ~found.channels,
+        nothing = (
+            "explained_variance explained_variance_ratio number_significant_components "
+            "mean centre unmixing_matrix bss_algorithm"
         )
+        learned = {
+            **dict.fromkeys(nothing.split()),
+            "factors": found.spectra,
+            "loadings": found.loadings,
+            "decomposition_algorithm": "espm",
+            "output_dimension": found.n_phases,
+            "poissonian_noise_normalized": False,
+            "unfolded": len(navigation) > 1,
+            "original_shape": np.array(self.data.shape),
+            "navigation_mask": None if pixels is None else ~pixels.reshape(navigation),
+            "signal_mask": None if found.channels.all() else ~found.channels,
+        }
         options = {name: x for name, x in options.items() if name not in NOT_STORED}
         stored = found.to_dict() | provenance(options)
         with AllOrNothing(self):
-            vars(self.learning_results).update(learned)
+            self.learning_results.__dict__.update(learned)
             write_parameters(self.metadata, {RESULTS: stored})
 
     def _loadings(self, found: PhaseAnalysis) -> np.ndarray:
@@ -468,7 +469,7 @@ def stored_loadings(learning_results: Any, n_pixels: int, n_phases: int) -> np.n
     return np.asarray(loadings, dtype=float)
 
 
-def _chosen(components, n_phases: int) -> slice | list[int]:
+def _chosen(components: Any, n_phases: int) -> slice | list[int]:
     """Phases that are meant: the first ones, or those of a list.
 
     Raises
@@ -483,7 +484,7 @@ def _chosen(components, n_phases: int) -> slice | list[int]:
         return slice(int(components))
     some = isinstance(components, list | tuple | range | np.ndarray)
     if some and all(
-        isinstance(one, Integral) and 0 <= one < n_phases for one in components
+        isinstance(one, int | np.integer) and 0 <= one < n_phases for one in components
     ):
         return list(components)
     raise ValueError(
@@ -492,7 +493,7 @@ def _chosen(components, n_phases: int) -> slice | list[int]:
     )
 
 
-def _pixel_size(signal) -> tuple[float, ...] | None:
+def _pixel_size(signal: EDSTEMSpectrum) -> tuple[float, ...] | None:
     """Step of each navigation axis, in array order; None where they do not compare."""
     axes = signal.axes_manager.navigation_axes[::-1]
     steps = tuple(float(getattr(axis, "scale", 0.0)) for axis in axes)

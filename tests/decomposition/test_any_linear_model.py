@@ -267,6 +267,14 @@ def test_advice_of_the_model(monkeypatch):
         found_in(counts, model, n_init=1, max_iter=30)
 
 
+def test_factors_of_pixels_are_not_passed_over(example, monkeypatch):
+    model, counts, *_ = example
+    factors = np.ones((168, 6))
+    monkeypatch.setattr(Bands, "column_factors", lambda self, n: factors[:n])
+    with pytest.raises(NotImplementedError, match="differ from pixel to pixel"):
+        found_in(counts, model)
+
+
 def test_options_travel_as_one_object(example):
     model, counts, *_ = example
     options = DecompositionOptions(sparsity=None, n_init=2, random_state=0, n_jobs=1)

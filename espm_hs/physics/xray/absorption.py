@@ -8,7 +8,7 @@ import numpy as np
 import xraylib
 from numpy.typing import ArrayLike
 
-from espm_hs.arguments import float_array, plain_float
+from espm_hs.arguments import float_array
 from espm_hs.physics.xray.elements import atomic_number, normalised_fractions, value_of
 
 #: Energies for which coefficients are given, keV.
@@ -188,35 +188,3 @@ def escape_through(depth: ArrayLike, take_off_angle: Angles) -> np.ndarray:
         chi = np.maximum(depth / sine, 1e-12)
         total += -np.expm1(-chi) / chi
     return total / len(angles)
-
-
-def checked_angles(take_off_angle: Angles) -> float | tuple[float, ...]:
-    """Check the take-off angles of one or several detectors.
-
-    Parameters
-    ----------
-    take_off_angle
-        Degrees.
-
-    Returns
-    -------
-    float or tuple of float
-        A float for one detector.
-
-    Raises
-    ------
-    ValueError
-        If an angle is not above 0 up to 90 degrees, or the sequence is empty.
-    TypeError
-        If an angle is no number.
-    """
-    angles = tuple(
-        plain_float("take_off_angle", angle)
-        for angle in np.ravel(np.asarray(take_off_angle, dtype=object))
-    )
-    if not angles or not all(0 < angle <= 90 for angle in angles):
-        found = ", ".join(f"{angle:g}" for angle in angles) or "none"
-        raise ValueError(
-            f"Take-off angles must be above 0 up to 90 degrees, found {found}."
-        )
-    return angles[0] if len(angles) == 1 else angles

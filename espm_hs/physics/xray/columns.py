@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from espm_hs.arguments import check_mapping
 from espm_hs.physics.linear_model import Column
-from espm_hs.physics.xray.elements import atomic_number, symbol
+from espm_hs.physics.xray.elements import atomic_number
 from espm_hs.physics.xray.emission import EmissionLine, emission_lines
 
 FAMILIES = ("K", "L", "M")
@@ -170,38 +169,3 @@ def _split_at(
         )
     free = [(f"below {limit:g} keV", below)] if _visible(below, fitted, lines) else []
     return [("", above), *free]
-
-
-def checked_split(split_lines: Mapping[str, Split]) -> dict[str, Split]:
-    """Check how lines are to be split, and return it as plain strings and floats.
-
-    Parameters
-    ----------
-    split_lines
-        By symbol: "families", an energy in keV, "none" or None, which means the same.
-
-    Raises
-    ------
-    ValueError
-        If an element or a value is not understood.
-    TypeError
-        If it is no mapping.
-    """
-    what = "elements to 'families', an energy in keV or None, such as {'Fe': 3.0}"
-    check_mapping("split_lines", split_lines, what)
-    checked: dict[str, Split] = {}
-    for element, split in split_lines.items():
-        if split is None or split in ("families", "none"):
-            checked[symbol(element)] = split or "none"
-            continue
-        try:
-            limit = float(split)
-        except (TypeError, ValueError):
-            limit = -1.0
-        if not 0 < limit < 1000:
-            raise ValueError(
-                f'split_lines of {element} must be "families", "none" or an energy '
-                f"in keV, found {split!r}."
-            )
-        checked[symbol(element)] = limit
-    return checked

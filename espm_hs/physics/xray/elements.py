@@ -1,6 +1,6 @@
 """Chemical elements: symbols, atomic weights, fractions."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from numbers import Integral
 
@@ -168,33 +168,3 @@ def mass_to_atomic_fractions(mass: Mapping[str, float]) -> dict[str, float]:
     return normalised_fractions(
         {name: value / atomic_weight(name) for name, value in mass.items()}
     )
-
-
-def checked_elements(elements: Iterable[str | int], what: str) -> tuple[str, ...]:
-    """Symbols of elements, each once.
-
-    Parameters
-    ----------
-    elements
-        Symbols or atomic numbers.
-    what
-        For the message: "elements" or "stray_elements".
-
-    Raises
-    ------
-    ValueError
-        If one is unknown or occurs twice.
-    TypeError
-        If they are no list.
-    """
-    if isinstance(elements, str):
-        raise ValueError(f"{what} is a list of symbols, found the text {elements!r}.")
-    if isinstance(elements, bytes | Mapping) or not isinstance(elements, Iterable):
-        raise TypeError(
-            f"{what} must be a list of symbols such as ['Cu', 'C'], got {elements!r}."
-        )
-    symbols = tuple(symbol(element) for element in elements)
-    twice = sorted({name for name in symbols if symbols.count(name) > 1})
-    if twice:
-        raise ValueError(f"{what} has {', '.join(twice)} more than once.")
-    return symbols

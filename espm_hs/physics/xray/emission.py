@@ -1,14 +1,13 @@
 """Characteristic lines: names, energies and emission cross sections."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from espm_hs.arguments import check_mapping, plain_float
+from espm_hs.arguments import plain_float
 from espm_hs.physics.xray.elements import atomic_number, symbol
 from espm_hs.physics.xray.ionization import (
     SUBSHELLS,
@@ -202,43 +201,3 @@ def parse_line(name: str) -> LineName:
         )
     element, family, rest = match.groups()
     return LineName(symbol(element), family, family + rest)
-
-
-def checked_line_factors(line_factors: Mapping[str, float]) -> dict[str, float]:
-    """Check factors on the emission of families.
-
-    Parameters
-    ----------
-    line_factors
-        By family, or by a line for its family.
-
-    Returns
-    -------
-    dict of str to float
-        By family, like "Fe_K".
-
-    Raises
-    ------
-    ValueError
-        If a name is not understood, a family occurs twice, or a factor is not a
-        positive number.
-    TypeError
-        If it is no mapping.
-    """
-    what = "families of lines to factors, such as {'Fe_K': 1.1}"
-    check_mapping("line_factors", line_factors, what)
-    checked: dict[str, float] = {}
-    for name, factor in line_factors.items():
-        key = parse_line(name).key
-        if key in checked:
-            raise ValueError(f"line_factors names the family {key} more than once.")
-        try:
-            checked[key] = float(factor)
-        except (TypeError, ValueError):
-            checked[key] = -1.0
-        if not 1e-3 <= checked[key] <= 1e3:
-            raise ValueError(
-                f"The line factor of {name} must be a positive number, found "
-                f"{factor!r}: from 0.001 to 1000, 1 for atomic data as they are."
-            )
-    return checked

@@ -16,15 +16,12 @@ fits families often write "Ka" but mean the family: give them as "K".
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
+from espm_hs.physics.xray.checks import checked_line_factors
 from espm_hs.physics.xray.detector import Detector
 from espm_hs.physics.xray.elements import atomic_weight
-from espm_hs.physics.xray.emission import (
-    checked_line_factors,
-    emission_lines,
-    parse_line,
-)
+from espm_hs.physics.xray.emission import emission_lines, parse_line
 
 Basis = Literal["weight", "atomic"]
 _BASES = ("weight", "atomic")
@@ -53,7 +50,7 @@ def kfactors(
     basis: Basis = "weight",
     detector: Detector | str | None = None,
 ) -> dict[str, float]:
-    """Return the k-factors that follow from the atomic data and the efficiency of a detector.
+    """Return the k-factors of the atomic data and the efficiency of a detector.
 
     Parameters
     ----------
@@ -241,4 +238,4 @@ def _common_basis(found: str | None, basis: Basis | None) -> Basis:
         raise ValueError(f'The basis must be "weight" or "atomic", found {found!r}.')
     if basis is not None and name != basis:
         raise ValueError(f"The basis is {name!r}, but was {basis!r} before.")
-    return name
+    return cast(Basis, name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -12,30 +12,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from espm_hs.arguments import check_mapping, float_array, plain_float
+from espm_hs.arguments import check_mapping, plain_float
 from espm_hs.physics.linear_model import (
     Column,
     LinearModel,
     Parameter,
     register_model,
 )
-from espm_hs.physics.xray.absorption import (
-    checked_angles,
-    mass_thickness,
-)
-from espm_hs.physics.xray.columns import Emitters, Split, checked_split
+from espm_hs.physics.xray import checks
+from espm_hs.physics.xray.absorption import Angles, mass_thickness
+from espm_hs.physics.xray.columns import Emitters, Split
 from espm_hs.physics.xray.detector import Detector
-from espm_hs.physics.xray.elements import (
-    checked_elements,
-    normalised_fractions,
-)
-from espm_hs.physics.xray.emission import (
-    EmissionLine,
-    check_beam_energy,
-    checked_line_factors,
-)
+from espm_hs.physics.xray.emission import EmissionLine, check_beam_energy
 from espm_hs.physics.xray.parameters import model_parameters, parameter_arguments
-from espm_hs.physics.xray.peaks import checked_axis
 from espm_hs.physics.xray.unabsorbed import (
     N_TERMS,
     Sources,
@@ -134,7 +123,7 @@ class SpectrumModel(LinearModel):
         split_lines: Mapping[str, Split] | None = None,
         detector: Detector | str | None = None,
         line_factors: Mapping[str, float] | None = None,
-        take_off_angle: float | Sequence[float] | None = None,
+        take_off_angle: Angles | None = None,
         thickness: float | None = None,
         density: float | None = None,
         composition: Mapping[str, float] | None = None,
@@ -142,25 +131,19 @@ class SpectrumModel(LinearModel):
         background: bool = True,
         extra_spectra: Mapping[str, ArrayLike] | None = None,
     ):
-        self._axis = checked_axis(energy)
+        self._axis = checks.checked_axis(energy)
         self.beam_energy = check_beam_energy(beam_energy)
-        self.elements = checked_elements(elements, "elements")
-        self.stray_elements = checked_elements(stray_elements, "stray_elements")
-        self.split_lines = {} if split_lines is None else checked_split(split_lines)
+        self.elements = checks.checked_elements(elements, "elements")
+        self.stray_elements = checks.checked_elements(stray_elements, "stray_elements")
+        self.split_lines = checks.checked_split(split_lines)
         self.detector = Detector.of(detector)
-        self.line_factors = (
-            {} if line_factors is None else checked_line_factors(line_factors)
-        )
-        self.take_off_angle = (
-            None if take_off_angle is None else checked_angles(take_off_angle)
-        )
+        self.line_factors = checks.checked_line_factors(line_factors)
+        self.take_off_angle = checks.checked_angles(take_off_angle)
         self.thickness, self.density = (
             None if value is None else plain_float(name, value)
             for name, value in (("thickness", thickness), ("density", density))
         )
-        self.composition = (
-            None if composition is None else checked_composition(composition)
-        )
+        self.composition = checks.checked_composition(composition)
         self.minimum_energy = plain_float("minimum_energy", minimum_energy)
         if not isinstance(background, bool | np.bool_):
             raise TypeError(f"`background` must be True or False, got {background!r}.")
@@ -218,7 +201,7 @@ class SpectrumModel(LinearModel):
         checked = {}
         taken = {column.label for column in self.columns}
         for label, values in extra_spectra.items():
-            spectrum = checked_spectrum(label, values)
+            spectrum = checks.checked_spectrum(label, values)
             if label in taken:
                 raise ValueError(
                     "A label of extra_spectra must be a text that no other column has, "
@@ -268,10 +251,17 @@ class SpectrumModel(LinearModel):
     @property
     def columns(self) -> tuple[Column, ...]:
         """What the columns of G stand for."""
-        names = tuple(entry.column for entry in self._unabsorbed.line_columns)
-        labels = [f"bremsstrahlung {i + 1}" for i in range(N_TERMS)]
-        shown = labels * self.background + list(self.extra_spectra)
-        return names + tuple(Column("background", None, None, x) for x in shown)
+        labels = [f"bremsstrahlung {i + 1}" for i in range(N_TERMS * self.background)]
+        return (
+            *(entry.column for entry in self._unabsorbed.line_columns),
+            *(Column("background", None, None, x) for x in labels),
+            *(Column("background", None, None, x) for x in self.extra_spectra),
+        )
+
+    @cached_property
+    def element_columns(self) -> np.ndarray:
+        """Columns that are quantified, bool: the first, in the order of elements."""
+        return read_only(np.arange(len(self.columns)) < len(self.elements))
 
     @property
     def emission_lines(self) -> tuple[EmissionLine, ...]:
@@ -299,9 +289,9 @@ class SpectrumModel(LinearModel):
         return free
 
     def sources(self) -> Sources:
-        """Return all that shines, line by line, before absorption by the sample.
+        """Return all that emits photons, before absorption by the sample.
 
-        Times the fraction that escapes, and summed by column, its lines are the
+        The lines, times the fraction that escapes and summed by column, are the
         columns of G. Extra spectra are not among them.
         """
         known = self._unabsorbed
@@ -334,7 +324,7 @@ class SpectrumModel(LinearModel):
         matrix[:, :n_lines] = known.line_matrix(area)
         if shapes:
             scaled = [x * (BACKGROUND_SUM / x.sum(axis=0)) for x in shapes]
-            matrix[self.channels, n_lines:] = np.hstack(scaled)
+            matrix[known.fitted, n_lines:] = np.hstack(scaled)
         return read_only(matrix)
 
     @property
@@ -353,7 +343,7 @@ class SpectrumModel(LinearModel):
             Atomic fractions by symbol, in any unit.
         """
         other = copy.copy(self)
-        other.composition = checked_composition(composition)
+        other.composition = checks.checked_composition(composition)
         if self.depends_on_composition:
             other.__dict__.pop("G", None)
         return other
@@ -451,58 +441,3 @@ _OPTIONS = tuple(inspect.signature(SpectrumModel).parameters)[1:]
 _ADVICE = MappingProxyType(
     {"unsettled": "Check the thickness and density of `s.set_analysis_parameters`."}
 )
-
-
-def checked_composition(composition: Mapping[str, float]) -> dict[str, float] | None:
-    """Check amounts by symbol, in any unit, and return them as plain numbers.
-
-    They are returned as they are, since normalising twice would not give the same
-    bits; None if there are none.
-
-    Raises
-    ------
-    ValueError
-        If the amounts cannot be normalised.
-    TypeError
-        If it is no mapping.
-    """
-    check_mapping(
-        "composition", composition, "symbols to atomic fractions, such as {'Fe': 1.0}"
-    )
-    if not composition:
-        return None
-    normalised_fractions(composition)  # raises
-    return {str(name): float(value) for name, value in composition.items()}
-
-
-def checked_spectrum(label: str, values: ArrayLike) -> np.ndarray:
-    """Spectrum of the user, whatever the axis.
-
-    Parameters
-    ----------
-    label
-        Its name.
-    values
-        Its counts, shape (n_channels,).
-
-    Returns
-    -------
-    numpy.ndarray
-        A copy, float64.
-
-    Raises
-    ------
-    ValueError
-        If there is no label, or a value is negative or not finite.
-    TypeError
-        If it does not consist of numbers.
-    """
-    if not isinstance(label, str) or not label:
-        raise ValueError(f"An extra spectrum needs a label, a text, found {label!r}.")
-    spectrum = float_array(f"extra_spectra[{label!r}]", values).copy()
-    if spectrum.ndim != 1 or not np.all(np.isfinite(spectrum) & (spectrum >= 0)):
-        raise ValueError(
-            f"The extra spectrum {label!r} must be a list of numbers that are "
-            "non-negative and finite."
-        )
-    return spectrum

@@ -8,10 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 import xraylib
-from numpy.typing import ArrayLike
 from scipy.special import erf, log_ndtr, ndtr
 
-from espm_hs.arguments import float_array
 from espm_hs.physics.xray.absorption import mass_absorption_coefficient
 
 #: Half width of the window in which a peak is evaluated, standard deviations.
@@ -41,49 +39,6 @@ class Channels(NamedTuple):
     offset: float
     scale: float
     size: int
-
-
-def checked_axis(energy: ArrayLike) -> Channels:
-    """Check an energy axis.
-
-    Parameters
-    ----------
-    energy
-        Centres of the channels in keV, shape (n,).
-
-    Raises
-    ------
-    ValueError
-        If the axis does not increase in equal steps, or seems to be in eV.
-    TypeError
-        If it does not consist of numbers.
-    """
-    centres = float_array("energy", energy)
-    if centres.ndim != 1 or centres.size < 2:
-        raise ValueError(
-            "The energy axis must be a list of 2 or more channels, found shape "
-            f"{centres.shape}."
-        )
-    if not np.all(np.isfinite(centres)):
-        raise ValueError(
-            f"The energy axis goes from {centres[0]:g} to {centres[-1]:g} keV: its "
-            "offset and scale must be finite numbers. Those of a signal are set with "
-            "`s.axes_manager[-1].offset` and `s.axes_manager[-1].scale`."
-        )
-    steps = np.diff(centres)
-    # rounded, so that an axis built from offset and scale gives them back
-    scale = float(f"{(centres[-1] - centres[0]) / (centres.size - 1):.12g}")
-    if scale <= 0 or np.any(np.abs(steps - scale) > 1e-3 * scale):
-        raise ValueError(
-            "The energy axis must increase in equal steps, found steps of "
-            f"{steps.min():g} to {steps.max():g} keV."
-        )
-    if centres[-1] > 1000:
-        raise ValueError(
-            f"The energy axis ends at {centres[-1]:g}: it seems to be in eV. Convert "
-            "it to keV."
-        )
-    return Channels(float(centres[0]), scale, int(centres.size))
 
 
 class PeakShape(NamedTuple):
@@ -200,7 +155,7 @@ def _silicon() -> tuple[float, float, float]:
     omega = xraylib.FluorYield(_SI, xraylib.K_SHELL)
     jump = xraylib.JumpFactor(_SI, xraylib.K_SHELL)
     edge = xraylib.EdgeEnergy(_SI, xraylib.K_SHELL)
-    own = mass_absorption_coefficient("Si", ESCAPE_ENERGY)
+    own = float(mass_absorption_coefficient("Si", ESCAPE_ENERGY))
     return own, 0.5 * omega * (1 - 1 / jump), edge
 
 

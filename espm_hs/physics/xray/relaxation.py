@@ -107,8 +107,9 @@ class Relaxation:
     def vacancies(self) -> np.ndarray:
         """Vacancies that one ionisation makes in the end, cascade included.
 
-        Shape (9, 9). Row: ionised subshell; column: subshell where the mean number of vacancies
-        that ever exist is counted. Upper triangular, diagonal 1.
+        Shape (9, 9). The row is the ionised subshell, the column the one in which the
+        mean number of vacancies that ever exist is counted; upper triangular, with
+        diagonal 1.
         """
         # mean number of vacancies made in the column by one decay in the row
         step = self.coster_kronig + self.auger_yield[:, None] * self.auger

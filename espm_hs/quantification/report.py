@@ -111,7 +111,8 @@ class Report:
         return [fit, *self.remarks]
 
     def _table(self, rows: list[tuple[str, ...]]) -> PrettyTable:
-        table = PrettyTable(self.header, border=False, align="r")
+        table = PrettyTable(self.header, border=False)
+        table.align = "r"
         table.align["phase"] = table.align["element"] = "l"
         table.add_rows([list(row) for row in rows])
         return table

@@ -13,7 +13,7 @@ import hyperspy.api as hs
 import numpy as np
 
 from espm_hs import metrics
-from espm_hs.decomposition import decompose as decomposition
+from espm_hs.decomposition import search as decomposition
 from espm_hs.simulation import DATASETS
 
 # Data set, counts per pixel, and what is said to be known.

@@ -23,7 +23,7 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from espm_hs.analysis import decompose, pixel_composition, to_percent
-from espm_hs.decomposition.result import phase_matrices
+from espm_hs.decomposition.self_consistency import phase_matrices
 from espm_hs.factorization import fit_spectrum
 from espm_hs.simulation import experiment
 

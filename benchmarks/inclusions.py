@@ -20,7 +20,7 @@ import numpy as np
 from report import as_markdown, as_text, write_between
 
 from espm_hs import metrics
-from espm_hs.decomposition import decompose as decomposition
+from espm_hs.decomposition import search as decomposition
 from espm_hs.physics import SpectrumModel
 from espm_hs.simulation import Experiment, Phase, record
 from espm_hs.simulation.phantoms import random_fields

@@ -21,7 +21,7 @@ from scipy.sparse import csr_array
 from sklearn.decomposition import NMF
 from threadpoolctl import threadpool_limits
 
-from espm_hs.decomposition.self_consistency import settle_absorption
+from espm_hs.decomposition.self_consistency import self_consistent_model
 from espm_hs.physics import atomic_number
 
 MAX_ITER = 1500
@@ -181,7 +181,7 @@ def _settled_matrix(signal):
     """Return the G of espm_hs, its first columns those of the elements."""
     model = signal.physical_model()
     spectrum = _unfolded(signal.data).sum(axis=0, dtype=float)
-    return settle_absorption(model, spectrum[model.channels], model.channels).G
+    return self_consistent_model(model, spectrum[model.channels], model.channels).G
 
 
 def _unfolded(data):

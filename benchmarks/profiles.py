@@ -19,7 +19,7 @@ from report import publish, quiet
 from validation import divergence
 
 from espm_hs import metrics
-from espm_hs.decomposition import decompose as decomposition
+from espm_hs.decomposition import search as decomposition
 from espm_hs.factorization import (
     Bins,
     Counts,

@@ -16,7 +16,7 @@ from defaults import DOSES
 from report import listed, publish, quiet
 
 from espm_hs import metrics
-from espm_hs.decomposition.self_consistency import settle_absorption
+from espm_hs.decomposition.self_consistency import self_consistent_model
 from espm_hs.factorization import (
     Bins,
     Counts,
@@ -46,7 +46,7 @@ def losses(signal):
     counts = Bins.from_shape(navigation, usual_binning(counts, navigation)).merge(
         counts
     )
-    model = settle_absorption(model, counts.spectrum, used)
+    model = self_consistent_model(model, counts.spectrum, used)
     problem = Problem(
         counts.n_channels,
         N_PHASES,

@@ -11,7 +11,7 @@ _HOMES = {
     "calibration.energy_scale": "CALIBRATED Calibration calibrate",
     "decomposition.decompose": "decompose",
     "decomposition.prior_knowledge": "are_elements",
-    "decomposition.result": "PhaseAnalysis stored_loadings",
+    "decomposition.result": "PhaseAnalysis",
     "decomposition.starts": "previous_start",
     "factorization.counts.reading": "kept_counts",
     "metadata.describe": "describe",
@@ -28,6 +28,7 @@ _HOMES = {
     "quantification.bootstrap": "replicates",
     "quantification.composition": "pixel_composition to_percent",
     "quantification.report": "Report report",
+    "signals._phases": "stored_loadings",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 # What has another name now.

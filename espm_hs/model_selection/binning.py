@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from espm_hs.arguments import generator
-from espm_hs.decomposition.checks import check_lines, check_size
-from espm_hs.decomposition.self_consistency import settle_absorption
+from espm_hs.decomposition.decompose import check_lines, check_size
+from espm_hs.decomposition.self_consistency import self_consistent_model
 from espm_hs.factorization import (
     Bins,
     Counts,
@@ -104,7 +104,7 @@ def choose_binning(
     bins = _bins(navigation, pixels, binnings, n_phases)
     counts = Counts.from_array(data, pixels=pixels, channels=used)
     check_counted(counts, "Binnings are")
-    model = settle_absorption(model, counts.spectrum, used)
+    model = self_consistent_model(model, counts.spectrum, used)
     problem = Problem(
         counts.n_channels,
         n_phases,

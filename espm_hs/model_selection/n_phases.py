@@ -10,8 +10,8 @@ from typing import ClassVar
 import numpy as np
 
 from espm_hs.arguments import generator
-from espm_hs.decomposition.checks import check_lines, check_size
-from espm_hs.decomposition.self_consistency import settle_absorption
+from espm_hs.decomposition.decompose import check_lines, check_size
+from espm_hs.decomposition.self_consistency import self_consistent_model
 from espm_hs.factorization import (
     Bins,
     Counts,
@@ -125,7 +125,7 @@ def estimate_number(
     binning = usual_binning(counts, navigation)
     if binning > 1:
         counts = Bins.from_shape(navigation, binning, pixels).merge(counts)
-    model = settle_absorption(model, counts.spectrum, used)
+    model = self_consistent_model(model, counts.spectrum, used)
     rng = generator(random_state)
     loss = np.empty((len(numbers), n_thinnings))
     spectra: dict[int, list[np.ndarray]] = {k: [] for k in numbers}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from espm_hs.decomposition.result import PhaseAnalysis, stored_loadings
+from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.quantification.composition import check_channels
 
 
@@ -18,8 +18,7 @@ def read_results(signal) -> tuple[PhaseAnalysis, np.ndarray]:
     """
     found = signal.analysis_results()
     check_channels(found, signal.data)
-    n_pixels = int(np.prod(signal.data.shape[:-1]))
-    return found, stored_loadings(signal.learning_results, n_pixels, found.n_phases)
+    return found, signal._loadings(found)
 
 
 def chosen_pixels(signal, loadings, where) -> np.ndarray:

@@ -17,8 +17,8 @@ from espm_hs.arguments import float_array
 from espm_hs.calibration.energy_scale import calibrate
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.decomposition.self_consistency import (
-    MAX_ABSORPTION_ROUNDS,
-    settle_absorption,
+    MAX_ROUNDS,
+    self_consistent_model,
 )
 from espm_hs.physics import SpectrumModel
 from espm_hs.quantification.composition import (
@@ -181,10 +181,10 @@ def absorbing_mass_thickness(
         kg/m2; the error is that of the counts.
     """
     last = np.inf
-    for _ in range(MAX_ABSORPTION_ROUNDS):
+    for _ in range(MAX_ROUNDS):
         found = calibrate(model, spectrum, ["mass_thickness"])
         used = model.channels
-        model = settle_absorption(found.after, spectrum[used], used)
+        model = self_consistent_model(found.after, spectrum[used], used)
         value, error = found.after.mass_thickness, found.errors["mass_thickness"]
         if abs(value - last) < SETTLED * error:
             break

@@ -9,7 +9,7 @@ import numpy as np
 from hyperspy.external.progressbar import progressbar
 
 from espm_hs.arguments import check_number
-from espm_hs.decomposition.result import PhaseAnalysis, stored_loadings
+from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.metadata.provenance import read_options
 from espm_hs.metadata.reader import NODE
 from espm_hs.quantification.bootstrap import replicates
@@ -215,11 +215,6 @@ class Quantification:
         table = report(found, units, elements, oxygen, line_errors)
         print(table)
         return table
-
-    def _loadings(self, found):
-        """Return the loadings, which must be those of this signal."""
-        n_pixels = int(np.prod(self.data.shape[:-1]))
-        return stored_loadings(self.learning_results, n_pixels, found.n_phases)
 
     @property
     def _lazy_maps(self) -> bool:

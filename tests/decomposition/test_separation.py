@@ -71,8 +71,8 @@ def test_pairs_that_are_known_to_be_apart():
     W = noisy(np.stack([HOST, (GUEST + 0.8 * HOST) / 1.8, THIRD], axis=1))
     apart = np.ones((3, 3), bool)
     apart[1, 0] = False
-    assert find_overlap(W, errors(), ELEMENTS, apart=apart) is None
-    assert find_overlap(W, errors(), ELEMENTS, apart=~apart).other == 0
+    assert find_overlap(W, errors(), ELEMENTS, allowed=apart) is None
+    assert find_overlap(W, errors(), ELEMENTS, allowed=~apart).other == 0
 
 
 def test_which_phases_may_have_been_found_together():

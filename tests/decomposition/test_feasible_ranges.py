@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from espm_hs.decomposition import search as phase_search
-from espm_hs.decomposition.ambiguity import doubts
+from espm_hs.decomposition.ambiguity import Ambiguity, Doubt, ambiguities, doubts
 from espm_hs.simulation import DATASETS
 
 QUIET = {"algorithm": "espm", "print_info": False, "smoothness": 0}
@@ -18,7 +18,7 @@ SPECTRA = np.vstack([COMPOSITION, np.full((1, 3), np.nan)])
 def test_the_worst_mixture_is_named():
     mixing = np.zeros((2, 3, 3))
     mixing[0, 1, 0], mixing[1, 1, 2], mixing[1, 0, 1] = 0.5, 0.1, 0.25
-    first, second, third = doubts(ELEMENTS, COMPOSITION, SPECTRA, mixing)
+    first, second, third = ambiguities(ELEMENTS, COMPOSITION, SPECTRA, mixing)
     assert str(first) == (
         "Phase 0: 44° from phase 1; it may lack up to 25 % of phase 1: "
         "Pt 0.0 to 10.0 at.%"
@@ -37,9 +37,20 @@ def test_the_worst_mixture_is_named():
     np.testing.assert_allclose(third.low, third.high)
 
 
+def test_the_names_of_before(eds):
+    assert (Doubt, doubts) == (Ambiguity, ambiguities)
+    eds.decomposition(output_dimension=2, **QUIET)
+    found = eds.analysis_results()
+    assert found.doubts is found.ambiguities
+    assert found.mixing is found.feasible_ranges
+    assert found.pull is found.bias
+    # files keep the keys that older versions read
+    assert {"pull", "mixing"} <= set(eds.metadata.EDS_espm.results.keys())
+
+
 def test_a_phase_without_elements():
     nothing = COMPOSITION * [1, 1, 0]
-    found = doubts(ELEMENTS, nothing, SPECTRA, np.zeros((2, 3, 3)))
+    found = ambiguities(ELEMENTS, nothing, SPECTRA, np.zeros((2, 3, 3)))
     assert [doubt.other for doubt in found] == [None] * 3
 
 

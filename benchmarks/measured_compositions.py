@@ -15,7 +15,8 @@ import numpy as np
 
 from espm_hs import metrics
 from espm_hs.analysis import to_percent
-from espm_hs.quantification import report
+from espm_hs.quantification.composition import Basis
+from espm_hs.quantification.report import report
 
 MINERALS = ["Al", "Ca", "Fe", "Hf", "Lu", "Mg", "Nd", "Si", "Sm", "U"]
 MAIN = ["Mg", "Si", "Fe", "Al", "Ca"]
@@ -60,7 +61,7 @@ def minerals(folder):
             print(f"{ours.element:3}{_cell(ours)}{_cell(theirs)}")
         print()
         mixed_or_uneven(s, found, j, name)
-    print("\n".join(report(found, elements=MAIN).footer()))
+    print("\n".join(report(found, Basis(elements=MAIN)).footer()))
 
 
 def mixed_or_uneven(s, found, j, name):
@@ -79,7 +80,7 @@ def mixed_or_uneven(s, found, j, name):
         part = s.inav[0, 0]
         part.data = s.data[chosen].sum(axis=0)
         part.decomposition(output_dimension=1, **QUIET)
-        _, percent, _ = to_percent(part.analysis_results(), elements=MAIN)
+        _, percent, _ = to_percent(part.analysis_results(), Basis(elements=MAIN))
         text = f"{chosen.sum()} pixels of {ALMOST:.0%} and more, {half} half:"
         print(text, _listed(percent[:, 0]), sep="\n")
     print()
@@ -97,7 +98,7 @@ def region(s, where):
 
 
 def _entries(found, phase):
-    entries = report(found, elements=MAIN).entries
+    entries = report(found, Basis(elements=MAIN)).entries
     return [entry for entry in entries if entry.phase == phase]
 
 

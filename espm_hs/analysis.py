@@ -9,6 +9,7 @@ import importlib
 _HOMES = {
     "calibration.element_identification": "Suggestions suggest",
     "calibration.energy_scale": "CALIBRATED Calibration calibrate",
+    "calibration.thickness": "absorbing_mass_thickness",
     "decomposition.decompose": "decompose",
     "decomposition.prior_knowledge": "are_elements",
     "decomposition.result": "PhaseAnalysis",
@@ -23,10 +24,11 @@ _HOMES = {
     "check_stray write_parameters",
     "model_selection.binning": "BinningChoice choose_binning",
     "model_selection.n_phases": "PhaseNumber estimate_number",
-    "quantification.areal_density": "absorbing_mass_thickness areal_densities "
-    "check_thickness mass_thicknesses nm_per_mass pixel_amounts",
+    "quantification.areal_density": "areal_densities check_thickness mass_thicknesses "
+    "nm_per_mass",
     "quantification.bootstrap": "replicates",
-    "quantification.composition": "pixel_composition to_percent",
+    "quantification.composition": "to_percent",
+    "quantification.pixels": "pixel_amounts pixel_composition",
     "quantification.report": "Report report",
     "signals._phases": "stored_loadings",
 }

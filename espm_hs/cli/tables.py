@@ -8,7 +8,7 @@ import numpy as np
 
 from espm_hs import simulation
 from espm_hs.cli.summaries import csv_table
-from espm_hs.quantification.composition import to_percent
+from espm_hs.quantification.composition import Basis, to_percent
 from espm_hs.quantification.report import report
 from espm_hs.simulation import metrics
 
@@ -115,7 +115,9 @@ def write_composition(signal, path: Path) -> None:
         units = ("atomic", "weight")
         head = [name.format(f"{unit} percent") for unit in units for name in names]
         table.writerow(["phase", "element", *head])
-        pairs = zip(*(report(found, unit).entries for unit in units), strict=True)
+        pairs = zip(
+            *(report(found, Basis(unit)).entries for unit in units), strict=True
+        )
         for atomic, weight in pairs:
             numbers = [*atomic[2:], *weight[2:]]
             cells = ["" if x is None else f"{x:.4f}" for x in numbers]
@@ -153,5 +155,5 @@ def fit_facts(signal, seconds: float | None = None) -> dict[str, str]:
 
 def _percent(found, units) -> tuple[np.ndarray, np.ndarray]:
     """Percentages and standard deviations, both (n_elements, n_phases)."""
-    _, percent, variance = to_percent(found, units)
+    _, percent, variance = to_percent(found, Basis(units))
     return percent, np.sqrt(variance)

@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from espm_hs.arguments import generator
-from espm_hs.decomposition.decompose import check_lines, check_size
-from espm_hs.decomposition.self_consistency import self_consistent_model
-from espm_hs.factorization import (
-    Bins,
-    Counts,
-    Penalties,
-    Problem,
-    factorize,
-    fit_maps,
-    held_out,
-    thin,
-    uninterrupted,
-    usual_binning,
-)
+from espm_hs.factorization import Bins, Counts, fit_maps, usual_binning
 from espm_hs.model_selection.cross_validation import (
-    FITTED,
     Comparison,
-    check_counted,
+    CrossValidation,
     check_numbers,
-    check_thinnings,
 )
-from espm_hs.physics import SpectrumModel
 
 # Pixels along each axis of a bin that are tried, as long as so many bins are left.
 BINNINGS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32)
@@ -43,30 +27,14 @@ LEAST = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class BinningChoice(Comparison):
-    """How well maps of each resolution predict counts that were set aside."""
-
-    @classmethod
-    def from_dict(cls, stored: Mapping) -> BinningChoice:
-        """Read what `to_dict` wrote."""
-        return cls(np.asarray(stored["numbers"]), np.asarray(stored["loss"]))
+    """How well maps of each resolution predict held-out counts."""
 
 
 def choose_binning(
-    data,
-    model: SpectrumModel,
-    n_phases: int,
-    binnings: Iterable[int] | None = None,
-    *,
-    pixels: np.ndarray | None = None,
-    channels: np.ndarray | None = None,
-    n_thinnings: int = 4,
-    n_init: int = 4,
-    sparsity: float = 1.0,
-    random_state=None,
-    n_jobs: int | None = None,
-    callback: Callable[[int, int], None] | None = None,
+    trial: CrossValidation, n_phases: int, binnings: Iterable[int] | None = None
 ) -> BinningChoice:
-    """Compare binnings by counts that are set aside.
+    """
+    Compare binnings by held-out counts.
 
     Phases are found in the fitted counts, mapped with each binning, and every pixel of
     a bin is given its share. Small bins predict the noise of the fitted counts, which
@@ -74,70 +42,44 @@ def choose_binning(
 
     Parameters
     ----------
-    data
-        Counts, shape (*navigation, n_channels): numpy, dask or sparse; integers.
-    model
-        Physics over the same channels.
+    trial
+        The map, and how counts are held out.
     n_phases
         Number of phases.
     binnings
         Pixels along each axis of a bin; None for 1 to 32, as long as 16 bins are left.
-    pixels, channels
-        As in `decompose`.
-    n_thinnings
-        Draws of the counts that are set aside, at least 2.
-    n_init, sparsity, random_state, n_jobs
-        As in `espm_hs.EspmNMF`.
-    callback
-        Called after each map with how many are done and how many there are.
 
     Raises
     ------
     ValueError
         If an argument makes no sense, or the data are not counts.
     """
-    check_thinnings(n_thinnings)
-    navigation = data.shape[:-1] or (1,)
-    used = model.channels if channels is None else model.channels & channels
-    check_size(n_phases, navigation, pixels, used)
-    check_lines(model, used)
+    trial.check(n_phases)
+    navigation, pixels = trial.navigation, trial.pixels
     bins = _bins(navigation, pixels, binnings, n_phases)
-    counts = Counts.from_array(data, pixels=pixels, channels=used)
-    check_counted(counts, "Binnings are")
-    model = self_consistent_model(model, counts.spectrum, used)
-    problem = Problem(
-        counts.n_channels,
-        n_phases,
-        G=model.G[used],
-        simplex_rows=model.element_columns,
-        penalties=Penalties(sparsity),
-    )
+    counts, problem = trial.counts, trial.problem(n_phases)
     usual = Bins.from_shape(navigation, usual_binning(counts, navigation), pixels)
-    rng = generator(random_state)
-    loss = np.empty((len(bins), n_thinnings))
-    start = {"n_init": n_init}
-    for t in range(n_thinnings):
-        fitted, others = thin(counts, FITTED, rng)
-        options = {"max_iter": MAX_ITER, "tol": TOL, "n_jobs": n_jobs}
-        found = uninterrupted(
-            factorize(
-                usual.merge(fitted), problem, random_state=rng, **start, **options
-            )
-        )
+    start: dict[str, Any] = {}
+
+    def predict(fitted: Counts) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        options = {"max_iter": MAX_ITER, "tol": TOL} | start
+        W = trial.fit(usual.merge(fitted), problem, **options).W
         # zeros would stay zeros
-        least = LEAST * found.W.mean(axis=0)
-        start = {"init": (np.maximum(found.W, least), None)}
-        D = (1 / FITTED - 1) * problem.spectra(found.W)
-        for i, (factor, some) in enumerate(bins.items()):
+        start["init"] = (np.maximum(W, LEAST * W.mean(axis=0)), None)
+        for factor, some in bins.items():
             binned = some.merge(fitted) if factor > 1 else fitted
-            H, _ = fit_maps(binned, problem, found.W, n_jobs=n_jobs)
-            loss[i, t] = held_out(others, D, some.spread(H))
-            if callback is not None:
-                callback(t * len(bins) + i + 1, loss.size)
-    return BinningChoice(np.array(list(bins)), loss - loss.mean(axis=1).min())
+            H, _ = fit_maps(binned, problem, W, n_jobs=trial.n_jobs)
+            yield problem.spectra(W), some.spread(H)
+
+    return BinningChoice(np.array(list(bins)), trial.losses(counts, len(bins), predict))
 
 
-def _bins(navigation, pixels, binnings, n_phases) -> dict[int, Bins]:
+def _bins(
+    navigation: tuple[int, ...],
+    pixels: np.ndarray | None,
+    binnings: Iterable[int] | None,
+    n_phases: int,
+) -> dict[int, Bins]:
     """Bins of each candidate; ValueError for those that leave too few."""
     given = BINNINGS if binnings is None else binnings
     least = LEAST_BINS if binnings is None else n_phases

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from espm_hs.decomposition.result import PhaseAnalysis
-from espm_hs.quantification.composition import check_channels
+from espm_hs.quantification.pixels import check_channels
 
 
 def read_results(signal) -> tuple[PhaseAnalysis, np.ndarray]:

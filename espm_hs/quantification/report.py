@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from prettytable import PrettyTable
 
 from espm_hs.decomposition.result import PhaseAnalysis
-from espm_hs.quantification.composition import amounts_of, closed
+from espm_hs.quantification.composition import ATOMIC, Basis, closed, propagated
 from espm_hs.quantification.systematic_errors import line_errors, look_alikes
+
+if TYPE_CHECKING:
+    import pandas
 
 # The model is said not to fit when its deviance is larger than expected by this factor.
 BAD_FIT = 2.0
@@ -20,24 +24,28 @@ POOR = 0.02
 # Said below the table.
 ERRORS = (
     "Errors are one standard deviation: counts, their noise; bias, what half of them "
-    "would change; line data, of yields and cross sections."
+    "would change; atomic data, the uncertainty of yields and cross sections."
 )
 # An element is not found if its amount is below so many standard errors.
 FOUND = 2.0
 
 
 class Entry(NamedTuple):
-    """One line of the report.
+    """
+    One line of the report.
 
     Attributes
     ----------
-    phase : int
-    element : str
-    percent : float
-    statistical, bias, systematic : float
+    phase
+        Number of the phase.
+    element
+        Symbol.
+    percent
+        Of the atoms or of the mass.
+    statistical, bias, systematic
         Standard errors in percent: from the noise of the counts, from there being few
-        of them in a pixel, from the data of the lines.
-    limit : float or None
+        of them in a pixel, from the uncertainty of the atomic data.
+    limit
         For an element that is not found: what is above it would have been, with 95 %
         confidence (percent, 100 at most); else None.
     """
@@ -58,7 +66,8 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """Composition of the phases, with errors, limits and what to beware of.
+    """
+    Composition of the phases, with errors, limits and what to beware of.
 
     Parameters
     ----------
@@ -84,7 +93,7 @@ class Report:
     def header(self) -> tuple[str, ...]:
         """Names of the columns."""
         percent = {"atomic": "at.%", "weight": "wt.%"}[self.units]
-        return ("phase", "element", percent, "counts", "bias", "line data", "total")
+        return ("phase", "element", percent, "counts", "bias", "atomic data", "total")
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return the lines as text; "< limit" for what is not found."""
@@ -103,35 +112,31 @@ class Report:
         fit = f"Deviance of the summed spectrum over its expectation: {self.misfit:.3g}"
         return [fit, *self.remarks]
 
+    def _table(self, rows: list[tuple[str, ...]]) -> PrettyTable:
+        table = PrettyTable(self.header, border=False, align="r")
+        table.align["phase"] = table.align["element"] = "l"
+        table.add_rows([list(row) for row in rows])
+        return table
+
     def __str__(self) -> str:
-        lines, last = [], None
-        width = max(5, *(len(name) for name in self.names)) + 2
-        for row in (self.header, *self.rows()):
-            # the phase is said once
-            first = "" if row[0] == last else row[0]
-            last = row[0]
-            lines.append(
-                f"{first:{width}}{row[1]:9}" + "".join(f"{x:>11}" for x in row[2:])
-            )
-        return "\n".join([*lines, ERRORS, *self.footer()])
+        rows = self.rows()
+        before = ["", *(row[0] for row in rows)]
+        # each phase is named once
+        once = [
+            ("" if row[0] == last else row[0], *row[1:])
+            for row, last in zip(rows, before[:-1], strict=True)
+        ]
+        return "\n".join([self._table(once).get_string(), ERRORS, *self.footer()])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        def cells(row, tag):
-            return "".join(f"<{tag}>{html.escape(x)}</{tag}>" for x in row)
-
-        body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in self.rows())
         notes = "<br>".join(html.escape(line) for line in self.footer())
-        head = f"<thead><tr>{cells(self.header, 'th')}</tr></thead>"
-        return f"<table>{head}<tbody>{body}</tbody></table><p>{notes}</p>"
+        return f"{self._table(self.rows()).get_html_string()}<p>{notes}</p>"
 
-    def to_dataframe(self):
-        """Return the entries as a table of pandas.
-
-        Returns
-        -------
-        pandas.DataFrame
+    def to_dataframe(self) -> pandas.DataFrame:
+        """
+        Return the entries as a table of pandas.
 
         Raises
         ------
@@ -157,55 +162,47 @@ def _shown(entry: Entry) -> str:
 
 def report(
     analysis: PhaseAnalysis,
-    units: str = "atomic",
-    elements: Sequence[str] | None = None,
-    oxygen: str | Mapping[str, float] = "measured",
+    basis: Basis = ATOMIC,
     errors: Mapping[str, float] | None = None,
 ) -> Report:
-    """Compose the report of a decomposition.
+    """
+    Compose the report of a decomposition.
 
     Parameters
     ----------
     analysis
         Result of a decomposition.
-    units, elements, oxygen
-        As in `amounts_of`.
+    basis
+        What makes up 100 %.
     errors
-        Relative errors of line data, see `line_errors`.
-
-    Returns
-    -------
-    Report
+        Relative uncertainties of the atomic data, see `line_errors`.
     """
-    symbols, per_atom = amounts_of(analysis, units, elements, oxygen)
+    symbols, per_atom = basis.of(analysis.elements)
     relative = line_errors(analysis, errors)
-    rows = analysis.model.element_columns
+    rows = analysis.element_columns
+    atoms, biases = analysis.composition, analysis.bias[rows]
+    counted = analysis.covariance[:, rows][:, :, rows]
+    atomic_data = relative[:, None] * np.isnan(analysis.knowledge.fixed[rows]) * atoms
     entries = []
     for j in range(analysis.n_phases):
-        atoms = analysis.composition[:, j]
-        if not atoms.any():  # a component of background or stray elements
+        if not atoms[:, j].any():  # a component of background or spurious elements
             continue
-        percent, jacobian = closed(per_atom @ atoms)
-        response = jacobian @ per_atom
-        counted = analysis.covariance[j][np.ix_(rows, rows)]
-        statistical = np.sqrt(np.einsum("ea,ab,eb->e", response, counted, response))
-        bias = np.abs(response @ analysis.pull[rows, j])
-        measured = np.isnan(analysis.knowledge.fixed[rows, j])
-        systematic = np.sqrt(response**2 @ (relative * measured * atoms) ** 2)
+        percent, response = closed(per_atom, atoms[:, j])
+        statistical = np.sqrt(propagated(response, counted[j]))
+        bias = np.abs(response @ biases[:, j])
+        systematic = np.sqrt(response**2 @ atomic_data[:, j] ** 2)
+        numbers = [x.tolist() for x in (percent, statistical, bias, systematic)]
         limits = _limits(percent, np.hypot(statistical, bias))
-        entries += [
-            Entry(j, symbol, *(float(x) for x in numbers), limit)
-            for symbol, limit, *numbers in zip(
-                symbols, limits, percent, statistical, bias, systematic, strict=True
-            )
-        ]
+        rows_of_phase = zip(symbols, *numbers, limits, strict=True)
+        entries += [Entry(j, *row) for row in rows_of_phase]
     names = tuple(name or str(j) for j, name in enumerate(analysis.knowledge.names))
     remarks = tuple(_remarks(analysis))
-    return Report(units, tuple(entries), analysis.misfit, names, remarks)
+    return Report(basis.units, tuple(entries), analysis.misfit, names, remarks)
 
 
-def _limits(percent, error):
-    """Limits of detection of elements that are not found, None for the others.
+def _limits(percent: np.ndarray, error: np.ndarray) -> list[float | None]:
+    """
+    Limits of detection of elements that are not found, None for the others.
 
     One-sided, 95 %: an amount at its bound has an exponential law, of which 5 % lie
     beyond 3 standard deviations; other amounts have a normal one.
@@ -218,14 +215,14 @@ def _limits(percent, error):
     return [float(x) if no else None for x, no in zip(limits, missing, strict=True)]
 
 
-def _remarks(analysis):
+def _remarks(analysis: PhaseAnalysis) -> Iterator[str]:
     """Say what speaks against taking the numbers as they are."""
     if analysis.n_starts > 1:
         yield (
             f"{analysis.n_agreeing} of {analysis.n_starts} starts ended in this "
             "optimum."
         )
-    yield from map(str, analysis.doubts)
+    yield from map(str, analysis.ambiguities)
     if analysis.misfit > BAD_FIT:
         yield (
             "The model does not fit: errors are larger than stated. Look at "
@@ -238,13 +235,12 @@ def _remarks(analysis):
         )
     if groups := look_alikes(analysis):
         yield f"Hardly to be told apart: {'; '.join(groups)}."
-    moves = np.abs(analysis.pull[analysis.model.element_columns])
-    poor = [
+    bias = np.abs(analysis.bias[analysis.element_columns])
+    if poor := [
         label
-        for label, most in zip(analysis.labels, moves.max(axis=0), strict=True)
-        if most > POOR
-    ]
-    if poor:
+        for label, largest in zip(analysis.labels, bias.max(axis=0), strict=True)
+        if largest > POOR
+    ]:
         yield (
             f"Not well known: {', '.join(poor)}. Half the counts would change more "
             "than 2 at.%. Find phases in larger bins, "

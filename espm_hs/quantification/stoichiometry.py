@@ -30,7 +30,8 @@ LARGEST = 8
 def oxygen_per_atom(
     elements: Sequence[str], oxygen: str | Mapping[str, float]
 ) -> np.ndarray:
-    """Atoms of oxygen that balance the charge of one atom of each element.
+    """
+    Return the atoms of oxygen that balance the charge of one atom of each element.
 
     Parameters
     ----------

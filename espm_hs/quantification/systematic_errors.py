@@ -1,4 +1,4 @@
-"""Errors that no number of counts makes smaller: of line data, and of look-alikes."""
+"""Errors of atomic data and of look-alikes, which no number of counts makes smaller."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from espm_hs.arguments import check_mapping
 from espm_hs.decomposition.result import PhaseAnalysis
+from espm_hs.physics import SpectrumModel
 
 #: Relative standard uncertainty of emission, by family. K: fluorescence yields to 2-3 %
 #: (Krause, J. Phys. Chem. Ref. Data 8 (1979) 307, above Z = 20) and ionisation relative
@@ -26,7 +27,8 @@ INVOLVED = 0.3
 def line_errors(
     analysis: PhaseAnalysis, given: Mapping[str, float] | None = None
 ) -> np.ndarray:
-    """Relative error of the amount of each element that its line data cause.
+    """
+    Return the relative error of the amount of each element that atomic data cause.
 
     Parameters
     ----------
@@ -39,8 +41,8 @@ def line_errors(
     Returns
     -------
     numpy.ndarray
-        Shape (n_elements,). Where lines of several families count, that of the mean,
-        weighted with the counts that they make.
+        Shape (n_elements,). Where lines of several families count, it is that of the
+        mean, weighted with the counts that they make.
 
     Raises
     ------
@@ -60,26 +62,22 @@ def line_errors(
                 f"`line_errors` has {name!r}: {value!r}; needed are relative errors "
                 f"from 0 to 1 by {', '.join(known)}, such as {{'L': 0.05}}."
             )
-    model, table = analysis.model, LINE_ERRORS | given
-    errors = []
-    for column in (c for c in model.columns if c.kind == "element"):
-        lines = [
-            line
-            for line in model.emission_lines
-            if line.element == column.element and line.family in column.family
-        ]
-        counts = [
-            line.cross_section * float(model.detector.efficiency(line.energy))
-            for line in lines
-        ]
-        shares = np.array(counts) / sum(counts)
-        each = np.array([table[line.family] for line in lines])
-        errors.append(given.get(column.element, float(shares @ each)))
+    model, table, errors = analysis.model, LINE_ERRORS | given, []
+    if not isinstance(model, SpectrumModel):  # another physics has no such data
+        return np.zeros(len(analysis.elements))
+    columns = [column for column in model.columns if column.kind == "element"]
+    for element, column in zip(analysis.elements, columns, strict=True):
+        lines = [x for x in model.emission_lines if x.element == element]
+        lines = [x for x in lines if x.family in (column.family or "")]
+        counts = [x.cross_section * model.detector.efficiency(x.energy) for x in lines]
+        mean = np.average([table[x.family] for x in lines], weights=counts)
+        errors.append(given.get(element, float(mean)))
     return np.array(errors)
 
 
 def look_alikes(analysis: PhaseAnalysis) -> list[str]:
-    """Name what the data can hardly tell apart.
+    """
+    Name what the data can hardly tell apart.
 
     Parameters
     ----------
@@ -89,8 +87,8 @@ def look_alikes(analysis: PhaseAnalysis) -> list[str]:
     Returns
     -------
     list of str
-        Like "Pt and Zr L" for columns of the model, "phases 0 and 2" for spectra of
-        phases. Backgrounds are free to resemble each other.
+        Texts like "Pt and Zr L" for columns of the model, "phases 0 and 2" for spectra
+        of phases. Backgrounds are free to resemble each other.
     """
     channels = analysis.channels
     spectra = analysis.spectra[channels]
@@ -99,10 +97,10 @@ def look_alikes(analysis: PhaseAnalysis) -> list[str]:
     columns = analysis.model.columns
     lines = [i for i, column in enumerate(columns) if column.kind != "background"]
     G = analysis.G.mean(axis=0)[channels]
-    found = _alike((G * weight[:, None])[:, lines], [columns[i].label for i in lines])
+    alike = _alike((G * weight[:, None])[:, lines], [columns[i].label for i in lines])
     names = [name or str(j) for j, name in enumerate(analysis.knowledge.names)]
     phases = _alike(spectra * weight[:, None], names)
-    return [*found, *(f"phases {group}" for group in phases)]
+    return [*alike, *(f"phases {group}" for group in phases)]
 
 
 def _alike(matrix: np.ndarray, names: list[str]) -> list[str]:

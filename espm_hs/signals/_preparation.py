@@ -257,9 +257,9 @@ class Preparation:
         The composition need not be known, but the elements should be complete: see
         `suggest_elements`.
         """
-        check_names(parameters)
-        check_calibration(self.metadata, parameters)
         model = self.physical_model()
+        check_names(model, parameters)
+        check_calibration(self.metadata, parameters)
         channels = used_channels(self, signal_mask)
         spectrum = self._summed()
         found = calibrate(model, spectrum, parameters, channels)

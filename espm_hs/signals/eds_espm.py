@@ -7,7 +7,6 @@ from exspy.utils.eds import take_off_angle
 
 from espm_hs import simulation
 from espm_hs.metadata.reader import EDS, detector_angles
-from espm_hs.signals._areal_density import Amounts
 from espm_hs.signals._model_selection import ModelSelection
 from espm_hs.signals._phases import Phases
 from espm_hs.signals._plotting import Figures
@@ -21,7 +20,6 @@ class EDSespmSpectrum(
     Preparation,
     ModelSelection,
     Quantification,
-    Amounts,
     Phases,
     Figures,
     EDSTEMSpectrum,

@@ -304,7 +304,7 @@ def test_pixels_of_data_that_moved(change):
 
 
 def test_pixels_slab_by_slab_give_the_same(eds, monkeypatch):
-    from espm_hs.quantification import composition as quantification
+    from espm_hs.quantification import pixels as quantification
 
     eds.decomposition(output_dimension=3, **QUIET)
     whole = eds.quantify("pixels")

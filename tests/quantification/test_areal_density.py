@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from espm_hs.calibration.thickness import absorbing_mass_thickness
 from espm_hs.physics import SpectrumModel
-from espm_hs.quantification.areal_density import absorbing_mass_thickness
 from espm_hs.simulation import Effects, Experiment, Phase, record
 
 QUIET = {"algorithm": "espm", "print_info": False}

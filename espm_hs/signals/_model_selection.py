@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import hyperspy.api as hs
 from hyperspy.external.progressbar import progressbar
 
-from espm_hs.metadata.reader import NODE
+from espm_hs.metadata.reader import item
+from espm_hs.metadata.schema import NODE
 from espm_hs.metadata.transaction import AllOrNothing
 from espm_hs.metadata.writer import write_parameters
 from espm_hs.model_selection.binning import BinningChoice, choose_binning
@@ -237,7 +238,7 @@ class ModelSelection:
         return plotting.plot_binning(BinningChoice.from_dict(stored))
 
     def _compared(self, where, call):
-        stored = self.metadata.get_item(where)
+        stored = item(self.metadata, where)
         if stored is None:
             raise RuntimeError(f"There is nothing to plot yet. Call `{call}`.")
-        return stored.as_dictionary()
+        return stored

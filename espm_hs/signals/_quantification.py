@@ -11,13 +11,12 @@ from hyperspy.external.progressbar import progressbar
 from espm_hs.arguments import check_number
 from espm_hs.decomposition.result import PhaseAnalysis, stored_loadings
 from espm_hs.metadata.provenance import read_options
-from espm_hs.metadata.reader import NODE
+from espm_hs.metadata.reader import item
+from espm_hs.metadata.schema import RESULTS
 from espm_hs.quantification.bootstrap import replicates
 from espm_hs.quantification.composition import pixel_composition, to_percent
 from espm_hs.quantification.report import Report, report
 from espm_hs.signals._tagged import check_target, phase_axis, tagged, with_variance
-
-RESULTS = f"{NODE}.results"
 
 
 class Quantification:
@@ -37,19 +36,19 @@ class Quantification:
 
     def _results(self) -> dict:
         """Return what the last espm decomposition stored."""
-        stored = self.metadata.get_item(RESULTS)
+        stored = item(self.metadata, RESULTS)
         if stored is None:
             raise RuntimeError(
                 "There are no phases yet. Find them with "
                 "`s.decomposition(algorithm='espm', output_dimension=...)`."
             )
-        if not hasattr(stored, "as_dictionary"):
+        if not isinstance(stored, Mapping):
             raise ValueError(
                 f"{RESULTS} in the metadata is {stored!r}, where phases are stored. "
                 "Find them again with `s.decomposition(algorithm='espm', "
                 "output_dimension=...)`."
             )
-        return stored.as_dictionary()
+        return stored
 
     def quantify(
         self,

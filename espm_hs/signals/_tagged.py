@@ -6,6 +6,8 @@ import dask.array as da
 import hyperspy.api as hs
 
 from espm_hs.arguments import check_choice
+from espm_hs.metadata.schema import ITEMS
+from espm_hs.metadata.writer import write_parameters
 
 
 def check_target(target) -> None:
@@ -25,7 +27,7 @@ def tagged(title, values, axes, elements=None):
         signal = signal.as_lazy()
     signal.metadata.General.title = title
     if elements is not None:
-        signal.metadata.set_item("Sample.elements", elements)
+        write_parameters(signal.metadata, {ITEMS["elements"].path: elements})
     return signal
 
 

@@ -8,7 +8,6 @@ import warnings
 import hyperspy.api as hs
 import numpy as np
 from exspy.signals import EDSTEMSpectrum
-from exspy.utils.eds import take_off_angle
 from hyperspy.external.progressbar import progressbar
 from sklearn.exceptions import ConvergenceWarning
 
@@ -19,17 +18,17 @@ from espm_hs.decomposition.prior_knowledge import are_elements
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.decomposition.starts import previous_start
 from espm_hs.metadata.provenance import provenance
-from espm_hs.metadata.reader import EDS, detector_angles
+from espm_hs.metadata.reader import item
+from espm_hs.metadata.schema import ITEMS, RESULTS
 from espm_hs.metadata.transaction import AllOrNothing
-from espm_hs.metadata.writer import write_parameters
+from espm_hs.metadata.writer import remove, write_parameters
 from espm_hs.signals._areal_density import Amounts
-from espm_hs.signals._known import arrays_of
-from espm_hs.signals._masks import used_channels, used_pixels
+from espm_hs.signals._masks import arrays_of, used_channels, used_pixels
 from espm_hs.signals._model_map import ModelOfMap
 from espm_hs.signals._model_selection import ModelSelection
 from espm_hs.signals._plotting import Figures
 from espm_hs.signals._preparation import Preparation
-from espm_hs.signals._quantification import RESULTS, Quantification
+from espm_hs.signals._quantification import Quantification
 
 __all__ = ["EDSespmSpectrum"]
 
@@ -61,17 +60,8 @@ class EDSespmSpectrum(
     def _get_line_energy(self, Xray_line, FWHM_MnKa=None):
         # eXSpy looks the resolution up for its own signal types only
         if isinstance(FWHM_MnKa, str) and FWHM_MnKa == "auto":
-            FWHM_MnKa = self.metadata.get_item(f"{EDS}.energy_resolution_MnKa")
+            FWHM_MnKa = item(self.metadata, ITEMS["energy_resolution_MnKa"].path)
         return super()._get_line_energy(Xray_line, FWHM_MnKa)
-
-    def get_take_off_angle(self) -> float:
-        """Take-off angle in degrees, from stage tilts and detector position.
-
-        See Also
-        --------
-        exspy.utils.eds.take_off_angle
-        """
-        return take_off_angle(*detector_angles(self.metadata))
 
     def decomposition(self, *args, algorithm="SVD", **kwargs):
         """Decompose the map into components.
@@ -199,9 +189,8 @@ class EDSespmSpectrum(
             _check_options(kwargs)
             return self._decompose_phases(**kwargs)
         info = super().decomposition(*args, algorithm=algorithm, **kwargs)
-        if self.metadata.has_item(RESULTS):
-            # the maps of these phases are gone
-            del self.metadata.EDS_espm.results
+        # the maps of these phases are gone
+        remove(self.metadata, RESULTS)
         return info
 
     def _decompose_phases(

@@ -75,7 +75,9 @@ def _number(name: str, metadata: Tree, original_metadata: Tree) -> Row:
             call = "s.set_analysis_parameters(thickness=, density=)"
             remark = f"missing, no absorption: {call}"
     elif program:
-        remark = f"from the header of {program}: {known.call()} if it is another"
+        default = item(metadata, known.path)
+        instead = "" if default is None else f", not eXSpy's default of {default:g}"
+        remark = f"from the header of {program}{instead}: {known.call()}"
     elif not known.is_stated(value):
         remark = f"eXSpy's default, perhaps not measured: {known.call()}"
     return known.shown, "-" if value is None else f"{value:g}{unit}", remark

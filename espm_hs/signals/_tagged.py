@@ -6,8 +6,6 @@ import dask.array as da
 import hyperspy.api as hs
 
 from espm_hs.arguments import check_choice
-from espm_hs.metadata.schema import ITEMS
-from espm_hs.metadata.writer import write_parameters
 
 
 def check_target(target) -> None:
@@ -22,13 +20,11 @@ def phase_axis(found) -> list[dict]:
 
 def tagged(title, values, axes, elements=None):
     """One signal, titled and tagged as eXSpy's are."""
-    signal = hs.signals.BaseSignal(values, axes=axes)
-    if isinstance(values, da.Array):
-        signal = signal.as_lazy()
-    signal.metadata.General.title = title
+    metadata = {"General": {"title": title}}
     if elements is not None:
-        write_parameters(signal.metadata, {ITEMS["elements"].path: elements})
-    return signal
+        metadata["Sample"] = {"elements": elements}
+    signal = hs.signals.BaseSignal(values, axes=axes, metadata=metadata)
+    return signal.as_lazy() if isinstance(values, da.Array) else signal
 
 
 def with_variance(title, values, variance, axes, elements=None):

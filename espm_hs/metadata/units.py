@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-# Units whose meaning does not depend on the case. That of "mev" does.
+# Spellings that pint does not take, or not in all versions. That of "mev" is left
+# alone, as it may mean meV or MeV.
 _SPELLINGS = {"ev": "eV", "kev": "keV"}
+_IN_FULL = "electronvolt"
 
 
 @lru_cache
@@ -29,7 +31,10 @@ def per_unit(unit: str, wanted: str) -> float | None:
     # pint is slow to import, and not needed by simulations on plain arrays
     import pint
 
-    name = _SPELLINGS.get(unit.strip().lower(), unit.strip())
+    name, lower = unit.strip(), unit.strip().lower()
+    if lower.endswith(_IN_FULL):
+        name = lower.removesuffix(_IN_FULL) + "eV"
+    name = _SPELLINGS.get(lower, name)
     if not re.fullmatch(r"[^\W\d]+", name):
         return None  # pint would compute a formula, however large its numbers are
     try:

@@ -16,7 +16,8 @@ from espm_hs.calibration.thickness import absorbing_mass_thickness
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.metadata import exposure, reader
 from espm_hs.metadata.provenance import read_options
-from espm_hs.metadata.reader import NODE
+from espm_hs.metadata.reader import item
+from espm_hs.metadata.schema import RESULTS
 from espm_hs.quantification.areal_density import (
     areal_densities,
     check_thickness,
@@ -27,8 +28,6 @@ from espm_hs.quantification.bootstrap import replicates
 from espm_hs.quantification.composition import Basis, to_percent
 from espm_hs.quantification.pixels import Array, pixel_amounts, pixel_composition
 from espm_hs.quantification.report import Report, report
-
-RESULTS = f"{NODE}.results"
 
 
 class Quantification:
@@ -49,19 +48,19 @@ class Quantification:
 
     def _results(self) -> dict:
         """Return what the last espm decomposition stored."""
-        stored = self.metadata.get_item(RESULTS)
+        stored = item(self.metadata, RESULTS)
         if stored is None:
             raise RuntimeError(
                 "There are no phases yet. Find them with "
                 "`s.decomposition(algorithm='espm', output_dimension=...)`."
             )
-        if not hasattr(stored, "as_dictionary"):
+        if not isinstance(stored, Mapping):
             raise ValueError(
                 f"{RESULTS} in the metadata is {stored!r}, where phases are stored. "
                 "Find them again with `s.decomposition(algorithm='espm', "
                 "output_dimension=...)`."
             )
-        return stored.as_dictionary()
+        return stored
 
     def quantify(
         self,
@@ -419,12 +418,12 @@ def _signal(
     element: str | None = None,
 ) -> BaseSignal:
     """One signal with its variance, titled and tagged as eXSpy's are."""
-    signal = BaseSignal(values, axes=axes)
+    metadata: dict[str, Any] = {"General": {"title": title}}
+    if element is not None:
+        metadata["Sample"] = {"elements": [element]}
+    signal = BaseSignal(values, axes=axes, metadata=metadata)
     if isinstance(values, da.Array):
         signal = signal.as_lazy()
-    signal.metadata.General.title = title
-    if element is not None:
-        signal.metadata.set_item("Sample.elements", [element])
     if variance is not None:
         signal.set_noise_variance(_signal(f"Variance of {title}", axes, variance))
     return signal

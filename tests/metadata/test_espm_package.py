@@ -8,8 +8,7 @@ import pytest
 from hyperspy.extensions import ALL_EXTENSIONS
 
 from espm_hs import take_over_signal_type
-from espm_hs.metadata.exposure import solid_angle
-from espm_hs.metadata.reader import detector
+from espm_hs.metadata.reader import read
 from espm_hs.signals import EDSespmSpectrum, LazyEDSespmSpectrum
 
 EDS = "Acquisition_instrument.TEM.Detector.EDS"
@@ -52,7 +51,7 @@ def test_metadata_are_understood(saved):
     assert model.mass_thickness == pytest.approx(150e-9 * 5000)  # kg/m2
     labels = [column.label for column in model.columns]
     assert {"Cu K stray", "Cu L stray", "C K stray", "Fe below 3 keV"} <= set(labels)
-    assert solid_angle(s.metadata) == 0.7
+    assert read("solid_angle", s.metadata) == 0.7
     assert model.detector.resolution == 130.0
     assert type(hs.load(saved, lazy=True)) is LazyEDSespmSpectrum
 
@@ -66,15 +65,15 @@ def test_what_is_set_goes_before(saved):
     assert model.mass_thickness == pytest.approx(80e-9 * 5000)
     labels = [column.label for column in model.columns]
     assert not any("stray" in label or "below" in label for label in labels)
-    assert solid_angle(s.metadata) == 0.2
+    assert read("solid_angle", s.metadata) == 0.2
 
 
 def test_width_and_angle_of_espm(saved):
     s = hs.load(saved)
     s.metadata.set_item(f"{EDS}.width_intercept", 0.08)
-    assert detector(s.metadata).resolution == pytest.approx(139, abs=0.1)
+    assert s.physical_model().detector.resolution == pytest.approx(139, abs=0.1)
     s.set_microscope_parameters(energy_resolution_MnKa=133)
-    assert detector(s.metadata).resolution == 133
+    assert s.physical_model().detector.resolution == 133
     del s.metadata.Acquisition_instrument.TEM.Stage
     assert np.allclose(s.physical_model().take_off_angle, 22.0)
 

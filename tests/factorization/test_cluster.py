@@ -24,9 +24,9 @@ from espm_hs.factorization import (
     mixing_ranges,
 )
 from espm_hs.factorization.counts import counts as counts_module
-from espm_hs.factorization.counts import scattered_counts as on_cluster
+from espm_hs.factorization.counts import distributed as on_cluster
+from espm_hs.factorization.counts.distributed import Scattered
 from espm_hs.factorization.counts.reading import cluster_client, read_counts
-from espm_hs.factorization.counts.scattered import Scattered
 from espm_hs.factorization.executors import passes_over
 from espm_hs.factorization.solvers.initialization import even_abundances
 
@@ -100,6 +100,8 @@ def test_arithmetic_of_scattered_maps(client):
     same(y + a, y + x)  # an array of as many pixels
     np.testing.assert_array_equal(a.sum(axis=0), x.sum(axis=0))
     np.testing.assert_array_equal(a[x[:, 0] > 0.5], x[x[:, 0] > 0.5])
+    # as `take` brings counts of some pixels here
+    assert isinstance(a[x[:, 0] > 0.5], np.ndarray)
     kept, z = a.copy(), x.copy()
     a /= a.sum(axis=1, keepdims=True)
     z /= z.sum(axis=1, keepdims=True)
@@ -107,8 +109,40 @@ def test_arithmetic_of_scattered_maps(client):
     z[:, 0] += 2 * z[:, 1]
     same(a, z)
     same(kept, x)
-    with pytest.raises(IndexError, match="columns"):
-        a[3]
+    same(a[3], z[3])
+    # what a map is made of is in the memory order that kernels and sums need
+    for one in (kept[:, [2, 0, 1]], kept.copy(), y + kept):
+        assert all(piece.result().flags.c_contiguous for piece in one.pieces)
+
+
+def test_sums_over_pixels_have_the_bits_of_numpy(client):
+    x = np.random.default_rng(1).lognormal(0, 9, (5000, 3))
+    a = Scattered.from_array(client, x, [0, 700, 701, 5000])
+    assert (a.sum(axis=0) == x.sum(axis=0)).all()
+    assert ((a * x).mean(axis=0) == (x * x).mean(axis=0)).all()
+    # dask adds up the sums of the pieces: this is why it is not asked
+    assert (a.array.sum(axis=0).compute() != x.sum(axis=0)).any()
+
+
+def test_maps_come_from_the_cluster_that_holds_them(client):
+    x = np.random.default_rng(2).random((9, 2))
+    a = Scattered.from_array(client, x, [0, 4, 9])
+    with dask.config.set(scheduler="threads"):
+        np.testing.assert_array_equal(np.log(a) + 1, np.log(x) + 1)
+
+
+def test_nothing_divided_by_nothing_is_no_news(client):
+    x = np.zeros((9, 2))
+    a = Scattered.from_array(client, x, [0, 4, 9])
+
+    def warn(action):
+        warnings.simplefilter(action)
+
+    client.run(warn, "error")
+    try:
+        assert np.isnan(np.asarray(np.log(a / a))).all()
+    finally:
+        client.run(warn, "default")
 
 
 def test_counts(client, data):

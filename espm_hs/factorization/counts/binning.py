@@ -10,8 +10,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from espm_hs.factorization.counts.counts import Counts
+from espm_hs.factorization.counts.distributed import Scattered
 from espm_hs.factorization.counts.rows import Reader, Rows
-from espm_hs.factorization.counts.scattered import Scattered
 
 # Phases are found from spectra of so many counts, as far as so many bins are left: few
 # counts turn the spectra, few bins leave out what is small.
@@ -77,7 +77,7 @@ class Bins:
             (self._matrix(bins, pixels, weights), counts.part(*pixels))
             for bins, pixels in self.strips(counts.n_nonzeros)
         )
-        return counts.from_parts(_merged, strips, counts)
+        return counts.rebuilt(_merged, strips)
 
     def strips(self, n_nonzeros: int) -> list[tuple[tuple[int, int], tuple[int, int]]]:
         """Cut the map along the first axis, between bins.
@@ -123,14 +123,14 @@ class Bins:
         n_pixels = shared_by[:, None]
         if isinstance(H, np.ndarray):
             return (H / n_pixels)[self.number]
-        pieces = []
-        for first, end in pairwise(edges):
-            number = self.number[first:end]
-            bins = number.min(), number.max() + 1
-            rows = H.rows(*bins)
-            task = (_spread, number - bins[0], n_pixels[slice(*bins)], *rows)
-            pieces.append(H.client.submit(*task, pure=False))
-        return Scattered(H.client, pieces, edges, H.tail)
+        numbers = [self.number[slice(*ends)] for ends in pairwise(edges)]
+        bins = [(int(number.min()), int(number.max()) + 1) for number in numbers]
+        inputs = (
+            (number - first for number, (first, _) in zip(numbers, bins, strict=True)),
+            (n_pixels[slice(*ends)] for ends in bins),
+            (H.rows(*ends) for ends in bins),
+        )
+        return Scattered.made(H.client, edges, H.shape[1:], _spread, *inputs)
 
     @property
     def _n_pixels(self) -> np.ndarray:
@@ -150,7 +150,7 @@ def _merged(matrix, counts) -> Rows:
     return Reader(counts.n_channels).read(matrix @ counts.to_csr())
 
 
-def _spread(number, n_pixels, *rows):
+def _spread(number, n_pixels, rows):
     return (np.concatenate(rows) / n_pixels)[number]
 
 

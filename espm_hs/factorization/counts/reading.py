@@ -9,7 +9,7 @@ import numpy as np
 from dask.base import get_scheduler
 
 from espm_hs.factorization.counts.counts import Counts
-from espm_hs.factorization.counts.scattered_counts import ScatteredCounts
+from espm_hs.factorization.counts.distributed import ScatteredCounts
 
 # id of a dask array -> (reference to it, its name, masks, counts); the last one only
 _kept: dict[int, tuple] = {}

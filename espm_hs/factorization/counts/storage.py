@@ -11,15 +11,17 @@ from pathlib import Path
 
 import dask
 import numpy as np
+import psutil
 from dask.utils import parse_bytes
 
-from espm_hs.factorization.counts.memory import available_memory
 from espm_hs.factorization.counts.rows import Rows, compact
 
 # The part of the memory that counts may take: a fit holds copies of them, and maps.
 SHARE = 0.2
 # Entries copied at a time when a file is written anew.
 STEP = 1 << 22
+# Where Linux tells of the control groups of a process.
+PROC, CGROUP = Path("/proc"), Path("/sys/fs/cgroup")
 
 
 def memory_for_counts() -> float:
@@ -30,6 +32,65 @@ def memory_for_counts() -> float:
     """
     stated = dask.config.get("espm_hs.counts-in-memory", None)
     return SHARE * available_memory() if stated is None else parse_bytes(stated)
+
+
+def available_memory() -> float:
+    """Bytes that this process can still take.
+
+    The least of what the machine has left, of the limit of the control group (that of
+    a container or of a job on a cluster), and of the limit on the address space.
+    """
+    left = psutil.virtual_memory().available, left_to_group(), left_to_process()
+    return float(max(0, min(left)))
+
+
+def left_to_process() -> float:
+    """Bytes that the limit on the address space leaves, where there is one."""
+    process = psutil.Process()
+    if not hasattr(process, "rlimit"):  # only some systems have it
+        return np.inf
+    most, _ = process.rlimit(psutil.RLIMIT_AS)
+    unlimited = most == psutil.RLIM_INFINITY
+    return np.inf if unlimited else most - process.memory_info().vms
+
+
+def left_to_group() -> float:
+    """Bytes that the control group and those around it leave, of both versions.
+
+    What distributed and psutil tell is the limit of the outermost group, and not what
+    is in use.
+    """
+    least = np.inf
+    try:
+        lines = (PROC / "self" / "cgroup").read_text().splitlines()
+    except OSError:
+        return least
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        folder, names = CGROUP, ("memory.max", "memory.current")
+        if "memory" in controllers.split(","):
+            folder = CGROUP / "memory"
+            names = "memory.limit_in_bytes", "memory.usage_in_bytes"
+        elif controllers:
+            continue
+        innermost = folder / path.lstrip("/")
+        for group in (innermost, *innermost.parents):
+            if group.is_relative_to(CGROUP):
+                least = min(least, _left(group, *names))
+    return least
+
+
+def _left(group: Path, limit: str, used: str) -> float:
+    """Return what a group has left; infinite where it has no limit."""
+    try:
+        most, taken = (group / limit).read_text().strip(), (group / used).read_text()
+        held = (group / "memory.stat").read_text().split()
+    except OSError:
+        return np.inf
+    # what was read from files makes room when it is needed
+    sizes = dict(zip(held[::2], map(float, held[1::2]), strict=True))
+    files = sizes.get("active_file", 0.0) + sizes.get("inactive_file", 0.0)
+    return np.inf if most == "max" else float(most) - float(taken) + files
 
 
 class Store:

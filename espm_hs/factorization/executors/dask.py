@@ -8,15 +8,20 @@ rows of abundances around their own from the groups that hold them.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
 from espm_hs.factorization.counts.counts import Counts
+from espm_hs.factorization.counts.distributed import (
+    Scattered,
+    rows_of,
+    take_rows,
+)
 from espm_hs.factorization.counts.grid import Grid
-from espm_hs.factorization.counts.scattered import Scattered, take_rows
 from espm_hs.factorization.executors.threads import Passes
-from espm_hs.factorization.problem import Penalties, Problem
+from espm_hs.factorization.problem import Problem
 
 
 class ClusterPasses:
@@ -73,7 +78,7 @@ class ClusterPasses:
         return float(loss.sum() + self.counts.saturated)
 
     def _everywhere(
-        self, method, V, H, *arguments, wanted=True, **options
+        self, method: str, V, H: Scattered, *arguments, wanted: bool = True, **options
     ) -> list[list[tuple]]:
         """Call a method of `Passes` for all blocks; H changes as it does there.
 
@@ -88,64 +93,71 @@ class ClusterPasses:
         D = self.problem.spectra(self.problem.compose(V))
         # with each task: another hop would take longer than sending it again
         call = method, D, arguments, options
-        done, results = None, []
+        held, get, results = H.pieces, take_rows, []
         for colour in range(2 if self.connected else 1):
             self.n_passes += 1
-            tasks = [
+            held = [
                 self.client.submit(_pass, call, colour, *inputs, pure=False)
                 for inputs in zip(
-                    self.settings, done or H.pieces, self._rims(H, done), strict=True
+                    self.settings, held, self._rims(held, get), strict=True
                 )
             ]
+            # those of the second colour are taken from what the first has done
+            get = _rim
             if wanted:
-                results.append(self.client.map(_sums, tasks, pure=False))
-            done = tasks
-        H.pieces = self.client.map(_abundances, done, pure=False)
+                results.append(self.client.map(_sums, held, pure=False))
+        edges, tail = self.counts.edges, H.shape[1:]
+        H.become(Scattered.made(self.client, edges, tail, _abundances, held))
         found = self.client.gather(results)
         return [[block for group in colour for block in group] for colour in found]
 
-    def _setting(self, i):
+    def _setting(self, i: int):
         """Return a future of what a group needs to know, which stays as it is."""
         problem, grid = self.problem, None
-        first, end = self.counts.edges[i : i + 2]
-        around = first, end
+        first, end = around = self.counts.edges[i : i + 2]
         if self.connected:
-            grid, *around = self.problem.grid.rows_around(first, end)
+            grid, *around = problem.grid.rows_around(first, end)
         support = problem.support
-        problem = Problem(
-            problem.n_channels,
-            problem.n_components,
-            simplex=problem.simplex,
-            support=None if support is None else support[slice(*around)],
-            penalties=Penalties(problem.penalties.sparsity),
-        )
         facts = {
-            "problem": problem,
-            "smoothness": self.problem.penalties.strengths(problem.n_components),
+            # D and the smoothness come by other ways
+            "problem": replace(
+                problem,
+                G=None,
+                fixed=None,
+                ties=None,
+                simplex_rows=None,
+                grid=None,
+                support=None if support is None else support[slice(*around)],
+                penalties=replace(problem.penalties, smoothness=0.0),
+            ),
+            "smoothness": problem.penalties.strengths(problem.n_components),
             "grid": grid,
             "dose": self.dose,
             "known": {
                 name: getattr(self.counts, name)
                 for name in ("smallest", "unit", "dense")
             },
-            "cuts": self.counts.cuts(i),
+            "cuts": self.counts.cuts[i],
             "before": first - around[0],
             "after": around[1] - end,
         }
         return self.client.submit(_prepared, facts, self.counts.groups[i], pure=False)
 
-    def _rims(self, H, done):
+    def _rims(self, held, get):
         """Yield the abundances above and below those of each group, if it needs any.
 
-        Those of the first colour are taken from what it has ``done``.
+        Parameters
+        ----------
+        held
+            Futures of what ``get`` takes rows of abundances of, as `take_rows`.
         """
-        held, get = (H, take_rows) if done is None else (H.with_pieces(done), _rim)
-        for first, end in pairwise(self.counts.edges):
-            if not self.connected:
-                yield [], []
-                continue
-            _, top, bottom = self.problem.grid.rows_around(first, end)
-            yield held.rows(top, first, get), held.rows(end, bottom, get)
+        edges = self.counts.edges
+        for first, end in pairwise(edges):
+            rims = (first, first), (end, end)
+            if self.connected:
+                _, top, bottom = self.problem.grid.rows_around(first, end)
+                rims = (top, first), (end, bottom)
+            yield [rows_of(self.client, held, edges, *rim, get) for rim in rims]
 
 
 def _added(blocks, i) -> np.ndarray:

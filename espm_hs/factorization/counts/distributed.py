@@ -1,0 +1,440 @@
+"""Counts and abundances on the workers of a dask cluster.
+
+Chunks are read where dask has them read, become rows there, and these are sorted into
+groups of whole blocks: the blocks that the same counts have in one process, so that
+sums over blocks have the same bits here and there. All of it is a chain of dask's
+tasks: if a worker dies, dask runs again what is needed to make its part anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property, partial
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import dask.array as da
+import numpy as np
+from dask.array.core import elemwise
+from dask.core import flatten
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from espm_hs.factorization.counts.chunks import Layout, read_chunk
+from espm_hs.factorization.counts.counts import AnyCounts, Counts, block_ends
+from espm_hs.factorization.counts.rows import Reader, check_type
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+# Groups for each thread; more would cost messages.
+PER_THREAD = 1
+# Fewer entries than these are worked on here: a pass over them takes no longer than the
+# messages to the workers do.
+FEW = 1 << 24
+
+
+class Scattered(NDArrayOperatorsMixin):
+    """Numbers of consecutive pixels on a cluster, as a dask array has them.
+
+    The dask array does the arithmetic. It is wrapped because sums over pixels must
+    have the bits that numpy gives them, because 0 / 0 is no news on a worker, because
+    passes change abundances in place, and because the numbers come from the client that
+    holds them, whatever scheduler dask would take by now.
+
+    Parameters
+    ----------
+    client
+        What holds the numbers.
+    array
+        Cut along its first axis only.
+    """
+
+    def __init__(self, client: Client, array: da.Array):
+        self.client = client
+        self.become(array)
+
+    @classmethod
+    def made(
+        cls,
+        client: Client,
+        edges: Sequence[int],
+        tail: Sequence[int],
+        function: Callable,
+        *inputs: Iterable,
+        dtype: np.dtype | type = float,
+    ) -> Scattered:
+        """Call a function for each piece.
+
+        Parameters
+        ----------
+        client
+            What the function is sent to.
+        edges
+            First pixel of each piece, and the end.
+        tail
+            Shape of what a pixel has.
+        function
+            Returns the numbers of the pixels of a piece.
+        inputs
+            For each argument of the function what it is for each piece: futures, lists
+            of futures, or anything else.
+        dtype
+            Of the numbers.
+        """
+        name = f"{function.__name__}-{uuid4().hex}"
+        pieces = {
+            (key := (name, i, *(0 for _ in tail))): client.submit(
+                function, *arguments, key=key, pure=False
+            )
+            for i, arguments in enumerate(zip(*inputs, strict=True))
+        }
+        chunks = (tuple(np.diff(edges).tolist()), *((size,) for size in tail))
+        made = cls(client, da.Array(pieces, name, chunks, dtype=dtype))
+        made._pieces = list(pieces.values())
+        return made
+
+    @classmethod
+    def from_array(
+        cls, client: Client, array: np.ndarray, edges: Sequence[int]
+    ) -> Scattered:
+        """Send an array to the workers, piece by piece."""
+        pieces = (np.ascontiguousarray(array[slice(*ends)]) for ends in pairwise(edges))
+        return cls.made(
+            client, edges, array.shape[1:], _same, pieces, dtype=array.dtype
+        )
+
+    def become(self, array: da.Array | Scattered) -> None:
+        """Change in place to other numbers of the same pixels."""
+        self._pieces: list[Future] | None = None
+        if isinstance(array, Scattered):
+            array, self._pieces = array.array, array._pieces
+        self.array, self.shape, self.ndim = array, array.shape, array.ndim
+        self.size, self.dtype = array.size, array.dtype
+
+    @property
+    def edges(self) -> list[int]:
+        """First pixel of each piece, and the end."""
+        return np.cumsum((0, *self.array.chunks[0])).tolist()
+
+    @property
+    def pieces(self) -> list[Future]:
+        """Futures of numpy arrays; what has only been planned so far is started."""
+        if self._pieces is None:
+            self.array = self.client.persist(self.array)
+            keys = flatten(self.array.__dask_keys__())
+            self._pieces = [self.array.dask[key] for key in keys]
+        return self._pieces
+
+    def rows(self, first: int, end: int) -> list[Future]:
+        """Return futures of the pixels ``first`` to ``end - 1``."""
+        return rows_of(self.client, self.pieces, self.edges, first, end)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        return np.concatenate(self.client.gather(self.pieces), dtype=dtype)
+
+    def copy(self) -> Scattered:
+        """Return the same numbers; nothing is copied."""
+        same = Scattered(self.client, self.array)
+        same.become(self)
+        return same
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=None, **options):
+        if method != "__call__" or options:
+            return NotImplemented
+        if ufunc is np.matmul:
+            return Scattered(self.client, np.matmul(*map(self._dask, inputs)))
+        found = self._each(ufunc, inputs)
+        if out is None:
+            return found
+        out[0].become(found)
+        return out[0]
+
+    def __array_function__(self, function, types, arguments, options):
+        if function in (np.where, np.clip) and not options:
+            return self._each(function, arguments)
+        arrays = [np.asarray(x) if isinstance(x, Scattered) else x for x in arguments]
+        return function(*arrays, **options)
+
+    def _each(self, function: Callable, inputs: Iterable) -> Scattered:
+        """Call a function of numpy that takes each number by itself."""
+        call = partial(_quietly, function)
+        return Scattered(self.client, elemwise(call, *map(self._dask, inputs)))
+
+    def _dask(self, one: Any) -> Any:
+        """Return what dask can calculate with; what is large is sent in pieces."""
+        if isinstance(one, np.ndarray) and one.ndim and len(one) == len(self) > 1:
+            one = Scattered.from_array(self.client, one, self.edges)
+        return one.array if isinstance(one, Scattered) else one
+
+    def sum(self, axis: int, keepdims: bool = False):
+        """Add up the pixels (0), in the order in which numpy does, or what each has."""
+        if axis == 1:
+            return Scattered(self.client, self.array.sum(axis=1, keepdims=keepdims))
+        total = None
+        for piece in self.pieces:
+            total = self.client.submit(_add_pixels, piece, total, pure=False)
+        return total.result()
+
+    def mean(self, axis: int, keepdims: bool = False):
+        """As `sum`."""
+        return self.sum(axis, keepdims) / self.shape[axis]
+
+    def __getitem__(self, key):
+        """Columns, or, as an array that is here, the pixels of a mask."""
+        # in the memory order in which numpy's copies are
+        taken = self.array[key].map_blocks(np.array, order="C")
+        taken = Scattered(self.client, taken)
+        masked = isinstance(key, np.ndarray) and key.dtype == bool
+        return np.asarray(taken) if masked else taken
+
+    def __setitem__(self, key, values) -> None:
+        changed = self.array.copy()
+        if changed[key].size:  # dask refuses to change nothing
+            changed[key] = self._dask(values)
+        self.become(changed)
+
+
+def _same(array):
+    return array
+
+
+def _quietly(function, *arguments):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return function(*arguments)
+
+
+def _add_pixels(piece, before):
+    # numpy adds the rows of an array one after the other: here it goes on
+    rows = piece if before is None else np.concatenate((before[None], piece))
+    return rows.sum(axis=0)
+
+
+def rows_of(
+    client: Client,
+    pieces: Sequence[Future],
+    edges: Sequence[int],
+    first: int,
+    end: int,
+    get: Callable | None = None,
+) -> list[Future]:
+    """Return futures of the pixels ``first`` to ``end - 1`` of what is in pieces.
+
+    Parameters
+    ----------
+    client
+        What holds the pieces.
+    pieces
+        Futures of something that ``get`` takes pixels of.
+    edges
+        First pixel of each piece, and the end.
+    first, end
+        Numbers of pixels.
+    get
+        Of a piece and the first and end of pixels in it; None for those of an array.
+    """
+    return [
+        client.submit(
+            get or take_rows, piece, max(first, a) - a, min(end, b) - a, pure=False
+        )
+        for piece, (a, b) in zip(pieces, pairwise(edges), strict=True)
+        if a < end and b > first
+    ]
+
+
+def take_rows(piece: np.ndarray, first: int, end: int) -> np.ndarray:
+    """Return some pixels, alone in memory."""
+    return piece[first:end].copy()
+
+
+class ScatteredCounts(AnyCounts):
+    """Counts as `Counts` has them, the pixels in groups on the workers.
+
+    Parameters
+    ----------
+    client
+        What holds the counts.
+    slabs
+        Futures of `Counts` that follow each other, cut anywhere.
+    n_channels
+        Number of channels.
+
+    Attributes
+    ----------
+    blocks : numpy.ndarray
+        As of `Counts`.
+    edges : list of int
+        First pixel of each group, and the end.
+    groups : list
+        Futures of `Counts`.
+    """
+
+    def __init__(self, client: Client, slabs: Sequence[Future], n_channels: int):
+        self.client, self.n_channels = client, n_channels
+        facts = client.gather([client.submit(_facts, s, pure=False) for s in slabs])
+        n_pixels, n_nonzeros, spectra, smallest, integer = zip(*facts, strict=True)
+        self.n_nonzeros, self.spectrum = sum(n_nonzeros), np.sum(spectra, axis=0)
+        self.smallest, self.integer = min(smallest), all(integer)
+        ends = np.cumsum((0, *n_pixels))
+        self.n_pixels = int(ends[-1])
+        self.blocks = self._cut(slabs, np.cumsum((0, *n_nonzeros)), ends)
+        n_threads = max(1, sum(client.nthreads().values()))
+        n_groups = min(self.blocks.size - 1, PER_THREAD * n_threads)
+        cuts = np.linspace(0, self.blocks.size - 1, n_groups + 1).round().astype(int)
+        self.edges = self.blocks[cuts].tolist()
+        # first pixel of each block of a group, and the end, counted in the group
+        self.cuts = [
+            (self.blocks[first : end + 1] - self.blocks[first]).tolist()
+            for first, end in pairwise(cuts)
+        ]
+        self.groups = [
+            self._joined(slabs, ends.tolist(), *ends_of)
+            for ends_of in pairwise(self.edges)
+        ]
+
+    @classmethod
+    def from_array(
+        cls,
+        client: Client,
+        data: da.Array,
+        *,
+        pixels: np.ndarray | None = None,
+        channels: np.ndarray | None = None,
+    ) -> ScatteredCounts | Counts:
+        """Read a dask array, see `Counts.from_array`; a few counts come here."""
+        check_type(data)
+        reader = Reader(data.shape[-1], channels)
+        used = None if pixels is None else np.asarray(pixels, dtype=bool)
+        layout = Layout(data, used)
+        read = iter(client.compute(list(layout.tasks(read_chunk, reader))))
+        slabs = []
+        for sorter in layout.sorters():
+            pieces = (next(read) for _ in range(layout.per_row))
+            task = client.submit(_slab, sorter, reader.n_channels, *pieces, pure=False)
+            slabs.append(task)
+        return cls(client, slabs, reader.n_channels)._or_here()
+
+    def rebuilt(
+        self, function: Callable, parts: Iterable[tuple]
+    ) -> ScatteredCounts | Counts:
+        """As `Counts.rebuilt`."""
+        slabs = [
+            self.client.submit(_from_rows, self.n_channels, function, *one, pure=False)
+            for one in parts
+        ]
+        return ScatteredCounts(self.client, slabs, self.n_channels)._or_here()
+
+    def _or_here(self) -> ScatteredCounts | Counts:
+        """Return few counts as `Counts`."""
+        return (
+            self if self.n_nonzeros >= FEW else self.take(np.ones(self.n_pixels, bool))
+        )
+
+    def _cut(self, slabs, counted, ends) -> np.ndarray:
+        """First pixel of each block, and the end, as `Counts.blocks`."""
+        targets = block_ends(self.n_nonzeros)
+        holder = np.searchsorted(counted[1:], targets)
+        which = np.unique(holder).tolist()
+        places = self.client.gather(
+            [
+                self.client.submit(
+                    _positions, slabs[i], targets[holder == i] - counted[i], pure=False
+                )
+                for i in which
+            ]
+        )
+        cuts = [ends[i] + place for i, place in zip(which, places, strict=True)]
+        return np.unique(np.concatenate(([0], *cuts, [self.n_pixels])))
+
+    @property
+    def there(self) -> bool:
+        """Whether the cluster still has them, or can make them again."""
+        running = self.client.status == "running"
+        lost = {"cancelled", "lost", "error"}
+        return running and all(group.status not in lost for group in self.groups)
+
+    @cached_property
+    def per_pixel(self) -> Scattered:
+        """Counts of each pixel."""
+        return Scattered.made(self.client, self.edges, (), _per_pixel, self.groups)
+
+    def over_blocks(
+        self, function: Callable, *maps: Scattered, n_jobs: int = 1
+    ) -> list:
+        """Call a function with each block of counts, on the workers.
+
+        As `Counts.over_blocks`; the maps lie as the groups do.
+        """
+        pieces = (one.pieces for one in maps)
+        tasks = [
+            self.client.submit(_over_blocks, function, *some, pure=False)
+            for some in zip(self.cuts, self.groups, *pieces, strict=True)
+        ]
+        return [one for some in self.client.gather(tasks) for one in some]
+
+    def take(self, pixels: np.ndarray) -> Counts:
+        """Return the counts of some pixels here; boolean, shape (n_pixels,)."""
+        parts = zip(self.groups, pairwise(self.edges), strict=True)
+        rows = [
+            self.client.submit(Counts.rows_of, group, pixels[first:end], pure=False)
+            for group, (first, end) in parts
+        ]
+        return Counts.from_rows(self.client.gather(rows), self.n_channels)
+
+    def part(self, first: int, end: int) -> Future:
+        """Return a future of the counts of pixels ``first`` to ``end - 1``."""
+        return self._joined(self.groups, self.edges, first, end)
+
+    def _joined(self, parts, edges, first, end) -> Future:
+        """Return a future of some pixels of counts in several parts."""
+        rows = rows_of(self.client, parts, edges, first, end, _rows)
+        return self.client.submit(_join, self.n_channels, *rows, pure=False)
+
+    def send(self, array: np.ndarray) -> Future:
+        """Return a future of an array."""
+        return self.client.submit(_same, array, pure=False)
+
+    def hold(self, H: np.ndarray | Scattered) -> Scattered:
+        """Return a map that is spread as the groups are."""
+        if isinstance(H, Scattered) and H.edges == self.edges:
+            return H
+        return Scattered.from_array(self.client, np.asarray(H), self.edges)
+
+
+def _rows(counts, first, end):
+    return counts.part(first, end).rows
+
+
+def _join(n_channels, *rows) -> Counts:
+    return Counts.from_rows(rows, n_channels)
+
+
+def _from_rows(n_channels, function, *arguments) -> Counts:
+    return Counts.from_rows([function(*arguments)], n_channels)
+
+
+def _slab(sorter, n_channels, *pieces) -> Counts:
+    return Counts.from_rows([sorter(list(pieces))], n_channels)
+
+
+def _facts(counts) -> tuple:
+    sizes = counts.n_pixels, counts.n_nonzeros
+    return *sizes, counts.spectrum, counts.smallest, counts.integer
+
+
+def _positions(counts, targets):
+    return np.searchsorted(counts.indptr, targets)
+
+
+def _per_pixel(counts):
+    return counts.per_pixel
+
+
+def _over_blocks(function, cuts, counts, *maps) -> list:
+    return [
+        function(counts.part(*edge), *(array[slice(*edge)] for array in maps))
+        for edge in pairwise(cuts)
+    ]

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, partial
-from itertools import pairwise
+from itertools import islice, pairwise
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -18,6 +19,7 @@ import dask.array as da
 import numpy as np
 from dask.array.core import elemwise
 from dask.core import flatten
+from dask.utils import funcname
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from espm_hs.factorization.counts.chunks import Layout, read_chunk
@@ -82,7 +84,7 @@ class Scattered(NDArrayOperatorsMixin):
         dtype
             Of the numbers.
         """
-        name = f"{function.__name__}-{uuid4().hex}"
+        name = f"{funcname(function)}-{uuid4().hex}"
         pieces = {
             (key := (name, i, *(0 for _ in tail))): client.submit(
                 function, *arguments, key=key, pure=False
@@ -101,7 +103,7 @@ class Scattered(NDArrayOperatorsMixin):
         """Send an array to the workers, piece by piece."""
         pieces = (np.ascontiguousarray(array[slice(*ends)]) for ends in pairwise(edges))
         return cls.made(
-            client, edges, array.shape[1:], _same, pieces, dtype=array.dtype
+            client, edges, array.shape[1:], np.asarray, pieces, dtype=array.dtype
         )
 
     def become(self, array: da.Array | Scattered) -> None:
@@ -198,10 +200,6 @@ class Scattered(NDArrayOperatorsMixin):
         self.become(changed)
 
 
-def _same(array):
-    return array
-
-
 def _quietly(function, *arguments):
     with np.errstate(divide="ignore", invalid="ignore"):
         return function(*arguments)
@@ -250,6 +248,10 @@ def take_rows(piece: np.ndarray, first: int, end: int) -> np.ndarray:
     return piece[first:end].copy()
 
 
+# What a client knows of counts that it does not hold.
+FACTS = attrgetter("n_pixels", "n_nonzeros", "spectrum", "smallest", "integer")
+
+
 class ScatteredCounts(AnyCounts):
     """Counts as `Counts` has them, the pixels in groups on the workers.
 
@@ -274,7 +276,7 @@ class ScatteredCounts(AnyCounts):
 
     def __init__(self, client: Client, slabs: Sequence[Future], n_channels: int):
         self.client, self.n_channels = client, n_channels
-        facts = client.gather([client.submit(_facts, s, pure=False) for s in slabs])
+        facts = client.gather(client.map(FACTS, slabs, pure=False))
         n_pixels, n_nonzeros, spectra, smallest, integer = zip(*facts, strict=True)
         self.n_nonzeros, self.spectrum = sum(n_nonzeros), np.sum(spectra, axis=0)
         self.smallest, self.integer = min(smallest), all(integer)
@@ -310,11 +312,16 @@ class ScatteredCounts(AnyCounts):
         used = None if pixels is None else np.asarray(pixels, dtype=bool)
         layout = Layout(data, used)
         read = iter(client.compute(list(layout.tasks(read_chunk, reader))))
-        slabs = []
-        for sorter in layout.sorters():
-            pieces = (next(read) for _ in range(layout.per_row))
-            task = client.submit(_slab, sorter, reader.n_channels, *pieces, pure=False)
-            slabs.append(task)
+        slabs = [
+            client.submit(
+                _from_rows,
+                reader.n_channels,
+                sorter,
+                *islice(read, layout.per_row),
+                pure=False,
+            )
+            for sorter in layout.sorters()
+        ]
         return cls(client, slabs, reader.n_channels)._or_here()
 
     def rebuilt(
@@ -359,7 +366,9 @@ class ScatteredCounts(AnyCounts):
     @cached_property
     def per_pixel(self) -> Scattered:
         """Counts of each pixel."""
-        return Scattered.made(self.client, self.edges, (), _per_pixel, self.groups)
+        return Scattered.made(
+            self.client, self.edges, (), attrgetter("per_pixel"), self.groups
+        )
 
     def over_blocks(
         self, function: Callable, *maps: Scattered, n_jobs: int = 1
@@ -395,7 +404,7 @@ class ScatteredCounts(AnyCounts):
 
     def send(self, array: np.ndarray) -> Future:
         """Return a future of an array."""
-        return self.client.submit(_same, array, pure=False)
+        return self.client.submit(np.asarray, array, pure=False)
 
     def hold(self, H: np.ndarray | Scattered) -> Scattered:
         """Return a map that is spread as the groups are."""
@@ -416,21 +425,8 @@ def _from_rows(n_channels, function, *arguments) -> Counts:
     return Counts.from_rows([function(*arguments)], n_channels)
 
 
-def _slab(sorter, n_channels, *pieces) -> Counts:
-    return Counts.from_rows([sorter(list(pieces))], n_channels)
-
-
-def _facts(counts) -> tuple:
-    sizes = counts.n_pixels, counts.n_nonzeros
-    return *sizes, counts.spectrum, counts.smallest, counts.integer
-
-
 def _positions(counts, targets):
     return np.searchsorted(counts.indptr, targets)
-
-
-def _per_pixel(counts):
-    return counts.per_pixel
 
 
 def _over_blocks(function, cuts, counts, *maps) -> list:

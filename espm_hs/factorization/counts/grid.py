@@ -130,25 +130,21 @@ class Grid:
         first, end : int
             The pixels in use that they hold.
         """
-        per_row = int(np.prod(self.shape[1:]))
-        top = max(self._place(first) // per_row - 1, 0)
-        bottom = min(self._place(end - 1) // per_row + 2, self.shape[0])
-        shape = (bottom - top, *self.shape[1:])
-        if self.pixels is None:
-            return Grid(self.weights, shape, None, top), top * per_row, bottom * per_row
-        held = self._before[[top * per_row, bottom * per_row]].tolist()
-        return Grid(self.weights, shape, self.pixels[top:bottom], top), *held
-
-    def _place(self, pixel: int) -> int:
-        """Where a pixel in use is among all."""
-        if self.pixels is None:
-            return pixel
-        return int(np.searchsorted(self._before[1:], pixel + 1))
+        top = max(np.searchsorted(self._before, first, "right") - 2, 0)
+        bottom = np.searchsorted(self._before, end - 1, "right") + 1
+        bottom = min(bottom, self.shape[0])
+        shape = (int(bottom - top), *self.shape[1:])
+        pixels = None if self.pixels is None else self.pixels[top:bottom]
+        grid = Grid(self.weights, shape, pixels, int(top))
+        return grid, *self._before[[top, bottom]].tolist()
 
     @cached_property
     def _before(self) -> np.ndarray:
-        """Pixels in use before each one, and all."""
-        return np.concatenate(([0], np.cumsum(self.pixels)))
+        """Pixels in use before each row, and all."""
+        per_row = np.full(self.shape[0], int(np.prod(self.shape[1:])))
+        if self.pixels is not None:
+            per_row = self.pixels.reshape(self.shape[0], -1).sum(axis=1)
+        return np.concatenate(([0], np.cumsum(per_row)))
 
     @property
     def connected(self) -> bool:

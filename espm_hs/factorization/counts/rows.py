@@ -54,10 +54,10 @@ class Reader:
         """Number of channels in use."""
         return int(self.keep.sum())
 
-    def within(self, first: int, last: int) -> Reader:
+    def within(self, channels: slice) -> Reader:
         """Return the reader of pieces that have these channels alone."""
         part = object.__new__(Reader)
-        part.keep, part.position = self.keep[first:last], self.position[first:last]
+        part.keep, part.position = self.keep[channels], self.position[channels]
         return part
 
     def read(self, piece, wanted=None) -> Rows:
@@ -76,19 +76,15 @@ class Reader:
         ValueError
             If a value in use is negative, NaN or infinite.
         """
-        if not sp.issparse(piece):
-            piece = piece.reshape((-1, piece.shape[-1]))
-        if wanted is not None and not wanted.all():
-            piece = piece[np.flatnonzero(wanted)]
+        piece = unfolded(piece, wanted)
         if isinstance(piece, np.ndarray):
             rows = Rows(*find_nonzeros(piece, self.keep, self.position))
         else:
-            rows = self._sparse(piece)
+            rows = self._sparse(piece.tocsr())
         _check_values(rows.values)
         return rows._replace(values=compact(rows.values))
 
-    def _sparse(self, piece) -> Rows:
-        rows = sp.csr_matrix(piece if sp.issparse(piece) else piece.to_scipy_sparse())
+    def _sparse(self, rows: sp.csr_array) -> Rows:
         if not rows.has_canonical_format or not rows.data.all():
             rows = rows.copy()
             rows.sum_duplicates()
@@ -97,6 +93,21 @@ class Reader:
         before = np.concatenate(([0], np.cumsum(kept, dtype=np.int64)))
         per_row = np.diff(before[rows.indptr])
         return Rows(per_row, self.position[rows.indices[kept]], rows.data[kept])
+
+
+def unfolded(piece, wanted: np.ndarray | None):
+    """Return the wanted pixels of a piece as a numpy array or a matrix of scipy.
+
+    Arguments as of `Reader.read`; the result is (n_wanted, n_channels).
+    """
+    if not sp.issparse(piece):
+        piece = piece.reshape((-1, piece.shape[-1]))
+        if not isinstance(piece, np.ndarray):
+            piece = piece.to_scipy_sparse()
+    if sp.issparse(piece):
+        piece = piece.tocsr()
+    everywhere = wanted is None or wanted.all()
+    return piece if everywhere else piece[np.flatnonzero(wanted)]
 
 
 def check_type(data) -> None:
@@ -145,7 +156,7 @@ def compact(values: np.ndarray) -> np.ndarray:
     return values.astype(np.min_scalar_type(largest), copy=False)
 
 
-def slabs(data, reader: Reader, pixels=None) -> Iterator[Rows]:
+def slabs(data, reader: Reader, pixels: np.ndarray | None = None) -> Iterator[Rows]:
     """Read an array in memory, some megabytes at a time.
 
     Parameters
@@ -161,26 +172,17 @@ def slabs(data, reader: Reader, pixels=None) -> Iterator[Rows]:
         yield reader.read(piece, wanted)
 
 
-def pieces(data, pixels=None) -> Iterator[tuple]:
+def pieces(data, pixels: np.ndarray | None = None) -> Iterator[tuple]:
     """Cut an array in memory into pieces, each with its part of the mask."""
-    seen = 0
-    for slab in _cut(data):
-        n = slab.shape[0] if sp.issparse(slab) else int(np.prod(slab.shape[:-1]))
-        yield slab, None if pixels is None else pixels[seen : seen + n]
-        seen += n
-
-
-def _cut(data):
-    """Cut an array into consecutive pieces."""
-    if sp.issparse(data):
-        yield data
-        return
-    if data.ndim == 1:
-        data = data[None]
+    data = data.tocsr() if sp.issparse(data) else data
+    data = data[None] if data.ndim == 1 else data
     row_bytes = max(1, data.dtype.itemsize * int(np.prod(data.shape[1:])))
+    per_row = int(np.prod(data.shape[1:-1]))
     step = max(1, SLAB_BYTES // row_bytes)
     for first in range(0, data.shape[0], step):
-        yield data[first : first + step]
+        end = first + step
+        used = None if pixels is None else pixels[first * per_row : end * per_row]
+        yield data[first:end], used
 
 
 def find_nonzeros(

@@ -76,6 +76,7 @@ class AnyCounts(ABC):
         Whether all counts are integers.
     """
 
+    # to be read only: set once, or computed when they are needed
     n_pixels: int
     n_channels: int
     n_nonzeros: int
@@ -176,7 +177,13 @@ class Counts(AnyCounts):
     n_channels: int
 
     @classmethod
-    def from_array(cls, data, *, pixels=None, channels=None) -> Counts:
+    def from_array(
+        cls,
+        data,
+        *,
+        pixels: np.ndarray | None = None,
+        channels: np.ndarray | None = None,
+    ) -> Counts:
         """Read counts from an array, whole or in part, without a dense copy.
 
         Parameters
@@ -236,12 +243,12 @@ class Counts(AnyCounts):
         return Counts.from_rows((function(*one) for one in parts), self.n_channels)
 
     @property
-    def n_pixels(self) -> int:
+    def n_pixels(self) -> int:  # type: ignore[override]
         """Number of pixels."""
         return self.indptr.size - 1
 
     @property
-    def n_nonzeros(self) -> int:
+    def n_nonzeros(self) -> int:  # type: ignore[override]
         """Number of stored entries."""
         return self.values.size
 
@@ -258,7 +265,7 @@ class Counts(AnyCounts):
         return sums
 
     @cached_property
-    def spectrum(self) -> np.ndarray:
+    def spectrum(self) -> np.ndarray:  # type: ignore[override]
         """Counts of each channel, shape (n_channels,), float64."""
         sums = np.zeros(self.n_channels)
         _sum_channels(self.channels, self.values, sums)
@@ -277,12 +284,12 @@ class Counts(AnyCounts):
         return self.n_pixels, per_pixel.sum().item(), weighted.sum().item()
 
     @property
-    def integer(self) -> bool:
+    def integer(self) -> bool:  # type: ignore[override]
         """Whether all counts are integers."""
         return self.values.dtype.kind == "u"
 
     @cached_property
-    def smallest(self) -> float:
+    def smallest(self) -> float:  # type: ignore[override]
         """Smallest count that is not zero; infinite where there is none."""
         return float(self.values.min()) if self.n_nonzeros else np.inf
 

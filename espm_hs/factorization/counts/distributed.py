@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, partial
-from itertools import islice, pairwise
+from itertools import accumulate, islice, pairwise
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -50,11 +50,15 @@ class Scattered(NDArrayOperatorsMixin):
         What holds the numbers.
     array
         Cut along its first axis only.
+    pieces
+        Futures of its chunks; None if they are only planned so far.
     """
 
-    def __init__(self, client: Client, array: da.Array):
-        self.client = client
-        self.become(array)
+    def __init__(
+        self, client: Client, array: da.Array, pieces: list[Future] | None = None
+    ):
+        self.client, self.array, self._pieces = client, array, pieces
+        self.shape, self.ndim, self.size = array.shape, array.ndim, array.size
 
     @classmethod
     def made(
@@ -92,9 +96,8 @@ class Scattered(NDArrayOperatorsMixin):
             for i, arguments in enumerate(zip(*inputs, strict=True))
         }
         chunks = (tuple(np.diff(edges).tolist()), *((size,) for size in tail))
-        made = cls(client, da.Array(pieces, name, chunks, dtype=dtype))
-        made._pieces = list(pieces.values())
-        return made
+        array = da.Array(pieces, name, chunks, dtype=dtype)
+        return cls(client, array, list(pieces.values()))
 
     @classmethod
     def from_array(
@@ -106,18 +109,14 @@ class Scattered(NDArrayOperatorsMixin):
             client, edges, array.shape[1:], np.asarray, pieces, dtype=array.dtype
         )
 
-    def become(self, array: da.Array | Scattered) -> None:
+    def become(self, other: Scattered) -> None:
         """Change in place to other numbers of the same pixels."""
-        self._pieces: list[Future] | None = None
-        if isinstance(array, Scattered):
-            array, self._pieces = array.array, array._pieces
-        self.array, self.shape, self.ndim = array, array.shape, array.ndim
-        self.size, self.dtype = array.size, array.dtype
+        vars(self).update(vars(other))
 
     @property
     def edges(self) -> list[int]:
         """First pixel of each piece, and the end."""
-        return np.cumsum((0, *self.array.chunks[0])).tolist()
+        return list(accumulate(self.array.chunks[0], initial=0))
 
     @property
     def pieces(self) -> list[Future]:
@@ -140,9 +139,7 @@ class Scattered(NDArrayOperatorsMixin):
 
     def copy(self) -> Scattered:
         """Return the same numbers; nothing is copied."""
-        same = Scattered(self.client, self.array)
-        same.become(self)
-        return same
+        return Scattered(self.client, self.array, self._pieces)
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=None, **options):
         if method != "__call__" or options:
@@ -176,7 +173,7 @@ class Scattered(NDArrayOperatorsMixin):
         """Add up the pixels (0), in the order in which numpy does, or what each has."""
         if axis == 1:
             return Scattered(self.client, self.array.sum(axis=1, keepdims=keepdims))
-        total = None
+        total: Any = None
         for piece in self.pieces:
             total = self.client.submit(_add_pixels, piece, total, pure=False)
         return total.result()
@@ -197,7 +194,7 @@ class Scattered(NDArrayOperatorsMixin):
         changed = self.array.copy()
         if changed[key].size:  # dask refuses to change nothing
             changed[key] = self._dask(values)
-        self.become(changed)
+        self.become(Scattered(self.client, changed))
 
 
 def _quietly(function, *arguments):
@@ -278,23 +275,26 @@ class ScatteredCounts(AnyCounts):
         self.client, self.n_channels = client, n_channels
         facts = client.gather(client.map(FACTS, slabs, pure=False))
         n_pixels, n_nonzeros, spectra, smallest, integer = zip(*facts, strict=True)
-        self.n_nonzeros, self.spectrum = sum(n_nonzeros), np.sum(spectra, axis=0)
+        self.n_pixels, self.n_nonzeros = sum(n_pixels), sum(n_nonzeros)
+        self.spectrum = np.sum(spectra, axis=0)
         self.smallest, self.integer = min(smallest), all(integer)
-        ends = np.cumsum((0, *n_pixels))
-        self.n_pixels = int(ends[-1])
-        self.blocks = self._cut(slabs, np.cumsum((0, *n_nonzeros)), ends)
+        # as of `Counts`: pixels before which there are fewer entries than these
+        wanted = block_ends(self.n_nonzeros)
+        left = [wanted - n for n in accumulate(n_nonzeros[:-1], initial=0)]
+        before = client.gather(client.map(_pixels_before, slabs, left, pure=False))
+        self.blocks = np.unique([0, *(1 + np.sum(before, axis=0)), self.n_pixels])
         n_threads = max(1, sum(client.nthreads().values()))
         n_groups = min(self.blocks.size - 1, PER_THREAD * n_threads)
-        cuts = np.linspace(0, self.blocks.size - 1, n_groups + 1).round().astype(int)
-        self.edges = self.blocks[cuts].tolist()
+        groups = np.linspace(0, self.blocks.size - 1, n_groups + 1).round().astype(int)
+        self.edges = self.blocks[groups].tolist()
         # first pixel of each block of a group, and the end, counted in the group
         self.cuts = [
             (self.blocks[first : end + 1] - self.blocks[first]).tolist()
-            for first, end in pairwise(cuts)
+            for first, end in pairwise(groups)
         ]
+        places = list(accumulate(n_pixels, initial=0))
         self.groups = [
-            self._joined(slabs, ends.tolist(), *ends_of)
-            for ends_of in pairwise(self.edges)
+            self._joined(slabs, places, *ends) for ends in pairwise(self.edges)
         ]
 
     @classmethod
@@ -312,49 +312,25 @@ class ScatteredCounts(AnyCounts):
         used = None if pixels is None else np.asarray(pixels, dtype=bool)
         layout = Layout(data, used)
         read = iter(client.compute(list(layout.tasks(read_chunk, reader))))
-        slabs = [
-            client.submit(
-                _from_rows,
-                reader.n_channels,
-                sorter,
-                *islice(read, layout.per_row),
-                pure=False,
-            )
-            for sorter in layout.sorters()
-        ]
-        return cls(client, slabs, reader.n_channels)._or_here()
+        slabs = ((sorter, *islice(read, layout.per_row)) for sorter in layout.sorters())
+        return cls._made(client, slabs, reader.n_channels)
 
     def rebuilt(
         self, function: Callable, parts: Iterable[tuple]
     ) -> ScatteredCounts | Counts:
         """As `Counts.rebuilt`."""
-        slabs = [
-            self.client.submit(_from_rows, self.n_channels, function, *one, pure=False)
-            for one in parts
+        slabs = ((function, *arguments) for arguments in parts)
+        return self._made(self.client, slabs, self.n_channels)
+
+    @classmethod
+    def _made(cls, client, slabs, n_channels) -> ScatteredCounts | Counts:
+        """Return counts of rows that functions make; few of them come here."""
+        futures = [
+            client.submit(_from_rows, n_channels, *call, pure=False) for call in slabs
         ]
-        return ScatteredCounts(self.client, slabs, self.n_channels)._or_here()
-
-    def _or_here(self) -> ScatteredCounts | Counts:
-        """Return few counts as `Counts`."""
-        return (
-            self if self.n_nonzeros >= FEW else self.take(np.ones(self.n_pixels, bool))
-        )
-
-    def _cut(self, slabs, counted, ends) -> np.ndarray:
-        """First pixel of each block, and the end, as `Counts.blocks`."""
-        targets = block_ends(self.n_nonzeros)
-        holder = np.searchsorted(counted[1:], targets)
-        which = np.unique(holder).tolist()
-        places = self.client.gather(
-            [
-                self.client.submit(
-                    _positions, slabs[i], targets[holder == i] - counted[i], pure=False
-                )
-                for i in which
-            ]
-        )
-        cuts = [ends[i] + place for i, place in zip(which, places, strict=True)]
-        return np.unique(np.concatenate(([0], *cuts, [self.n_pixels])))
+        counts = cls(client, futures, n_channels)
+        few = counts.n_nonzeros < FEW
+        return counts.take(np.ones(counts.n_pixels, bool)) if few else counts
 
     @property
     def there(self) -> bool:
@@ -378,19 +354,14 @@ class ScatteredCounts(AnyCounts):
         As `Counts.over_blocks`; the maps lie as the groups do.
         """
         pieces = (one.pieces for one in maps)
-        tasks = [
-            self.client.submit(_over_blocks, function, *some, pure=False)
-            for some in zip(self.cuts, self.groups, *pieces, strict=True)
-        ]
+        call = partial(_over_blocks, function)
+        tasks = self.client.map(call, self.cuts, self.groups, *pieces, pure=False)
         return [one for some in self.client.gather(tasks) for one in some]
 
     def take(self, pixels: np.ndarray) -> Counts:
         """Return the counts of some pixels here; boolean, shape (n_pixels,)."""
-        parts = zip(self.groups, pairwise(self.edges), strict=True)
-        rows = [
-            self.client.submit(Counts.rows_of, group, pixels[first:end], pure=False)
-            for group, (first, end) in parts
-        ]
+        wanted = [pixels[slice(*ends)] for ends in pairwise(self.edges)]
+        rows = self.client.map(Counts.rows_of, self.groups, wanted, pure=False)
         return Counts.from_rows(self.client.gather(rows), self.n_channels)
 
     def part(self, first: int, end: int) -> Future:
@@ -425,8 +396,9 @@ def _from_rows(n_channels, function, *arguments) -> Counts:
     return Counts.from_rows([function(*arguments)], n_channels)
 
 
-def _positions(counts, targets):
-    return np.searchsorted(counts.indptr, targets)
+def _pixels_before(counts, n_entries):
+    """Return how many pixels end before there are so many entries."""
+    return np.searchsorted(counts.indptr[1:], n_entries)
 
 
 def _over_blocks(function, cuts, counts, *maps) -> list:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -130,21 +131,20 @@ class Grid:
         first, end : int
             The pixels in use that they hold.
         """
-        top = max(np.searchsorted(self._before, first, "right") - 2, 0)
-        bottom = np.searchsorted(self._before, end - 1, "right") + 1
-        bottom = min(bottom, self.shape[0])
-        shape = (int(bottom - top), *self.shape[1:])
+        top = max(bisect_right(self._before, first) - 2, 0)
+        bottom = min(bisect_right(self._before, end - 1) + 1, self.shape[0])
+        shape = (bottom - top, *self.shape[1:])
         pixels = None if self.pixels is None else self.pixels[top:bottom]
-        grid = Grid(self.weights, shape, pixels, int(top))
-        return grid, *self._before[[top, bottom]].tolist()
+        grid = Grid(self.weights, shape, pixels, top)
+        return grid, self._before[top], self._before[bottom]
 
     @cached_property
-    def _before(self) -> np.ndarray:
+    def _before(self) -> list[int]:
         """Pixels in use before each row, and all."""
         per_row = np.full(self.shape[0], int(np.prod(self.shape[1:])))
         if self.pixels is not None:
             per_row = self.pixels.reshape(self.shape[0], -1).sum(axis=1)
-        return np.concatenate(([0], np.cumsum(per_row)))
+        return [0, *np.cumsum(per_row).tolist()]
 
     @property
     def connected(self) -> bool:

@@ -15,7 +15,9 @@ from espm_hs.factorization.counts.distributed import ScatteredCounts
 _kept: dict[int, tuple] = {}
 
 
-def read_counts(data, pixels=None, channels=None) -> Counts | ScatteredCounts:
+def read_counts(
+    data, pixels: np.ndarray | None = None, channels: np.ndarray | None = None
+) -> Counts | ScatteredCounts:
     """Read counts; keep those of a lazy map for as long as the map is there.
 
     Arguments as in `Counts.from_array`. A lazy map is read on the cluster of the user,
@@ -24,6 +26,7 @@ def read_counts(data, pixels=None, channels=None) -> Counts | ScatteredCounts:
     lazy = hasattr(data, "dask")
     masks = {"pixels": pixels, "channels": channels}
     client = cluster_client() if lazy and data.ndim > 1 else None
+    counts: Counts | ScatteredCounts
     if client is None:
         counts = Counts.from_array(data, **masks)
     else:
@@ -50,7 +53,9 @@ def cluster_client():
     return client if isinstance(client, Client) else None
 
 
-def kept_counts(data, pixels=None, channels=None) -> Counts | ScatteredCounts:
+def kept_counts(
+    data, pixels: np.ndarray | None = None, channels: np.ndarray | None = None
+) -> Counts | ScatteredCounts:
     """Return the counts that were read for the decomposition, else read them anew.
 
     Only to be compared with its results: arrays behind a lazy map can change.

@@ -42,7 +42,7 @@ class Reader:
         Boolean, shape (n_channels,): those in use; None for all.
     """
 
-    def __init__(self, n_channels: int, channels=None):
+    def __init__(self, n_channels: int, channels: np.ndarray | None = None):
         self.keep = np.ones(n_channels, bool)
         if channels is not None:
             self.keep[:] = channels
@@ -60,7 +60,7 @@ class Reader:
         part.keep, part.position = self.keep[channels], self.position[channels]
         return part
 
-    def read(self, piece, wanted=None) -> Rows:
+    def read(self, piece, wanted: np.ndarray | None = None) -> Rows:
         """Read a piece of a map.
 
         Parameters
@@ -80,7 +80,7 @@ class Reader:
         if isinstance(piece, np.ndarray):
             rows = Rows(*find_nonzeros(piece, self.keep, self.position))
         else:
-            rows = self._sparse(piece.tocsr())
+            rows = self._sparse(piece)
         _check_values(rows.values)
         return rows._replace(values=compact(rows.values))
 
@@ -106,8 +106,9 @@ def unfolded(piece, wanted: np.ndarray | None):
             piece = piece.to_scipy_sparse()
     if sp.issparse(piece):
         piece = piece.tocsr()
-    everywhere = wanted is None or wanted.all()
-    return piece if everywhere else piece[np.flatnonzero(wanted)]
+    if wanted is None or wanted.all():
+        return piece
+    return piece[np.flatnonzero(wanted)]
 
 
 def check_type(data) -> None:
@@ -137,8 +138,8 @@ def _check_values(values: np.ndarray) -> None:
         )
     if values.max() > LARGEST:
         raise ValueError(
-            f"The largest value in the data is {values.max():g}, more than any "
-            "detector counts. Divide the data by what they were multiplied with."
+            f"The largest value in the data is {values.max():g}, more than can "
+            "be counted. Divide the data by what they were multiplied with."
         )
 
 

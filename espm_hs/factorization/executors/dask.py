@@ -40,7 +40,8 @@ class ClusterPasses:
         self.counts, self.problem, self.client = counts, problem, counts.client
         self.dose = dose or max(counts.mean_counts, 1e-300)
         self.on_simplex = problem.simplex == "abundances"
-        self.connected = problem.penalties.smooth and problem.grid.connected
+        grid = problem.grid if problem.penalties.smooth else None
+        self.grid = grid if grid is not None and grid.connected else None
         self.n_passes = 0
         self.groups = [self._group(i) for i in range(len(counts.groups))]
         self.hold = counts.hold
@@ -69,8 +70,8 @@ class ClusterPasses:
         """As `Passes.solve_pixels`."""
         options = {"with_curvature": with_curvature, "n_steps": n_steps}
         A, S, loss = self._everywhere("solve_pixels", V, H, **options)
-        S = S.sum(axis=0) if with_curvature else None
-        return A.sum(axis=0), self._objective(loss), S
+        curvature = S.sum(axis=0) if with_curvature else None
+        return A.sum(axis=0), self._objective(loss), curvature
 
     def curvature(self, V, H, dV):
         """As `Passes.curvature`."""
@@ -104,7 +105,7 @@ class ClusterPasses:
         # with each task: another hop would take longer than sending it again
         call = method, D, arguments, options
         held, get = H.pieces, take_rows
-        for colour in range(2 if self.connected else 1):
+        for colour in range(1 if self.grid is None else 2):
             self.n_passes += 1
             inputs = zip(self.groups, held, self._rims(held, get), strict=True)
             held = [
@@ -125,14 +126,17 @@ class ClusterPasses:
         problem, grid = self.problem, None
         first, end = around = self.counts.edges[i : i + 2]
         penalties = replace(problem.penalties, smoothness=0.0)
-        if self.connected:
-            grid, *around = problem.grid.rows_around(first, end)
+        if self.grid is not None:
+            grid, *around = self.grid.rows_around(first, end)
             penalties = problem.penalties
         support = None if problem.support is None else problem.support[slice(*around)]
         # spectra come with each pass
         part = replace(
             problem,
-            **dict.fromkeys(("G", "fixed", "ties", "simplex_rows")),
+            G=None,
+            fixed=None,
+            ties=None,
+            simplex_rows=None,
             grid=grid,
             support=support,
             penalties=penalties,
@@ -158,8 +162,8 @@ class ClusterPasses:
         edges = self.counts.edges
         for first, end in pairwise(edges):
             rims = []
-            if self.connected:
-                _, top, bottom = self.problem.grid.rows_around(first, end)
+            if self.grid is not None:
+                _, top, bottom = self.grid.rows_around(first, end)
                 rims = [(top, first), (end, bottom)]
             yield [rows_of(self.client, held, edges, *rim, get) for rim in rims]
 

@@ -85,8 +85,7 @@ class Grid:
     def _arrays(self) -> tuple[np.ndarray, np.ndarray]:
         if self.arrays is not None:
             return self.arrays
-        shape = self.shape
-        used = np.ones(shape, bool) if self.pixels is None else self.pixels
+        shape, used = self.shape, self._used
         number = np.full(shape, -1, dtype=np.int64)
         number[used] = np.arange(used.sum())
         padded = np.pad(number, 1, constant_values=-1)
@@ -103,13 +102,16 @@ class Grid:
             colours ^= (np.arange(size, dtype=np.uint8) % 2)[along]
         return neighbours, colours[used]
 
+    @property
+    def _used(self) -> np.ndarray:
+        """Boolean, of the shape of the map."""
+        return np.ones(self.shape, bool) if self.pixels is None else self.pixels
+
     def take(self, pixels: np.ndarray) -> Grid:
         """Return the grid of some pixels; boolean, shape (n_pixels,)."""
         if self.arrays is None:
             used = np.zeros(self.shape, bool)
-            used[... if self.pixels is None else self.pixels] = (
-                pixels.reshape(self.shape) if self.pixels is None else pixels
-            )
+            used[self._used] = pixels
             return Grid(self.weights, self.shape, used, self.first_row)
         number = np.where(pixels, np.cumsum(pixels) - 1, -1)
         old = self.neighbours[pixels]

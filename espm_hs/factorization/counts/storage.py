@@ -145,35 +145,31 @@ class _Files:
         self.folder = Path(tempfile.mkdtemp(prefix="espm_hs-", dir=parent))
         # also when the program ends before all is read
         self.remove = weakref.finalize(self, shutil.rmtree, self.folder, True)
-        self.channels = self.values = np.empty(0, np.uint8)
-        self.sizes = 0
+        self.types: dict[str, np.dtype] = {}
+        self.n_entries = 0
 
     def append(self, rows: Rows) -> Rows:
         """Write rows; return them without what is written."""
-        if self.sizes == 0:
-            self.channel_type, self.value_type = rows.channels.dtype, rows.values.dtype
-        needed = np.result_type(self.value_type, rows.values.dtype)
-        if needed != self.value_type:
-            self._widen(needed)
-        for name, array in (
-            ("channels", rows.channels),
-            ("values", rows.values.astype(needed, copy=False)),
-        ):
+        for name in ("channels", "values"):
+            array = getattr(rows, name)
+            kind = self.types[name] if self.n_entries else array.dtype
+            self.types[name] = np.result_type(kind, array.dtype)
+            if self.types[name] != kind:
+                self._widen(name, kind)
             with self._named(), open(self.folder / name, "ab") as file:
                 # not by tofile, which ignores what goes wrong at the end
-                file.write(np.ascontiguousarray(array).data)
-        self.sizes += rows.values.size
+                file.write(np.ascontiguousarray(array, self.types[name]).data)
+        self.n_entries += rows.values.size
         return Rows(rows.per_row, rows.channels[:0], rows.values[:0])
 
-    def _widen(self, needed) -> None:
-        """Write the values anew in a type that holds larger ones."""
-        old = np.memmap(self.folder / "values", self.value_type, "r")
+    def _widen(self, name: str, kind: np.dtype) -> None:
+        """Write a file anew in a type that holds larger numbers."""
+        old = np.memmap(self.folder / name, kind, "r")
         with self._named(), open(self.folder / "wider", "wb") as file:
             for first in range(0, old.size, STEP):
-                file.write(old[first : first + STEP].astype(needed).data)
+                file.write(old[first : first + STEP].astype(self.types[name]).data)
         del old
-        (self.folder / "wider").replace(self.folder / "values")
-        self.value_type = needed
+        (self.folder / "wider").replace(self.folder / name)
 
     @contextmanager
     def _named(self) -> Iterator[None]:
@@ -192,10 +188,7 @@ class _Files:
     def finish(self) -> tuple[np.ndarray, np.ndarray]:
         """Return channels and values as arrays that read the files."""
         arrays = []
-        for name, kind in (
-            ("channels", self.channel_type),
-            ("values", self.value_type),
-        ):
+        for name, kind in self.types.items():
             mapped = np.memmap(self.folder / name, kind, "r")
             weakref.finalize(mapped, shutil.rmtree, self.folder, True)
             # the kernels take plain arrays

@@ -131,7 +131,7 @@ def test_maps_come_from_the_cluster_that_holds_them(client):
         np.testing.assert_array_equal(np.log(a) + 1, np.log(x) + 1)
 
 
-def test_nothing_divided_by_nothing_is_no_news(client):
+def test_zero_divided_by_zero_prints_no_warning(client):
     x = np.zeros((9, 2))
     a = Scattered.from_array(client, x, [0, 4, 9])
 
@@ -159,6 +159,19 @@ def test_counts(client, data):
         np.testing.assert_array_equal(*parts)
         part = there.part(5, 60).result().to_csr().toarray()
         np.testing.assert_array_equal(part, here.part(5, 60).to_csr().toarray())
+
+
+def test_maps_lie_as_the_counts_do(client, data):
+    lazy, *_ = data
+    _, counts = both(client, lazy)
+    x = np.random.default_rng(3).random((130, 2))
+    elsewhere = Scattered.from_array(client, x, [0, 5, 130])
+    for given in (x, elsewhere, counts.hold(x)):
+        held = counts.hold(given)
+        assert held.edges == counts.edges
+        np.testing.assert_array_equal(held, x)
+    rows = [piece.result() for piece in held.rows(3, 90)]
+    np.testing.assert_array_equal(np.concatenate(rows), x[3:90])
 
 
 def test_errors_of_the_data_are_those_of_one_process(client, data):

@@ -88,8 +88,8 @@ class Layout:
         Parameters
         ----------
         function
-            Takes a chunk, which of its pixels are in use, and, if there is a reader,
-            that of the channels of the chunk.
+            Takes a chunk, which of its pixels are in use (None: all), and, if there is
+            a reader, that of the channels of the chunk.
         reader
             Of the channels of the map.
         """
@@ -97,7 +97,9 @@ class Layout:
         delayed = self.data.to_delayed().ravel()
         for chunk, where in zip(delayed, self.places, strict=True):
             part = () if reader is None else (reader.within(where[-1]),)
-            yield call(chunk, self.used[where[:-1]].ravel(), *part)
+            used = self.used[where[:-1]].ravel()
+            # masks of whole chunks would be sent to a cluster for nothing
+            yield call(chunk, None if used.all() else used, *part)
 
     def sorters(self) -> Iterator[Sorter]:
         """Yield what sorts the chunks of each row."""
@@ -140,7 +142,7 @@ class Sorter:
         return Rows(per_row, channels, values)
 
 
-def read_chunk(chunk, wanted: np.ndarray, reader: Reader) -> Rows:
+def read_chunk(chunk, wanted: np.ndarray | None, reader: Reader) -> Rows:
     """Read a chunk, see `Reader.read`."""
     return reader.read(chunk, wanted)
 

@@ -37,12 +37,12 @@ FEW = 1 << 24
 
 
 class Scattered(NDArrayOperatorsMixin):
-    """Numbers of consecutive pixels on a cluster, as a dask array has them.
+    """Abundances, or other numbers of each pixel, that are spread over a cluster.
 
-    The dask array does the arithmetic. It is wrapped because sums over pixels must
-    have the bits that numpy gives them, because 0 / 0 is no news on a worker, because
-    passes change abundances in place, and because the numbers come from the client that
-    holds them, whatever scheduler dask would take by now.
+    A dask array does the arithmetic. It is wrapped for four reasons: sums over pixels
+    must have the bits of numpy's; a division of zero by zero must not print a warning
+    on each worker; a pass changes abundances in place; and the numbers must come from
+    the client that holds them, whichever scheduler dask would choose by then.
 
     Parameters
     ----------
@@ -379,9 +379,12 @@ class ScatteredCounts(AnyCounts):
 
     def hold(self, H: np.ndarray | Scattered) -> Scattered:
         """Return a map that is spread as the groups are."""
-        if isinstance(H, Scattered) and H.edges == self.edges:
+        if not isinstance(H, Scattered):
+            return Scattered.from_array(self.client, np.asarray(H), self.edges)
+        if H.edges == self.edges:
             return H
-        return Scattered.from_array(self.client, np.asarray(H), self.edges)
+        sizes = tuple(np.diff(self.edges).tolist())
+        return Scattered(self.client, H.array.rechunk({0: sizes}))
 
 
 def _rows(counts, first, end):

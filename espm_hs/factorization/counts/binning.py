@@ -9,8 +9,7 @@ from itertools import pairwise
 import numpy as np
 import scipy.sparse as sp
 
-from espm_hs.factorization.counts.counts import Counts
-from espm_hs.factorization.counts.distributed import Scattered
+from espm_hs.factorization.counts.counts import AnyCounts, Counts
 from espm_hs.factorization.counts.rows import Reader, Rows
 
 # Phases are found from spectra of so many counts, as far as so many bins are left: few
@@ -42,7 +41,9 @@ class Bins:
     full: int
 
     @classmethod
-    def from_shape(cls, shape: tuple[int, ...], factor: int, pixels=None) -> Bins:
+    def from_shape(
+        cls, shape: tuple[int, ...], factor: int, pixels: np.ndarray | None = None
+    ) -> Bins:
         """Bin a map.
 
         Parameters
@@ -67,7 +68,7 @@ class Bins:
         """Number of bins in use."""
         return int(self.used.sum())
 
-    def merge(self, counts, *, as_full=False):
+    def merge(self, counts: AnyCounts, *, as_full: bool = False) -> AnyCounts:
         """Return the summed counts of each bin, where the counts are.
 
         ``as_full``: as if all pixels were in use, and had the same.
@@ -107,7 +108,7 @@ class Bins:
         ones = np.ones(self.n_bins)
         return self._matrix((0, self.n_bins), (0, self.number.size), ones) @ H
 
-    def spread(self, H, edges: Sequence[int] = (), *, as_full=False):
+    def spread(self, H, edges: Sequence[int] = (), *, as_full: bool = False):
         """Share out what the bins have, (n_bins, k) -> (n_pixels, k).
 
         Parameters
@@ -120,17 +121,10 @@ class Bins:
             As in `merge`.
         """
         shared_by = np.full(self.n_bins, self.full) if as_full else self._n_pixels
-        n_pixels = shared_by[:, None]
+        shared = H / shared_by[:, None]
         if isinstance(H, np.ndarray):
-            return (H / n_pixels)[self.number]
-        numbers = [self.number[slice(*ends)] for ends in pairwise(edges)]
-        bins = [(int(number.min()), int(number.max()) + 1) for number in numbers]
-        inputs = (
-            (number - first for number, (first, _) in zip(numbers, bins, strict=True)),
-            (n_pixels[slice(*ends)] for ends in bins),
-            (H.rows(*ends) for ends in bins),
-        )
-        return Scattered.made(H.client, edges, H.shape[1:], _spread, *inputs)
+            return shared[self.number]
+        return shared.taken(self.number, edges)
 
     @property
     def _n_pixels(self) -> np.ndarray:
@@ -146,15 +140,11 @@ class Bins:
         return sp.csr_array((weights[number], indices), shape=shape)
 
 
-def _merged(matrix, counts) -> Rows:
+def _merged(matrix: sp.csr_array, counts: Counts) -> Rows:
     return Reader(counts.n_channels).read(matrix @ counts.to_csr())
 
 
-def _spread(number, n_pixels, rows):
-    return (np.concatenate(rows) / n_pixels)[number]
-
-
-def usual_binning(counts: Counts, shape: tuple[int, ...]) -> int:
+def usual_binning(counts: AnyCounts, shape: tuple[int, ...]) -> int:
     """Smallest factor with which the bins have enough counts.
 
     Abundances of pixels with few counts are noise that a fit turns into wrong spectra:

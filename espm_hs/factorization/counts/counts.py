@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -100,6 +101,22 @@ class AnyCounts(ABC):
             Arrays of as many pixels, held where the counts are.
         n_jobs
             Number of threads, if the counts are here.
+        """
+
+    @abstractmethod
+    def part(self, first: int, end: int) -> Any:
+        """Return the counts of pixels ``first`` to ``end - 1``, or a future of them."""
+
+    @abstractmethod
+    def rebuilt(self, function: Callable, parts: Iterable[tuple]) -> AnyCounts:
+        """Put together what a function makes of parts of these counts.
+
+        Parameters
+        ----------
+        function
+            Returns `Rows`.
+        parts
+            Its arguments, `part` of the counts among them.
         """
 
     @property
@@ -231,15 +248,7 @@ class Counts(AnyCounts):
         return cls(*store.finish(), n_channels)
 
     def rebuilt(self, function: Callable, parts: Iterable[tuple]) -> Counts:
-        """Put together what a function makes of parts of these counts.
-
-        Parameters
-        ----------
-        function
-            Returns `Rows`.
-        parts
-            Its arguments, `part` of the counts among them.
-        """
+        """As of all counts, one part after the other."""
         return Counts.from_rows((function(*one) for one in parts), self.n_channels)
 
     @property
@@ -365,11 +374,11 @@ class Counts(AnyCounts):
         """Return a map of as many pixels, where the counts are."""
         return H
 
-    def part(self, first: int, last: int) -> Counts:
-        """Return the counts of pixels ``first`` to ``last - 1``, not copied."""
-        where = slice(self.indptr[first], self.indptr[last])
+    def part(self, first: int, end: int) -> Counts:
+        """Return the counts of pixels ``first`` to ``end - 1``, not copied."""
+        where = slice(self.indptr[first], self.indptr[end])
         return Counts(
-            self.indptr[first : last + 1] - self.indptr[first],
+            self.indptr[first : end + 1] - self.indptr[first],
             self.channels[where],
             self.values[where],
             self.n_channels,

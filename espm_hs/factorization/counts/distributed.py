@@ -131,6 +131,22 @@ class Scattered(NDArrayOperatorsMixin):
         """Return futures of the pixels ``first`` to ``end - 1``."""
         return rows_of(self.client, self.pieces, self.edges, first, end)
 
+    def taken(self, pixels: np.ndarray, edges: Sequence[int]) -> Scattered:
+        """Return the numbers of some pixels.
+
+        Parameters
+        ----------
+        pixels
+            Their numbers here; those of a piece of the result lie near each other.
+        edges
+            First pixel of each piece of the result, and the end.
+        """
+        wanted = [pixels[slice(*ends)] for ends in pairwise(edges)]
+        ends = [(int(some.min()), int(some.max()) + 1) for some in wanted]
+        inside = (some - first for some, (first, _) in zip(wanted, ends, strict=True))
+        rows = (self.rows(*one) for one in ends)
+        return Scattered.made(self.client, edges, self.shape[1:], _taken, inside, rows)
+
     def __len__(self) -> int:
         return self.shape[0]
 
@@ -195,6 +211,10 @@ class Scattered(NDArrayOperatorsMixin):
         if changed[key].size:  # dask refuses to change nothing
             changed[key] = self._dask(values)
         self.become(Scattered(self.client, changed))
+
+
+def _taken(pixels, rows):
+    return np.concatenate(rows)[pixels]
 
 
 def _quietly(function, *arguments):

@@ -11,8 +11,8 @@ from dask.base import get_scheduler
 from espm_hs.factorization.counts.counts import Counts
 from espm_hs.factorization.counts.distributed import ScatteredCounts
 
-# id of a dask array -> (reference to it, its name, masks, counts); the last one only
-_kept: dict[int, tuple] = {}
+# Of the last lazy map that was read: a reference to it, its name, masks, and counts.
+_kept: list[tuple] = []
 
 
 def read_counts(
@@ -32,10 +32,8 @@ def read_counts(
     else:
         counts = ScatteredCounts.from_array(client, data, **masks)
     if lazy:
-        _kept.clear()
-        key = id(data)
-        there = weakref.ref(data, lambda _: _kept.pop(key, None))
-        _kept[key] = there, data.name, (pixels, channels), counts
+        there = weakref.ref(data, lambda _: _kept.clear())
+        _kept[:] = [(there, data.name, (pixels, channels), counts)]
     return counts
 
 
@@ -60,15 +58,15 @@ def kept_counts(
 
     Only to be compared with its results: arrays behind a lazy map can change.
     """
-    there, name, masks, counts = _kept.get(id(data), (None, None, (), None))
-    if there is not None and there() is data and name == data.name:
-        pairs = zip(masks, (pixels, channels), strict=True)
-        if all(_alike(*pair) for pair in pairs) and counts.there:
-            return counts
+    for there, name, masks, counts in _kept:
+        if there() is data and name == data.name and counts.there:
+            pairs = zip(masks, (pixels, channels), strict=True)
+            if all(_alike(*pair) for pair in pairs):
+                return counts
     return read_counts(data, pixels, channels)
 
 
-def _alike(mask, other) -> bool:
+def _alike(mask: np.ndarray | None, other: np.ndarray | None) -> bool:
     """Whether two masks are the same, None being all."""
     if mask is None or other is None:
         return all(one is None or one.all() for one in (mask, other))

@@ -55,7 +55,7 @@ class ClusterPasses:
     def run(self, V, H, *, n_steps=1, step_tol=0.0, with_A=True, with_loss=False):
         """As `Passes.run`."""
         options = {"n_steps": n_steps, "step_tol": step_tol, "with_A": with_A}
-        A, loss = self._everywhere("run", V, H, with_loss=with_loss, **options)
+        A, loss = self._everywhere(Passes.run, V, H, with_loss=with_loss, **options)
         A = A.sum(axis=0)
         A = A.T if self.counts.dense else A
         return A, self._objective(loss) if with_loss else np.nan
@@ -63,20 +63,20 @@ class ClusterPasses:
     def smooth_pixels(self, V, H, *, with_loss=False):
         """As `Passes.smooth_pixels`."""
         options = {"with_loss": with_loss, "wanted": with_loss}
-        sums = self._everywhere("smooth_pixels", V, H, **options)
+        sums = self._everywhere(Passes.smooth_pixels, V, H, **options)
         return self._objective(*sums) if with_loss else np.nan
 
     def solve_pixels(self, V, H, *, with_curvature=False, n_steps=50):
         """As `Passes.solve_pixels`."""
         options = {"with_curvature": with_curvature, "n_steps": n_steps}
-        A, S, loss = self._everywhere("solve_pixels", V, H, **options)
+        A, S, loss = self._everywhere(Passes.solve_pixels, V, H, **options)
         curvature = S.sum(axis=0) if with_curvature else None
         return A.sum(axis=0), self._objective(loss), curvature
 
     def curvature(self, V, H, dV):
         """As `Passes.curvature`."""
         dD = self.problem.spectra(self.problem.compose(dV))
-        dA, dH_sum = self._everywhere("curvature", V, H, dD)
+        dA, dH_sum = self._everywhere(Passes.curvature, V, H, dD)
         return dA.sum(axis=0), dH_sum.sum(axis=0)
 
     def _objective(self, loss: np.ndarray) -> float:
@@ -84,7 +84,7 @@ class ClusterPasses:
 
     def _everywhere(
         self,
-        method: str,
+        method: Callable,
         V: np.ndarray,
         H: Scattered,
         *arguments: np.ndarray,
@@ -253,7 +253,7 @@ def _pass(call, colour, group, held, rims) -> tuple[np.ndarray, list[np.ndarray]
     above, below = rims or ([], [])
     H = np.concatenate((*above, own, *below))
     with _GroupPasses(group, colour, before) as passes:
-        getattr(passes, method)(D, H, *arguments, **options)
+        method(passes, D, H, *arguments, **options)
     # not copied: the rows around its own are few
     return H[group.own], passes.sums
 

@@ -17,7 +17,7 @@ import numpy as np
 from large import COUNTS, N_CHANNELS, load, local_cluster, map_file, print_table
 
 from espm_hs.factorization import Grid, Penalties, Problem, ScatteredCounts
-from espm_hs.factorization.counts import scattered_counts as on_cluster
+from espm_hs.factorization.counts import distributed as on_cluster
 from espm_hs.factorization.executors.dask import ClusterPasses
 from espm_hs.factorization.solvers.initialization import even_abundances
 

@@ -4,14 +4,14 @@ For each simulated map: CPU time of the decomposition and of the search for the 
 and for each phase the line that `decomposition` prints, with the true amount of the
 element that is named. Run with
 
-    python benchmarks/doubt.py
+    python benchmarks/accuracy/feasible_ranges.py
 """
 
 import time
 
-import hyperspy.api as hs
 import numpy as np
 
+from benchmarks.runner import run, size, some
 from espm_hs import metrics
 from espm_hs.decomposition import decompose as decomposition
 from espm_hs.simulation import DATASETS
@@ -27,9 +27,7 @@ CASES = [
 ]
 
 
-def main():
-    hs.preferences.General.show_progressbar = False
-    hs.set_log_level("ERROR")
+def main(given):
     seconds, ask = [], decomposition.mixing_ranges
 
     def timed(*args, **kwargs):
@@ -41,9 +39,9 @@ def main():
     decomposition.mixing_ranges = timed
     options = {"algorithm": "espm", "output_dimension": 3, "print_info": False}
     # compile first
-    DATASETS["particles"]((32, 32)).decomposition(**options)
-    for name, dose, fixed in CASES:
-        s = DATASETS[name](counts_per_pixel=dose)
+    DATASETS["particles"]((24, 24)).decomposition(**options)
+    for name, dose, fixed in some(CASES, given):
+        s = DATASETS[name](counts_per_pixel=dose, **size(given))
         start = time.process_time()
         s.decomposition(fixed_composition=fixed, **options)
         whole = time.process_time() - start
@@ -70,4 +68,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run(main, __doc__)

@@ -43,7 +43,7 @@ class Argument(NamedTuple):
 
 
 def argument(flag: str, **options: Any) -> Argument:
-    """Describe an argument as argparse does; ``smoke`` is the default of a smoke run."""
+    """Describe an argument; ``smoke`` is the default of a smoke run."""
     smoke = {"default": options.pop("smoke")} if "smoke" in options else {}
     return Argument(flag, options, smoke)
 

@@ -94,7 +94,7 @@ def toolkit(monkeypatch):
 
 
 def record(table, what, *numbers):
-    """Keep how much was tried, for the tables that benchmarks/faults.py makes."""
+    """Keep how much was tried, for the tables of benchmarks/robustness/faults.py."""
     if path := os.environ.get("ESPM_HS_RECORD"):
         with open(path, "a", encoding="utf-8") as file:
             file.write(json.dumps([table, what, *numbers]) + "\n")

@@ -11,11 +11,13 @@ angles to the true phases, with and without the search for inclusions. Run with
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import numpy as np
 
 from benchmarks.runner import argument, publish, run, some
 from espm_hs import metrics
-from espm_hs.decomposition import decompose as decomposition
+from espm_hs.decomposition import search
 from espm_hs.physics import SpectrumModel
 from espm_hs.simulation import Experiment, Phase, record
 from espm_hs.simulation.phantoms import random_fields
@@ -112,21 +114,18 @@ def largest_angle(s) -> float:
 
 def compare(s) -> tuple[bool, float, float]:
     """Whether something was taken out, and largest angles without and with that."""
-    search, taken = decomposition.find_inclusion, []
+    find, taken = search.find_inclusion, []
 
     def seen(*arguments):
-        found = search(*arguments)
+        found = find(*arguments)
         taken.append(found is not None)
         return found
 
-    try:
-        decomposition.find_inclusion = seen
+    with patch.object(search, "find_inclusion", seen):
         with_it = without = largest_angle(s)
-        if any(taken):
-            decomposition.find_inclusion = lambda *arguments: None
+    if any(taken):
+        with patch.object(search, "find_inclusion", lambda *arguments: None):
             without = largest_angle(s)
-    finally:
-        decomposition.find_inclusion = search
     return any(taken), without, with_it
 
 

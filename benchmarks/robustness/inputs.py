@@ -1,4 +1,6 @@
-"""What may come in and what it gets: a table of the cases of tests/signals/test_input.py.
+"""What may come in and what it gets, as a table.
+
+The cases are those of tests/signals/test_input.py.
 
 Run with
 

@@ -3,8 +3,8 @@
     nox                        every version; those of Python that are there
     nox -s "tests-3.12"        one of them
 
-`python benchmarks/robustness/versions.py` then shows what passed. Tests are copied to a folder
-without the package, so that what they import is what was installed: the wheel, or in
+`python benchmarks/robustness/versions.py` then shows what passed. Tests are copied to a
+folder without the package, so that what they import is what was installed: the wheel, or in
 "sdist" what pip makes of the source archive.
 """
 

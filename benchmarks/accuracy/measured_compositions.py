@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.runner import measured, run
 from espm_hs import metrics
 from espm_hs.analysis import to_percent
-from espm_hs.quantification import report
+from espm_hs.quantification.report import report
 
 MINERALS = ["Al", "Ca", "Fe", "Hf", "Lu", "Mg", "Nd", "Si", "Sm", "U"]
 MAIN = ["Mg", "Si", "Fe", "Al", "Ca"]

@@ -1,15 +1,16 @@
 """Whatever goes wrong, a signal is as it was or holds a whole result.
 
 Faults are injected: an error is raised at the n-th event of the interpreter (a call or
-a return of a function, in Python or in C), for n spread over all of a call. Most of the
-moments are in functions of this package, from which the error must come out as it is.
-The others are anywhere: another library may make an error of its own of it (traits
-does), which must then name ours as its cause or context. Functions of the standard library's
-threads are left out: CPython itself loses locks there. Nothing is left to chance: the
-garbage collector, which would call functions at moments of its own, rests meanwhile.
+a return of a function, in Python or in C), for n spread over all of a call. Two thirds
+of the moments are in functions of this package, from which the error must come out as
+it is. The others are anywhere: another library may make an error of its own of it
+(traits does), which must then name ours as its cause or context. Functions of the
+standard library's threads are left out: CPython itself loses locks there. Nothing is
+left to chance: the garbage collector, which would call functions at moments of its own,
+rests meanwhile.
 
-ESPM_HS_MOMENTS is how many moments each sweep has; benchmarks/robustness/faults.py takes
-many.
+ESPM_HS_MOMENTS is how many moments each sweep has in functions of this package;
+benchmarks/robustness/faults.py takes many.
 """
 
 import contextlib

@@ -91,7 +91,9 @@ def check(session, *options: str, kind: str = "wheel") -> None:
     report = folder / "report.xml"
     os.chdir(folder)
     run = ("pytest", "tests", "-q", "-n", "2", "--dist", "loadfile")
-    session.run("python", "-m", *run, f"--junitxml={report}", *session.posargs)
+    one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    report_to = f"--junitxml={report}"
+    session.run("python", "-m", *run, report_to, *session.posargs, env=one_thread)
     RESULTS.mkdir(parents=True, exist_ok=True)
     name = session.name.replace("(", " ").replace(")", "")
     (RESULTS / f"{name}.json").write_text(json.dumps(versions))

@@ -7,7 +7,7 @@ Maps of two to five minerals in grains with blurred boundaries, at three doses. 
 
 import numpy as np
 
-from benchmarks.runner import argument, publish, run, some
+from benchmarks.runner import argument, publish, run, size, some
 from espm_hs.physics import SpectrumModel
 from espm_hs.simulation import Experiment, Phase, record
 from espm_hs.simulation.phantoms import random_fields
@@ -27,7 +27,7 @@ CANDIDATES = range(1, 8)
 HEADER = ("phases", "counts per pixel", "espm_hs", "elbow")
 
 
-def simulate(n_phases: int, dose: float, seed: int):
+def simulate(n_phases: int, dose: float, seed: int, shape=SHAPE):
     """Return a map of the given number of minerals, chosen at random."""
     rng = np.random.default_rng((seed, n_phases, int(dose)))
     model = SpectrumModel(
@@ -39,7 +39,7 @@ def simulate(n_phases: int, dose: float, seed: int):
         density=3.5,
     )
     chosen = rng.permutation(len(MINERALS))[:n_phases]
-    maps = 100.0 * random_fields(SHAPE, n_phases, length=6.0, contrast=6.0, seed=rng)
+    maps = 100.0 * random_fields(shape, n_phases, length=6.0, contrast=6.0, seed=rng)
     made = Experiment(model, [MINERALS[i] for i in chosen], maps, dose)
     return record(made, seed)
 
@@ -55,11 +55,14 @@ def main(given):
     n_maps, rows = given.maps, []
     total = np.zeros(2, int)
     candidates = some(CANDIDATES, given, 3)
+    # one thread: such a map is too small for more
+    options = {"n_jobs": 1} | ({"n_thinnings": 2, "n_init": 1} if given.smoke else {})
     for n_phases in some(NUMBERS, given):
         for dose in some(DOSES, given):
-            maps = [simulate(n_phases, dose, seed) for seed in range(n_maps)]
-            # one thread: such a map is too small for more
-            ours = [s.estimate_number_of_phases(candidates, n_jobs=1) for s in maps]
+            maps = [
+                simulate(n_phases, dose, seed, **size(given)) for seed in range(n_maps)
+            ]
+            ours = [s.estimate_number_of_phases(candidates, **options) for s in maps]
             theirs = [elbow(s) for s in maps]
             found = np.array([ours, theirs])
             total += (found == n_phases).sum(axis=1)

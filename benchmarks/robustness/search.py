@@ -19,6 +19,8 @@ import time
 from benchmarks.runner import ROOT, argument, run
 
 RESULTS = ROOT / "build" / "search"
+# As in the Makefile.
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def one_round(seed: int, paths: list[str], smoke: bool) -> bool:
@@ -32,7 +34,7 @@ def one_round(seed: int, paths: list[str], smoke: bool) -> bool:
             *(paths or ["tests"]),
         ],
         cwd=ROOT,
-        env={**os.environ, "PYTHONHASHSEED": str(seed % 2**32)},
+        env={**os.environ, **ENVIRONMENT, "PYTHONHASHSEED": str(seed)},
         capture_output=True,
         text=True,
     )

@@ -261,7 +261,7 @@ def main(given):
     part = {
         "ingest": lambda: ingest(*place),
         "local": lambda: local(*place),
-        "stream": lambda: stream(*((64, 1024) if given.smoke else (512, 4096))),
+        "stream": lambda: stream(64 if given.smoke else 512, 4096),
         "cluster": lambda: cluster(*place, given.clusters, given.kill_after),
     }
     for name in given.parts:

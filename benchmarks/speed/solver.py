@@ -2,7 +2,7 @@
 
 Run all of it, or some parts, with
 
-    python benchmarks/solver.py [--parts passes convergence ...] [--threads 1 2]
+    python benchmarks/speed/solver.py [--parts passes convergence ...] [--threads 1 2]
 
 The measured map takes the folder named by ESPM_HS_TEST_DATA, the estimator of espm the
 interpreter of an environment that has espm 1.1.3, given with ``--espm``. Times are the
@@ -11,25 +11,24 @@ shortest of several repeats; other programs should be at rest.
 
 from __future__ import annotations
 
-import argparse
 import os
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
-from cases import (
+from threadpoolctl import threadpool_limits
+
+from benchmarks.runner import argument, print_table, run
+from benchmarks.speed.cases import (
     data_set,
     iteration_time,
     large_map,
-    print_table,
     problem_of,
     shortest,
     trace,
 )
-from from_array import memory
-from peers import peers
-from threadpoolctl import threadpool_limits
-
+from benchmarks.speed.from_array import FEW, MAPS, memory
+from benchmarks.speed.peers import peers
 from espm_hs.factorization import Counts, Problem
 from espm_hs.factorization.counts import counts as counts_module
 from espm_hs.factorization.executors.threads import Passes
@@ -37,6 +36,7 @@ from espm_hs.factorization.solvers.initialization import start
 
 USUAL_DENSE = counts_module.DENSE
 FRACTIONS = (1e-3, 1e-4, 1e-6)
+PARTS = ("passes", "convergence", "starts", "scaling", "dense", "memory", "peers")
 
 
 def passes(names, threads):
@@ -186,29 +186,41 @@ def dense(n_jobs):
     print(f"\nAll channels are read from {USUAL_DENSE:.0%} on.")
 
 
-def main():
-    parts = ("passes", "convergence", "starts", "scaling", "dense", "memory", "peers")
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--espm", help="interpreter with espm 1.1.3")
-    arguments = parser.parse_args()
-    names = ["mantle 18", "mantle 293"]
-    if "ESPM_HS_TEST_DATA" in os.environ:
-        names.append("minerals")
-    n_jobs = max(arguments.threads)
-    run = {
-        "passes": lambda: passes([*names, "large"], arguments.threads),
+def main(given):
+    names = ["mantle 18"]
+    if not given.smoke:
+        names.append("mantle 293")
+        names += ["minerals"] if "ESPM_HS_TEST_DATA" in os.environ else []
+    n_jobs = max(given.threads)
+    part = {
+        "passes": lambda: passes(
+            names if given.smoke else [*names, "large"], given.threads
+        ),
         "convergence": lambda: convergence(names, n_jobs),
         "starts": lambda: starts(names, n_jobs),
-        "scaling": lambda: scaling(arguments.threads),
+        "scaling": lambda: scaling(given.threads),
         "dense": lambda: dense(n_jobs),
-        "memory": lambda: memory(n_jobs),
-        "peers": lambda: peers(names[:2], n_jobs, arguments.espm),
+        "memory": lambda: memory(n_jobs, FEW if given.smoke else MAPS),
+        "peers": lambda: peers(names[:2], n_jobs, given.espm),
     }
-    for part in arguments.parts:
-        run[part]()
+    for name in given.parts:
+        part[name]()
 
 
 if __name__ == "__main__":
-    main()
+    run(
+        main,
+        __doc__,
+        argument(
+            "--parts",
+            nargs="+",
+            choices=PARTS,
+            default=PARTS,
+            smoke=("passes", "memory"),
+            help="these only",
+        ),
+        argument(
+            "--threads", type=int, nargs="+", default=[1, 2], smoke=[1], help="numbers"
+        ),
+        argument("--espm", help="interpreter with espm 1.1.3"),
+    )

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import os
 import subprocess
-from pathlib import Path
+import sys
 
-from cases import print_table
+from benchmarks.runner import ROOT, print_table
+
+# Rows and columns, channels, counts per pixel.
+MAPS = ((512, 4096, 308_000 / 512**2), (512, 2048, 20.0))
+FEW = ((32, 1024, 20.0),)
 
 
-def memory(n_jobs):
+def memory(n_jobs, maps=MAPS):
     """Time and peak memory from a dense array to quantified phases."""
     rows = []
-    for size, n_channels, dose in ((512, 4096, 308_000 / 512**2), (512, 2048, 20.0)):
+    for size, n_channels, dose in maps:
         code = MEMORY.format(size=size, n_channels=n_channels, dose=dose, jobs=n_jobs)
-        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
-        environment["PYTHONPATH"] += os.pathsep + os.environ.get("PYTHONPATH", "")
+        path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
         done = subprocess.run(
-            [os.sys.executable, "-W", "ignore", "-c", code],
+            [sys.executable, "-W", "ignore", "-c", code],
             check=True,
             capture_output=True,
             text=True,
-            env=environment,
+            env={**os.environ, "PYTHONPATH": path},
         )
         rows.append((f"{size} x {size} x {n_channels}", *done.stdout.split()[-3:]))
     header = ("data (uint8)", "input, MB", "seconds", "MB beyond the input")
@@ -32,7 +35,7 @@ MEMORY = """
 import resource, time
 import hyperspy.api as hs
 import numpy as np
-from cases import large_map
+from benchmarks.speed.cases import large_map
 
 def signal(counts, shape):
     data = np.zeros((counts.n_pixels, shape[2]), np.uint8)

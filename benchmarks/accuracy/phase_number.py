@@ -2,15 +2,12 @@
 
 Maps of two to five minerals in grains with blurred boundaries, at three doses. Run with
 
-    python benchmarks/phase_number.py [--maps 5] [--write docs/validation.md]
+    python benchmarks/accuracy/phase_number.py [--maps 5] [--write docs/validation.md]
 """
 
-import argparse
-from pathlib import Path
-
 import numpy as np
-from report import publish, quiet
 
+from benchmarks.runner import argument, publish, run, size, some
 from espm_hs.physics import SpectrumModel
 from espm_hs.simulation import Experiment, Phase, record
 from espm_hs.simulation.phantoms import random_fields
@@ -30,7 +27,7 @@ CANDIDATES = range(1, 8)
 HEADER = ("phases", "counts per pixel", "espm_hs", "elbow")
 
 
-def simulate(n_phases: int, dose: float, seed: int):
+def simulate(n_phases: int, dose: float, seed: int, shape=SHAPE):
     """Return a map of the given number of minerals, chosen at random."""
     rng = np.random.default_rng((seed, n_phases, int(dose)))
     model = SpectrumModel(
@@ -42,7 +39,7 @@ def simulate(n_phases: int, dose: float, seed: int):
         density=3.5,
     )
     chosen = rng.permutation(len(MINERALS))[:n_phases]
-    maps = 100.0 * random_fields(SHAPE, n_phases, length=6.0, contrast=6.0, seed=rng)
+    maps = 100.0 * random_fields(shape, n_phases, length=6.0, contrast=6.0, seed=rng)
     made = Experiment(model, [MINERALS[i] for i in chosen], maps, dose)
     return record(made, seed)
 
@@ -54,18 +51,18 @@ def elbow(s) -> int:
     return int(s.learning_results.number_significant_components or 0)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--maps", type=int, default=5, help="of each kind")
-    parser.add_argument("--write", type=Path, help="page that gets the table")
-    arguments = parser.parse_args()
-    n_maps, rows = arguments.maps, []
+def main(given):
+    n_maps, rows = given.maps, []
     total = np.zeros(2, int)
-    for n_phases in NUMBERS:
-        for dose in DOSES:
-            maps = [simulate(n_phases, dose, seed) for seed in range(n_maps)]
-            # one thread: such a map is too small for more
-            ours = [s.estimate_number_of_phases(CANDIDATES, n_jobs=1) for s in maps]
+    candidates = some(CANDIDATES, given, 3)
+    # one thread: such a map is too small for more
+    options = {"n_jobs": 1} | ({"n_thinnings": 2, "n_init": 1} if given.smoke else {})
+    for n_phases in some(NUMBERS, given):
+        for dose in some(DOSES, given):
+            maps = [
+                simulate(n_phases, dose, seed, **size(given)) for seed in range(n_maps)
+            ]
+            ours = [s.estimate_number_of_phases(candidates, **options) for s in maps]
             theirs = [elbow(s) for s in maps]
             found = np.array([ours, theirs])
             total += (found == n_phases).sum(axis=1)
@@ -73,7 +70,7 @@ def main():
             print("  ".join(rows[-1]), flush=True)
     n = n_maps * len(rows)
     rows.append(("right", "", *(f"{right} of {n}" for right in total)))
-    publish(HEADER, rows, arguments.write, "phase_number")
+    publish(HEADER, rows, given.write, "phase_number")
 
 
 def _listed(numbers):
@@ -81,5 +78,5 @@ def _listed(numbers):
 
 
 if __name__ == "__main__":
-    quiet()
-    main()
+    maps = argument("--maps", type=int, default=5, smoke=1, help="of each kind")
+    run(main, __doc__, maps, page=True)

@@ -7,15 +7,12 @@ error of the maps that `decomposition` makes in full resolution by default, in t
 unit; and the largest angle of the phases that `decomposition` finds with the first two.
 Run with
 
-    python benchmarks/binning.py [number of seeds]
+    python benchmarks/accuracy/binning.py [--seeds 1]
 """
 
-import sys
 import time
-import warnings
 
-import hyperspy.api as hs
-
+from benchmarks.runner import SEEDS, publish, run, size, some
 from espm_hs import metrics
 from espm_hs.factorization import (
     Bins,
@@ -39,6 +36,19 @@ CASES = [
     ("mantle", 293),
 ]
 N_PHASES = 3
+HEADER = (
+    "data",
+    "counts",
+    "binning: auto",
+    "estimated",
+    "best",
+    "error of maps: auto",
+    "estimated",
+    "full",
+    "angle (°): auto",
+    "estimated",
+    "CPU s",
+)
 
 
 def decompose(s, binning):
@@ -74,8 +84,8 @@ def binned_errors(s, found, order) -> dict[int, float]:
     return errors
 
 
-def line(name, dose, seed):
-    s = DATASETS[name](counts_per_pixel=dose, seed=seed)
+def row(s, name, dose):
+    """Return the cells of a map."""
     start = time.process_time()
     chosen = s.estimate_binning(N_PHASES)
     seconds = time.process_time() - start
@@ -84,31 +94,31 @@ def line(name, dose, seed):
     full = error(s, s.learning_results.loadings[:, order])
     errors = binned_errors(s, found, order)
     best = min(errors, key=errors.get)
-    print(
-        f"{name:15}{dose:6}{usual:8}{chosen:11}{best:6}"
-        f"{errors[usual] / errors[best]:9.2f}{errors[chosen] / errors[best]:11.2f}"
-        f"{full / errors[best]:8.2f}{angle:9.1f}{decompose(s, chosen)[-1]:11.1f}"
-        f"{seconds:8.1f}",
-        flush=True,
+    ratios = errors[usual], errors[chosen], full
+    angles = angle, decompose(s, chosen)[-1]
+    return (
+        name,
+        dose,
+        usual,
+        chosen,
+        best,
+        *(f"{one / errors[best]:.2f}" for one in ratios),
+        *(f"{one:.1f}" for one in angles),
+        f"{seconds:.1f}",
     )
 
 
-def main(n_seeds: int = 1):
-    hs.preferences.General.show_progressbar = False
-    hs.set_log_level("ERROR")
-    warnings.simplefilter("ignore")
-    print(
-        f"{'':21}{'binning':>14}{'error of maps':>23}{'':8}{'angle (°)':>20}\n"
-        f"{'data':15}{'counts':>6}{'auto':>8}{'estimated':>11}{'best':>6}"
-        f"{'auto':>9}{'estimated':>11}{'full':>8}{'auto':>9}{'estimated':>11}"
-        f"{'CPU s':>8}"
-    )
+def main(given):
     # compile first
-    DATASETS["particles"](counts_per_pixel=20).estimate_binning(N_PHASES, [2, 4])
-    for name, dose in CASES:
-        for seed in range(n_seeds):
-            line(name, dose, seed)
+    DATASETS["particles"]((24, 24)).estimate_binning(N_PHASES, [2, 4])
+    rows = []
+    for name, dose in some(CASES, given):
+        for seed in range(given.seeds):
+            s = DATASETS[name](counts_per_pixel=dose, seed=seed, **size(given))
+            rows.append(row(s, name, dose))
+            print(*rows[-1], flush=True)
+    publish(HEADER, rows)
 
 
 if __name__ == "__main__":
-    main(*(int(argument) for argument in sys.argv[1:2]))
+    run(main, __doc__, SEEDS)

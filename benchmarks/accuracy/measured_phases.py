@@ -3,17 +3,14 @@
 The map of minerals (ferropericlase, bridgmanite, and a grain of calcium silicate of
 some twenty pixels) is read from the folder named by ESPM_HS_TEST_DATA. Run with
 
-    python benchmarks/measured_phases.py
+    python benchmarks/accuracy/measured_phases.py
 """
-
-import os
-from pathlib import Path
 
 import hyperspy.api as hs
 import numpy as np
-from measured_compositions import MINERALS, PURE, calibrated
-from report import as_text, quiet
 
+from benchmarks.accuracy.measured_compositions import MINERALS, PURE, calibrated
+from benchmarks.runner import measured, publish, run, some
 from espm_hs import metrics
 from espm_hs.factorization import (
     Bins,
@@ -32,8 +29,7 @@ SHOWN = ["Mg", "Al", "Si", "Ca", "Fe", "Nd", "Sm"]
 
 
 def load():
-    folder = Path(os.environ["ESPM_HS_TEST_DATA"])
-    s = hs.load(folder / "mantle_minerals_80x80.hspy")
+    s = hs.load(measured("mantle_minerals_80x80.hspy"))
     s.set_signal_type("EDS_espm")
     s.set_elements(MINERALS)
     return calibrated(s, ["Cu", "Ga", "Mo", "Zr"])
@@ -82,11 +78,11 @@ def show(s, title, found, reference):
         )
     header = ("phase", *SHOWN, *(f"to {name} (°)" for name in PURE), "map %", "grain %")
     alone, together = np.subtract(objectives(s, found), reference)
-    print(f"\n{title}: F {together:+.0f}, counts alone {alone:+.0f}")
-    print(as_text(header, rows), flush=True)
+    title = f"{title}: F {together:+.0f}, counts alone {alone:+.0f}"
+    publish(header, rows, title=title)
 
 
-def main():
+def main(given):
     s = load()
     first = find(s, 3)
     reference = objectives(s, first)
@@ -98,7 +94,7 @@ def main():
     print("\n".join(str(doubt) for doubt in both.doubts))
     base = np.array(objectives(s, both))
     print("\nCa/Si given: F and counts alone, less those of the last")
-    for ratio in RATIOS:
+    for ratio in some(RATIOS, given):
         tied = {"Ca silicate": SILICATE["Ca silicate"] | {"ratio": {"Ca/Si": ratio}}}
         found = find(s, 4, STRAY | tied, init=(both.W, both.loadings), n_init=1)
         alone, together = objectives(s, found) - base
@@ -106,5 +102,4 @@ def main():
 
 
 if __name__ == "__main__":
-    quiet()
-    main()
+    run(main, __doc__)

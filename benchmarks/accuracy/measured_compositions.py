@@ -3,16 +3,14 @@
 Prints the tables of docs/quantification.md. The FePt spectrum comes with eXSpy; the map
 of minerals is read from the folder named by ESPM_HS_TEST_DATA. Run with
 
-    python benchmarks/measured_compositions.py
+    python benchmarks/accuracy/measured_compositions.py
 """
-
-import os
-from pathlib import Path
 
 import exspy
 import hyperspy.api as hs
 import numpy as np
 
+from benchmarks.runner import measured, run
 from espm_hs import metrics
 from espm_hs.analysis import to_percent
 from espm_hs.quantification.composition import Basis
@@ -46,8 +44,8 @@ def fept():
     print(report(s.analysis_results()), "\n")
 
 
-def minerals(folder):
-    s = hs.load(Path(folder) / "mantle_minerals_80x80.hspy")
+def minerals():
+    s = hs.load(measured("mantle_minerals_80x80.hspy"))
     s.set_signal_type("EDS_espm")
     s.set_elements(MINERALS)
     s = calibrated(s, ["Cu", "Ga", "Mo"])
@@ -107,7 +105,11 @@ def _cell(entry):
     return f"{entry.percent:8.2f} ± {counted:.2f} ± {entry.systematic:.2f}"
 
 
-if __name__ == "__main__":
+def main(given):
     fept()
-    if folder := os.environ.get("ESPM_HS_TEST_DATA"):
-        minerals(folder)
+    if not given.smoke:
+        minerals()
+
+
+if __name__ == "__main__":
+    run(main, __doc__)

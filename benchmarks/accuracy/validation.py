@@ -3,7 +3,7 @@
 What a program needed and how far it came from the truth is kept in a folder, a file for
 each run, so that the long ones are made once. Run with
 
-    python benchmarks/validation.py --cache DIR [--espm-python PATH] [--full]
+    python benchmarks/accuracy/validation.py [--cache DIR] [--espm-python PATH] [--full]
 
 and, after a change of espm_hs, with ``--only espm_hs --write docs/validation.md``: the
 rows of programs that are not run stay in the page.
@@ -11,7 +11,6 @@ rows of programs that are not run stay in the page.
 
 from __future__ import annotations
 
-import argparse
 import json
 import zlib
 from dataclasses import asdict, dataclass
@@ -19,9 +18,26 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from methods import ESPM_ENVIRONMENT, Found, espm, hyperspy, ours, scikit_learn
-from report import as_markdown, as_text, listed, quiet, read_between, write_between
 
+from benchmarks.accuracy.methods import (
+    ESPM_ENVIRONMENT,
+    Found,
+    espm,
+    hyperspy,
+    ours,
+    scikit_learn,
+)
+from benchmarks.runner import (
+    argument,
+    as_markdown,
+    as_text,
+    listed,
+    read_between,
+    run,
+    size,
+    some,
+    write_between,
+)
 from espm_hs import metrics
 from espm_hs.factorization import Counts, fit_spectrum
 from espm_hs.simulation import DATASETS
@@ -63,19 +79,20 @@ class Run:
 
     Attributes
     ----------
-    counts : int
+    counts
         Checksum of the counts: they change with the simulation.
-    cpu : float
-        s.
-    iterations : float
-    excess : float
+    cpu
+        Processor time, s.
+    iterations
+        Number of them.
+    excess
         Divergence of the counts from the fit less that from the true means, nats.
-    angles : list of float
-        Degrees.
-    mse, r2 : list of float
+    angles
+        To the true spectra, degrees.
+    mse, r2
         Of the maps of thickness over the mean thickness of the sample.
-    composition : list of float or None
-        Largest error, at.%.
+    composition
+        Largest error, at.%, or None.
     """
 
     counts: int
@@ -102,9 +119,9 @@ class Run:
         )
 
 
-def simulate(name: str, counts_per_pixel: float, seed: int):
+def simulate(name: str, counts_per_pixel: float, seed: int, **options):
     """Return a map over the channels that espm_hs fits, which all programs get."""
-    signal = DATASETS[name](counts_per_pixel=counts_per_pixel, seed=seed)
+    signal = DATASETS[name](counts_per_pixel=counts_per_pixel, seed=seed, **options)
     channels = signal.physical_model().channels
     # one more than needed: cutting rounds the energy of the first
     return signal if channels.all() else signal.isig[int(np.argmax(channels)) + 1 :]
@@ -163,15 +180,15 @@ def cached(file: Path, signal, method, again: bool) -> Run | None:
     """Read a run from its file, or make it if it is not of these counts."""
     counts = zlib.crc32(np.ascontiguousarray(signal.data))
     if file.exists() and not (again and method):
-        run = Run(**json.loads(file.read_text()))
-        if run.counts == counts:
-            return run
+        found = Run(**json.loads(file.read_text()))
+        if found.counts == counts:
+            return found
     if method is None:
         return None
     print(f"running {file.stem}", flush=True)
-    run = measure(signal, method(signal, N_PHASES))
-    file.write_text(json.dumps(asdict(run), indent=1))
-    return run
+    found = measure(signal, method(signal, N_PHASES))
+    file.write_text(json.dumps(asdict(found), indent=1))
+    return found
 
 
 def median(runs: list[Run]) -> Run:
@@ -188,16 +205,16 @@ def table(case, methods, arguments):
     name, dose = case
     runs = {method: [] for method in methods}
     for seed in range(arguments.seeds):
-        signal = simulate(name, dose, seed)
+        signal = simulate(name, dose, seed, **size(arguments))
         for method, function in methods.items():
             label = f"{name}-{dose:g}-{seed}-{method.replace(' ', '_')}.json"
             again = method in arguments.again
-            run = cached(arguments.cache / label, signal, function, again)
-            runs[method].append(run)
+            found = cached(arguments.cache / label, signal, function, again)
+            runs[method].append(found)
     rows = [median(found).cells(method) for method, found in runs.items() if all(found)]
-    size = " x ".join(str(n) for n in signal.data.shape)
+    extent = " x ".join(str(n) for n in signal.data.shape)
     truth = signal.ground_truth()
-    title = f"{name}, {dose:g} counts per pixel ({size}; {', '.join(truth.names)})"
+    title = f"{name}, {dose:g} counts per pixel ({extent}; {', '.join(truth.names)})"
     return title, rows
 
 
@@ -221,7 +238,7 @@ def chosen_cases(arguments):
     if arguments.full:
         usual = [case for case in cases if case[0] != "mantle"]
         cases += [(name, factor * dose) for name, dose in usual for factor in DOSES]
-    return cases
+    return some(cases, arguments)
 
 
 def write(page: Path, tables: dict):
@@ -241,8 +258,7 @@ def write(page: Path, tables: dict):
     write_between(page, "programs", "\n\n".join(parts))
 
 
-def main():
-    arguments = parse()
+def main(arguments):
     arguments.cache.mkdir(parents=True, exist_ok=True)
     methods, tables = chosen_methods(arguments), {}
     for case in chosen_cases(arguments):
@@ -258,22 +274,30 @@ def main():
         write(arguments.write, tables)
 
 
-def parse():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cache", type=Path, required=True, help="folder of the runs")
-    parser.add_argument("--espm-python", help="interpreter that has espm 1.1.3")
-    parser.add_argument("--cached", action="store_true", help="make no runs")
-    parser.add_argument("--full", action="store_true", help="three doses of each map")
-    parser.add_argument("--seeds", type=int, default=1, help="median over so many")
-    parser.add_argument("--data", nargs="+", choices=DATASETS, help="these maps only")
-    parser.add_argument("--only", nargs="+", choices=PROGRAMS, help="these only")
-    parser.add_argument(
-        "--again", nargs="+", choices=PROGRAMS, default=[], help="in spite of the cache"
-    )
-    parser.add_argument("--write", type=Path, help="page that gets the tables")
-    return parser.parse_args()
+ARGUMENTS = (
+    argument(
+        "--cache",
+        type=Path,
+        default=Path("build/runs"),
+        smoke=Path("build/runs-smoke"),
+        help="folder of the runs",
+    ),
+    argument("--espm-python", help="interpreter that has espm 1.1.3"),
+    argument("--cached", action="store_true", help="make no runs"),
+    argument("--full", action="store_true", help="three doses of each map"),
+    argument("--seeds", type=int, default=1, help="median over so many"),
+    argument("--data", nargs="+", choices=DATASETS, help="these maps only"),
+    argument("--only", nargs="+", choices=PROGRAMS, help="these only"),
+    argument(
+        "--again",
+        nargs="+",
+        choices=PROGRAMS,
+        default=[],
+        smoke=PROGRAMS,
+        help="in spite of the cache",
+    ),
+)
 
 
 if __name__ == "__main__":
-    quiet()
-    main()
+    run(main, __doc__, *ARGUMENTS, page=True)

@@ -2,20 +2,18 @@
 
 Nothing is given but the number of phases. Run with
 
-    python benchmarks/defaults.py [--seeds 5] [--write docs/validation.md]
+    python benchmarks/accuracy/defaults.py [--seeds 5] [--write docs/validation.md]
 """
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
-from methods import ours
-from report import listed, publish, quiet
-from validation import N_PHASES, Run, measure, median, simulate
 
+from benchmarks.accuracy.methods import ours
+from benchmarks.accuracy.validation import N_PHASES, Run, measure, median, simulate
+from benchmarks.runner import argument, listed, publish, run, size, some
 from espm_hs.simulation import DATASETS
 
 # Data set -> counts per pixel.
@@ -38,18 +36,20 @@ HEADER = (
 )
 
 
-def row(name: str, dose: float, n_seeds: int) -> tuple[str, ...]:
+def row(name: str, dose: float, n_seeds: int, **options) -> tuple[str, ...]:
     """
     Decompose draws of a data set.
 
     Parameters
     ----------
-    name : str
+    name
         Data set.
-    dose : float
+    dose
         Counts per pixel.
-    n_seeds : int
+    n_seeds
         Number of draws.
+    **options
+        Of the data set.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def row(name: str, dose: float, n_seeds: int) -> tuple[str, ...]:
     """
     runs = []
     for seed in range(n_seeds):
-        signal = simulate(name, dose, seed)
+        signal = simulate(name, dose, seed, **options)
         runs.append(measure(signal, ours(signal, N_PHASES)))
     middle = median(runs)
     worst = Run(**{name: _largest(runs, name) for name in asdict(middle)})
@@ -79,21 +79,28 @@ def _largest(runs, name):
     return np.max([getattr(run, name) for run in runs], axis=0)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--data", nargs="+", choices=DATASETS, default=list(DOSES))
-    parser.add_argument("--write", type=Path, help="page that gets the table")
-    arguments = parser.parse_args()
+def main(given):
     rows = []
-    for name in arguments.data:
-        for dose in DOSES[name]:
-            rows.append(row(name, dose, arguments.seeds))
+    for name in given.data:
+        for dose in some(DOSES[name], given):
+            rows.append(row(name, dose, given.seeds, **size(given)))
             print(" ".join(rows[-1]), flush=True)
-    print(f"\nmedian of {arguments.seeds} seeds")
-    publish(HEADER, rows, arguments.write, "defaults")
+    print(f"\nmedian of {given.seeds} seeds")
+    publish(HEADER, rows, given.write, "defaults")
 
 
 if __name__ == "__main__":
-    quiet()
-    main()
+    run(
+        main,
+        __doc__,
+        argument("--seeds", type=int, default=5, smoke=1, help="draws of the counts"),
+        argument(
+            "--data",
+            nargs="+",
+            choices=DATASETS,
+            default=list(DOSES),
+            smoke=["particles"],
+            help="these maps only",
+        ),
+        page=True,
+    )

@@ -6,11 +6,12 @@ data/k_factors_Thermo_200keV.json, commit 00d8af1b792e9a4e155cd6063c5b5dcbf96d15
 gives one factor to Ka and Kb, hence to the whole family, by weight and relative to B;
 here both tables are relative to Si. Run with
 
-    python benchmarks/kfactors.py
+    python benchmarks/accuracy/kfactors.py
 """
 
 import numpy as np
 
+from benchmarks.runner import publish, run
 from espm_hs.physics import atomic_number
 from espm_hs.physics.xray.kfactors import kfactors
 
@@ -36,7 +37,7 @@ def roughness(values):
     return np.abs(steps).max()
 
 
-def main():
+def main(given):
     lines = [f"{element}_K" for element in VENDOR]
     ours, atomic = (
         dict(zip(VENDOR, found.values(), strict=True))
@@ -46,10 +47,11 @@ def main():
         )
     )
     theirs = {element: k / VENDOR["Si"] for element, k in VENDOR.items()}
-    print("element   ours  vendor   ratio")
-    for element, k in ours.items():
-        ratio = k / theirs[element]
-        print(f"{element:7}{k:7.3f}{theirs[element]:8.3f}{ratio:8.3f}")
+    rows = [
+        (element, *(f"{x:.3f}" for x in (k, theirs[element], k / theirs[element])))
+        for element, k in ours.items()
+    ]
+    publish(("element", "ours", "vendor", "ratio"), rows)
     worst = max(abs(ours[e] / theirs[e] - 1) for e in VENDOR)
     # by numbers of atoms: atomic weights do not rise smoothly with Z
     rough = roughness(atomic)
@@ -59,4 +61,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run(main, __doc__)

@@ -8,10 +8,11 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from cases import iteration_time, print_table, problem_of, shortest, trace
 from sklearn.decomposition import NMF
 from threadpoolctl import threadpool_limits
 
+from benchmarks.runner import print_table
+from benchmarks.speed.cases import iteration_time, problem_of, shortest, trace
 from espm_hs.factorization.executors.threads import Passes
 from espm_hs.factorization.solvers.initialization import start
 from espm_hs.factorization.solvers.updates import update_composition

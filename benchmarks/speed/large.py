@@ -2,8 +2,8 @@
 
 Run all of it, or some parts, with
 
-    python benchmarks/large.py --folder FOLDER [--parts local cluster ...] [--size 2048]
-        [--clusters 1 2 "2, one killed"] [--kill-after 30]
+    python benchmarks/speed/large.py [--folder FOLDER] [--parts local cluster ...]
+        [--size 2048] [--clusters 1 2 "2, one killed"] [--kill-after 30]
 
 The map, ``size`` x ``size`` pixels of 2048 channels with 10 counts each, is drawn once
 and kept in the folder. `local`, `stream` and `cluster` need Linux, `cluster` needs
@@ -21,13 +21,13 @@ import subprocess
 import sys
 import threading
 import time
-import warnings
 from pathlib import Path
 
 import dask
 import hyperspy.api as hs
 import numpy as np
 
+from benchmarks.runner import ROOT, argument, print_table, run
 from espm_hs.factorization import Counts
 from espm_hs.simulation import grain_boundary
 
@@ -38,6 +38,12 @@ OPTIONS = {
     "output_dimension": 3,
     "n_jobs": -1,
     "print_info": False,
+}
+PARTS = ("ingest", "local", "stream", "cluster")
+# of the processes that run this file again
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
 }
 
 
@@ -57,19 +63,8 @@ def map_file(folder: Path, size: int, tile: int = 64) -> Path:
 
 
 def load(path: Path):
-    """Load a map, lazily and without bars."""
-    hs.preferences.General.show_progressbar = False
+    """Load a map, lazily."""
     return hs.load(path, lazy=True)
-
-
-def print_table(title, columns, rows):
-    """Print a table in Markdown."""
-    print(f"\n### {title}\n")
-    print("| " + " | ".join(columns) + " |")
-    print("|" + "---|" * len(columns))
-    for row in rows:
-        print("| " + " | ".join(str(cell) for cell in row) + " |")
-    sys.stdout.flush()
 
 
 # -- reading -----------------------------------------------------------------------
@@ -114,14 +109,12 @@ def fit(path: Path) -> tuple:
     """Decompose a map and quantify phases and pixels; seconds of each."""
     s = load(path)
     times = [time.perf_counter()]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found = s.decomposition(return_info=True, **OPTIONS)
-        times.append(time.perf_counter())
-        s.quantify()
-        maps = s.quantify("pixels")
-        # together: the covariance of a pixel is that of all of its elements
-        mean = dask.compute(*(m.data.mean() for m in maps))
+    found = s.decomposition(return_info=True, **OPTIONS)
+    times.append(time.perf_counter())
+    s.quantify()
+    maps = s.quantify("pixels")
+    # together: the covariance of a pixel is that of all of its elements
+    mean = dask.compute(*(m.data.mean() for m in maps))
     times.append(time.perf_counter())
     return found, mean, np.diff(times)
 
@@ -133,7 +126,11 @@ def local(folder, size):
     for what, limit in (("no limit", "unlimited"), ("3 GB", LIMIT_KB)):
         code = f"ulimit -v {limit}; exec {sys.executable} {__file__} --fit {path}"
         done = subprocess.run(
-            ["bash", "-c", code], check=True, capture_output=True, text=True
+            ["bash", "-c", code],
+            check=True,
+            capture_output=True,
+            text=True,
+            env=ENVIRONMENT,
         )
         rows.append((what, *done.stdout.split()[-5:]))
     header = ("limit", "digest", "decomposition, s", "quantification, s")
@@ -141,13 +138,14 @@ def local(folder, size):
     print_table(f"{size} x {size} x {N_CHANNELS}, one process", header + memory, rows)
 
 
-def stream(size=512, n_channels=4096):
+def stream(size, n_channels):
     """Decompose a sparse stream like those of Velox, which must never be dense."""
     done = subprocess.run(
         [sys.executable, __file__, "--stream", str(size), str(n_channels)],
         check=True,
         capture_output=True,
         text=True,
+        env=ENVIRONMENT,
     )
     header = ("stream", "dense (uint32), MB", "before, MB", "peak, MB", "seconds")
     cells = (f"{size} x {size} x {n_channels}", *done.stdout.split()[-4:])
@@ -249,36 +247,45 @@ def digest(found, mean) -> str:
     return hashlib.sha256(data).hexdigest()[:12]
 
 
-def main():
-    parts = ("ingest", "local", "stream", "cluster")
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", type=Path, default=Path("large"))
-    parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
-    parser.add_argument("--size", type=int, default=2048)
-    parser.add_argument("--clusters", nargs="+", default=("1", "2", "2, one killed"))
-    parser.add_argument("--kill-after", type=float, default=30.0, metavar="SECONDS")
-    parser.add_argument("--fit", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--stream", type=int, nargs=2, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.fit:
-        found, mean, seconds = fit(arguments.fit)
+def main(given):
+    if given.fit:
+        found, mean, seconds = fit(given.fit)
         cells = *(f"{x:.1f}" for x in seconds), *(f"{x:.0f}" for x in peaks())
         print(digest(found, mean), *cells)
         return
-    if arguments.stream:
-        fit_stream(*arguments.stream)
+    if given.stream:
+        fit_stream(*given.stream)
         return
-    arguments.folder.mkdir(parents=True, exist_ok=True)
-    place = arguments.folder, arguments.size
-    run = {
+    given.folder.mkdir(parents=True, exist_ok=True)
+    place = given.folder, given.size
+    part = {
         "ingest": lambda: ingest(*place),
         "local": lambda: local(*place),
-        "stream": stream,
-        "cluster": lambda: cluster(*place, arguments.clusters, arguments.kill_after),
+        "stream": lambda: stream(64 if given.smoke else 512, 4096),
+        "cluster": lambda: cluster(*place, given.clusters, given.kill_after),
     }
-    for part in arguments.parts:
-        run[part]()
+    for name in given.parts:
+        part[name]()
 
 
 if __name__ == "__main__":
-    main()
+    run(
+        main,
+        __doc__,
+        argument("--folder", type=Path, default=Path("build/large"), help="of the map"),
+        argument(
+            "--parts",
+            nargs="+",
+            choices=PARTS,
+            default=PARTS,
+            smoke=("ingest", "stream"),
+            help="these only",
+        ),
+        argument("--size", type=int, default=2048, smoke=64, help="rows and columns"),
+        argument(
+            "--clusters", nargs="+", default=("1", "2", "2, one killed"), help="workers"
+        ),
+        argument("--kill-after", type=float, default=30.0, metavar="SECONDS"),
+        argument("--fit", type=Path, help=argparse.SUPPRESS),
+        argument("--stream", type=int, nargs=2, help=argparse.SUPPRESS),
+    )

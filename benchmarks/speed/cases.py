@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from functools import cache, partial
-from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from benchmarks.runner import measured
 from espm_hs.factorization import Counts, Penalties, Problem, factorize
 from espm_hs.factorization.executors.threads import Passes
 from espm_hs.factorization.solvers.initialization import start
@@ -39,8 +38,7 @@ def _of_signal(signal):
 def _minerals():
     import hyperspy.api as hs
 
-    folder = Path(os.environ["ESPM_HS_TEST_DATA"])
-    signal = hs.load(folder / "mantle_minerals_80x80.hspy")
+    signal = hs.load(measured("mantle_minerals_80x80.hspy"))
     signal.set_signal_type("EDS_espm")
     signal.set_elements(["Mg", "Al", "Si", "Ca", "Fe", "Ti", "Nd", "Sm", "Lu", "Hf"])
     signal.set_analysis_parameters(stray_elements=["Cu", "Ga", "Mo"])
@@ -128,12 +126,3 @@ def trace(counts, problem, solver, seed, n_jobs, max_iter):
         callback=look,
     )
     return found, seen
-
-
-def print_table(title, columns, rows):
-    """Print a table in Markdown."""
-    print(f"\n### {title}\n")
-    print("| " + " | ".join(columns) + " |")
-    print("|" + "---|" * len(columns))
-    for row in rows:
-        print("| " + " | ".join(str(cell) for cell in row) + " |", flush=True)

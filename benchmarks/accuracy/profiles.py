@@ -6,20 +6,19 @@ the divergence of the expected counts from the true phases with this one exchang
 which any method could at best tell them apart; that of the counts that were drawn; and
 F, with the sparsity term. Run with
 
-    python benchmarks/profiles.py [--seeds 1] [--write docs/validation.md]
+    python benchmarks/accuracy/profiles.py [--seeds 1] [--write docs/validation.md]
 """
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
-from report import publish, quiet
-from validation import divergence
 
+from benchmarks.accuracy.validation import divergence
+from benchmarks.runner import SEEDS, publish, run, size, some
 from espm_hs import metrics
-from espm_hs.decomposition import search as decomposition
+from espm_hs.decomposition import search
 from espm_hs.factorization import (
     Bins,
     Counts,
@@ -45,18 +44,20 @@ MISSED = 3.0
 HEADER = ("data", "counts", "phase", "angle (°)", "", *(f"{t:g}" for t in STEPS))
 
 
-def profiles(name: str, dose: float, seed: int) -> list[tuple[str, ...]]:
+def profiles(name: str, dose: float, seed: int, **options) -> list[tuple[str, ...]]:
     """
     Rows of the table for one map.
 
     Parameters
     ----------
-    name : str
+    name
         Data set.
-    dose : float
+    dose
         Counts per pixel.
-    seed : int
+    seed
         Draw of the counts.
+    **options
+        Of the data set.
 
     Returns
     -------
@@ -64,7 +65,7 @@ def profiles(name: str, dose: float, seed: int) -> list[tuple[str, ...]]:
         Three for each phase that is missed, the last two less what they are at the
         phase that was found.
     """
-    signal = DATASETS[name](counts_per_pixel=dose, seed=seed)
+    signal = DATASETS[name](counts_per_pixel=dose, seed=seed, **options)
     found = signal.decomposition(
         algorithm="espm",
         output_dimension=3,
@@ -106,27 +107,22 @@ def profiles(name: str, dose: float, seed: int) -> list[tuple[str, ...]]:
 def _binned(signal, name, dose, used):
     """Return counts as phases are found from them, and their means."""
     navigation = signal.data.shape[:-1]
-    means = experiment(name, counts_per_pixel=dose).expected()
+    means = experiment(name, navigation, dose).expected()
     counts = Counts.from_array(signal.data, channels=used)
     bins = Bins.from_shape(navigation, usual_binning(counts, navigation))
     expected = Counts.from_array(means, channels=used)
     return bins.merge(counts), bins.merge(expected)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--write", type=Path, help="page that gets the table")
-    arguments = parser.parse_args()
-    # a core is to be found with its shell
-    decomposition.find_inclusion = lambda *fit: None
+def main(given):
     rows = []
-    for name, dose in CASES:
-        for seed in range(arguments.seeds):
-            rows += profiles(name, dose, seed)
-    publish(HEADER, rows, arguments.write, "profiles")
+    for name, dose in some(CASES, given):
+        for seed in range(given.seeds):
+            # a core is to be found with its shell
+            with patch.object(search, "find_inclusion", lambda *fit: None):
+                rows += profiles(name, dose, seed, **size(given))
+    publish(HEADER, rows, given.write, "profiles")
 
 
 if __name__ == "__main__":
-    quiet()
-    main()
+    run(main, __doc__, SEEDS, page=True)

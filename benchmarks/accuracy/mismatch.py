@@ -5,19 +5,17 @@ without. Where the effect is one of the energy scale or of the peaks, it is deco
 once more after `refine_calibration`. The first row of the table has no effect but other
 counts: what noise alone does. Run with
 
-    python benchmarks/mismatch.py [--write docs/validation.md]
+    python benchmarks/accuracy/mismatch.py [--write docs/validation.md]
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from report import publish, quiet
 
+from benchmarks.runner import argument, publish, run, size, some
 from espm_hs import metrics
 from espm_hs.simulation import DATASETS, Effects
 
@@ -64,11 +62,11 @@ class Phases:
 
     Attributes
     ----------
-    angles : array, shape (n_phases,)
-        To the true spectra, which have the effect; degrees.
-    composition : array, shape (n_elements, n_phases)
-        at.%.
-    misfit : float
+    angles
+        Shape (n_phases,). To the true spectra, which have the effect; degrees.
+    composition
+        Shape (n_elements, n_phases), at.%.
+    misfit
         Deviance of the summed spectrum over its expectation.
     """
 
@@ -91,9 +89,10 @@ def decompose(signal, truth) -> Phases:
     return Phases(angles, 100 * found.composition[:, order], found.misfit)
 
 
-def study(name: str, effects: Effects, seed: int, refine: bool) -> list[Phases]:
+def study(name: str, effects: Effects, seed: int, refine: bool, given) -> list[Phases]:
     """Decompose a map with effects, and again after refine_calibration if asked."""
-    signal = DATASETS[name](counts_per_pixel=CASES[name], seed=seed, effects=effects)
+    counted = {"counts_per_pixel": CASES[name], "seed": seed}
+    signal = DATASETS[name](effects=effects, **counted, **size(given))
     truth = signal.ground_truth()  # before the energy axis is refined
     found = [decompose(signal, truth)]
     if refine:
@@ -120,13 +119,14 @@ def _spread(values, form: str) -> str:
     return ", ".join(f"{mean:{form}} ± {std:.1f}" for mean, std in cells)
 
 
-def table(name: str, n_seeds: int):
+def table(name: str, given):
     """Return title and rows of a data set."""
-    plain = [study(name, Effects(), seed, False)[0] for seed in range(n_seeds)]
+    n_seeds = given.seeds
+    plain = [study(name, Effects(), seed, False, given)[0] for seed in range(n_seeds)]
     rows = []
-    for label, effects in STUDY.items():
+    for label, effects in some(STUDY.items(), given, 3):
         first, refine = n_seeds * (label == NONE), label.startswith(CALIBRATION)
-        found = [study(name, effects, first + i, refine) for i in range(n_seeds)]
+        found = [study(name, effects, first + i, refine, given) for i in range(n_seeds)]
         stages = [changes(stage, plain) for stage in zip(*found, strict=True)]
         cells = [cell for stage in stages for cell in stage]
         rows.append((label, *cells, *[""] * (len(HEADER) - 1 - len(cells))))
@@ -139,17 +139,24 @@ def table(name: str, n_seeds: int):
     return title, rows
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--data", nargs="+", choices=CASES, default=list(CASES))
-    parser.add_argument("--write", type=Path, help="page that gets the tables")
-    arguments = parser.parse_args()
-    for name in arguments.data:
-        title, rows = table(name, arguments.seeds)
-        publish(HEADER, rows, arguments.write, f"mismatch {name}", title)
+def main(given):
+    for name in given.data:
+        title, rows = table(name, given)
+        publish(HEADER, rows, given.write, f"mismatch {name}", title)
 
 
 if __name__ == "__main__":
-    quiet()
-    main()
+    run(
+        main,
+        __doc__,
+        argument("--seeds", type=int, default=3, smoke=1, help="draws of the counts"),
+        argument(
+            "--data",
+            nargs="+",
+            choices=CASES,
+            default=list(CASES),
+            smoke=["particles"],
+            help="these maps only",
+        ),
+        page=True,
+    )

@@ -2,17 +2,16 @@
 
 Run after `nox` with
 
-    python benchmarks/versions.py --write docs/trust.md
+    python benchmarks/robustness/versions.py --write docs/trust.md
 """
 
-import argparse
 import json
 from pathlib import Path
 from xml.etree import ElementTree
 
-from report import publish
+from benchmarks.runner import ROOT, publish, run
 
-RESULTS = Path(__file__).parents[1] / "build" / "versions"
+RESULTS = ROOT / "build" / "versions"
 
 
 def row(result: Path) -> dict[str, str]:
@@ -26,16 +25,14 @@ def row(result: Path) -> dict[str, str]:
     return found
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--write", type=Path, help="page that gets the table")
-    arguments = parser.parse_args()
+def main(given):
     rows = [row(result) for result in sorted(RESULTS.glob("*.json"))]
-    if not rows:
+    if rows:
+        header, cells = tuple(rows[0]), [tuple(found.values()) for found in rows]
+        publish(header, cells, given.write, "versions")
+    elif not given.smoke:
         raise SystemExit(f"{RESULTS} is empty: run `nox` first.")
-    header, cells = tuple(rows[0]), [tuple(found.values()) for found in rows]
-    publish(header, cells, arguments.write, "versions")
 
 
 if __name__ == "__main__":
-    main()
+    run(main, __doc__, page=True)

@@ -2,10 +2,9 @@
 
 Run with
 
-    python benchmarks/faults.py [--moments 8] [--write docs/trust.md]
+    python benchmarks/robustness/faults.py [--moments 8] [--write docs/trust.md]
 """
 
-import argparse
 import json
 import os
 import subprocess
@@ -14,17 +13,16 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-from report import publish
+from benchmarks.runner import ROOT, argument, publish, run
 
-TESTS = Path(__file__).parents[1] / "tests"
-FILES = ("test_faults.py", "test_files.py")
+FILES = ("tests/whole/test_faults.py", "tests/cli/test_files.py")
 HEADERS = {
     "faults": ("fault", "moments", "errors"),
     "files": ("corrupt files", "tried", "refused", "crashed the reader", "hung it"),
 }
 
 
-def counted(moments: int) -> dict[str, dict[str, list[int]]]:
+def counted(moments: int, smoke: bool = False) -> dict[str, dict[str, list[int]]]:
     """Run the tests; return for each table and each kind of fault the numbers."""
     with tempfile.TemporaryDirectory() as folder:
         record = Path(folder, "record")
@@ -35,8 +33,10 @@ def counted(moments: int) -> dict[str, dict[str, list[int]]]:
                 "-m",
                 "pytest",
                 "-q",
-                *(str(TESTS / one) for one in FILES),
+                *(FILES[:1] if smoke else FILES),
+                *(("-k", "what_only_reads") if smoke else ()),
             ],
+            cwd=ROOT,
             env=os.environ | settings,
             check=True,
         )
@@ -49,15 +49,12 @@ def counted(moments: int) -> dict[str, dict[str, list[int]]]:
     return tables
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--moments", type=int, default=8, help="of each sweep")
-    parser.add_argument("--write", type=Path, help="page that gets the tables")
-    arguments = parser.parse_args()
-    for name, rows in counted(arguments.moments).items():
+def main(given):
+    for name, rows in counted(given.moments, given.smoke).items():
         cells = [(what, *map(str, numbers)) for what, numbers in rows.items()]
-        publish(HEADERS[name], cells, arguments.write, name)
+        publish(HEADERS[name], cells, given.write, name)
 
 
 if __name__ == "__main__":
-    main()
+    moments = argument("--moments", type=int, default=8, smoke=2, help="of each sweep")
+    run(main, __doc__, moments, page=True)

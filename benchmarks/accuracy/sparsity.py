@@ -4,17 +4,13 @@ For simulated maps: how much worse than with a sparsity of 1 the counts are pred
 with other strengths, what `sparsity="auto"` chooses, and the angles between found and
 true phases with 1 and with that. Run with
 
-    python benchmarks/sparsity.py [--write docs/validation.md]
+    python benchmarks/accuracy/sparsity.py [--write docs/validation.md]
 """
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
-from defaults import DOSES
-from report import listed, publish, quiet
-
+from benchmarks.accuracy.defaults import DOSES
+from benchmarks.runner import argument, listed, publish, run, size, some
 from espm_hs import metrics
 from espm_hs.decomposition.self_consistency import self_consistent_model
 from espm_hs.factorization import (
@@ -71,24 +67,27 @@ def angles(signal, sparsity):
     return found.sparsity, metrics.match_phases(found.spectra, truth.spectra)[1]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", nargs="+", choices=DATASETS, default=list(DOSES))
-    parser.add_argument("--write", type=Path, help="page that gets the table")
-    arguments = parser.parse_args()
+def main(given):
     rows = []
-    for name in arguments.data:
-        for dose in DOSES[name]:
-            signal = DATASETS[name](counts_per_pixel=dose)
+    for name in given.data:
+        for dose in some(DOSES[name], given):
+            signal = DATASETS[name](counts_per_pixel=dose, **size(given))
             _, usual = angles(signal, STRENGTHS[USUAL])
             chosen, other = angles(signal, "auto")
             loss = [f"{x:+.0f}" if x else "0" for x in losses(signal)]
             shown = (listed(a, ".1f") for a in (usual, other))
             rows.append((name, f"{dose:g}", *loss, f"{chosen:g}", *shown))
             print("  ".join(rows[-1]), flush=True)
-    publish(HEADER, rows, arguments.write, "sparsity")
+    publish(HEADER, rows, given.write, "sparsity")
 
 
 if __name__ == "__main__":
-    quiet()
-    main()
+    data = argument(
+        "--data",
+        nargs="+",
+        choices=DATASETS,
+        default=list(DOSES),
+        smoke=["particles"],
+        help="these maps only",
+    )
+    run(main, __doc__, data, page=True)

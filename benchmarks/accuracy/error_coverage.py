@@ -1,6 +1,7 @@
 """Whether the stated errors of compositions are the real ones: many simulated maps.
 
-    python benchmarks/error_coverage.py [replicates] [size] [solver] [binning]
+    python benchmarks/accuracy/error_coverage.py [--replicates 200] [--size 64]
+        [--solver auto] [--binning auto]
 
 For each data set and dose: maps that differ in their noise are decomposed as by
 default (with ``binning="auto"``), but starting at the truth, so that which answer is
@@ -16,12 +17,12 @@ pixels.
 
 from __future__ import annotations
 
-import sys
 import warnings
 
 import numpy as np
 from joblib import Parallel, delayed
 
+from benchmarks.runner import argument, publish, run, some
 from espm_hs.analysis import decompose, pixel_composition, to_percent
 from espm_hs.decomposition.self_consistency import phase_matrices
 from espm_hs.factorization import fit_spectrum
@@ -37,6 +38,7 @@ CASES = (
 )
 SMALLEST = 0.3  # at.%
 MIXED = 0.1
+HEADER = ("map", "mean", "deviation", "width", "within 95 %", "numbers")
 
 
 def truth(made):
@@ -78,14 +80,12 @@ def standardised(percent, variance, true):
     return errors[np.broadcast_to(true >= SMALLEST, errors.shape)]
 
 
-def line(label, z):
+def row(label, z):
+    """Return the cells of standardised errors."""
     inside = 100 * (np.abs(z) < 1.96).mean()
     width = np.diff(np.percentile(z, [15.87, 84.13]))[0] / 2
-    print(
-        f"{label:34}{z.mean():>8.2f}{z.std():>10.2f}{width:>8.2f}{inside:>12.1f} %"
-        f"{z.size:>9}",
-        flush=True,
-    )
+    cells = (f"{x:.2f}" for x in (z.mean(), z.std(), width))
+    return label, *cells, f"{inside:.1f} %", z.size
 
 
 def pixels(made, start, solver, seed=0):
@@ -112,28 +112,36 @@ def pixels(made, start, solver, seed=0):
     return standardised(percent[:, mixed], variance[:, mixed], true @ shares[mixed].T)
 
 
-def main(n_replicates=200, size=64, solver="auto", binning="auto"):
-    n_replicates, size = int(n_replicates), int(size)
-    binning = binning if binning == "auto" else int(binning)
-    options = {"solver": solver, "binning": binning}
-    print(f"{n_replicates} maps of {size} x {size} pixels, {options}")
-    print(
-        f"{'':34}{'mean':>8}{'deviation':>10}{'width':>8}{'within 95 %':>14}"
-        f"{'numbers':>9}"
-    )
-    for name, dose in CASES:
-        made = experiment(name, (size, size), dose)
+def main(given):
+    binning = given.binning if given.binning == "auto" else int(given.binning)
+    options = {"solver": given.solver, "binning": binning}
+    rows = []
+    for name, dose in some(CASES, given):
+        made = experiment(name, (given.size, given.size), dose)
         true, *start = truth(made)
         runs = Parallel(2)(
             delayed(replicate)(made, tuple(start), seed, options)
-            for seed in range(n_replicates)
+            for seed in range(given.replicates)
         )
         percent, variance = (np.array(one) for one in zip(*runs, strict=True))
-        line(f"{name}, {dose} counts per pixel", standardised(percent, variance, true))
-    for name, dose in CASES:
-        made = experiment(name, (128, 128), dose)
-        line(f"pixels of {name}, {dose} counts", pixels(made, truth(made), solver))
+        errors = standardised(percent, variance, true)
+        rows.append(row(f"{name}, {dose} counts per pixel", errors))
+        print(*rows[-1], flush=True)
+    for name, dose in some(CASES, given):
+        made = experiment(name, (2 * given.size, 2 * given.size), dose)
+        errors = pixels(made, truth(made), given.solver)
+        rows.append(row(f"pixels of {name}, {dose} counts", errors))
+        print(*rows[-1], flush=True)
+    size = f"{given.size} x {given.size} pixels"
+    publish(HEADER, rows, title=f"{given.replicates} maps of {size}, {options}")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:5])
+    run(
+        main,
+        __doc__,
+        argument("--replicates", type=int, default=200, smoke=3, help="of each map"),
+        argument("--size", type=int, default=64, smoke=16, help="of the maps, pixels"),
+        argument("--solver", default="auto", help="as in decomposition"),
+        argument("--binning", default="auto", help="as in decomposition"),
+    )

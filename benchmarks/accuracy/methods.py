@@ -38,14 +38,17 @@ class Found:
 
     Attributes
     ----------
-    spectra : array, shape (n_channels, n_phases)
-    loadings : array, shape (n_pixels, n_phases)
-        ``loadings @ spectra.T`` are the means of the counts.
-    cpu : float
+    spectra
+        Shape (n_channels, n_phases).
+    loadings
+        Shape (n_pixels, n_phases); ``loadings @ spectra.T`` are the means of the
+        counts.
+    cpu
         Processor time, s.
-    iterations : int
-    composition : dict of str to array, shape (n_phases,), optional
-        Atomic fractions by symbol.
+    iterations
+        Number of them.
+    composition
+        Symbol -> atomic fractions, shape (n_phases,).
     """
 
     spectra: np.ndarray
@@ -112,9 +115,9 @@ def espm(python: str, own_matrix: bool = True) -> Callable[..., Found]:
 
     Parameters
     ----------
-    python : str
+    python
         Interpreter of an environment that has espm.
-    own_matrix : bool
+    own_matrix
         Let espm build its G from the metadata, as its users do; else it gets that of
         espm_hs, absorbed by the composition of the summed spectrum.
     """

@@ -3,22 +3,21 @@
 Prints F, the angles between found and true spectra, and the passes over the counts that
 were needed, for simulated maps and both solvers. Run with
 
-    python benchmarks/basins.py
+    python benchmarks/accuracy/basins.py
 """
 
-import hyperspy.api as hs
-
-from espm_hs import metrics, simulation
+from benchmarks.runner import listed, publish, run, size, some
+from espm_hs import metrics
+from espm_hs.simulation import DATASETS
 
 CASES = [("mantle", 293), ("mantle", 18), ("core_shell", 40), ("grain_boundary", 60)]
+HEADER = ("data", "counts", "solver", "F", "passes", "angles (°)")
 
 
-def main():
-    """Print the table."""
-    hs.preferences.General.show_progressbar = False
-    print(f"{'data':16}{'counts':>7}  {'solver':8}{'F':>11}{'passes':>8}  angles (°)")
-    for name, counts in CASES:
-        s = simulation.DATASETS[name](counts_per_pixel=counts)
+def main(given):
+    rows = []
+    for name, counts in some(CASES, given):
+        s = DATASETS[name](counts_per_pixel=counts, **size(given))
         truth = s.ground_truth()
         for solver in ("mu", "newton"):
             found = s.decomposition(
@@ -29,12 +28,10 @@ def main():
                 return_info=True,
             )
             _, angles = metrics.match_phases(found.spectra, truth.spectra)
-            shown = " ".join(f"{angle:5.1f}" for angle in angles)
-            print(
-                f"{name:16}{counts:7}  {solver:8}{found.objective:11.0f}"
-                f"{found.n_iter:8}  {shown}"
-            )
+            cells = f"{found.objective:.0f}", found.n_iter, listed(angles, ".1f")
+            rows.append((name, counts, solver, *cells))
+    publish(HEADER, rows)
 
 
 if __name__ == "__main__":
-    main()
+    run(main, __doc__)

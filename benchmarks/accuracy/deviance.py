@@ -4,17 +4,14 @@ Prints the deviance of summed spectra per degree of freedom as the model is refi
 each refinement taken away from the full model. The FePt spectrum comes with eXSpy, the
 maps are read from the folder named by ESPM_HS_TEST_DATA. Run with
 
-    python benchmarks/deviance.py
+    python benchmarks/accuracy/deviance.py
 """
-
-import os
-import warnings
-from pathlib import Path
 
 import exspy
 import hyperspy.api as hs
 import numpy as np
 
+from benchmarks.runner import measured, publish, run
 from espm_hs.analysis import calibrate, suggest
 from espm_hs.calibration.energy_scale import end_of_noise
 from espm_hs.factorization import divergence, expected_deviance, fit_spectrum
@@ -27,12 +24,14 @@ MAPS = {
 MINERALS = ["Al", "Ca", "Fe", "Hf", "Lu", "Mg", "Nd", "Si", "Sm", "U"]
 
 
-def spectra():
+HEADER = ("model", "per degree of freedom", "over its expectation")
+
+
+def spectra(smoke: bool):
     """Return name -> summed spectrum."""
     found = {"FePt": exspy.data.EDS_TEM_FePt_nanoparticles()}
-    folder = os.environ.get("ESPM_HS_TEST_DATA")
-    for name, file in MAPS.items() if folder else ():
-        signals = hs.load(Path(folder) / file)
+    for name, file in MAPS.items() if not smoke else ():
+        signals = hs.load(measured(file))
         signals = signals if isinstance(signals, list) else [signals]
         maps = [s for s in signals if s.axes_manager.navigation_dimension == 2]
         found[name] = maps[0].sum()
@@ -82,17 +81,15 @@ def without(model):
     }
 
 
-def main():
-    for name, signal in spectra().items():
-        counts = signal.data
-        steps = refine(signal.physical_model(), counts)
-        print(f"\n{name}: {counts.sum():.0f} counts")
-        print(f"{'':44}{'per dof':>10}{'/ expected':>12}")
+def main(given):
+    for name, signal in spectra(given.smoke).items():
+        counts, rows = signal.data, []
+        steps = refine(signal.physical_model(), counts, rounds=1 if given.smoke else 3)
         for label, model in [*steps, *without(steps[-1][1]).items()]:
             total, expected, n_free = deviance(model, counts)
-            print(f"{label:44}{total / n_free:>10.3f}{total / expected:>12.3f}")
+            rows.append((label, f"{total / n_free:.3f}", f"{total / expected:.3f}"))
+        publish(HEADER, rows, title=f"{name}: {counts.sum():.0f} counts")
 
 
 if __name__ == "__main__":
-    warnings.simplefilter("ignore")
-    main()
+    run(main, __doc__)

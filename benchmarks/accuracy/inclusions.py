@@ -6,21 +6,18 @@ another one, as spinel has those of periclase; nothing must be taken out of them
 solid solutions that change all over the map, and whose ends are pure nowhere. Largest
 angles to the true phases, with and without the search for inclusions. Run with
 
-    python benchmarks/inclusions.py [--seeds 3] [--write docs/validation.md]
+    python benchmarks/accuracy/inclusions.py [--seeds 3] [--write docs/validation.md]
 """
 
 from __future__ import annotations
 
-import argparse
-import warnings
-from pathlib import Path
+from unittest.mock import patch
 
-import hyperspy.api as hs
 import numpy as np
-from report import as_markdown, as_text, write_between
 
+from benchmarks.runner import argument, publish, run, some
 from espm_hs import metrics
-from espm_hs.decomposition import search as decomposition
+from espm_hs.decomposition import search
 from espm_hs.physics import SpectrumModel
 from espm_hs.simulation import Experiment, Phase, record
 from espm_hs.simulation.phantoms import random_fields
@@ -117,47 +114,37 @@ def largest_angle(s) -> float:
 
 def compare(s) -> tuple[bool, float, float]:
     """Whether something was taken out, and largest angles without and with that."""
-    search, taken = decomposition.find_inclusion, []
+    find, taken = search.find_inclusion, []
 
     def seen(*arguments):
-        found = search(*arguments)
+        found = find(*arguments)
         taken.append(found is not None)
         return found
 
-    try:
-        decomposition.find_inclusion = seen
+    with patch.object(search, "find_inclusion", seen):
         with_it = without = largest_angle(s)
-        if any(taken):
-            decomposition.find_inclusion = lambda *arguments: None
+    if any(taken):
+        with patch.object(search, "find_inclusion", lambda *arguments: None):
             without = largest_angle(s)
-    finally:
-        decomposition.find_inclusion = search
     return any(taken), without, with_it
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--write", type=Path, help="page that gets the table")
-    arguments = parser.parse_args()
+def main(given):
     rows = []
-    for kind, sets in SETS.items():
-        for dose in DOSES:
-            seeds = range(arguments.seeds)
+    for kind, sets in some(SETS.items(), given):
+        for dose in some(DOSES, given):
+            seeds = range(given.seeds)
             cases = [(kind, names, dose, seed) for names in sets for seed in seeds]
-            results = [compare(simulate(*case)) for case in cases]
+            results = [compare(simulate(*case)) for case in some(cases, given)]
             taken, without, with_it = np.array(results, float).T
             angles = (f"{np.median(x):.1f}" for x in (without, with_it))
             counted = f"{dose:g}", str(len(taken)), str(int(taken.sum()))
             rows.append((kind, *counted, *angles))
             print(*rows[-1], flush=True)
-    print(f"\nmedians\n{as_text(HEADER, rows)}")
-    if arguments.write:
-        write_between(arguments.write, "inclusions", as_markdown(HEADER, rows))
+    print("\nmedians")
+    publish(HEADER, rows, given.write, "inclusions")
 
 
 if __name__ == "__main__":
-    warnings.simplefilter("ignore")
-    hs.set_log_level("ERROR")
-    hs.preferences.General.show_progressbar = False
-    main()
+    seeds = argument("--seeds", type=int, default=3, smoke=1, help="maps of each kind")
+    run(main, __doc__, seeds, page=True)

@@ -1,6 +1,7 @@
 """What a fit on a dask cluster reads, holds and sends, and how far that scales.
 
-    python benchmarks/cluster_cost.py --folder FOLDER [--size 1024] [--workers 1 2 4 8]
+    python benchmarks/speed/cluster_cost.py [--folder FOLDER]
+        [--size 1024] [--workers 1 2 4 8]
 
 There is one group of blocks for each worker, so that the number of workers is that of
 the pieces in which counts and maps are held. The map is that of `large.py`. More
@@ -9,13 +10,13 @@ workers than cores show what is sent, not how fast it is. Other programs should 
 
 from __future__ import annotations
 
-import argparse
 import time
 from pathlib import Path
 
 import numpy as np
-from large import COUNTS, N_CHANNELS, load, local_cluster, map_file, print_table
 
+from benchmarks.runner import argument, print_table, run
+from benchmarks.speed.large import COUNTS, N_CHANNELS, load, local_cluster, map_file
 from espm_hs.factorization import Grid, Penalties, Problem, ScatteredCounts
 from espm_hs.factorization.counts import distributed as on_cluster
 from espm_hs.factorization.executors.dask import ClusterPasses
@@ -112,12 +113,7 @@ def measure(n_workers, s) -> dict:
 # -- tables --------------------------------------------------------------------------
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", type=Path, default=Path("large"))
-    parser.add_argument("--size", type=int, default=1024)
-    parser.add_argument("--workers", type=int, nargs="+", default=(1, 2, 4, 8))
-    arguments = parser.parse_args()
+def main(arguments):
     arguments.folder.mkdir(parents=True, exist_ok=True)
     s = load(map_file(arguments.folder, arguments.size))
     on_cluster.FEW = 0  # to measure messages with little to do
@@ -192,4 +188,17 @@ def extrapolate(facts):
 
 
 if __name__ == "__main__":
-    main()
+    run(
+        main,
+        __doc__,
+        argument("--folder", type=Path, default=Path("build/large"), help="of the map"),
+        argument("--size", type=int, default=1024, smoke=64, help="rows and columns"),
+        argument(
+            "--workers",
+            type=int,
+            nargs="+",
+            default=(1, 2, 4, 8),
+            smoke=(1, 2),
+            help="numbers of them",
+        ),
+    )

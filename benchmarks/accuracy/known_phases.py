@@ -3,17 +3,15 @@
 The built-in maps are decomposed with the defaults and something that is known of one of
 their phases. Run with
 
-    python benchmarks/known_phases.py [--seeds 5] [--write docs/prior_knowledge.md]
+    python benchmarks/accuracy/known_phases.py [--seeds 5]
+        [--write docs/prior_knowledge.md]
 """
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import numpy as np
-from report import listed, publish, quiet
 
+from benchmarks.runner import argument, listed, publish, run, size
 from espm_hs import metrics
 from espm_hs.simulation import DATASETS
 
@@ -32,11 +30,11 @@ def knowledge(signal, phase: str, ratio: dict) -> dict[str, dict]:
 
     Parameters
     ----------
-    signal : EDSespmSpectrum
+    signal
         Simulated.
-    phase : str
+    phase
         Its name in the truth.
-    ratio : dict
+    ratio
         Of atoms.
 
     Returns
@@ -80,12 +78,12 @@ def errors(signal, known) -> np.ndarray:
     )
 
 
-def table(name: str, n_seeds: int):
+def table(name: str, n_seeds: int, **options):
     """Return title and rows of a data set."""
     counts, phase, ratio = CASES[name]
     results: dict[str, list[np.ndarray]] = {}
     for seed in range(n_seeds):
-        signal = DATASETS[name](counts_per_pixel=counts, seed=seed)
+        signal = DATASETS[name](counts_per_pixel=counts, seed=seed, **options)
         known = {"nothing": None, **knowledge(signal, phase, ratio)}
         for title, one in known.items():
             results.setdefault(title, []).append(errors(signal, one))
@@ -97,17 +95,24 @@ def table(name: str, n_seeds: int):
     return f"{name}, {counts:g} counts per pixel ({names}): {phase} known", rows
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--data", nargs="+", choices=CASES, default=list(CASES))
-    parser.add_argument("--write", type=Path, help="page that gets the tables")
-    arguments = parser.parse_args()
-    for name in arguments.data:
-        title, rows = table(name, arguments.seeds)
-        publish(HEADER, rows, arguments.write, name, title)
+def main(given):
+    for name in given.data:
+        title, rows = table(name, given.seeds, **size(given))
+        publish(HEADER, rows, given.write, name, title)
 
 
 if __name__ == "__main__":
-    quiet()
-    main()
+    run(
+        main,
+        __doc__,
+        argument("--seeds", type=int, default=5, smoke=1, help="draws of the counts"),
+        argument(
+            "--data",
+            nargs="+",
+            choices=CASES,
+            default=list(CASES),
+            smoke=["core_shell"],
+            help="these maps only",
+        ),
+        page=True,
+    )

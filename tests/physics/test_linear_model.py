@@ -1,5 +1,7 @@
 """The protocol between physics and decomposition, with a toy and with the X-rays."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -113,6 +115,24 @@ def test_refined_is_replace(options):
     assert refined.to_dict() == replaced.to_dict()
     np.testing.assert_array_equal(model.G, before)
     assert model.composition is None
+
+
+def test_equal_settings_share_what_the_sample_does_not_absorb():
+    model = thick()
+    assert model.replace(thickness=30)._unabsorbed is model._unabsorbed
+    assert SpectrumModel.from_dict(model.to_dict())._unabsorbed is model._unabsorbed
+    moved = model.replace(minimum_energy=0.3)
+    assert moved._unabsorbed is not model._unabsorbed
+    assert moved.channels.sum() < model.channels.sum()
+
+
+def test_a_model_can_be_sent_to_a_worker():
+    model = thick(detector=Detector(tail=0.03, escape_peak=True))
+    known = model.G
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.G, known)
+    other = {"O": 1.0}
+    np.testing.assert_array_equal(again.refined(other).G, model.refined(other).G)
 
 
 def test_refined_checks_the_composition():

@@ -44,16 +44,16 @@ class Detector:
     resolution
         FWHM at Mn Ka (5.9 keV), eV.
     fano_factor
-        Of silicon; FWHM^2 = noise^2 + (2.3548)^2 F (3.65 eV) E.
+        Fano factor of silicon: FWHM^2 = noise^2 + (2.3548)^2 F (3.65 eV) E.
     low_energy_shift
-        eV, a in E' = E - a exp(-E / 0.6 keV): low-energy photons are absorbed near
-        the surface, where some of the charge is lost.
+        The a, in eV, of E' = E - a exp(-E / 0.6 keV): low-energy photons are absorbed
+        near the surface, where some of the charge is lost.
     layers
-        In front of the crystal, thickness in um; or like "Al 0.038 um, SiO2 0.1 um".
-        A material is the symbol of an element or one of "polyimide", "parylene",
-        "Si3N4", "SiO2", "Al2O3".
+        Layers in front of the crystal, each a material and a thickness in um, or a text
+        like "Al 0.038 um, SiO2 0.1 um". A material is the symbol of an element or one
+        of "polyimide", "parylene", "Si3N4", "SiO2", "Al2O3".
     crystal_thickness
-        Silicon, mm.
+        Thickness of the silicon, mm.
     grid
         Support of a window: material, thickness in um, share of open area.
     transmission
@@ -74,7 +74,7 @@ class Detector:
         If the resolution is below the limit by charge statistics, or a value is
         out of range, or a material is unknown.
     TypeError
-        If a number is none.
+        If a number is something else.
     """
 
     resolution: float = 130.0
@@ -321,7 +321,7 @@ class Detector:
         return np.sqrt(noise + self._statistics(np.maximum(energy, 0)))
 
     def _statistics(self, energy: ArrayLike) -> np.ndarray:
-        """Square of the width by charge statistics, eV^2; energy in keV."""
+        """Square of the width by charge statistics, eV^2; the energy is in keV."""
         scale = FWHM_PER_SIGMA**2 * self.fano_factor * _PAIR_ENERGY * 1e3
         return scale * np.asarray(energy, dtype=float)
 

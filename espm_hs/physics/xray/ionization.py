@@ -72,29 +72,6 @@ def _coefficients(element: str | int, subshell: str) -> tuple[float, ...]:
     return found
 
 
-def edge_energy(element: str | int, subshell: str) -> float:
-    """Ionisation energy that goes with the cross sections.
-
-    Parameters
-    ----------
-    element
-        Symbol or atomic number.
-    subshell
-        "K", "L1" ... "M5".
-
-    Returns
-    -------
-    float
-        keV.
-
-    Raises
-    ------
-    ValueError
-        If the element or the subshell is unknown or has no coefficients.
-    """
-    return _coefficients(element, subshell)[0]
-
-
 def ionization_cross_section(
     element: str | int, subshell: str, beam_energy: ArrayLike
 ) -> float | np.ndarray:

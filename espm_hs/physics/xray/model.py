@@ -289,9 +289,9 @@ class SpectrumModel(LinearModel):
         return free
 
     def sources(self) -> Sources:
-        """Return all that shines, line by line, before absorption by the sample.
+        """Return all that emits photons, before absorption by the sample.
 
-        Times the fraction that escapes, and summed by column, its lines are the
+        The lines, times the fraction that escapes and summed by column, are the
         columns of G. Extra spectra are not among them.
         """
         known = self._unabsorbed

@@ -1,4 +1,4 @@
-"""What a model knows to shine, before the sample absorbs part of it."""
+"""The emission and detection of a model, before the sample absorbs part of it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ N_TERMS = 3
 # Decay of the third term, keV.
 _DECAY = 10.0
 
-# The columns of lines are in barn inside of a model: numbers near 1.
+# Cross sections are in cm2 outside of a model and in barn inside, see `SpectrumModel`.
 _CM2_PER_BARN = 1e-24
 # Lines this far (keV) outside the fitted channels still reach them with their tail.
 _MARGIN = 0.5
@@ -61,7 +61,7 @@ class Lines(NamedTuple):
 
 
 class Sources(NamedTuple):
-    """All that a model knows to shine, before absorption by the sample.
+    """All that emits photons in a model, before absorption by the sample.
 
     Attributes
     ----------
@@ -88,11 +88,11 @@ class Unabsorbed:
     axis
         Energies of the channels.
     minimum_energy
-        keV from which channels are fitted.
+        Energy (keV) from which channels are fitted.
     emitters
         Elements, and how their lines are grouped.
     detector
-        What the lines are seen with.
+        Detector with which the lines are seen.
     """
 
     axis: Channels
@@ -228,7 +228,7 @@ class Unabsorbed:
     def escaping(
         self, composition: Mapping[str, float], mass_thickness: float, angle: Angles
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the fraction of what shines that leaves the sample.
+        """Return the fraction of the emitted photons that leaves the sample.
 
         Parameters
         ----------
@@ -262,7 +262,7 @@ class Unabsorbed:
 
 
 #: Models of equal settings are made again and again: they share one object.
-unabsorbed = lru_cache(maxsize=16)(Unabsorbed)
+unabsorbed = lru_cache(maxsize=8)(Unabsorbed)
 
 
 def bremsstrahlung(energy: ArrayLike, beam_energy: float) -> np.ndarray:

@@ -30,12 +30,9 @@ from espm_hs.cli.workers import Outcome
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.factorization.counts.storage import memory_for_counts
 from espm_hs.metadata.describe import describe
-from espm_hs.metadata.reader import NODE
-from espm_hs.signals._quantification import RESULTS
-
-# Where the record of the settings is kept.
-_RECORD = f"{NODE}.batch"
-
+from espm_hs.metadata.reader import item, read
+from espm_hs.metadata.schema import BATCH, NODE, RESULTS
+from espm_hs.metadata.writer import write_parameters
 
 # -- information ------------------------------------------------------------------
 
@@ -79,7 +76,7 @@ def _signal_info(number: int, signal, chosen: bool, described: Sequence) -> str:
         ("energy", energy, f"{axis.size} channels"),
         *described,
     ]
-    title = signal.metadata.get_item("General.title") or "untitled"
+    title = item(signal.metadata, "General.title") or "untitled"
     mark = "  <- decompose uses this one" if chosen else ""
     names = max(len(name) for name, _, _ in facts)
     values = min(28, max(len(value) for _, value, _ in facts))
@@ -127,7 +124,7 @@ def decompose_file(path: str | Path, folder: str | Path, settings: Settings) -> 
     if settings.calibrate:
         signal.refine_calibration(print_info=False)
     found, seconds = _decompose(signal, settings)
-    signal.metadata.set_item(_RECORD, settings.record)
+    write_parameters(signal.metadata, {BATCH: settings.record})
     _write_results(signal, path, folder)
     text = f"{composition_table(signal)}\n{fit_remarks(found)}\n{seconds:.1f} s"
     return Outcome(str(path), "done", text, fit_facts(signal, seconds))
@@ -151,18 +148,17 @@ def _write_results(signal, path: Path, folder: Path) -> None:
 def _check_written(signal, file: Path) -> None:
     """Raise OSError for results that are not whole: writers pass over what fails."""
     (written,) = read_spectra(file, lazy=True)
-    wanted, found = (_items(one.metadata.get_item(NODE)) for one in (signal, written))
+    wanted, found = (_items(item(one.metadata, NODE)) for one in (signal, written))
     lost = sorted(wanted - found)
     if lost or written.learning_results.loadings is None:
         raise OSError(f"not all of it was written: {', '.join(lost[:3]) or 'maps'}.")
 
 
-def _items(node) -> set[str]:
-    """Names of all items of metadata."""
+def _items(node: dict) -> set[str]:
+    """Names of all items of a node of metadata."""
     names = set()
-    for name in node.keys():  # noqa: SIM118 - it is no dictionary
-        item = node.get_item(name)
-        inside = _items(item) if hasattr(item, "as_dictionary") else ()
+    for name, value in node.items():
+        inside = _items(value) if isinstance(value, dict) else ()
         names |= {name, *(f"{name}.{one}" for one in inside)}
     return names
 
@@ -189,7 +185,7 @@ def report_file(path: str | Path, target: str | Path | None = None) -> Path:
         If the file cannot be read or holds no phases.
     """
     path = Path(path)
-    signals = [s for s in read_spectra(path) if s.metadata.has_item(RESULTS)]
+    signals = [s for s in read_spectra(path) if item(s.metadata, RESULTS)]
     if not signals:
         raise ValueError(
             f"the file holds no phases yet: find them, `espm-hs decompose {path.name}`."
@@ -211,7 +207,7 @@ def _done_before(path: Path, folder: Path, settings: Settings) -> Outcome | None
         return None
     try:
         (signal,) = read_spectra(files[0], lazy=True)
-        if signal.metadata.get_item(_RECORD) != settings.record:
+        if item(signal.metadata, BATCH) != settings.record:
             return None
         facts = fit_facts(signal)
     except (OSError, ValueError, RuntimeError):
@@ -236,14 +232,14 @@ def _apply(signal, settings: Settings) -> None:
             stray_elements=settings.stray,
         )
     # the messages of the signal name Python calls, these the options
-    metadata = signal.metadata
-    if not metadata.get_item("Sample.elements"):
+    trees = signal.metadata, signal.original_metadata
+    if not read("elements", *trees):
         raise ValueError("the file names no elements: give them, --elements O,Mg,Si.")
-    if metadata.get_item("Acquisition_instrument.TEM.beam_energy") is None:
+    if read("beam_energy", *trees) is None:
         raise ValueError(
             "the file has no beam energy: give it in keV, --beam-energy 200."
         )
-    known = [metadata.get_item(f"Sample.{n}") for n in SAMPLE]
+    known = [read(name, *trees) for name in SAMPLE]
     if (known[0] is None) != (known[1] is None):
         missing = "--density (g/cm3)" if known[1] is None else "--thickness (nm)"
         raise ValueError(f"absorption needs thickness and density: give {missing} too.")

@@ -13,6 +13,7 @@ import hyperspy.api as hs
 
 from espm_hs.cli.workers import in_a_line
 from espm_hs.factorization import summed_spectrum
+from espm_hs.metadata.reader import item
 from espm_hs.signals import EDSespmSpectrum
 
 # Seconds that reading may take, and that each byte adds: a corrupt file can lead its
@@ -56,7 +57,7 @@ def read_spectra(path: str | Path, lazy: bool = False) -> list:
             f"says? ({in_a_line(error)})"
         ) from error
     signals = loaded if isinstance(loaded, list) else [loaded]
-    types = [str(s.metadata.get_item("Signal.signal_type") or "none") for s in signals]
+    types = [str(item(s.metadata, "Signal.signal_type") or "none") for s in signals]
     named = [s for s, t in zip(signals, types, strict=True) if t.startswith("EDS")]
     for signal in named:
         signal.set_signal_type("EDS_espm")

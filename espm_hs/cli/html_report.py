@@ -12,8 +12,9 @@ import matplotlib.pyplot as plt
 from espm_hs import __version__
 from espm_hs.cli.tables import fit_facts
 from espm_hs.metadata.describe import describe
+from espm_hs.metadata.reader import item
+from espm_hs.metadata.schema import RESULTS
 from espm_hs.quantification.report import report
-from espm_hs.signals._quantification import RESULTS
 
 # What is shown, in this order: heading, method of the signal, its arguments, comment.
 _FIGURES = (
@@ -78,7 +79,7 @@ def write_report(signal, path: Path, source: str) -> None:
         If the signal has no such decomposition.
     """
     found = signal.analysis_results()
-    title = str(signal.metadata.get_item("General.title") or Path(source).stem)
+    title = str(item(signal.metadata, "General.title") or Path(source).stem)
     parts = [
         f"<h1>{escape(title)}</h1><p class='file'>{escape(source)}</p>",
         _remarks(found),
@@ -175,7 +176,7 @@ def _parameters(signal) -> str:
 
 
 def _settings(signal) -> str:
-    stored = signal.metadata.get_item(RESULTS).as_dictionary()
+    stored = item(signal.metadata, RESULTS)
     rows = [*stored["options"].items(), *stored["versions"].items()]
     return f"<h2>Options and versions</h2>{_rows(rows)}"
 

@@ -5,10 +5,10 @@ Nothing here knows of X-rays or of HyperSpy: the input is a table of counts
 """
 
 from espm_hs.factorization.counts.binning import Bins, usual_binning
+from espm_hs.factorization.counts.chunks import summed_spectrum
 from espm_hs.factorization.counts.counts import Counts
+from espm_hs.factorization.counts.distributed import ScatteredCounts
 from espm_hs.factorization.counts.grid import Grid
-from espm_hs.factorization.counts.scattered_counts import ScatteredCounts
-from espm_hs.factorization.counts.sums import summed_spectrum
 from espm_hs.factorization.cross_validation import choose_smoothness, held_out, thin
 from espm_hs.factorization.estimator import EspmNMF
 from espm_hs.factorization.problem import STRONGEST, Penalties, Problem

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import hyperspy.api as hs
 import numpy as np
 
 from espm_hs.arguments import plain_float
-from espm_hs.metadata.reader import energy_axis
+from espm_hs.metadata.reader import energy_axis, kev_per_unit
 
 
 class ChannelMask:
-    """
-    Channels to leave out, to be given as ``signal_mask``.
+    """Channels to leave out, to be given as ``signal_mask``.
 
     Parameters
     ----------
-    signal : EDSespmSpectrum
-        For its energy axis.
+    signal
+        The signal that they are of.
     ranges
         Pairs of energies in keV.
 
@@ -28,9 +28,10 @@ class ChannelMask:
         If a range is none, or holds no channel.
     """
 
-    def __init__(self, signal, ranges: Sequence[tuple[float, float]] = ()):
+    def __init__(self, signal: Any, ranges: Sequence[tuple[float, float]] = ()):
         self._signal = signal
-        self._energy = energy_axis(signal.axes_manager.signal_axes[0])
+        self._axis = signal.axes_manager.signal_axes[0]
+        self._energy = energy_axis(self._axis)
         self._plotted = None
         self._spans: list = []
         for pair in ranges:
@@ -44,14 +45,8 @@ class ChannelMask:
     @property
     def ranges(self) -> list[tuple[float, float]]:
         """Pairs of energies in keV, as they are now."""
-        unit = self._unit
+        unit = kev_per_unit(self._axis)
         return [(span.left * unit, span.right * unit) for span in self._spans]
-
-    @property
-    def _unit(self) -> float:
-        """Return keV per unit of the axis."""
-        units = str(self._signal.axes_manager.signal_axes[0].units).strip().lower()
-        return {"ev": 1e-3, "kev": 1.0, "mev": 1e3}[units]
 
     def add(self, low: float, high: float) -> None:
         """Ignore the channels from one energy to another, keV.
@@ -75,7 +70,8 @@ class ChannelMask:
                 f"The range from {low:g} to {high:g} keV holds no channel; those of "
                 f"the signal go from {self._energy[0]:g} to {self._energy[-1]:g} keV."
             )
-        self._spans.append(hs.roi.SpanROI(low / self._unit, high / self._unit))
+        unit = kev_per_unit(self._axis)
+        self._spans.append(hs.roi.SpanROI(low / unit, high / unit))
         if self._plotted is not None:
             self._show(self._spans[-1])
 
@@ -85,7 +81,8 @@ class ChannelMask:
         Without a range there is one in the middle to begin with.
         """
         summed = self._signal._summed()
-        self._plotted = hs.signals.Signal1D(summed, axes=[self._axis_dictionary()])
+        axis = {**self._axis.get_axis_dictionary(), "navigate": False}
+        self._plotted = hs.signals.Signal1D(summed, axes=[axis])
         self._plotted.plot()
         if not self._spans:
             first, last = self._energy[[0, -1]]
@@ -94,14 +91,10 @@ class ChannelMask:
         for span in self._spans:
             self._show(span)
 
-    def _axis_dictionary(self) -> dict:
-        axis = self._signal.axes_manager.signal_axes[0]
-        return {**axis.get_axis_dictionary(), "navigate": False}
-
-    def _show(self, span) -> None:
+    def _show(self, span: Any) -> None:
         span.add_widget(self._plotted, color="#D55E00")
 
-    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         """Return True in the channels to leave out."""
         mask = np.zeros(self._energy.size, bool)
         for low, high in self.ranges:

@@ -7,8 +7,7 @@ import html
 import ipywidgets
 from IPython.display import display as show
 
-from espm_hs.gui.elements import ElementPicker
-from espm_hs.gui.parameters import AnalysisParameters
+from espm_hs.gui.parameters import AnalysisParameters, ElementPicker
 from espm_hs.physics.xray.elements import SYMBOLS
 
 _COLOURS = {"": "#F4F4F4", "sample": "#56B4E9", "stray": "#BBBBBB"}

@@ -8,77 +8,53 @@ when HyperSpy adds up live times with the pixels.
 
 from __future__ import annotations
 
-import numpy as np
+from math import pi
+
 from scipy.constants import elementary_charge
 
-from espm_hs.metadata.reader import (
-    EDS,
-    NODE,
-    TEM,
-    microscope_number,
-    number,
-    solid_angle,
-)
+from espm_hs.metadata.reader import Tree, read
+from espm_hs.metadata.schema import ITEMS
 
-_PARAMETERS = "s.set_analysis_parameters"
+_NEEDED = ("beam_current", "live_time", "live_time_pixels", "solid_angle")
+# What stands behind a call in the place of the unit.
+_HINTS = {"live_time_pixels": "or 'map'"}
 
 
-def dose(metadata) -> float:
-    """Electrons of a pixel x share of the sphere that the detector covers.
+def dose(metadata: Tree) -> float:
+    """Return electrons of a pixel x share of the sphere that the detector covers.
 
     Parameters
     ----------
     metadata
-        Of a signal, with beam current (nA), live time (s), solid angle (sr).
+        Metadata of a signal, with beam current (nA), live time (s), what that is the
+        time of, and solid angle (sr).
 
     Raises
     ------
     ValueError
-        If one of them, or what the live time is for, is not known or not positive; the
-        message names the calls that set what is missing.
+        If one of them is not known or not positive; the message names the calls that
+        set what is missing.
     """
-    values, calls = _exposure(metadata)
-    if calls:
+    values = _exposure(metadata)
+    if missing := [ITEMS[name] for name, value in values.items() if not value > 0]:
+        calls = [
+            f"`{one.call()}` ({_HINTS.get(one.name, one.unit)})" for one in missing
+        ]
         raise ValueError(
             "Amounts per area need the dose of a pixel, and not known is: "
-            f"{', '.join(calls)}. Set it with {' and '.join(calls.values())}."
+            f"{', '.join(one.shown for one in missing)}. Set it with "
+            f"{' and '.join(calls)}."
         )
-    current, time, pixels, angle = values
+    current, time, pixels, angle = values.values()
     electrons = 1e-9 * current / elementary_charge * time / pixels
-    return electrons * angle / (4 * np.pi)
+    return electrons * angle / (4 * pi)
 
 
-def has_dose(metadata) -> bool:
+def has_dose(metadata: Tree) -> bool:
     """Whether all is known that `dose` needs."""
-    return not _exposure(metadata)[1]
+    return all(value > 0 for value in _exposure(metadata).values())
 
 
-def _exposure(metadata):
-    """Values in the order of `dose`, and what lacks -> the call that sets it."""
-    per_pixel = f"{_PARAMETERS}(live_time_of='pixel')"
-    angle_call = f"{_PARAMETERS}(solid_angle=0.7)"
-    sources = {
-        "beam current": (
-            microscope_number(metadata, f"{TEM}.beam_current", "beam_current", "nA"),
-            "`s.set_microscope_parameters(beam_current=...)` (nA)",
-        ),
-        "live time": (
-            microscope_number(metadata, f"{EDS}.live_time", "live_time", "s"),
-            "`s.set_microscope_parameters(live_time=...)` (s)",
-        ),
-        "what the live time is for": (
-            number(metadata, f"{NODE}.live_time_pixels", per_pixel, "pixels"),
-            f"`{per_pixel}` (or 'map')",
-        ),
-        "solid angle of the detector": (
-            solid_angle(metadata),
-            f"`{angle_call}` (sr)",
-        ),
-    }
-    values = [value for value, _ in sources.values()]
-    calls = {
-        name: call
-        for name, (value, call) in sources.items()
-        if value is None or value <= 0
-    }
-    return values, calls
+def _exposure(metadata: Tree) -> dict[str, float]:
+    """Return name -> value of what `dose` needs, 0 for what is not known."""
+    return {name: read(name, metadata) or 0.0 for name in _NEEDED}

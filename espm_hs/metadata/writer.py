@@ -1,64 +1,58 @@
-"""Analysis parameters that a user sets: checked, and written to HyperSpy metadata.
-
-Where they are written, and how they are read back, says `parameters`.
-"""
+"""Analysis parameters that a user sets: checked, and written to HyperSpy metadata."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
-from espm_hs.metadata.checks import as_detector, check_parameter
-from espm_hs.metadata.reader import EDS, NODE, check_node, sample_elements
-from espm_hs.physics import Detector
-
-# Parameters of the sample, with the unit that is written beside them.
-SAMPLE_UNITS = {"thickness": "nm", "density": "g/cm3"}
+from espm_hs.metadata.provenance import calibration_record
+from espm_hs.metadata.reader import Tree, check_node, density, kev_per_unit, read
+from espm_hs.metadata.schema import ITEMS, NODE, as_detector
+from espm_hs.metadata.transaction import AllOrNothing
 
 
-def check_parameters(**given) -> dict:
+def check_parameters(**given: Any) -> dict[str, Any]:
     """Check analysis parameters and return them as what metadata can hold.
 
     Parameters
     ----------
     **given
-        As `espm_hs.metadata.checks.CHECKS` names them; None: not given. The
-        resolution that a `Detector` or its dictionary states goes to
-        ``energy_resolution_MnKa``.
+        Values by the names of the schema; None: not given. The resolution that a
+        `Detector` or its dictionary states goes to ``energy_resolution_MnKa``, that of
+        a preset does not.
 
     Returns
     -------
     dict
-        Metadata item -> value, for the parameters that were given.
+        Path in the metadata -> value, for the parameters that were given.
 
     Raises
     ------
     ValueError, TypeError
         If a value is out of range, naming the parameter.
     """
-    given = {name: value for name, value in given.items() if value is not None}
-    checked = {name: check_parameter(name, value) for name, value in given.items()}
     items = {}
-    for name, value in checked.items():
-        if name in SAMPLE_UNITS:
-            items[f"Sample.{name}"] = value
-            items[f"Sample.{name}_units"] = SAMPLE_UNITS[name]
-        else:
-            items[f"{NODE}.{name}"] = value
-    if _states_resolution(detector := given.get("detector")):
-        items[f"{EDS}.energy_resolution_MnKa"] = as_detector(detector).resolution
+    for name, value in given.items():
+        if value is None:
+            continue
+        known = ITEMS[name]
+        items[known.path] = known.given(value)
+        if known.path.startswith("Sample."):
+            items[f"{known.path}_units"] = known.unit
+    detector = given.get("detector")
+    if isinstance(detector, Mapping):
+        states_resolution = "resolution" in detector
+    else:
+        states_resolution = not isinstance(detector, str | None)
+    if states_resolution:
+        path = ITEMS["energy_resolution_MnKa"].path
+        items[path] = as_detector(detector).resolution
     return items
 
 
-def _states_resolution(detector) -> bool:
-    """Whether a resolution comes with the detector: not with the name of a preset."""
-    return isinstance(detector, Detector) or (
-        isinstance(detector, Mapping) and "resolution" in detector
-    )
-
-
-def check_stray(metadata, stray) -> None:
+def check_stray(metadata: Tree, stray: Iterable[str]) -> None:
     """Raise ValueError for stray elements that the sample has, too."""
-    sample = sample_elements(metadata) or []
+    sample = read("elements", metadata) or []
     if both := [element for element in stray if element in sample]:
         names = ", ".join(both)
         raise ValueError(
@@ -68,12 +62,12 @@ def check_stray(metadata, stray) -> None:
         )
 
 
-def check_calibration(metadata, parameters) -> None:
+def check_calibration(metadata: Tree, parameters: Collection[str]) -> None:
     """Raise ValueError if what is to be calibrated could not be written.
 
     A mass thickness becomes a thickness by the density.
     """
-    if "mass_thickness" in parameters and metadata.get_item("Sample.density") is None:
+    if "mass_thickness" in parameters and density(metadata) is None:
         raise ValueError(
             "To write a fitted mass thickness as a thickness the density is needed: "
             "set it with `s.set_analysis_parameters(thickness=..., density=...)` (nm, "
@@ -81,21 +75,33 @@ def check_calibration(metadata, parameters) -> None:
         )
 
 
-def calibrated_parameters(metadata, found) -> dict:
-    """Metadata items that a `Calibration` changes, but for the energy axis."""
+def calibrated_parameters(metadata: Tree, found: Any) -> dict[str, Any]:
+    """Return the items that a `Calibration` changes, but for the energy axis."""
     after = found.after
     items = check_parameters(detector=after.detector)
     if after.minimum_energy != found.before.minimum_energy:
         items |= check_parameters(minimum_energy=after.minimum_energy)
     if "mass_thickness" in found.errors:
-        density = float(metadata.get_item("Sample.density"))
         # kg/m2 over g/cm3 is 1e-3 m
-        items |= check_parameters(thickness=1e6 * after.mass_thickness / density)
+        thickness = 1e6 * after.mass_thickness / density(metadata)
+        items |= check_parameters(thickness=thickness)
     return items
 
 
-def write_parameters(metadata, items: dict) -> None:
-    """Write checked parameters, replacing whole nodes and keeping the others.
+def write_calibration(signal: Any, found: Any) -> None:
+    """Write a `Calibration` to energy axis and metadata of a signal, or nothing."""
+    axis = signal.axes_manager.signal_axes[0]
+    unit = kev_per_unit(axis)
+    first, second = found.after.energy[:2]
+    items = calibrated_parameters(signal.metadata, found)
+    items[f"{NODE}.calibration"] = calibration_record(found)
+    with AllOrNothing(signal):
+        axis.offset, axis.scale = float(first) / unit, float(second - first) / unit
+        write_parameters(signal.metadata, items)
+
+
+def write_parameters(metadata: Tree, items: Mapping[str, Any]) -> None:
+    """Write values by their paths, replacing whole nodes and keeping the others.
 
     Raises
     ------
@@ -105,7 +111,12 @@ def write_parameters(metadata, items: dict) -> None:
     check_node(metadata)
     for path, value in items.items():
         # a dictionary would be merged into the node that is there
-        if metadata.has_item(path):
-            parent, _, name = path.rpartition(".")
-            delattr(metadata.get_item(parent), name)
+        remove(metadata, path)
         metadata.set_item(path, value)
+
+
+def remove(metadata: Tree, path: str) -> None:
+    """Remove what is at a path, if there is anything."""
+    if metadata.has_item(path):
+        parent, _, name = path.rpartition(".")
+        delattr(metadata.get_item(parent) if parent else metadata, name)

@@ -11,7 +11,8 @@ import numpy as np
 from hyperspy.external.progressbar import progressbar
 
 from espm_hs.factorization import USUAL_SPARSITY, Penalties
-from espm_hs.metadata.reader import NODE
+from espm_hs.metadata.reader import item
+from espm_hs.metadata.schema import NODE
 from espm_hs.metadata.transaction import AllOrNothing
 from espm_hs.metadata.writer import write_parameters
 from espm_hs.model_selection.binning import BinningChoice, choose_binning
@@ -230,7 +231,7 @@ class ModelSelection:
 
     def _compared(self, where: str, call: str) -> dict[str, Any]:
         """Return a comparison that was kept, or say which call makes it."""
-        stored = self.metadata.get_item(where)
+        stored = item(self.metadata, where)
         if stored is None:
             raise RuntimeError(f"There is nothing to plot yet. Call `{call}`.")
-        return stored.as_dictionary()
+        return stored

@@ -25,12 +25,11 @@ from espm_hs.decomposition.decompose import DecompositionOptions, decompose
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.decomposition.starts import previous_start
 from espm_hs.metadata.provenance import provenance
+from espm_hs.metadata.schema import RESULTS
 from espm_hs.metadata.transaction import AllOrNothing
-from espm_hs.metadata.writer import write_parameters
+from espm_hs.metadata.writer import remove, write_parameters
 from espm_hs.physics.linear_model import LinearModel
-from espm_hs.signals._known import arrays_of
-from espm_hs.signals._masks import used_channels, used_pixels
-from espm_hs.signals._quantification import RESULTS
+from espm_hs.signals._masks import arrays_of, used_channels, used_pixels
 
 # Options that do not change a result are not stored with it.
 NOT_STORED = {"n_jobs", "callback"}
@@ -54,9 +53,8 @@ def _beside_hyperspy(find_phases: Callable) -> Callable:
             info = super(Phases, self).decomposition(
                 *args, algorithm=algorithm, **kwargs
             )
-            if self.metadata.has_item(RESULTS):
-                # the maps of these phases are gone
-                del self.metadata.EDS_espm.results
+            # the maps of these phases are gone
+            remove(self.metadata, RESULTS)
             return info
         if args:
             raise TypeError(

@@ -12,14 +12,13 @@ from espm_hs.calibration.energy_scale import DEFAULT as CALIBRATED
 from espm_hs.calibration.energy_scale import Calibration, calibrate, check_names
 from espm_hs.factorization import summed_spectrum
 from espm_hs.metadata import reader
-from espm_hs.metadata.provenance import calibration_record
-from espm_hs.metadata.reader import NODE
+from espm_hs.metadata.schema import ITEMS
 from espm_hs.metadata.transaction import AllOrNothing
 from espm_hs.metadata.writer import (
-    calibrated_parameters,
     check_calibration,
     check_parameters,
     check_stray,
+    write_calibration,
     write_parameters,
 )
 from espm_hs.physics import Detector, SpectrumModel
@@ -108,7 +107,7 @@ class Preparation:
             solid_angle=solid_angle,
             live_time_pixels=self._pixels_of(live_time_of),
         )
-        check_stray(self.metadata, given.get(f"{NODE}.stray_elements", ()))
+        check_stray(self.metadata, given.get(ITEMS["stray_elements"].path, ()))
         with AllOrNothing(self):
             write_parameters(self.metadata, given)
 
@@ -191,7 +190,7 @@ class Preparation:
         """Return the number of pixels that the live time is for."""
         if live_time_of is None:
             return None
-        known = {"pixel": 1, "map": max(1, self.axes_manager.navigation_size)}
+        known = {"pixel": 1, "map": self.axes_manager.navigation_size or 1}
         check_choice("live_time_of", live_time_of, known)
         return known[live_time_of]
 
@@ -213,8 +212,26 @@ class Preparation:
         ValueError
             If the metadata lack elements or beam energy or contradict each other.
         """
-        axis = self.axes_manager.signal_axes[0]
-        return reader.build_model(self.metadata, axis, **overrides)
+        axis, header = self.axes_manager.signal_axes[0], self.original_metadata
+        return reader.build_model(self.metadata, axis, header, **overrides)
+
+    def get_take_off_angle(self) -> float:
+        """Return the take-off angle of the physical model, degrees.
+
+        It follows from stage tilts and detector position, where the header of the file
+        stands for a position that is eXSpy's default, if it was not set with
+        `set_analysis_parameters`. Of several detectors it is the mean.
+
+        Raises
+        ------
+        ValueError
+            If an angle is not set or makes no sense.
+
+        See Also
+        --------
+        exspy.utils.eds.take_off_angle
+        """
+        return reader.take_off_angle(self.metadata, self.original_metadata)
 
     def refine_calibration(
         self,
@@ -263,14 +280,7 @@ class Preparation:
         channels = used_channels(self, signal_mask)
         spectrum = self._summed()
         found = calibrate(model, spectrum, parameters, channels)
-        items = calibrated_parameters(self.metadata, found)
-        items[f"{NODE}.calibration"] = calibration_record(found)
-        axis = self.axes_manager.signal_axes[0]
-        unit = 1.0 if str(axis.units).lower() == "kev" else 1e3
-        first, second = found.after.energy[:2]
-        with AllOrNothing(self):
-            axis.offset, axis.scale = float(first) * unit, float(second - first) * unit
-            write_parameters(self.metadata, items)
+        write_calibration(self, found)
         if print_info:
             print(found)
         if plot:
@@ -306,7 +316,7 @@ class Preparation:
         if print_info:
             print(found)
         if add and found.missing:
-            stray = reader.stray_elements(self.metadata)
+            stray = reader.stray_elements(self.metadata, self.original_metadata)
             self.set_analysis_parameters(
                 stray_elements=[*stray, *(one.element for one in found.missing)]
             )

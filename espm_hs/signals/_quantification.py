@@ -16,7 +16,8 @@ from espm_hs.calibration.thickness import absorbing_mass_thickness
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.metadata import exposure, reader
 from espm_hs.metadata.provenance import read_options
-from espm_hs.metadata.reader import NODE
+from espm_hs.metadata.reader import item
+from espm_hs.metadata.schema import RESULTS
 from espm_hs.quantification.areal_density import (
     areal_densities,
     check_thickness,
@@ -27,8 +28,6 @@ from espm_hs.quantification.bootstrap import replicates
 from espm_hs.quantification.composition import Basis, to_percent
 from espm_hs.quantification.pixels import Array, pixel_amounts, pixel_composition
 from espm_hs.quantification.report import Report, report
-
-RESULTS = f"{NODE}.results"
 
 
 class Quantification:
@@ -48,19 +47,19 @@ class Quantification:
 
     def _results(self) -> dict:
         """Return what the last espm decomposition stored."""
-        stored = self.metadata.get_item(RESULTS)
+        stored = item(self.metadata, RESULTS)
         if stored is None:
             raise RuntimeError(
                 "There are no phases yet. Find them with "
                 "`s.decomposition(algorithm='espm', output_dimension=...)`."
             )
-        if not hasattr(stored, "as_dictionary"):
+        if not isinstance(stored, Mapping):
             raise ValueError(
                 f"{RESULTS} in the metadata is {stored!r}, where phases are stored. "
                 "Find them again with `s.decomposition(algorithm='espm', "
                 "output_dimension=...)`."
             )
-        return stored.as_dictionary()
+        return stored
 
     def quantify(
         self,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from exspy.signals import EDSTEMSpectrum
-from exspy.utils.eds import take_off_angle
 
 from espm_hs import simulation
-from espm_hs.metadata.reader import EDS, detector_angles
+from espm_hs.metadata.reader import item
+from espm_hs.metadata.schema import ITEMS
 from espm_hs.signals._model_selection import ModelSelection
 from espm_hs.signals._phases import Phases
 from espm_hs.signals._plotting import Figures
@@ -42,17 +42,8 @@ class EDSespmSpectrum(
     def _get_line_energy(self, Xray_line, FWHM_MnKa=None):
         # eXSpy looks the resolution up for its own signal types only
         if isinstance(FWHM_MnKa, str) and FWHM_MnKa == "auto":
-            FWHM_MnKa = self.metadata.get_item(f"{EDS}.energy_resolution_MnKa")
+            FWHM_MnKa = item(self.metadata, ITEMS["energy_resolution_MnKa"].path)
         return super()._get_line_energy(Xray_line, FWHM_MnKa)
-
-    def get_take_off_angle(self) -> float:
-        """Take-off angle in degrees, from stage tilts and detector position.
-
-        See Also
-        --------
-        exspy.utils.eds.take_off_angle
-        """
-        return take_off_angle(*detector_angles(self.metadata))
 
     def ground_truth(self) -> simulation.GroundTruth:
         """Return what a simulated map was made from.

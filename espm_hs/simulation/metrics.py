@@ -45,18 +45,18 @@ def map_errors(
     ValueError
         If the shapes differ.
     """
-    found, true = _partners(found, true, "maps")
-    found, true = (maps.reshape(-1, maps.shape[-1]) for maps in (found, true))
-    used = known_rows(found, true, "pixel")
-    found, true = found[used], true[used]
+    partners = _partners(found, true, "maps")
+    maps, truth = (one.reshape(-1, one.shape[-1]) for one in partners)
+    used = known_rows(maps, truth, "pixel")
+    maps, truth = maps[used], truth[used]
     if rescale:
-        square = (found**2).sum(axis=0)
-        factor = (found * true).sum(axis=0) / np.where(square > 0, square, 1.0)
-        found = found * factor
-    mse = ((found - true) ** 2).mean(axis=0)
-    spread = true.std(axis=0)
+        square = (maps**2).sum(axis=0)
+        factor = (maps * truth).sum(axis=0) / np.where(square > 0, square, 1.0)
+        maps = maps * factor
+    mse = ((maps - truth) ** 2).mean(axis=0)
+    spread = truth.std(axis=0)
     # the standard deviation of equal numbers is rounding
-    even = spread <= 1e-9 * np.abs(true).max(axis=0)
+    even = spread <= 1e-9 * np.abs(truth).max(axis=0)
     return mse, 1 - mse / np.where(even, np.nan, spread) ** 2
 
 
@@ -79,8 +79,8 @@ def composition_errors(found: ArrayLike, true: ArrayLike) -> np.ndarray:
     ValueError
         If the shapes differ.
     """
-    found, true = _partners(found, true, "compositions")
-    return np.abs(found - true).max(axis=0)
+    fractions, truth = _partners(found, true, "compositions")
+    return np.abs(fractions - truth).max(axis=0)
 
 
 def _partners(found, true, what: str) -> tuple[np.ndarray, np.ndarray]:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from espm_hs.metadata.reader import energy_axis, item, kev_per_unit
+from espm_hs.metadata.schema import TRUTH
+from espm_hs.metadata.writer import write_parameters
 from espm_hs.simulation.experiment import Experiment
-
-# Where the truth is kept in the metadata.
-_NODE = "EDS_espm.truth"
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,22 +72,20 @@ def store_truth(signal, experiment: Experiment) -> None:
     experiment : Experiment
     """
     energy = experiment.model.energy
-    signal.metadata.set_item(
-        _NODE,
-        {
-            "names": [phase.name for phase in experiment.phases],
-            "elements": list(experiment.model.elements),
-            "composition": experiment.composition,
-            "thickness": experiment.thickness,
-            "spectra": experiment.spectra,
-            "density": np.array([phase.density for phase in experiment.phases]),
-            "dose": experiment.dose,
-            "energy": {
-                "offset": float(energy[0]),
-                "scale": float(energy[1] - energy[0]),
-            },
+    truth = {
+        "names": [phase.name for phase in experiment.phases],
+        "elements": list(experiment.model.elements),
+        "composition": experiment.composition,
+        "thickness": experiment.thickness,
+        "spectra": experiment.spectra,
+        "density": np.array([phase.density for phase in experiment.phases]),
+        "dose": experiment.dose,
+        "energy": {
+            "offset": float(energy[0]),
+            "scale": float(energy[1] - energy[0]),
         },
-    )
+    }
+    write_parameters(signal.metadata, {TRUTH: truth})
 
 
 def ground_truth(signal) -> GroundTruth:
@@ -109,7 +107,7 @@ def ground_truth(signal) -> GroundTruth:
     ValueError
         If the signal is not a simulated one, or not the whole map any more.
     """
-    stored = signal.metadata.get_item(_NODE)
+    stored = item(signal.metadata, TRUTH)
     if stored is None:
         raise ValueError(
             "The metadata of the signal hold no EDS_espm.truth: only simulated maps "
@@ -137,9 +135,9 @@ def ground_truth(signal) -> GroundTruth:
 def _on_axis_of(signal, spectra: np.ndarray, energy) -> np.ndarray:
     """Rows of the spectra that belong to the channels of the signal."""
     axis = signal.axes_manager.signal_axes[0]
-    first = (axis.axis[0] - float(energy["offset"])) / float(energy["scale"])
-    rows = round(first) + np.arange(axis.size)
-    same_scale = np.isclose(axis.scale, float(energy["scale"]))
+    offset, scale = float(energy["offset"]), float(energy["scale"])
+    rows = round((energy_axis(axis)[0] - offset) / scale) + np.arange(axis.size)
+    same_scale = np.isclose(axis.scale * kev_per_unit(axis), scale)
     if not same_scale or rows[0] < 0 or rows[-1] >= len(spectra):
         raise ValueError(
             "The energy axis was binned or changed since the map was simulated: ask "

@@ -9,9 +9,8 @@ from itertools import pairwise
 import numpy as np
 import scipy.sparse as sp
 
-from espm_hs.factorization.counts.counts import Counts
+from espm_hs.factorization.counts.counts import AnyCounts, Counts
 from espm_hs.factorization.counts.rows import Reader, Rows
-from espm_hs.factorization.counts.scattered import Scattered
 
 # Phases are found from spectra of so many counts, as far as so many bins are left: few
 # counts turn the spectra, few bins leave out what is small.
@@ -42,7 +41,9 @@ class Bins:
     full: int
 
     @classmethod
-    def from_shape(cls, shape: tuple[int, ...], factor: int, pixels=None) -> Bins:
+    def from_shape(
+        cls, shape: tuple[int, ...], factor: int, pixels: np.ndarray | None = None
+    ) -> Bins:
         """Bin a map.
 
         Parameters
@@ -67,7 +68,7 @@ class Bins:
         """Number of bins in use."""
         return int(self.used.sum())
 
-    def merge(self, counts, *, as_full=False):
+    def merge(self, counts: AnyCounts, *, as_full: bool = False) -> AnyCounts:
         """Return the summed counts of each bin, where the counts are.
 
         ``as_full``: as if all pixels were in use, and had the same.
@@ -77,7 +78,7 @@ class Bins:
             (self._matrix(bins, pixels, weights), counts.part(*pixels))
             for bins, pixels in self.strips(counts.n_nonzeros)
         )
-        return counts.from_parts(_merged, strips, counts)
+        return counts.rebuilt(_merged, strips)
 
     def strips(self, n_nonzeros: int) -> list[tuple[tuple[int, int], tuple[int, int]]]:
         """Cut the map along the first axis, between bins.
@@ -107,7 +108,7 @@ class Bins:
         ones = np.ones(self.n_bins)
         return self._matrix((0, self.n_bins), (0, self.number.size), ones) @ H
 
-    def spread(self, H, edges: Sequence[int] = (), *, as_full=False):
+    def spread(self, H, edges: Sequence[int] = (), *, as_full: bool = False):
         """Share out what the bins have, (n_bins, k) -> (n_pixels, k).
 
         Parameters
@@ -120,17 +121,10 @@ class Bins:
             As in `merge`.
         """
         shared_by = np.full(self.n_bins, self.full) if as_full else self._n_pixels
-        n_pixels = shared_by[:, None]
+        shared = H / shared_by[:, None]
         if isinstance(H, np.ndarray):
-            return (H / n_pixels)[self.number]
-        pieces = []
-        for first, end in pairwise(edges):
-            number = self.number[first:end]
-            bins = number.min(), number.max() + 1
-            rows = H.rows(*bins)
-            task = (_spread, number - bins[0], n_pixels[slice(*bins)], *rows)
-            pieces.append(H.client.submit(*task, pure=False))
-        return Scattered(H.client, pieces, edges, H.tail)
+            return shared[self.number]
+        return shared.taken(self.number, edges)
 
     @property
     def _n_pixels(self) -> np.ndarray:
@@ -146,15 +140,11 @@ class Bins:
         return sp.csr_array((weights[number], indices), shape=shape)
 
 
-def _merged(matrix, counts) -> Rows:
+def _merged(matrix: sp.csr_array, counts: Counts) -> Rows:
     return Reader(counts.n_channels).read(matrix @ counts.to_csr())
 
 
-def _spread(number, n_pixels, *rows):
-    return (np.concatenate(rows) / n_pixels)[number]
-
-
-def usual_binning(counts: Counts, shape: tuple[int, ...]) -> int:
+def usual_binning(counts: AnyCounts, shape: tuple[int, ...]) -> int:
     """Smallest factor with which the bins have enough counts.
 
     Abundances of pixels with few counts are noise that a fit turns into wrong spectra:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -84,8 +85,7 @@ class Grid:
     def _arrays(self) -> tuple[np.ndarray, np.ndarray]:
         if self.arrays is not None:
             return self.arrays
-        shape = self.shape
-        used = np.ones(shape, bool) if self.pixels is None else self.pixels
+        shape, used = self.shape, self._used
         number = np.full(shape, -1, dtype=np.int64)
         number[used] = np.arange(used.sum())
         padded = np.pad(number, 1, constant_values=-1)
@@ -102,13 +102,16 @@ class Grid:
             colours ^= (np.arange(size, dtype=np.uint8) % 2)[along]
         return neighbours, colours[used]
 
+    @property
+    def _used(self) -> np.ndarray:
+        """Boolean, of the shape of the map."""
+        return np.ones(self.shape, bool) if self.pixels is None else self.pixels
+
     def take(self, pixels: np.ndarray) -> Grid:
         """Return the grid of some pixels; boolean, shape (n_pixels,)."""
         if self.arrays is None:
             used = np.zeros(self.shape, bool)
-            used[... if self.pixels is None else self.pixels] = (
-                pixels.reshape(self.shape) if self.pixels is None else pixels
-            )
+            used[self._used] = pixels
             return Grid(self.weights, self.shape, used, self.first_row)
         number = np.where(pixels, np.cumsum(pixels) - 1, -1)
         old = self.neighbours[pixels]
@@ -130,25 +133,20 @@ class Grid:
         first, end : int
             The pixels in use that they hold.
         """
-        per_row = int(np.prod(self.shape[1:]))
-        top = max(self._place(first) // per_row - 1, 0)
-        bottom = min(self._place(end - 1) // per_row + 2, self.shape[0])
+        top = max(bisect_right(self._before, first) - 2, 0)
+        bottom = min(bisect_right(self._before, end - 1) + 1, self.shape[0])
         shape = (bottom - top, *self.shape[1:])
-        if self.pixels is None:
-            return Grid(self.weights, shape, None, top), top * per_row, bottom * per_row
-        held = self._before[[top * per_row, bottom * per_row]].tolist()
-        return Grid(self.weights, shape, self.pixels[top:bottom], top), *held
-
-    def _place(self, pixel: int) -> int:
-        """Where a pixel in use is among all."""
-        if self.pixels is None:
-            return pixel
-        return int(np.searchsorted(self._before[1:], pixel + 1))
+        pixels = None if self.pixels is None else self.pixels[top:bottom]
+        grid = Grid(self.weights, shape, pixels, top)
+        return grid, self._before[top], self._before[bottom]
 
     @cached_property
-    def _before(self) -> np.ndarray:
-        """Pixels in use before each one, and all."""
-        return np.concatenate(([0], np.cumsum(self.pixels)))
+    def _before(self) -> list[int]:
+        """Pixels in use before each row, and all."""
+        per_row = np.full(self.shape[0], int(np.prod(self.shape[1:])))
+        if self.pixels is not None:
+            per_row = self.pixels.reshape(self.shape[0], -1).sum(axis=1)
+        return [0, *np.cumsum(per_row).tolist()]
 
     @property
     def connected(self) -> bool:

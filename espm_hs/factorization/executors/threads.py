@@ -67,7 +67,7 @@ class Passes:
         values = counts.table if dense else counts.values
         D = np.ascontiguousarray(D.T) if dense else D
         A = self._zeros(D.shape if with_A else (0, 0))
-        loss = np.zeros(len(A))
+        loss = self._zeros(())
         kernel = block_pass(self.problem.n_components, plain, dense)
 
         def work(block, colour):
@@ -110,7 +110,7 @@ class Passes:
         A = self._zeros(D.shape)
         n_pairs = k * (k + 1) // 2
         S = self._zeros((D.shape[0] if with_curvature else 0, n_pairs))
-        loss = np.zeros(len(A))
+        loss = self._zeros(())
         kernel = exact_pass(k)
 
         def work(block):
@@ -138,7 +138,7 @@ class Passes:
     def smooth_pixels(self, V, H, *, with_loss=False):
         """Take a Newton step in every pixel, in place; return F as `run` does."""
         D, D_sum = self._spectra(V)
-        loss = np.zeros(self.counts.blocks.size - 1)
+        loss = self._zeros(())
         kernel = smooth_pass(D.shape[1])
 
         def work(block, colour):

@@ -7,7 +7,7 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.utils.extmath import randomized_svd
 
 from espm_hs.factorization.counts.counts import Counts
-from espm_hs.factorization.counts.scattered import Scattered
+from espm_hs.factorization.counts.distributed import Scattered
 from espm_hs.factorization.problem import Problem
 from espm_hs.factorization.solvers.updates import normalise
 

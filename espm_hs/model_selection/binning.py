@@ -62,7 +62,8 @@ def choose_binning(
 
     def predict(fitted: Counts) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         options = {"max_iter": MAX_ITER, "tol": TOL} | start
-        W = trial.fit(usual.merge(fitted), problem, **options).W
+        binned: Any = usual.merge(fitted)
+        W = trial.fit(binned, problem, **options).W
         # zeros would stay zeros
         start["init"] = (np.maximum(W, LEAST * W.mean(axis=0)), None)
         for factor, some in bins.items():

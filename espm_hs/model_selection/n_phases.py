@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -64,7 +64,8 @@ def estimate_number(trial: CrossValidation, numbers: Iterable[int]) -> PhaseNumb
     """
     numbers = check_numbers("numbers", numbers, "range(1, 7)")
     trial.check(numbers[0], numbers[-1])
-    counts, navigation = trial.counts, trial.navigation
+    counts: Any = trial.counts
+    navigation = trial.navigation
     binning = usual_binning(counts, navigation)
     if binning > 1:
         counts = Bins.from_shape(navigation, binning, trial.pixels).merge(counts)

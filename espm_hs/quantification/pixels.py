@@ -106,7 +106,7 @@ def pixel_amounts(
     check_channels(analysis, data)
     navigation = data.shape[:-1] or (1,)
     used = ~np.isnan(loadings).any(axis=1)
-    counts = kept_counts(data, used, analysis.channels)
+    counts: Any = kept_counts(data, used, analysis.channels)
     if not np.array_equal(analysis.fingerprint, fingerprint(counts)):
         raise _moved("other counts, or the same ones in other pixels")
     block = _Block(analysis, counts, loadings, navigation, per_loading, percent)
@@ -166,7 +166,7 @@ class _Block:
 
     def __call__(
         self,
-        counts: Counts | ScatteredCounts,
+        counts: Counts,
         loadings: np.ndarray,
         support: np.ndarray | None,
         shape: tuple[int, ...],

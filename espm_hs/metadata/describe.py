@@ -25,9 +25,7 @@ _SAMPLE = ("thickness", "density")
 
 
 def describe(
-    metadata: Tree,
-    original_metadata: Tree,
-    axis: DataAxis | None = None,
+    metadata: Tree, original_metadata: Tree, axis: DataAxis | None = None
 ) -> list[Row]:
     """List what an analysis would use: (name, value, remark).
 

@@ -89,9 +89,7 @@ def item(metadata: Tree, path: str) -> Any:
 
 
 def stated(
-    name: str,
-    metadata: Tree,
-    original_metadata: Tree = None,
+    name: str, metadata: Tree, original_metadata: Tree = None
 ) -> tuple[Any, str]:
     """Return an item as it is in the metadata, or as the program of the file wrote it.
 
@@ -117,20 +115,14 @@ def stated(
 
 
 def in_header(
-    name: str,
-    metadata: Tree,
-    original_metadata: Tree = None,
+    name: str, metadata: Tree, original_metadata: Tree = None
 ) -> tuple[Any, str]:
     """As `stated`, but only what the program of the file wrote in a way of its own."""
     trees = partial(item, metadata), partial(item, original_metadata)
     return quirks.find(name, *trees)
 
 
-def read(
-    name: str,
-    metadata: Tree,
-    original_metadata: Tree = None,
-) -> Any:
+def read(name: str, metadata: Tree, original_metadata: Tree = None) -> Any:
     """Return an item as plain data in the unit of the schema, or None.
 
     Parameters

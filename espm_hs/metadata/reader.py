@@ -175,12 +175,13 @@ def _plain(name: str, value: Any) -> Any:
     return None if value is None else ITEMS[name].read(value)
 
 
-def _thickness(value: Any, units: str | None) -> float | None:
+def _thickness(value: Any, units: Any) -> float | None:
     """Return a thickness of the metadata in nm; without units it is in metres."""
     length = _plain("thickness", value)
     if length is None:
         return None
-    unit = str(units or "m")
+    units = "" if units is None else str(units)
+    unit = units or "m"
     if unit not in LENGTHS:
         raise ITEMS["thickness_units"].refusal(
             f"is {unit!r}; known are {list(LENGTHS)}."

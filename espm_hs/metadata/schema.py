@@ -206,7 +206,7 @@ def _angles(value: Any) -> list[float]:
     from espm_hs.physics.xray.checks import checked_angles
 
     angles = checked_angles(value)
-    return list(angles) if isinstance(angles, tuple) else [angles]
+    return [angles] if isinstance(angles, float) else list(angles or ())
 
 
 def _spectra(value: Any) -> dict[str, np.ndarray]:

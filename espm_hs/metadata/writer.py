@@ -40,11 +40,9 @@ def check_parameters(**given: Any) -> dict[str, Any]:
         if known.path.startswith("Sample."):
             items[f"{known.path}_units"] = known.unit
     detector = given.get("detector")
-    if isinstance(detector, Mapping):
-        states_resolution = "resolution" in detector
-    else:
-        states_resolution = not isinstance(detector, str | None)
-    if states_resolution:
+    if detector is None or isinstance(detector, str):
+        return items
+    if not isinstance(detector, Mapping) or "resolution" in detector:
         path = ITEMS["energy_resolution_MnKa"].path
         items[path] = as_detector(detector).resolution
     return items

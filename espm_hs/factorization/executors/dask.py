@@ -102,8 +102,9 @@ class ClusterPasses:
             What the method adds up, for each block.
         """
         D = self.problem.spectra(self.problem.compose(V))
-        # with each task: another hop would take longer than sending it again
-        call = method, D, arguments, options
+        # with each task: another hop would take longer than sending it again; older
+        # versions of dask take a tuple that begins with a function for a task
+        call = D, method, arguments, options
         held, get = H.pieces, take_rows
         for colour in range(1 if self.grid is None else 2):
             self.n_passes += 1
@@ -230,7 +231,7 @@ def _pass(call, colour, group, held, rims) -> tuple[np.ndarray, list[np.ndarray]
     Parameters
     ----------
     call
-        The method, D, and its further arguments.
+        D, the method, and its further arguments.
     colour
         Of the pixels to work on.
     group
@@ -248,7 +249,7 @@ def _pass(call, colour, group, held, rims) -> tuple[np.ndarray, list[np.ndarray]
     sums : list of numpy.ndarray
         What the method adds up, for each block.
     """
-    method, D, arguments, options = call
+    D, method, arguments, options = call
     own, before = held if isinstance(held, tuple) else (held, [])
     above, below = rims or ([], [])
     H = np.concatenate((*above, own, *below))

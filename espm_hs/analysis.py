@@ -19,9 +19,9 @@ _HOMES = {
     "metadata.exposure": "dose has_dose",
     "metadata.provenance": "calibration_record provenance read_options",
     "metadata.reader": "build_model density stray_elements thickness",
-    "metadata.transaction": "AllOrNothing",
+    "metadata.transaction": "AllOrNothing write_parameters",
     "metadata.writer": "calibrated_parameters check_calibration check_parameters "
-    "check_stray write_parameters",
+    "check_stray",
     "model_selection.binning": "BinningChoice choose_binning",
     "model_selection.n_phases": "PhaseNumber estimate_number",
     "quantification.areal_density": "areal_densities check_thickness mass_thicknesses "

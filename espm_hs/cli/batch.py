@@ -32,7 +32,7 @@ from espm_hs.factorization.counts.storage import memory_for_counts
 from espm_hs.metadata.describe import describe
 from espm_hs.metadata.reader import item, read
 from espm_hs.metadata.schema import BATCH, NODE, RESULTS
-from espm_hs.metadata.writer import write_parameters
+from espm_hs.metadata.transaction import write_parameters
 
 # -- information ------------------------------------------------------------------
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from espm_hs.metadata.reader import Tree, energy_axis, in_header, item, read, stated
-from espm_hs.metadata.schema import ITEMS, Item
+from espm_hs.metadata.reader import energy_axis, in_header, item, read, stated
+from espm_hs.metadata.schema import ITEMS, Item, Tree
 from espm_hs.physics import SpectrumModel
 from espm_hs.physics.xray.emission import check_beam_energy
 

@@ -9,21 +9,19 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from espm_hs.metadata import quirks
-from espm_hs.metadata.schema import ITEMS, NODE, as_detector
+from espm_hs.metadata.quirks import QUIRKS
+from espm_hs.metadata.schema import ITEMS, Tree, as_detector
+from espm_hs.metadata.transaction import check_node
 from espm_hs.metadata.units import per_unit
 from espm_hs.physics import Detector, SpectrumModel
 
 if TYPE_CHECKING:
     from hyperspy.axes import DataAxis
-    from hyperspy.misc.utils import DictionaryTreeBrowser
 
-#: Metadata of a signal, or of its file.
-Tree: TypeAlias = "DictionaryTreeBrowser"
 
 # Units in which a thickness may be, by their names in pint.
 LENGTHS = ("nm", "um", "µm", "cm", "m")
@@ -118,8 +116,17 @@ def in_header(
     name: str, metadata: Tree, original_metadata: Tree | None = None
 ) -> tuple[Any, str]:
     """As `stated`, but only what the program of the file wrote in a way of its own."""
-    trees = partial(item, metadata), partial(item, original_metadata)
-    return quirks.find(name, *trees)
+    for quirk in QUIRKS:
+        if (
+            name in quirk.READS
+            and all(item(metadata, x) is not None for x in quirk.METADATA)
+            and all(item(original_metadata, x) is not None for x in quirk.ORIGINAL)
+        ):
+            trees = partial(item, metadata), partial(item, original_metadata)
+            found = quirk.READS[name](*trees)
+            if found is not None:
+                return found, quirk.PROGRAM
+    return None, ""
 
 
 def read(name: str, metadata: Tree, original_metadata: Tree | None = None) -> Any:
@@ -266,16 +273,6 @@ def build_model(
     if overrides:
         return SpectrumModel(**_arguments(found, overrides))
     return _model(found)
-
-
-def check_node(metadata: Tree) -> None:
-    """Raise ValueError if something else is where this package keeps its own."""
-    node = metadata.get_item(NODE)
-    if node is not None and not hasattr(node, "as_dictionary"):
-        raise ValueError(
-            f"{NODE} in the metadata is {node!r}; needed is a node with the parameters "
-            f"of the analysis. Remove it with `del s.metadata.{NODE}`."
-        )
 
 
 class _Stated(dict):

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import hyperspy.api as hs
 import numpy as np
+from exspy.signals import EDSTEMSpectrum
 from hyperspy.external.progressbar import progressbar
 
 from espm_hs.factorization import USUAL_SPARSITY, Penalties
 from espm_hs.metadata.reader import item
 from espm_hs.metadata.schema import NODE
-from espm_hs.metadata.transaction import AllOrNothing
-from espm_hs.metadata.writer import write_parameters
+from espm_hs.metadata.transaction import AllOrNothing, write_parameters
 from espm_hs.model_selection.binning import BinningChoice, choose_binning
 from espm_hs.model_selection.cross_validation import Comparison, CrossValidation
 from espm_hs.model_selection.n_phases import PhaseNumber, estimate_number
@@ -28,7 +28,7 @@ PHASE_NUMBER = f"{NODE}.number_of_phases"
 BINNING = f"{NODE}.best_binning"
 
 
-class ModelSelection:
+class ModelSelection(EDSTEMSpectrum):
     """Finds what the counts bear out by holding some out; part of `EDSespmSpectrum`."""
 
     def estimate_number_of_phases(

@@ -8,6 +8,7 @@ from typing import Any
 import dask.array as da
 import hyperspy.api as hs
 import numpy as np
+from exspy.signals import EDSTEMSpectrum
 from hyperspy.external.progressbar import progressbar
 from hyperspy.signals import BaseSignal
 
@@ -30,7 +31,7 @@ from espm_hs.quantification.pixels import Array, pixel_amounts, pixel_compositio
 from espm_hs.quantification.report import Report, report
 
 
-class Quantification:
+class Quantification(EDSTEMSpectrum):
     """Turns the phases of a decomposition into numbers; part of `EDSespmSpectrum`."""
 
     def analysis_results(self) -> PhaseAnalysis:

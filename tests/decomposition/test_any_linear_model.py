@@ -270,8 +270,8 @@ def test_advice_of_the_model(monkeypatch):
 def test_factors_of_pixels_are_not_passed_over(example, monkeypatch):
     model, counts, *_ = example
     factors = np.ones((168, 6))
-    monkeypatch.setattr(Bands, "column_factors", lambda self, n: factors[:n])
-    with pytest.raises(NotImplementedError, match="differ from pixel to pixel"):
+    monkeypatch.setattr(Bands, "column_factors", factors)
+    with pytest.raises(ValueError, match="differ from pixel to pixel"):
         found_in(counts, model)
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PROGRAM = "espm"
 # espm writes both of these to all of its own.
 METADATA = ("xray_db", f"{EDS}.width_slope")
-ORIGINAL_METADATA = ()
+ORIGINAL: tuple[str, ...] = ()
 
 # keV per keV and keV: what espm fills in where nobody measured the width.
 _USUAL_WIDTH = (0.01, 0.065)

@@ -19,14 +19,13 @@ _FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 def results_of(path: Path, folder: Path) -> tuple[Path, ...]:
-    """
-    Files of the results for a map.
+    """Files of the results for a map.
 
     Parameters
     ----------
-    path : Path
+    path
         The map.
-    folder : Path
+    folder
         Of the results.
 
     Returns
@@ -39,12 +38,11 @@ def results_of(path: Path, folder: Path) -> tuple[Path, ...]:
 
 
 def check_targets(files) -> None:
-    """
-    Raise OSError if files could not be written, before there is work to lose.
+    """Raise OSError if files could not be written, before there is work to lose.
 
     Parameters
     ----------
-    files : iterable of Path
+    files
         They, and their folders, need not be there yet.
     """
     for file in files:
@@ -65,14 +63,13 @@ def check_targets(files) -> None:
 
 
 class NewFiles:
-    """
-    Files that are being written.
+    """Files that are being written.
 
     Parameters
     ----------
-    folder : Path
+    folder
         Where they will be.
-    unfinished : Path
+    unfinished
         Where they are until then.
     """
 
@@ -82,12 +79,11 @@ class NewFiles:
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[Path]:
-        """
-        Path to write one of them to.
+        """Path to write one of them to.
 
         Parameters
         ----------
-        name : str
+        name
             Of the file in its folder.
 
         Raises
@@ -113,12 +109,11 @@ class NewFiles:
 
 @contextmanager
 def finished_files(folder: Path) -> Iterator[NewFiles]:
-    """
-    Files that come to their place once all are complete.
+    """Files that come to their place once all are complete.
 
     Parameters
     ----------
-    folder : Path
+    folder
         Is made if needed.
 
     Yields
@@ -156,12 +151,11 @@ def _hidden_folder(parent: Path) -> Iterator[Path]:
 
 
 def is_full(error: BaseException | None) -> bool:
-    """
-    Whether an error, or one behind it, says that the disk is full.
+    """Whether an error, or one behind it, says that the disk is full.
 
     Parameters
     ----------
-    error : BaseException or None
+    error
         HDF5 hides the number of the error in its text.
     """
     while error is not None:
@@ -174,8 +168,7 @@ def is_full(error: BaseException | None) -> bool:
 
 
 def _replace(new: Path, target: Path) -> None:
-    """
-    Move a file, or the folder that a .zspy is, to the place of an older one.
+    """Move a file, or the folder that a .zspy is, to the place of an older one.
 
     Raises
     ------

@@ -22,14 +22,13 @@ PATIENCE_PER_BYTE = 1e-6
 
 
 def read_spectra(path: str | Path, lazy: bool = False) -> list:
-    """
-    Read the EDS signals of a file.
+    """Read the EDS signals of a file.
 
     Parameters
     ----------
-    path : str or Path
+    path
         A file that HyperSpy reads.
-    lazy : bool
+    lazy
         Read the counts when they are needed.
 
     Returns
@@ -114,15 +113,14 @@ def _forbid_pickles() -> None:
 
 
 def choose_map(spectra: Sequence):
-    """
-    Pick the signal to decompose: of the maps the one with most counts.
+    """Pick the signal to decompose: of the maps the one with most counts.
 
     Readers differ in what they put first: a file may hold, beside the map, its summed
     spectrum and spectra of regions.
 
     Parameters
     ----------
-    spectra : sequence of EDSespmSpectrum
+    spectra
         At least one.
 
     Returns

@@ -14,15 +14,13 @@ from pathlib import Path
 import click
 
 from espm_hs import __version__
-from espm_hs.cli import settings, summaries
+from espm_hs.cli import settings, tables
 from espm_hs.cli import workers as pool
 
 # HyperSpy is imported inside the commands: --help must not wait for it.
 
 # In a settings file only.
 _KNOWN = "known_phases"
-
-_DATASETS = ("particles", "grain_boundary", "core_shell", "mantle")
 
 
 class NumberOrAuto(click.ParamType):
@@ -33,6 +31,20 @@ class NumberOrAuto(click.ParamType):
     def convert(self, value, param, ctx):
         """Return a float or "auto"."""
         return value if value == "auto" else click.FLOAT.convert(value, param, ctx)
+
+
+class DataSet(click.Choice):
+    """A data set of `espm_hs.simulation`, which is not imported before it is needed."""
+
+    def __init__(self) -> None:
+        self.case_sensitive = True
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """Names of the data sets."""
+        from espm_hs.simulation import DATASETS
+
+        return tuple(DATASETS)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -272,7 +284,7 @@ def decompose(
     outcomes = _print(pool.run_all(files, work, workers, _batch), len(files))
     if len(files) > 1:
         with _failing_in_a_line():
-            click.echo(pool.printable(summaries.summarise(outcomes, files, output)))
+            click.echo(pool.printable(tables.summarise(outcomes, files, output)))
     _exit(outcomes)
 
 
@@ -306,7 +318,7 @@ def report(files: tuple[str, ...], target: str | None) -> None:
 
 
 @main.command()
-@click.argument("name", type=click.Choice(_DATASETS))
+@click.argument("name", type=DataSet())
 @click.option("-o", "--output", "file", required=True, type=click.Path(),
               help="File to write, .hspy or .zspy; replaces an older one.")  # fmt: skip
 @click.option("--shape", nargs=2, type=click.IntRange(1),

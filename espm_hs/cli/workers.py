@@ -24,18 +24,17 @@ LONGEST = 500
 
 @dataclass(frozen=True)
 class Outcome:
-    """
-    What became of a file.
+    """What became of a file.
 
     Attributes
     ----------
-    path : str
+    path
         The file.
-    state : str
+    state
         "done", "done before" or "failed".
-    text : str
+    text
         Of the result, or of the error.
-    facts : Mapping
+    facts
         What a table of all files says of it.
     """
 
@@ -51,19 +50,18 @@ def run_all(
     n_workers: int = 1,
     prepare: Callable[[], object] | None = None,
 ) -> Generator[Outcome]:
-    """
-    Work on files, and go on whatever happens to one of them.
+    """Work on files, and go on whatever happens to one of them.
 
     Parameters
     ----------
-    paths : sequence of str
+    paths
         The files.
-    work : callable
+    work
         Takes a path, returns its outcome. It goes to other processes, so it must be a
         function of a module.
-    n_workers : int
+    n_workers
         Processes that work at the same time; 0 works in this one.
-    prepare : callable, optional
+    prepare
         Called in each process first.
 
     Yields
@@ -175,17 +173,16 @@ def _stop(*_):
 
 @contextmanager
 def heard(error: type[BaseException], number: int) -> Iterator[None]:
-    """
-    Raise what a signal raises again, if a callback of the interpreter swallows it.
+    """Raise what a signal raises again, if a callback of the interpreter swallows it.
 
     Callbacks of weak references are all over Python's imports, and an error in one
     of them is shown and forgotten: Ctrl-C would do nothing.
 
     Parameters
     ----------
-    error : type
+    error
         What the handler of the signal raises.
-    number : int
+    number
         Of the signal.
     """
 

@@ -21,14 +21,14 @@ __all__ = [
 def map_errors(
     found: ArrayLike, true: ArrayLike, *, rescale: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
-    """
-    Errors of maps, in the unit of the true ones.
+    """Errors of maps, in the unit of the true ones.
 
     Parameters
     ----------
-    found, true : array, shape (..., n_phases)
-        Partners in the same order. Pixels with a NaN are left out.
-    rescale : bool
+    found, true
+        Shape (..., n_phases). Partners in the same order. Pixels with a NaN are left
+        out.
+    rescale
         Multiply each map that was found by the number that brings it closest: for
         loadings, whose scale is a matter of the normalisation of their spectra.
 
@@ -61,13 +61,13 @@ def map_errors(
 
 
 def composition_errors(found: ArrayLike, true: ArrayLike) -> np.ndarray:
-    """
-    Largest error of a fraction in each phase.
+    """Largest error of a fraction in each phase.
 
     Parameters
     ----------
-    found, true : array, shape (n_elements, n_phases)
-        Fractions or percentages of the same elements and phases, in the same order.
+    found, true
+        Shape (n_elements, n_phases). Fractions or percentages of the same elements and
+        phases, in the same order.
 
     Returns
     -------

@@ -6,8 +6,8 @@ import errno
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from espm_hs.cli.workers import in_a_line
@@ -37,7 +37,7 @@ def results_of(path: Path, folder: Path) -> tuple[Path, ...]:
     return tuple(folder / f"{path.stem}_{name}" for name in names)
 
 
-def check_targets(files) -> None:
+def check_targets(files: Iterable[Path]) -> None:
     """Raise OSError if files could not be written, before there is work to lose.
 
     Parameters
@@ -62,53 +62,10 @@ def check_targets(files) -> None:
             raise OSError(f"{file} is there already and no file: name another one.")
 
 
-class NewFiles:
-    """Files that are being written.
-
-    Parameters
-    ----------
-    folder
-        Where they will be.
-    unfinished
-        Where they are until then.
-    """
-
-    def __init__(self, folder: Path, unfinished: Path):
-        self.folder, self.unfinished = folder, unfinished
-        self.names: list[str] = []
-
-    @contextmanager
-    def __call__(self, name: str) -> Iterator[Path]:
-        """Path to write one of them to.
-
-        Parameters
-        ----------
-        name
-            Of the file in its folder.
-
-        Raises
-        ------
-        OSError
-            If it cannot be written; the message names the file, and a full disk.
-        """
-        try:
-            yield self.unfinished / name
-        except (OSError, RuntimeError) as error:
-            if is_full(error):
-                raise OSError(
-                    errno.ENOSPC,
-                    f"{self.folder / name} cannot be written: the disk is full.",
-                ) from error
-            if isinstance(error, OSError):
-                raise OSError(
-                    f"{self.folder / name} cannot be written: {in_a_line(error)}"
-                ) from error
-            raise
-        self.names.append(name)
-
-
 @contextmanager
-def finished_files(folder: Path) -> Iterator[NewFiles]:
+def finished_files(
+    folder: Path,
+) -> Iterator[Callable[[str], AbstractContextManager[Path]]]:
     """Files that come to their place once all are complete.
 
     Parameters
@@ -118,16 +75,40 @@ def finished_files(folder: Path) -> Iterator[NewFiles]:
 
     Yields
     ------
-    NewFiles
-        Call it for a path to write to, on the same disk, so that moving a file is one
-        step. They are moved in the order in which they were written.
+    callable
+        Takes the name of a file and returns a context, in which it is written to the
+        path that the context has; on the same disk, so that moving it is one step.
+        The files are moved in the order in which they were written. An OSError of the
+        context names the file, and a full disk.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    written: list[str] = []
     with _hidden_folder(folder) as unfinished:
-        files = NewFiles(folder, unfinished)
-        yield files
-        for name in files.names:
-            _replace(files.unfinished / name, folder / name)
+
+        @contextmanager
+        def new(name: str) -> Iterator[Path]:
+            with _errors_that_name(folder / name):
+                yield unfinished / name
+            written.append(name)
+
+        yield new
+        for name in written:
+            _replace(unfinished / name, folder / name)
+
+
+@contextmanager
+def _errors_that_name(file: Path) -> Iterator[None]:
+    """Say which file could not be written, and whether the disk is full."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        if is_full(error):
+            text = f"{file} cannot be written: the disk is full."
+            raise OSError(errno.ENOSPC, text) from error
+        if isinstance(error, OSError):
+            text = f"{file} cannot be written: {in_a_line(error)}"
+            raise OSError(text) from error
+        raise
 
 
 @contextmanager

@@ -7,10 +7,12 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import dask
 import matplotlib.pyplot as plt
 import numpy as np
+from hyperspy.misc.utils import DictionaryTreeBrowser
 from joblib import effective_n_jobs
 from matplotlib.figure import Figure
 from sklearn.exceptions import ConvergenceWarning
@@ -59,7 +61,8 @@ def file_info(path: str | Path) -> str:
     """
     spectra = read_spectra(path)
     chosen = choose_map(spectra)
-    paragraphs, described = [], {}
+    paragraphs: list[str] = []
+    described: dict[tuple, int] = {}
     for number, signal in enumerate(spectra, start=1):
         axis = signal.axes_manager.signal_axes[0]
         rows = tuple(describe(signal.metadata, signal.original_metadata, axis))
@@ -70,7 +73,12 @@ def file_info(path: str | Path) -> str:
     return "\n\n".join(paragraphs)
 
 
-def _signal_info(number: int, signal, chosen: bool, described: Sequence) -> str:
+def _signal_info(
+    number: int,
+    signal: EDSespmSpectrum,
+    chosen: bool,
+    described: Sequence[tuple[str, str, str]],
+) -> str:
     axis = signal.axes_manager.signal_axes[0]
     pixels = max(1, signal.axes_manager.navigation_size)
     energy = f"{axis.low_value:.4g} to {axis.high_value:.4g} {axis.units}"
@@ -135,7 +143,7 @@ def decompose_file(path: str | Path, folder: str | Path, settings: Settings) -> 
     return Outcome(str(path), "done", text, fit_facts(signal, seconds))
 
 
-def _write_results(signal, path: Path, folder: Path) -> None:
+def _write_results(signal: EDSespmSpectrum, path: Path, folder: Path) -> None:
     results, figure, table, report = results_of(path, folder)
     with finished_files(folder) as new:
         with new(figure.name) as file:
@@ -150,7 +158,7 @@ def _write_results(signal, path: Path, folder: Path) -> None:
             _check_written(signal, file)
 
 
-def _check_written(signal, file: Path) -> None:
+def _check_written(signal: EDSespmSpectrum, file: Path) -> None:
     """Raise OSError for results that are not whole: writers pass over what fails."""
     (written,) = read_spectra(file, lazy=True)
     wanted, found = (_items(one.metadata.get_item(NODE)) for one in (signal, written))
@@ -159,7 +167,7 @@ def _check_written(signal, file: Path) -> None:
         raise OSError(f"not all of it was written: {', '.join(lost[:3]) or 'maps'}.")
 
 
-def _items(node) -> set[str]:
+def _items(node: DictionaryTreeBrowser) -> set[str]:
     """Names of all items of metadata."""
     names = set()
     for name in node.keys():  # noqa: SIM118 - it is no dictionary
@@ -220,7 +228,7 @@ def _done_before(path: Path, folder: Path, settings: Settings) -> Outcome | None
     return Outcome(str(path), "done before", f"as in {files[0]}", facts)
 
 
-def _apply(signal, settings: Settings) -> None:
+def _apply(signal: EDSespmSpectrum, settings: Settings) -> None:
     """Write the settings to the metadata and check that nothing needed is missing."""
     if settings.elements is not None:
         signal.set_elements(list(settings.elements))
@@ -261,7 +269,9 @@ def _options_named(options: str) -> Iterator[None]:
         raise ValueError(f"{error} (The options: {options}.)") from None
 
 
-def _decompose(signal, settings: Settings) -> tuple[PhaseAnalysis, float]:
+def _decompose(
+    signal: EDSespmSpectrum, settings: Settings
+) -> tuple[PhaseAnalysis, float]:
     """Run the decomposition; return its result and the seconds it took.
 
     Raises
@@ -357,7 +367,7 @@ def _comparison(signal: EDSespmSpectrum) -> str:
     return "\n".join(text_lines(rows, n_left=2))
 
 
-def simulate(name: str, path: str | Path, seed: int, **options) -> None:
+def simulate(name: str, path: str | Path, seed: int, **options: Any) -> None:
     """Write a built-in data set, with its truth in the metadata.
 
     Parameters

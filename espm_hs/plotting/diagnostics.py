@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -62,7 +62,7 @@ def plot_convergence(signal: BaseSignal) -> Figure:
     labels = ("fit", "went on after a change of the problem")
     for i, fit in enumerate(_fits(found.history)):
         steps = np.arange(place, place + fit.size)
-        look = {"ms": 3, "lw": 1, "color": COLOURS[min(i, 1)]}
+        look: dict[str, Any] = {"ms": 3, "lw": 1, "color": COLOURS[min(i, 1)]}
         label = labels[i] if i < len(labels) else None
         axes.plot(steps, fit - fit[-1], "o-", label=label, **look)
         place += fit.size
@@ -181,7 +181,7 @@ def plot_binning(found: BinningChoice) -> Figure:
     figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
     _draw_losses(axes, found, chosen)
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(FixedLocator(found.numbers))
+    axes.xaxis.set_major_locator(FixedLocator(list(found.numbers)))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:.0f}"))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("Pixels of a bin along each axis")
@@ -203,8 +203,9 @@ def _draw_losses(axes: Axes, found: PhaseNumber | BinningChoice, chosen: str) ->
     _draw_grid(axes)
     axes.margins(y=0.08)
     axes.set_ylabel("Loss in predicting counts (nats)")
+    drawn: list[Any] = [mark, mean, each[0]]
     axes.figure.legend(
-        [mark, mean, each[0]],
+        drawn,
         [chosen, "mean, standard error", "each draw"],
         loc="outside upper center",
         ncols=3,
@@ -217,7 +218,7 @@ def _circle(
 ) -> Line2D:
     """Mark the candidate that was chosen."""
     best = found.numbers == found.best
-    look = {"ms": 14, "mfc": "none", "mec": COLOURS[1], "mew": 2}
+    look: dict[str, Any] = {"ms": 14, "mfc": "none", "mec": COLOURS[1], "mew": 2}
     return axes.plot(found.numbers[best], values[best], "o", **look)[0]
 
 

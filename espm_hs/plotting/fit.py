@@ -158,7 +158,7 @@ def _draw_model(
 
 def _draw_elements(axes: Axes, found: PhaseAnalysis, columns: np.ndarray) -> None:
     """Draw the lines of each element, and those of stray ones in grey."""
-    groups: dict[tuple[str, bool], list[int]] = {}
+    groups: dict[tuple[str | None, bool], list[int]] = {}
     for i, column in enumerate(found.model.columns):
         if column.kind != "background":
             key = (column.element, column.kind == "stray")
@@ -246,7 +246,7 @@ def plot_fit_of_region(signal: BaseSignal, parts: str = "phases") -> Figure:
     navigator.plot()
     roi.add_widget(navigator, axes=navigator.axes_manager.signal_axes)
     roi.events.changed.connect(draw, [])
-    figure.roi = roi  # lives as long as the figure
+    figure.roi = roi  # type: ignore[attr-defined]  # lives as long as the figure
     draw()
     return figure
 

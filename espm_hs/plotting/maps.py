@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.font_manager import FontProperties
-from matplotlib.image import AxesImage
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
@@ -45,28 +44,21 @@ def draw_navigation(
     if len(navigation) > 2:
         # what does not fit into a plane is averaged over
         values = np.nanmean(values, axis=tuple(range(len(navigation) - 2)))
-    cmap = (cmap or plt.get_cmap("cividis")).with_extremes(bad="#D0D0D0")
-    look = {"cmap": cmap, "vmin": limits[0], "vmax": limits[1]}
-    image = _draw_map(axes, *navigation[:2], values, **look)
-    axes.figure.colorbar(image, ax=axes, label=label, shrink=0.9)
-
-
-def _draw_map(
-    axes: Axes, x: DataAxis, y: DataAxis, values: np.ndarray, **look: Any
-) -> AxesImage:
-    """Image with a scale bar, if its axes have units; return the image."""
+    x, y = navigation[:2]
     width, height = (a.size * (float(a.scale) if a.is_uniform else 1.0) for a in (x, y))
     image = axes.imshow(
         values,
+        cmap=(cmap or plt.get_cmap("cividis")).with_extremes(bad="#D0D0D0"),
+        vmin=limits[0],
+        vmax=limits[1],
         extent=(0, width, height, 0),
         interpolation="nearest",
-        aspect=1 if _same_units(x, y) else "auto",
-        **look,
+        aspect="equal" if _same_units(x, y) else "auto",
     )
     no_ticks(axes)
     if _units(x):
         _draw_scale_bar(axes, width, height, _units(x))
-    return image
+    axes.figure.colorbar(image, ax=axes, label=label, shrink=0.9)
 
 
 def _draw_scale_bar(axes: Axes, width: float, height: float, units: str) -> None:
@@ -77,9 +69,16 @@ def _draw_scale_bar(axes: Axes, width: float, height: float, units: str) -> None
     if units in ("µm", "um") and length < 0.1:
         text = f"{1e3 * length:g} nm"
     bar = AnchoredSizeBar(
-        *(axes.transData, length, text, "lower left"),
-        **{"size_vertical": 0.015 * height, "label_top": True, "sep": 2},
-        **{"color": "white", "frameon": False, "borderpad": 0.7},
+        axes.transData,
+        length,
+        text,
+        "lower left",
+        size_vertical=0.015 * height,
+        label_top=True,
+        sep=2,
+        borderpad=0.7,
+        color="white",
+        frameon=False,
         fontproperties=FontProperties(size="x-small"),
     )
     for artist in (*bar.findobj(Text), *bar.size_bar.get_children()):

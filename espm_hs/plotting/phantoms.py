@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from scipy.spatial import cKDTree
 
 from espm_hs.plotting.style import no_ticks, panels, phase_colour
 from espm_hs.simulation import phantoms
@@ -37,19 +36,21 @@ def plot_phantoms() -> Figure:
 
 def _examples() -> dict[str, tuple]:
     """Return maps, names of the phases and images behind the maps, by function."""
-    grey = _particle_image()
-    hills = _hills([(0.22, 0.2), (0.66, 0.42), (0.3, 0.76)])
+    round_ones = phantoms.core_shell_particles(_SHAPE, _particles(), 0.5, support=6)
+    grey = round_ones.sum(axis=-1)
+    hills = [0.1 + _hill(*place) for place in ((0.2, 0.2), (0.7, 0.4), (0.3, 0.8))]
     cut, whole = (0.36, 0.30, 0.29, 1.5), (0.62, 0.70, 0.32, 2.1)
     spheres = [phantoms.Sphere(*cut), phantoms.Sphere(*whole)]
     thickness = phantoms.wedge(_SHAPE, 5, 80)[..., None]
-    labels, ordinals = _grains(), ("first", "second", "third", "fourth")
+    labels = phantoms.random_fields(_SHAPE, 4, length=28, seed=3).argmax(axis=-1)
+    ordinals = ("first", "second", "third", "fourth")
     return {
         "spheres_in_matrix": (
             phantoms.spheres_in_matrix(_SHAPE, spheres),
             ("matrix", "cut sphere", "whole sphere"),
         ),
         "core_shell_particles": (
-            phantoms.core_shell_particles(_SHAPE, _particles(), 0.5, support=6),
+            round_ones,
             ("film", "core", "shell"),
         ),
         "wedge": (
@@ -78,8 +79,8 @@ def _examples() -> dict[str, tuple]:
             grey,
         ),
         "maps_from_arrays": (
-            phantoms.maps_from_arrays(np.full(_SHAPE, 0.1), *hills),
-            ("0.1", *ordinals[:3]),
+            phantoms.maps_from_arrays(*hills),
+            ordinals[:3],
             *hills,
         ),
     }
@@ -98,38 +99,11 @@ def _particles() -> list[phantoms.CoreShell]:
     return [phantoms.CoreShell(*place) for place in places]
 
 
-def _coordinates() -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns of the pixels, as fractions of the height of the map."""
+def _hill(row: float, column: float) -> np.ndarray:
+    """Image of a hill around a place in fractions of height and width."""
     y, x = np.indices(_SHAPE)
-    return y / _SHAPE[0], x / _SHAPE[0]
-
-
-def _grains() -> np.ndarray:
-    """Labels of a polycrystal: each pixel belongs to the nearest of random points."""
-    points = np.random.default_rng(3).random((40, 2)) * [1, _SHAPE[1] / _SHAPE[0]]
-    nearest = cKDTree(points).query(np.stack(_coordinates(), axis=-1))[1]
-    return nearest % 4
-
-
-def _particle_image() -> np.ndarray:
-    """Grey image of bright particles."""
-    y, x = _coordinates()
-    rng = np.random.default_rng(8)
-    image = np.zeros(_SHAPE)
-    for brightness in rng.choice([0.25, 0.5, 0.75, 1.0], 18):
-        centre_y, centre_x = rng.random(2) * [1, _SHAPE[1] / _SHAPE[0]]
-        distance = np.hypot(y - centre_y, x - centre_x)
-        disc = brightness / (1 + np.exp((distance - rng.uniform(0.06, 0.15)) / 0.006))
-        image = np.maximum(image, disc)
-    return image
-
-
-def _hills(centres: Sequence[tuple[float, float]]) -> list[np.ndarray]:
-    """Images of one hill each, around centres in fractions of height and width."""
-    y, x = _coordinates()
-    width = _SHAPE[1] / _SHAPE[0]
-    squares = ((y - row) ** 2 + (x - column * width) ** 2 for row, column in centres)
-    return [np.exp(-20 * square) for square in squares]
+    squares = (y - row * _SHAPE[0]) ** 2 + (x - column * _SHAPE[1]) ** 2
+    return np.exp(-20 * squares / _SHAPE[0] ** 2)
 
 
 def _draw(
@@ -141,7 +115,6 @@ def _draw(
     axes.set_title(name, family="monospace", weight="bold", fontsize="medium")
     no_ticks(axes)
     pairs = zip(colours, labels, strict=True)
-    spacing = {"handlelength": 0.9, "handletextpad": 0.4, "columnspacing": 1.0}
     axes.legend(
         handles=[Patch(color=colour, label=label) for colour, label in pairs],
         loc="upper center",
@@ -149,7 +122,9 @@ def _draw(
         ncols=len(labels),
         frameon=False,
         fontsize="small",
-        **spacing,
+        handlelength=0.9,
+        handletextpad=0.4,
+        columnspacing=1.0,
     )
     for i, source in enumerate(sources):
         inset = axes.inset_axes((0.015 + 0.25 * i, 0.02, 0.24, 0.24))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dask
 import matplotlib.pyplot as plt
@@ -119,7 +119,7 @@ def _draw_bars(
     places = np.arange(len(elements))
     axes.bar(places, percent, color=colour, alpha=0.75, width=0.7)
     axes.errorbar(places, percent, yerr=errors, **ERRORS)
-    look = {
+    look: dict[str, Any] = {
         "textcoords": "offset points",
         "fontsize": "x-small" if len(elements) < 9 else 5,
         "ha": "left" if len(elements) < 5 else "center",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -89,7 +89,11 @@ def _label_extremes(
     tops = [a + int(np.argmax(np.abs(values[a:b]))) for a, b in stretches]
     for top in sorted(tops, key=lambda i: -abs(values[i]))[:most]:
         offset, va = ((0, 2), "bottom") if values[top] > 0 else ((0, -2), "top")
-        look = {"textcoords": "offset points", "fontsize": "x-small", "ha": "center"}
+        look: dict[str, Any] = {
+            "textcoords": "offset points",
+            "fontsize": "x-small",
+            "ha": "center",
+        }
         text = f"{energy[top]:.2f}"
         axes.annotate(text, (energy[top], values[top]), offset, va=va, **look)
 
@@ -100,7 +104,7 @@ def _label_extremes(
 def _draw_by_pixel(axes: Axes, signal: BaseSignal, significance: np.ndarray) -> None:
     """Map or profile of the significance, 0 in the middle of the colours."""
     extent = max(3.0, np.nanpercentile(np.abs(significance), 99.5))
-    look = {"cmap": plt.get_cmap("PuOr_r"), "limits": (-extent, extent)}
+    look: dict[str, Any] = {"cmap": plt.get_cmap("PuOr_r"), "limits": (-extent, extent)}
     draw_navigation(axes, signal, significance, "excess of χ² (σ)", colour=GREY, **look)
 
 

@@ -55,7 +55,7 @@ def find_peaks(found: PhaseAnalysis, parts: np.ndarray) -> list[Peak]:
     for column, part in zip(found.model.columns, parts.T, strict=True):
         if column.kind == "background" or not part.any():
             continue
-        for family in column.family:
+        for family in column.family or ():
             line = _main_line(found, column.element, family)
             if line is None:
                 continue
@@ -68,7 +68,9 @@ def find_peaks(found: PhaseAnalysis, parts: np.ndarray) -> list[Peak]:
     return sorted(peaks, key=lambda peak: peak.energy)
 
 
-def _main_line(found: PhaseAnalysis, element: str, family: str) -> EmissionLine | None:
+def _main_line(
+    found: PhaseAnalysis, element: str | None, family: str
+) -> EmissionLine | None:
     """Strongest line of a family, if there is any in the model."""
     lines = found.model.emission_lines
     own = (x for x in lines if x.element == element and x.family == family)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -20,7 +22,7 @@ COLOURS = (
 )
 GREY = "#707070"
 # Standard deviations on bars.
-ERRORS = {"fmt": "none", "ecolor": "black", "lw": 0.8, "capsize": 2}
+ERRORS: dict[str, Any] = {"fmt": "none", "ecolor": "black", "lw": 0.8, "capsize": 2}
 
 
 def phase_colour(phase: int) -> str:
@@ -37,7 +39,9 @@ def as_text(name: str) -> str:
     return name
 
 
-def panels(n: int, columns: int, width: float, height: float) -> tuple[Figure, list]:
+def panels(
+    n: int, columns: int, width: float, height: float
+) -> tuple[Figure, list[Axes]]:
     """Figure with rows of panels, each so many inches wide and high; and its axes."""
     columns = min(columns, n)
     rows = -(-n // columns)

@@ -201,7 +201,7 @@ def experiment(
         raise ValueError(
             f"There is no data set {name!r}: there are {', '.join(DATASETS)}."
         )
-    usual = DATASETS[name].__defaults__
+    usual = DATASETS[name].__defaults__ or ()
     shape = usual[0] if shape is None else shape
     counts = usual[1] if counts_per_pixel is None else counts_per_pixel
     model, phases, maps, stray = _SAMPLES[name][0](shape)

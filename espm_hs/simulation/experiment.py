@@ -92,7 +92,7 @@ class Experiment:
         density = np.array([phase.density for phase in self.phases])
         spectra = emission.spectra(1e6 * self.true_model.mass_thickness / density)
         self.spectra = spectra / spectra.sum(axis=0)
-        self._sample = OwnAbsorption(spectra)
+        self._sample: OwnAbsorption | LocalAbsorption = OwnAbsorption(spectra)
         if self.effects.local_absorption:
             self._sample = LocalAbsorption(emission)
         self._expose(counts_per_pixel)

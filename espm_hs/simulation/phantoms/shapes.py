@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from espm_hs.arguments import check_number
 from espm_hs.simulation.phantoms.images import blurred, checked_shape
@@ -392,7 +393,9 @@ def normal(angle: float) -> tuple[float, float]:
     return float(np.cos(np.radians(angle))), float(np.sin(np.radians(angle)))
 
 
-def area_before(distance, normal_x, normal_y) -> np.ndarray:
+def area_before(
+    distance: np.ndarray, normal_x: ArrayLike, normal_y: ArrayLike
+) -> np.ndarray:
     """Area of a pixel on one side of a straight line.
 
     Parameters

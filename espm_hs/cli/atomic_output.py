@@ -1,4 +1,4 @@
-"""How files are written: under another name, until all of them are complete."""
+"""Atomic output: files have another name until all of them are complete."""
 
 from __future__ import annotations
 

@@ -74,10 +74,7 @@ def file_info(path: str | Path) -> str:
 
 
 def _signal_info(
-    number: int,
-    signal: EDSespmSpectrum,
-    chosen: bool,
-    described: Sequence[tuple[str, str, str]],
+    number: int, signal: EDSespmSpectrum, chosen: bool, rows: Sequence[tuple[str, ...]]
 ) -> str:
     axis = signal.axes_manager.signal_axes[0]
     pixels = max(1, signal.axes_manager.navigation_size)
@@ -88,7 +85,7 @@ def _signal_info(
         ("data type", str(signal.data.dtype), ""),
         ("counts per pixel", f"{total_counts(signal) / pixels:.1f}", ""),
         ("energy", energy, f"{axis.size} channels"),
-        *described,
+        *rows,
     ]
     title = signal.metadata.get_item("General.title") or "untitled"
     mark = "  <- decompose uses this one" if chosen else ""

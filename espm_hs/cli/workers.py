@@ -1,4 +1,10 @@
-"""Many files, several at a time: one that fails stops no other."""
+"""Worker pool: files in other processes, of which one that fails stops no other.
+
+The pools of libraries promise less: that of `concurrent.futures` ends as a whole when
+one of its processes dies, pebble ends a process that works without letting it remove
+half-written files, and its time limit is that of a whole task, whereas here only
+reading a file has one (`espm_hs.cli.files`).
+"""
 
 from __future__ import annotations
 

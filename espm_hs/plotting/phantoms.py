@@ -38,7 +38,7 @@ def _examples() -> dict[str, tuple]:
     """Return maps, names of the phases and images behind the maps, by function."""
     round_ones = phantoms.core_shell_particles(_SHAPE, _particles(), 0.5, support=6)
     grey = round_ones.sum(axis=-1)
-    hills = [0.1 + _hill(*place) for place in ((0.2, 0.2), (0.7, 0.4), (0.3, 0.8))]
+    hills = [_hill(*place) for place in ((0.2, 0.2), (0.7, 0.4), (0.3, 0.8))]
     cut, whole = (0.36, 0.30, 0.29, 1.5), (0.62, 0.70, 0.32, 2.1)
     spheres = [phantoms.Sphere(*cut), phantoms.Sphere(*whole)]
     thickness = phantoms.wedge(_SHAPE, 5, 80)[..., None]
@@ -79,8 +79,8 @@ def _examples() -> dict[str, tuple]:
             grey,
         ),
         "maps_from_arrays": (
-            phantoms.maps_from_arrays(*hills),
-            ordinals[:3],
+            phantoms.maps_from_arrays(np.full(_SHAPE, 0.1), *hills),
+            ("0.1", *ordinals[:3]),
             *hills,
         ),
     }

@@ -357,6 +357,11 @@ def test_counts_are_never_dense():
 # -- data sets
 
 
+def test_no_counts_are_not_the_usual_ones():
+    with pytest.raises(ValueError, match="counts_per_pixel"):
+        simulation.experiment("particles", counts_per_pixel=0)
+
+
 def test_command_line_knows_all_data_sets():
     found = CliRunner().invoke(main, ["simulate", "--help"]).output
     assert f"{{{'|'.join(DATASETS)}}}" in found

@@ -16,8 +16,8 @@ from espm_hs.decomposition.separation import accompanying, find_overlap, separat
 from espm_hs.decomposition.support import find_support
 from espm_hs.factorization import (
     Factorization,
-    Penalties,
     Problem,
+    Sparsity,
     choose_sparsity,
     composition_covariance,
     factorize,
@@ -48,7 +48,8 @@ class PhaseSearch:
             names = ("n_init", "random_state", "n_jobs")
             options = {n: self.options[n] for n in names if n in self.options}
             strength = choose_sparsity(self.counts, self.problem, **options)
-            self.problem = replace(self.problem, penalties=Penalties(strength))
+            penalties = self.problem.penalties.with_(Sparsity(strength))
+            self.problem = replace(self.problem, penalties=penalties)
         found = factorize(self.counts, self.problem, init=init, **self.options)
         found = self._settled(found)
         named = isinstance(init, str)

@@ -8,6 +8,7 @@ rows of abundances around their own from the groups that hold them.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -15,26 +16,19 @@ import numpy as np
 from espm_hs.factorization.counts.counts import Counts
 from espm_hs.factorization.counts.grid import Grid
 from espm_hs.factorization.counts.scattered import Scattered, take_rows
+from espm_hs.factorization.executors.base import Executor
 from espm_hs.factorization.executors.threads import Passes
-from espm_hs.factorization.problem import Penalties, Problem
+from espm_hs.factorization.kernels.arguments import Spectra
+from espm_hs.factorization.problem import Problem
 
 
-class ClusterPasses:
+class ClusterPasses(Executor):
     """The methods of `Passes`, for `ScatteredCounts` and `Scattered` abundances."""
 
     def __init__(self, counts, problem: Problem, dose: float | None = None):
-        self.counts, self.problem, self.client = counts, problem, counts.client
-        self.dose = dose or max(counts.dose, 1e-300)
-        self.on_simplex = problem.simplex == "abundances"
-        self.connected = problem.penalties.smooth and problem.grid.connected
-        self.n_passes = 0
+        super().__init__(counts, problem, dose)
+        self.client = counts.client
         self.settings = [self._setting(i) for i in range(len(counts.groups))]
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        return None
 
     def hold(self, H) -> Scattered:
         """Return abundances that are spread as the counts are."""
@@ -109,21 +103,23 @@ class ClusterPasses:
         problem, grid = self.problem, None
         first, end = self.counts.edges[i : i + 2]
         around = first, end
-        if self.connected:
+        penalties = problem.penalties
+        if not self.connected:
+            penalties = penalties.separable()
+        else:
             grid, *around = self.problem.grid.rows_around(first, end)
         support = problem.support
-        problem = Problem(
-            problem.n_channels,
-            problem.n_components,
-            simplex=problem.simplex,
+        # spectra come with each pass
+        problem = replace(
+            problem,
+            **dict.fromkeys(("G", "fixed", "ties", "simplex_rows")),
+            grid=grid,
             support=None if support is None else support[slice(*around)],
-            penalties=Penalties(problem.penalties.sparsity),
+            penalties=penalties.take(slice(*around)),
         )
         facts = {
             "problem": problem,
-            "smoothness": self.problem.penalties.strengths(problem.n_components),
-            "grid": grid,
-            "dose": self.dose,
+            "dose": self.mean_counts,
             "known": {
                 name: getattr(self.counts, name)
                 for name in ("smallest", "unit", "dense")
@@ -163,14 +159,11 @@ class _BlockPasses(Passes):
 
     def __init__(self, counts, facts, H, colour, carry):
         super().__init__(counts, facts["problem"], 1, facts["dose"])
-        if facts["grid"] is not None:
-            self.grid = facts["grid"]
-            mean = 1.0 if self.on_simplex else facts["dose"]
-            self.smoothness = facts["smoothness"] * facts["dose"] / mean**2
         self.colour, self.carry, self.made = colour, list(carry), []
 
     def _spectra(self, D):
-        return D, np.maximum(D.sum(axis=0), np.finfo(float).tiny)
+        D_sum = np.maximum(D.sum(axis=0), np.finfo(float).tiny)
+        return Spectra(D, D_sum, self.floor)
 
     def _zeros(self, shape):
         self.made.append(self.carry.pop(0) if self.carry else super()._zeros(shape))
@@ -188,12 +181,13 @@ class _Tied(Grid):
 
 def _prepared(facts, counts):
     """Add what is computed once for all passes."""
-    grid = facts["grid"]
-    if grid is not None:
+    problem = facts["problem"]
+    if (grid := problem.grid) is not None:
         grid = _Tied(grid.weights, arrays=(grid.neighbours, grid.colours))
+        problem = replace(problem, grid=grid)
     counts = _padded(counts, facts["before"], facts["after"])
     counts = counts.known(**facts["known"])
-    return facts | {"grid": grid, "counts": counts}
+    return facts | {"problem": problem, "counts": counts}
 
 
 def _pass(call, colour, facts, own, rims):

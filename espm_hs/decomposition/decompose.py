@@ -385,7 +385,7 @@ def _in_bins(
         # a bin may hold what any of its pixels may
         support = None if support is None else bins.sum(support) > 0
     # smooth maps are better maps, but what they leave over goes into the spectra
-    penalties = replace(problem.penalties, smoothness=0.0)
+    penalties = problem.penalties.separable()
     found_from = replace(problem, penalties=penalties, support=support)
     return counts, Grid.from_shape(bins.shape, bins.used), found_from
 

@@ -22,7 +22,7 @@ from espm_hs.plotting.spectra import (
     set_heights,
 )
 from espm_hs.plotting.style import ERRORS, as_text, panels, phase_colour
-from espm_hs.quantification.composition import to_percent
+from espm_hs.quantification.percent_with_errors import to_percent
 
 if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal

@@ -16,7 +16,7 @@ import numpy as np
 from espm_hs.arguments import float_array
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.physics import SpectrumModel
-from espm_hs.quantification.composition import ATOMIC, Basis, atoms_per_loading
+from espm_hs.quantification.percent_with_errors import ATOMIC, Basis, atoms_per_loading
 
 #: 1e24 (cm2 in barn) over 1e14 (nm2 in cm2): atoms per nm2 of an amount over the dose.
 PER_NM2 = 1e10

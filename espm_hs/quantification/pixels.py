@@ -16,7 +16,7 @@ from espm_hs.factorization import (
     smoothed_covariance,
 )
 from espm_hs.factorization.counts.reading import kept_counts
-from espm_hs.quantification.composition import (
+from espm_hs.quantification.percent_with_errors import (
     ATOMIC,
     Basis,
     atoms_per_loading,

@@ -14,10 +14,14 @@ from hyperspy.external.progressbar import progressbar
 from espm_hs.factorization import USUAL_SPARSITY, Penalties
 from espm_hs.metadata.reader import item
 from espm_hs.metadata.schema import NODE
-from espm_hs.metadata.transaction import AllOrNothing, write_parameters
-from espm_hs.model_selection.binning import BinningChoice, choose_binning
+from espm_hs.metadata.writer import AllOrNothing, write_parameters
 from espm_hs.model_selection.cross_validation import Comparison, CrossValidation
-from espm_hs.model_selection.n_phases import PhaseNumber, estimate_number
+from espm_hs.model_selection.n_phases_and_binning import (
+    BinningChoice,
+    PhaseNumber,
+    choose_binning,
+    estimate_number,
+)
 from espm_hs.signals._masks import used_channels, used_pixels
 
 if TYPE_CHECKING:

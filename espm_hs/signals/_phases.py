@@ -24,9 +24,8 @@ from sklearn.exceptions import ConvergenceWarning
 from espm_hs.decomposition.decompose import DecompositionOptions, decompose
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.decomposition.starts import previous_start
-from espm_hs.metadata.provenance import provenance
 from espm_hs.metadata.schema import RESULTS
-from espm_hs.metadata.transaction import AllOrNothing, remove, write_parameters
+from espm_hs.metadata.writer import AllOrNothing, provenance, remove, write_parameters
 from espm_hs.physics.linear_model import LinearModel
 from espm_hs.signals._masks import arrays_of, used_channels, used_pixels
 

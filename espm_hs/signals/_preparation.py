@@ -14,12 +14,13 @@ from espm_hs.calibration.energy_scale import Calibration, calibrate, check_names
 from espm_hs.factorization import summed_spectrum
 from espm_hs.metadata import reader
 from espm_hs.metadata.schema import ITEMS
-from espm_hs.metadata.transaction import AllOrNothing, write_parameters
 from espm_hs.metadata.writer import (
+    AllOrNothing,
     check_calibration,
     check_parameters,
     check_stray,
     write_calibration,
+    write_parameters,
 )
 from espm_hs.physics import Detector, SpectrumModel
 from espm_hs.signals._masks import used_channels

@@ -13,12 +13,12 @@ from hyperspy.external.progressbar import progressbar
 from hyperspy.signals import BaseSignal
 
 from espm_hs.arguments import check_choice, check_number
-from espm_hs.calibration.thickness import absorbing_mass_thickness
+from espm_hs.calibration.energy_scale import absorbing_mass_thickness
 from espm_hs.decomposition.result import PhaseAnalysis
-from espm_hs.metadata import exposure, reader
-from espm_hs.metadata.provenance import read_options
+from espm_hs.metadata import reader
 from espm_hs.metadata.reader import item
 from espm_hs.metadata.schema import RESULTS
+from espm_hs.metadata.writer import read_options
 from espm_hs.quantification.areal_density import (
     areal_densities,
     check_thickness,
@@ -26,7 +26,7 @@ from espm_hs.quantification.areal_density import (
     nm_per_mass,
 )
 from espm_hs.quantification.bootstrap import replicates
-from espm_hs.quantification.composition import Basis, to_percent
+from espm_hs.quantification.percent_with_errors import Basis, to_percent
 from espm_hs.quantification.pixels import Array, pixel_amounts, pixel_composition
 from espm_hs.quantification.report import Report, report
 
@@ -236,7 +236,7 @@ class Quantification(EDSTEMSpectrum):
         RuntimeError, ValueError
             As `quantify`; and if the dose is not known.
         """
-        found, dose = self.analysis_results(), exposure.dose(self.metadata)
+        found, dose = self.analysis_results(), reader.dose(self.metadata)
         symbols, per_loading = areal_densities(
             found, dose, Basis("atomic", elements, oxygen)
         )
@@ -293,7 +293,7 @@ class Quantification(EDSTEMSpectrum):
         _check_target(target)
         check_choice("method", method, ("dose", "absorption", None))
         if method is None:
-            method = "dose" if exposure.has_dose(self.metadata) else "absorption"
+            method = "dose" if reader.has_dose(self.metadata) else "absorption"
         if method == "dose":
             return self._thickness(target, Basis("weight", elements, oxygen))
         value, error = absorbing_mass_thickness(
@@ -346,7 +346,7 @@ class Quantification(EDSTEMSpectrum):
         density: float | Sequence[float] | None = None,
     ) -> BaseSignal:
         """Mass thickness in kg/m2, or, with a density, thickness in nm."""
-        found, dose = self.analysis_results(), exposure.dose(self.metadata)
+        found, dose = self.analysis_results(), reader.dose(self.metadata)
         mass = mass_thicknesses(found, dose, basis)
         check_thickness(found.model, self._loadings(found) @ mass)
         title, per_loading, axes = "Mass thickness", mass, self._map_axes()

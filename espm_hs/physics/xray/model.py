@@ -19,12 +19,16 @@ from espm_hs.physics.linear_model import (
     Parameter,
     register_model,
 )
-from espm_hs.physics.xray import checks
+from espm_hs.physics.xray import arguments as checks
 from espm_hs.physics.xray.absorption import Angles, mass_thickness
-from espm_hs.physics.xray.columns import Emitters, Split
+from espm_hs.physics.xray.arguments import model_parameters, parameter_arguments
 from espm_hs.physics.xray.detector import Detector
-from espm_hs.physics.xray.emission import EmissionLine, check_beam_energy
-from espm_hs.physics.xray.parameters import model_parameters, parameter_arguments
+from espm_hs.physics.xray.emission import (
+    EmissionLine,
+    Emitters,
+    Split,
+    check_beam_energy,
+)
 from espm_hs.physics.xray.unabsorbed import (
     N_TERMS,
     Sources,

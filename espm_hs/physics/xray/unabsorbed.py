@@ -15,10 +15,15 @@ from espm_hs.physics.xray.absorption import (
     escape_through,
     mass_absorption_coefficient,
 )
-from espm_hs.physics.xray.columns import Emitters, FittedRange, LineColumn, line_columns
 from espm_hs.physics.xray.detector import FWHM_PER_SIGMA, Detector
 from espm_hs.physics.xray.elements import atomic_to_mass_fractions, normalised_fractions
-from espm_hs.physics.xray.emission import EmissionLine
+from espm_hs.physics.xray.emission import (
+    EmissionLine,
+    Emitters,
+    FittedRange,
+    LineColumn,
+    line_columns,
+)
 from espm_hs.physics.xray.peaks import (
     ESCAPE_ENERGY,
     TAIL_WINDOW,

@@ -4,8 +4,6 @@ Each stands for the same object where it lives now, or calls it with the argumen
 that it had then; new code imports it from there.
 """
 
-from __future__ import annotations
-
 import importlib
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Energy scale, peak width and absorption, fitted to a summed spectrum."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product

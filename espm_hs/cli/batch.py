@@ -1,7 +1,5 @@
 """The work behind the command line: files in, results out."""
 
-from __future__ import annotations
-
 import time
 import warnings
 from collections.abc import Iterator, Sequence

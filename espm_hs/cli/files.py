@@ -1,7 +1,5 @@
 """Files: what is read, and what is written and has its name once it is complete."""
 
-from __future__ import annotations
-
 import errno
 import faulthandler
 import multiprocessing

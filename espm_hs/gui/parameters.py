@@ -1,8 +1,6 @@
 """What windows set: numbers of an analysis, elements, channels; no widgets here."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import hyperspy.api as hs
@@ -32,6 +30,9 @@ class AnalysisParameters(t.HasTraits):
     signal
         The signal of which the metadata are read, and written by `store`.
     """
+
+    # opens the window; HyperSpy's decorator adds it
+    gui: Callable[..., Any]
 
     def __init__(self, signal: Any):
         super().__init__()
@@ -86,6 +87,9 @@ class ElementPicker(t.HasTraits):
     states
         Symbol -> "sample" or "stray", for those that are either.
     """
+
+    # opens the window; HyperSpy's decorator adds it
+    gui: Callable[..., Any]
 
     states = t.Dict(t.Str, t.Enum(*STATES[1:]))
 

@@ -283,7 +283,7 @@ def build_model(
 class _Stated(dict):
     """Values that metadata state, by which a model is remembered."""
 
-    def __hash__(self):
+    def __hash__(self) -> int:  # type: ignore[override]
         return hash(_frozen(self))
 
     def __eq__(self, other):

@@ -113,7 +113,7 @@ def provenance(options: Mapping) -> dict:
     }
 
 
-def read_options(stored: Mapping) -> dict:
+def read_options(stored: Any) -> dict:
     """Return options from what `provenance` made of them.
 
     Parameters

@@ -1,7 +1,5 @@
 """How many phases a map has, and which binning trades noise against resolution best."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

@@ -22,6 +22,7 @@ from espm_hs.plotting.results import (
     chosen_pixels,
     column_weights,
     fitted_pixels,
+    physics_of,
     read_results,
 )
 from espm_hs.plotting.spectra import (
@@ -131,7 +132,7 @@ def _draw_model(
     log: bool | None,
 ) -> None:
     """Draw data, model and the parts of the model, with labelled lines."""
-    energy, used = found.model.energy, found.channels
+    energy, used = physics_of(found).energy, found.channels
     fitted = found.spectra @ totals
     weights = column_weights(found) * totals
     columns = np.einsum("jec,cj->ec", found.G, weights)
@@ -164,6 +165,7 @@ def _draw_model(
 def _draw_elements(axes: Axes, found: PhaseAnalysis, columns: np.ndarray) -> None:
     """Draw the lines of each element, and those of stray ones in grey."""
     groups: dict[tuple[str | None, bool], list[int]] = {}
+    energy = physics_of(found).energy
     for i, column in enumerate(found.model.columns):
         if column.kind != "background":
             key = (column.element, column.kind == "stray")
@@ -174,7 +176,7 @@ def _draw_elements(axes: Axes, found: PhaseAnalysis, columns: np.ndarray) -> Non
         colour, style = next(greys if stray else looks)
         label = f"{element} stray" if stray else element
         part = columns[:, those].sum(axis=1)
-        axes.plot(found.model.energy, part, color=colour, ls=style, lw=1.2, label=label)
+        axes.plot(energy, part, color=colour, ls=style, lw=1.2, label=label)
 
 
 def _draw_residual(
@@ -182,7 +184,7 @@ def _draw_residual(
 ) -> None:
     """Draw counts minus model in standard deviations."""
     used = found.channels
-    energy, left, expected = found.model.energy[used], counts - fitted, fitted
+    energy, left, expected = physics_of(found).energy[used], counts - fitted, fitted
     label = "residual (σ)"
     if np.median(fitted[used]) < _FEW:
         left, expected = (within_a_peak(found, one) for one in (left, expected))
@@ -339,7 +341,7 @@ def _draw_by_energy(
     window = within_a_peak(found, counts - fitted) / np.sqrt(
         np.maximum(within_a_peak(found, fitted), 1e-300)
     )
-    energy = found.model.energy[found.channels]
+    energy = physics_of(found).energy[found.channels]
     axes.plot(energy, window, color="black", lw=0.8)
     draw_sigmas(axes, window)
     _label_extremes(axes, energy, window)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from espm_hs.decomposition.result import PhaseAnalysis
+from espm_hs.physics import SpectrumModel
 from espm_hs.quantification.pixels import check_channels
 
 if TYPE_CHECKING:
@@ -78,6 +79,11 @@ def _index(axis: DataAxis, position: float) -> int:
             f"`where` is at {index} on the axis {axis.name!s}, which has {size} pixels."
         )
     return index
+
+
+def physics_of(found: PhaseAnalysis) -> SpectrumModel:
+    """Model of a result, which of an EDS signal is one of X-rays."""
+    return cast(SpectrumModel, found.model)
 
 
 def column_weights(found: PhaseAnalysis) -> np.ndarray:

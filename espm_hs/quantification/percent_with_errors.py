@@ -13,8 +13,6 @@ uncertainty of the atomic data (`report`) and, with the loadings of a pixel in t
 of the atoms, the noise of maps (`pixels`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real

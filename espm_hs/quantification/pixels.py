@@ -1,7 +1,5 @@
 """Composition and amounts in each pixel, with the noise of its counts."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import dask.array as da

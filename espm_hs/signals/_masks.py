@@ -1,7 +1,5 @@
 """Masks and known phases, from what HyperSpy's user gives to plain arrays."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from numbers import Real
 from typing import Any

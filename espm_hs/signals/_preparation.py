@@ -1,7 +1,5 @@
 """What is said of sample and microscope, and read off the spectrum."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What the phases are made of, and how much of it there is: methods of the signals."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -46,7 +44,7 @@ class Quantification(EDSTEMSpectrum):
         """
         return PhaseAnalysis.from_dict(self._results())
 
-    def _results(self) -> dict:
+    def _results(self) -> Mapping:
         """Return what the last espm decomposition stored."""
         stored = item(self.metadata, RESULTS)
         if stored is None:

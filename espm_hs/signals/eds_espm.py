@@ -1,7 +1,5 @@
 """The signal classes: HyperSpy's and eXSpy's interface to the analysis."""
 
-from __future__ import annotations
-
 from exspy.signals import EDSTEMSpectrum, LazyEDSTEMSpectrum
 
 from espm_hs import simulation

@@ -1,7 +1,5 @@
 """What a sample is made of, and the photons that its phases send to the detector."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

@@ -11,8 +11,6 @@ pixels are sides of a pixel; the map reaches half a pixel beyond the centres of 
 outermost ones.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

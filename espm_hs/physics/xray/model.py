@@ -23,6 +23,7 @@ from espm_hs.physics.xray import arguments as checks
 from espm_hs.physics.xray.absorption import Angles, mass_thickness
 from espm_hs.physics.xray.arguments import model_parameters, parameter_arguments
 from espm_hs.physics.xray.detector import Detector
+from espm_hs.physics.xray.elements import normalised_fractions
 from espm_hs.physics.xray.emission import (
     EmissionLine,
     Emitters,
@@ -345,10 +346,16 @@ class SpectrumModel(LinearModel):
         ----------
         composition
             Atomic fractions by symbol, in any unit.
+
+        Raises
+        ------
+        ValueError
+            If the sample absorbs and the fractions cannot be normalised.
         """
         other = copy.copy(self)
         other.composition = dict(composition)
         if self.depends_on_composition:
+            normalised_fractions(composition)  # raises
             other.__dict__.pop("G", None)
         return other
 

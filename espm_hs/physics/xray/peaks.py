@@ -1,7 +1,5 @@
 """Peaks of a silicon detector, integrated over the channels of a spectrum."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple

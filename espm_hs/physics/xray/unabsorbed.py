@@ -1,7 +1,5 @@
 """The emission and detection of a model, before the sample absorbs part of it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache

@@ -30,10 +30,10 @@ class AllOrNothing:
         Its metadata, `learning_results` and first signal axis are looked after.
     """
 
-    def __init__(self, signal):
+    def __init__(self, signal: Any) -> None:
         self.signal = signal
 
-    def __enter__(self):
+    def __enter__(self) -> AllOrNothing:
         self.axis = self.signal.axes_manager.signal_axes[0]
         # other axes than uniform ones have none, and cannot be analysed either
         self.scale = {
@@ -45,7 +45,7 @@ class AllOrNothing:
         self.before = [(space, dict(space)) for space in spaces]
         return self
 
-    def __exit__(self, kind, *_):
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
         if kind is None:
             return
         for space, items in self.before:
@@ -56,7 +56,7 @@ class AllOrNothing:
                 setattr(self.axis, name, value)
 
 
-def _nodes(metadata) -> Iterator[dict]:
+def _nodes(metadata: Tree) -> Iterator[dict]:
     """Items of each node of HyperSpy metadata."""
     items = vars(metadata)
     yield items
@@ -137,13 +137,13 @@ def read_options(stored: Any) -> dict:
     }
 
 
-def calibration_record(found) -> dict:
+def calibration_record(found: Any) -> dict:
     """Return what a `Calibration` changed, ready to be stored.
 
     Parameters
     ----------
-    found : Calibration
-        Result of `calibrate`.
+    found
+        The `Calibration` that `calibrate` returns.
     """
     names, before, after = zip(*found.rows(), strict=True)
     return {
@@ -154,7 +154,7 @@ def calibration_record(found) -> dict:
     }
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     """Return numbers and text as every writer takes them, the rest described."""
     if value is None:
         return NOTHING
@@ -171,7 +171,7 @@ def _plain(value):
     return _text(value)
 
 
-def _text(value) -> str:
+def _text(value: Any) -> str:
     """Write out what is given by name: no file takes all names for those of groups."""
     if isinstance(value, Mapping):
         inner = (f"{name!r}: {_text(one)}" for name, one in value.items())

@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import hyperspy.api as hs
 import numpy as np
 from exspy.signals import EDSTEMSpectrum
-from hyperspy.external.progressbar import progressbar
 
 from espm_hs.factorization import USUAL_SPARSITY, Penalties
 from espm_hs.metadata.reader import item
@@ -22,7 +20,7 @@ from espm_hs.model_selection.n_phases_and_binning import (
     choose_binning,
     estimate_number,
 )
-from espm_hs.signals._masks import used_channels, used_pixels
+from espm_hs.signals._masks import progress_bar, used_channels, used_pixels
 
 if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal
@@ -190,9 +188,7 @@ class ModelSelection(EDSTEMSpectrum):
         It is called with the map, and how counts are held out.
         """
         model = self.physical_model()
-        if show_progressbar is None:
-            show_progressbar = hs.preferences.General.show_progressbar
-        bar = progressbar(disable=not show_progressbar, desc="held-out counts")
+        bar = progress_bar(show_progressbar, desc="held-out counts")
 
         def advance(done: int, total: int) -> None:
             bar.total = total

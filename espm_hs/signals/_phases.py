@@ -18,7 +18,6 @@ import dask.array as da
 import hyperspy.api as hs
 import numpy as np
 from exspy.signals import EDSTEMSpectrum
-from hyperspy.external.progressbar import progressbar
 from sklearn.exceptions import ConvergenceWarning
 
 from espm_hs.decomposition.decompose import DecompositionOptions, decompose
@@ -27,7 +26,7 @@ from espm_hs.decomposition.starts import previous_start
 from espm_hs.metadata.schema import RESULTS
 from espm_hs.metadata.writer import AllOrNothing, provenance, remove, write_parameters
 from espm_hs.physics.linear_model import LinearModel
-from espm_hs.signals._masks import arrays_of, used_channels, used_pixels
+from espm_hs.signals._masks import arrays_of, progress_bar, used_channels, used_pixels
 
 # Options that do not change a result are not stored with it.
 NOT_STORED = {"n_jobs", "callback"}
@@ -262,10 +261,8 @@ class Phases(EDSTEMSpectrum):
             output_dimension, start = self._previous_start(
                 output_dimension, model, pixels
             )
-        if show_progressbar is None:
-            show_progressbar = hs.preferences.General.show_progressbar
         # one bar for all starts: it goes back to the beginning with each
-        bar = progressbar(total=max_iter, disable=not show_progressbar, desc="espm")
+        bar = progress_bar(show_progressbar, total=max_iter, desc="espm")
 
         def advance(n_iter: int, objective: float) -> None:
             bar.update(n_iter - bar.n)

@@ -4,10 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dask.array as da
-import hyperspy.api as hs
 import numpy as np
 from exspy.signals import EDSTEMSpectrum
-from hyperspy.external.progressbar import progressbar
 from hyperspy.signals import BaseSignal
 
 from espm_hs.arguments import check_choice, check_number
@@ -27,6 +25,7 @@ from espm_hs.quantification.bootstrap import replicates
 from espm_hs.quantification.percent_with_errors import Basis, to_percent
 from espm_hs.quantification.pixels import Array, pixel_amounts, pixel_composition
 from espm_hs.quantification.report import Report, report
+from espm_hs.signals._masks import progress_bar
 
 
 class Quantification(EDSTEMSpectrum):
@@ -165,9 +164,7 @@ class Quantification(EDSTEMSpectrum):
             random_state=random_state,
             n_jobs=n_jobs,
         )
-        if show_progressbar is None:
-            show_progressbar = hs.preferences.General.show_progressbar
-        bar = progressbar(repetitions, total=n, disable=not show_progressbar)
+        bar = progress_bar(show_progressbar, repetitions, total=n)
         tables = [to_percent(one, basis) for one in bar]
         axes = [
             *_phase_axis(found),

@@ -18,6 +18,12 @@ from espm_hs.physics.xray.peaks import Channels
 if TYPE_CHECKING:
     from espm_hs.physics.xray.model import SpectrumModel
 
+#: Call that says where the detector is, for messages.
+POSITION = (
+    "`s.set_microscope_parameters(elevation_angle=..., azimuth_angle=..., "
+    "tilt_stage=...)`"
+)
+
 
 def checked_axis(energy: ArrayLike) -> Channels:
     """Check an energy axis.

@@ -160,7 +160,10 @@ class SpectrumModel(LinearModel):
 
     def _check(self) -> None:
         if not self.elements:
-            raise ValueError("A model needs elements: give them with set_elements.")
+            raise ValueError(
+                "No elements are set, so there is nothing to look for. Set those of "
+                "the sample with `s.set_elements(['O', 'Si', ...])`."
+            )
         if both := sorted(set(self.elements) & set(self.stray_elements)):
             raise ValueError(
                 f"{', '.join(both)} cannot be both in the sample and stray: the same "
@@ -169,15 +172,18 @@ class SpectrumModel(LinearModel):
                 "`s.set_elements([...])`."
             )
         if (self.thickness is None) != (self.density is None):
-            missing = "density" if self.density is None else "thickness"
+            given, missing = "thickness", "density"
+            if self.thickness is None:
+                given, missing = missing, given
             raise ValueError(
-                "Absorption by the sample needs thickness (nm) and density (g/cm3): "
-                f"the {missing} is missing."
+                f"The sample has a {given} but no {missing}, and self-absorption needs "
+                f"both. Set it with `s.set_analysis_parameters({missing}=...)` "
+                "(thickness in nm, density in g/cm3)."
             )
         if self.mass_thickness > 0 and self.take_off_angle is None:
             raise ValueError(
-                "Absorption by the sample needs the take-off angle of the detector "
-                "(degrees)."
+                "Self-absorption needs the take-off angle. Set the detector's angles "
+                f"with {checks.POSITION}."
             )
         if not self.channels.any():
             raise ValueError(

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from espm_hs.arguments import check_choice
 from espm_hs.factorization import summed_spectrum
 from espm_hs.plotting.results import (
+    SummedFit,
     chosen_pixels,
     column_weights,
     fitted_pixels,
@@ -86,10 +87,10 @@ def plot_fit(
     check_choice("parts", parts, PARTS)
     found, loadings = read_results(signal)
     pixels = chosen_pixels(signal, loadings, where)
-    totals = loadings[pixels].sum(axis=0)
     counts = summed_spectrum(signal.data, pixels)
+    fit = SummedFit(found, counts, loadings[pixels].sum(axis=0))
     figure = plt.figure(figsize=(9, 5.6), layout="constrained")
-    _draw_fit(figure, found, totals, counts, parts, log)
+    _draw_fit(figure, fit, parts, log)
     if where is not None:
         n = int(pixels.sum())
         text = f"{n} pixels" if np.ndim(where) > 0 and n > 1 else f"pixel {where}"
@@ -98,36 +99,19 @@ def plot_fit(
 
 
 def _draw_fit(
-    figure: Figure,
-    found: PhaseAnalysis,
-    totals: np.ndarray,
-    counts: np.ndarray,
-    parts: str,
-    log: bool | None = None,
+    figure: Figure, fit: SummedFit, parts: str, log: bool | None = None
 ) -> None:
-    """Draw a spectrum and its model on an empty figure.
-
-    Parameters
-    ----------
-    totals
-        Shape (n_phases,). Sum of the loadings of the pixels whose sum is ``counts``.
-    """
+    """Draw a spectrum, its model and the residual on an empty figure."""
     top, bottom = figure.subplots(2, 1, height_ratios=[3, 1], sharex=True)
-    _draw_model(top, found, totals, counts, parts, log)
-    _draw_residual(bottom, found, counts, found.spectra @ totals)
+    _draw_model(top, fit, parts, log)
+    _draw_residual(bottom, fit)
 
 
-def _draw_model(
-    axes: Axes,
-    found: PhaseAnalysis,
-    totals: np.ndarray,
-    counts: np.ndarray,
-    parts: str,
-    log: bool | None,
-) -> None:
+def _draw_model(axes: Axes, fit: SummedFit, parts: str, log: bool | None) -> None:
     """Draw data, model and the parts of the model, with labelled lines."""
+    found, counts, totals = fit
     energy, used = found.model.energy, found.channels
-    fitted = found.spectra @ totals
+    fitted = fit.fitted
     weights = column_weights(found) * totals
     columns = np.einsum("jec,cj->ec", found.G, weights)
     columns[~used] = np.nan
@@ -172,14 +156,13 @@ def _draw_elements(axes: Axes, found: PhaseAnalysis, columns: np.ndarray) -> Non
         axes.plot(found.model.energy, part, color=colour, ls=style, lw=1.2, label=label)
 
 
-def _draw_residual(
-    axes: Axes, found: PhaseAnalysis, counts: np.ndarray, fitted: np.ndarray
-) -> None:
+def _draw_residual(axes: Axes, fit: SummedFit) -> None:
     """Draw counts minus model in standard deviations."""
-    used = found.channels
-    energy, left, expected = found.model.energy[used], counts - fitted, fitted
+    found, used = fit.found, fit.found.channels
+    energy, expected = found.model.energy[used], fit.fitted
+    left = fit.counts - expected
     label = "residual (σ)"
-    if np.median(fitted[used]) < _FEW:
+    if np.median(expected[used]) < _FEW:
         left, expected = (within_a_peak(found, one) for one in (left, expected))
         label = "residual of\na peak width (σ)"
     else:
@@ -235,7 +218,7 @@ def plot_fit_of_region(signal: BaseSignal, parts: str = "phases") -> Figure:
         fitted = fitted_pixels(part)
         counts = summed_spectrum(signal.data[region], fitted)
         figure.clear()
-        _draw_fit(figure, found, np.nansum(part, axis=0), counts, parts)
+        _draw_fit(figure, SummedFit(found, counts, np.nansum(part, axis=0)), parts)
         title = f"{int(fitted.sum())} pixels"
         figure.axes[0].set_title(title, loc="left", fontsize="medium")
         figure.canvas.draw_idle()

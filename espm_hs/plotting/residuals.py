@@ -14,7 +14,7 @@ from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.factorization import Counts, summed_spectrum
 from espm_hs.factorization.counts.reading import kept_counts
 from espm_hs.plotting.maps import draw_navigation
-from espm_hs.plotting.results import fitted_pixels, read_results
+from espm_hs.plotting.results import SummedFit, fitted_pixels, read_results
 from espm_hs.plotting.spectra import draw_sigmas, within_a_peak
 from espm_hs.plotting.style import GREY
 
@@ -54,7 +54,7 @@ def plot_residuals(signal: BaseSignal) -> Figure:
     figure = plt.figure(figsize=(sum(widths), 3.2), layout="constrained")
     axes = figure.subplots(1, len(widths), width_ratios=widths, squeeze=False)
     counts = summed_spectrum(signal.data, fitted_pixels(loadings))
-    _draw_by_energy(axes[0, 0], found, counts, found.spectra @ np.nansum(loadings, 0))
+    _draw_by_energy(axes[0, 0], SummedFit(found, counts, np.nansum(loadings, axis=0)))
     if has_map:
         significance = pixel_significance(signal, found, loadings, counts)
         _draw_by_pixel(axes[0, 1], signal, significance)
@@ -64,13 +64,11 @@ def plot_residuals(signal: BaseSignal) -> Figure:
 # -- by energy -------------------------------------------------------------------
 
 
-def _draw_by_energy(
-    axes: Axes, found: PhaseAnalysis, counts: np.ndarray, fitted: np.ndarray
-) -> None:
+def _draw_by_energy(axes: Axes, fit: SummedFit) -> None:
     """Residual within the width of a peak around each channel."""
-    window = within_a_peak(found, counts - fitted) / np.sqrt(
-        np.maximum(within_a_peak(found, fitted), 1e-300)
-    )
+    found, fitted = fit.found, fit.fitted
+    expected = np.maximum(within_a_peak(found, fitted), 1e-300)
+    window = within_a_peak(found, fit.counts - fitted) / np.sqrt(expected)
     energy = found.model.energy[found.channels]
     axes.plot(energy, window, color="black", lw=0.8)
     draw_sigmas(axes, window)

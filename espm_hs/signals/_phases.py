@@ -31,7 +31,7 @@ from espm_hs.physics.linear_model import LinearModel
 from espm_hs.signals._masks import arrays_of, used_channels, used_pixels
 
 # Options that do not change a result are not stored with it.
-NOT_STORED = {"n_jobs", "callback"}
+NOT_STORED = {"n_jobs", "callback", "check_every"}
 
 
 def _beside_hyperspy(find_phases: Callable) -> Callable:

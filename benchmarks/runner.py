@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import time
@@ -28,6 +29,8 @@ import hyperspy.api as hs
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("accuracy", "speed", "robustness")
 SMALL = (24, 24)
+# How a benchmark ends.
+RUNS = re.compile(r"^    run\(\s*main,", re.MULTILINE)
 # What ends a script whose measured maps are not there.
 WITHOUT_DATA = "ESPM_HS_TEST_DATA does not name the folder of the measured maps."
 
@@ -202,7 +205,7 @@ def benchmarks() -> list[Path]:
     scripts = [
         path for name in FOLDERS for path in (ROOT / "benchmarks" / name).glob("*.py")
     ]
-    return sorted(path for path in scripts if "\n    run(" in path.read_text("utf-8"))
+    return sorted(path for path in scripts if RUNS.search(path.read_text("utf-8")))
 
 
 def smoke(script: Path) -> str:

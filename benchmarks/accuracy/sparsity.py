@@ -20,7 +20,8 @@ from espm_hs.factorization import (
     sparsity_losses,
     usual_binning,
 )
-from espm_hs.factorization.sparsity_choice import STRENGTHS, USUAL
+from espm_hs.factorization.cross_validation import SPARSITY_TRIED as STRENGTHS
+from espm_hs.factorization.cross_validation import USUAL
 from espm_hs.simulation import DATASETS
 
 N_PHASES = 3

@@ -14,8 +14,8 @@ from threadpoolctl import threadpool_limits
 from benchmarks.runner import print_table
 from benchmarks.speed.cases import iteration_time, problem_of, shortest, trace
 from espm_hs.factorization.executors.threads import Passes
+from espm_hs.factorization.solvers.base import update_composition
 from espm_hs.factorization.solvers.initialization import start
-from espm_hs.factorization.solvers.updates import update_composition
 
 # Iterations of espm; its further way is that of its updates as espm_hs makes them, of
 # which so many are made at most.

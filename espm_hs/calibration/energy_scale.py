@@ -138,8 +138,7 @@ def check_names(model: LinearModel, parameters: Sequence[str]) -> None:
 def without_noise(
     model: SpectrumModel, spectrum: np.ndarray, channels: np.ndarray | None
 ) -> tuple[SpectrumModel, np.ndarray]:
-    """
-    Return the model above the noise peak, and which channels are used.
+    """Return the model above the noise peak, and which channels are used.
 
     Parameters
     ----------
@@ -241,8 +240,7 @@ class _Search:
         return min(map(np.array, grid), key=lambda theta: self._loss(theta, BLURS[0]))
 
     def run(self) -> tuple[np.ndarray, np.ndarray]:
-        """
-        Sharpen step by step; return the best parameters and the Jacobian there.
+        """Sharpen step by step; return the best parameters and the Jacobian there.
 
         Squares are the likelihood and find a far optimum; the robust loss is not
         dragged away by the lines of an element that the model lacks; a good start needs

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 
 from espm_hs.calibration.energy_scale import calibrate
@@ -18,8 +20,7 @@ SETTLED = 0.1
 def absorbing_mass_thickness(
     model: SpectrumModel, spectrum: np.ndarray
 ) -> tuple[float, float]:
-    """
-    Return the mass thickness that strongly and weakly absorbed lines imply.
+    """Return the mass thickness that strongly and weakly absorbed lines imply.
 
     The absorbing composition is that of the spectrum, which in turn depends on the
     absorption, so both are found in turn.
@@ -40,7 +41,8 @@ def absorbing_mass_thickness(
     for _ in range(MAX_ROUNDS):
         fitted = calibrate(model, spectrum, ["mass_thickness"])
         used = model.channels
-        model = self_consistent_model(fitted.after, spectrum[used], used)
+        settled = self_consistent_model(fitted.after, spectrum[used], used)
+        model = cast(SpectrumModel, settled)
         value, error = fitted.after.mass_thickness, fitted.errors["mass_thickness"]
         if abs(value - last) < SETTLED * error:
             break

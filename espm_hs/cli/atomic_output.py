@@ -1,4 +1,4 @@
-"""How files are written: under another name, until all of them are complete."""
+"""Atomic output: files have another name until all of them are complete."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import errno
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from espm_hs.cli.workers import in_a_line
@@ -19,14 +19,13 @@ _FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 def results_of(path: Path, folder: Path) -> tuple[Path, ...]:
-    """
-    Files of the results for a map.
+    """Files of the results for a map.
 
     Parameters
     ----------
-    path : Path
+    path
         The map.
-    folder : Path
+    folder
         Of the results.
 
     Returns
@@ -38,13 +37,12 @@ def results_of(path: Path, folder: Path) -> tuple[Path, ...]:
     return tuple(folder / f"{path.stem}_{name}" for name in names)
 
 
-def check_targets(files) -> None:
-    """
-    Raise OSError if files could not be written, before there is work to lose.
+def check_targets(files: Iterable[Path]) -> None:
+    """Raise OSError if files could not be written, before there is work to lose.
 
     Parameters
     ----------
-    files : iterable of Path
+    files
         They, and their folders, need not be there yet.
     """
     for file in files:
@@ -64,75 +62,53 @@ def check_targets(files) -> None:
             raise OSError(f"{file} is there already and no file: name another one.")
 
 
-class NewFiles:
-    """
-    Files that are being written.
-
-    Parameters
-    ----------
-    folder : Path
-        Where they will be.
-    unfinished : Path
-        Where they are until then.
-    """
-
-    def __init__(self, folder: Path, unfinished: Path):
-        self.folder, self.unfinished = folder, unfinished
-        self.names: list[str] = []
-
-    @contextmanager
-    def __call__(self, name: str) -> Iterator[Path]:
-        """
-        Path to write one of them to.
-
-        Parameters
-        ----------
-        name : str
-            Of the file in its folder.
-
-        Raises
-        ------
-        OSError
-            If it cannot be written; the message names the file, and a full disk.
-        """
-        try:
-            yield self.unfinished / name
-        except (OSError, RuntimeError) as error:
-            if is_full(error):
-                raise OSError(
-                    errno.ENOSPC,
-                    f"{self.folder / name} cannot be written: the disk is full.",
-                ) from error
-            if isinstance(error, OSError):
-                raise OSError(
-                    f"{self.folder / name} cannot be written: {in_a_line(error)}"
-                ) from error
-            raise
-        self.names.append(name)
-
-
 @contextmanager
-def finished_files(folder: Path) -> Iterator[NewFiles]:
-    """
-    Files that come to their place once all are complete.
+def finished_files(
+    folder: Path,
+) -> Iterator[Callable[[str], AbstractContextManager[Path]]]:
+    """Files that come to their place once all are complete.
 
     Parameters
     ----------
-    folder : Path
+    folder
         Is made if needed.
 
     Yields
     ------
-    NewFiles
-        Call it for a path to write to, on the same disk, so that moving a file is one
-        step. They are moved in the order in which they were written.
+    callable
+        Takes the name of a file and returns a context, in which it is written to the
+        path that the context has; on the same disk, so that moving it is one step.
+        The files are moved in the order in which they were written. An OSError of the
+        context names the file, and a full disk.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    written: list[str] = []
     with _hidden_folder(folder) as unfinished:
-        files = NewFiles(folder, unfinished)
-        yield files
-        for name in files.names:
-            _replace(files.unfinished / name, folder / name)
+
+        @contextmanager
+        def new(name: str) -> Iterator[Path]:
+            with _errors_that_name(folder / name):
+                yield unfinished / name
+            written.append(name)
+
+        yield new
+        for name in written:
+            _replace(unfinished / name, folder / name)
+
+
+@contextmanager
+def _errors_that_name(file: Path) -> Iterator[None]:
+    """Say which file could not be written, and whether the disk is full."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        if is_full(error):
+            text = f"{file} cannot be written: the disk is full."
+            raise OSError(errno.ENOSPC, text) from error
+        if isinstance(error, OSError):
+            text = f"{file} cannot be written: {in_a_line(error)}"
+            raise OSError(text) from error
+        raise
 
 
 @contextmanager
@@ -156,12 +132,11 @@ def _hidden_folder(parent: Path) -> Iterator[Path]:
 
 
 def is_full(error: BaseException | None) -> bool:
-    """
-    Whether an error, or one behind it, says that the disk is full.
+    """Whether an error, or one behind it, says that the disk is full.
 
     Parameters
     ----------
-    error : BaseException or None
+    error
         HDF5 hides the number of the error in its text.
     """
     while error is not None:
@@ -174,8 +149,7 @@ def is_full(error: BaseException | None) -> bool:
 
 
 def _replace(new: Path, target: Path) -> None:
-    """
-    Move a file, or the folder that a .zspy is, to the place of an older one.
+    """Move a file, or the folder that a .zspy is, to the place of an older one.
 
     Raises
     ------

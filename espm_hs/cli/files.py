@@ -22,15 +22,14 @@ PATIENCE = 600.0
 PATIENCE_PER_BYTE = 1e-6
 
 
-def read_spectra(path: str | Path, lazy: bool = False) -> list:
-    """
-    Read the EDS signals of a file.
+def read_spectra(path: str | Path, lazy: bool = False) -> list[EDSespmSpectrum]:
+    """Read the EDS signals of a file.
 
     Parameters
     ----------
-    path : str or Path
+    path
         A file that HyperSpy reads.
-    lazy : bool
+    lazy
         Read the counts when they are needed.
 
     Returns
@@ -114,16 +113,15 @@ def _forbid_pickles() -> None:
     codec_registry.pop("pickle", None)
 
 
-def choose_map(spectra: Sequence):
-    """
-    Pick the signal to decompose: of the maps the one with most counts.
+def choose_map(spectra: Sequence[EDSespmSpectrum]) -> EDSespmSpectrum:
+    """Pick the signal to decompose: of the maps the one with most counts.
 
     Readers differ in what they put first: a file may hold, beside the map, its summed
     spectrum and spectra of regions.
 
     Parameters
     ----------
-    spectra : sequence of EDSespmSpectrum
+    spectra
         At least one.
 
     Returns
@@ -135,6 +133,6 @@ def choose_map(spectra: Sequence):
     return maps[0] if len(maps) == 1 else max(maps, key=total_counts)
 
 
-def total_counts(signal) -> float:
+def total_counts(signal: EDSespmSpectrum) -> float:
     """Sum of all counts."""
     return float(summed_spectrum(signal.data).sum())

@@ -23,12 +23,8 @@ LISTS = ("elements", "stray")
 # What absorbs.
 SAMPLE = ("thickness", "density")
 # Settings that are numbers of the schema, by their names there.
-_NUMBERS = {
-    "thickness": "thickness",
-    "density": "density",
-    "beam_energy": "beam_energy",
-    "elevation": "elevation_angle",
-}
+_NUMBERS = {name: name for name in (*SAMPLE, "beam_energy")}
+_NUMBERS["elevation"] = "elevation_angle"
 
 # "[thickness]" stands for the unit of the thickness in the schema.
 _TEMPLATE = """\

@@ -12,7 +12,7 @@ import numpy as np
 
 from espm_hs.decomposition.constraints import Knowledge
 from espm_hs.decomposition.prior_knowledge import (
-    are_elements,
+    ELEMENTS,
     number_of_phases,
     read_known_phases,
 )
@@ -114,7 +114,7 @@ class DecompositionOptions:
 
     def __post_init__(self):
         if self.sparsity is None:
-            usual = 0.0 if are_elements(self.known_phases) else USUAL_SPARSITY
+            usual = 0.0 if self.elements_are_phases else USUAL_SPARSITY
             object.__setattr__(self, "sparsity", usual)
         self._check_binning()
         smoothness = self.smoothness
@@ -125,6 +125,11 @@ class DecompositionOptions:
             _check_strength("smoothness", strength, several)
         _check_strength("sparsity", self.sparsity)
         check_options(**{n: x for n, x in self.fit.items() if n != "callback"})
+
+    @property
+    def elements_are_phases(self) -> bool:
+        """Whether a component of each element is wanted, see `prior_knowledge`."""
+        return isinstance(self.known_phases, str) and self.known_phases == ELEMENTS
 
     def _check_binning(self) -> None:
         binning = self.binning
@@ -287,23 +292,28 @@ def _problem(
     channels: np.ndarray,
 ) -> tuple[Knowledge, Problem]:
     """Return what is known of the phases, and what is to be solved for them."""
-    wanted = number_of_phases(n_phases, options.known_phases, model)
-    n_phases = check_size(wanted, navigation, pixels, channels)
+    if options.elements_are_phases:
+        n_phases = number_of_phases(n_phases, options.known_phases, model)
+    n_phases = check_size(n_phases, navigation, pixels, channels)
     check_lines(model, channels)
-    if model.column_factors(int(np.prod(navigation))) is not None:
-        raise NotImplementedError(
+    if model.column_factors is not None:
+        raise ValueError(
             "The columns of the model have factors that differ from pixel to pixel, "
-            "which a decomposition does not take into account yet."
+            "and the phases of a decomposition have one spectrum each. Give a model "
+            "whose `column_factors` are None, with mean factors in G."
         )
-    known = read_known_phases(
-        options.known_phases,
-        options.fixed_composition,
-        model,
-        n_phases,
-        navigation=navigation,
-        pixels=pixels,
-        channels=channels,
-    )
+    if options.known_phases is None and not options.fixed_composition:
+        known = Knowledge.nothing(n_phases, len(model.columns))
+    else:
+        known = read_known_phases(
+            options.known_phases,
+            options.fixed_composition,
+            model,
+            n_phases,
+            navigation=navigation,
+            pixels=pixels,
+            channels=channels,
+        )
     return known, Problem(
         int(channels.sum()),
         n_phases,
@@ -375,7 +385,7 @@ def _in_bins(
         # a bin may hold what any of its pixels may
         support = None if support is None else bins.sum(support) > 0
     # smooth maps are better maps, but what they leave over goes into the spectra
-    penalties = replace(problem.penalties, smoothness=0.0)
+    penalties = problem.penalties.separable()
     found_from = replace(problem, penalties=penalties, support=support)
     return counts, Grid.from_shape(bins.shape, bins.used), found_from
 

@@ -17,7 +17,8 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from espm_hs.arguments import float_array
 from espm_hs.factorization.counts.counts import Counts
 from espm_hs.factorization.counts.grid import Grid
-from espm_hs.factorization.problem import Penalties, Problem
+from espm_hs.factorization.penalties import Penalties
+from espm_hs.factorization.problem import Problem
 from espm_hs.factorization.solvers.maps import fit_loadings
 from espm_hs.factorization.solvers.multi_start import factorize
 
@@ -292,13 +293,17 @@ class EspmNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             n_agreeing_=found.n_agreeing,
             converged_=found.converged,
             _problem_=problem,
-            _dose=counts.dose,
+            _mean_counts=counts.dose,
         )
         return counts, found
 
     def _loadings(self, counts):
         return fit_loadings(
-            counts, self._problem_, self.W_, dose=self._dose, n_jobs=self.n_jobs
+            counts,
+            self._problem_,
+            self.W_,
+            mean_counts=self._mean_counts,
+            n_jobs=self.n_jobs,
         )
 
     @property

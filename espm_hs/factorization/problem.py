@@ -4,61 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from numbers import Real
 
 import numpy as np
 
 from espm_hs.arguments import check_choice
 from espm_hs.factorization.counts.grid import Grid
+from espm_hs.factorization.penalties import Penalties
 
 SIMPLEX = ("elements", "abundances", None)
-# The sparsity term bends at this share of the abundances of a pixel.
-SPARSITY_BEND = 0.01
-# Nats: beyond it, the counts have no say.
-STRONGEST = 1e9
-
-
-@dataclass(frozen=True)
-class Penalties:
-    """Strength of the terms beside the likelihood.
-
-    Both are in nats, as the likelihood is, and do not depend on the unit of G.
-
-    Parameters
-    ----------
-    sparsity
-        ``sparsity * (sum(log(1 + share / 0.01)) - log(101))`` in each pixel, a share
-        being h over the sum of h, with h in counts: nothing for a pure pixel; pulls
-        small shares to zero and leaves the counts of each pixel alone.
-    smoothness
-        ``smoothness * N / 2 * sum((h_p - h_q)**2)`` over neighbouring pixels p, q,
-        for h in units of N, the mean counts per pixel. Where pixels are not square,
-        each pair weighs by the inverse square of its distance. A number, or a tuple
-        with one for each component.
-    """
-
-    sparsity: float = 0.0
-    smoothness: float | tuple[float, ...] = 0.0
-
-    def __post_init__(self):
-        smoothness = self.smoothness
-        several = smoothness if isinstance(smoothness, tuple) else (smoothness,)
-        given = [("sparsity", self.sparsity), *(("smoothness", x) for x in several)]
-        for name, value in given:
-            if not (isinstance(value, Real) and 0 <= value <= STRONGEST):
-                raise ValueError(
-                    f"`{name}` must be a finite number >= 0, at most {STRONGEST:g}; "
-                    f"got {value!r}."
-                )
-
-    @property
-    def smooth(self) -> bool:
-        """Whether there is any smoothness."""
-        return bool(np.any(np.asarray(self.smoothness) > 0))
-
-    def strengths(self, n_components: int) -> np.ndarray:
-        """Smoothness of each component, shape (n_components,)."""
-        return np.full(n_components, self.smoothness, dtype=float)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +48,7 @@ class Problem:
         Boolean, shape (n_pixels, n_components): which components a pixel may hold, at
         least one of them (None: all).
     penalties
-        Strength of sparsity and smoothness.
+        Terms of F beside the likelihood.
     grid
         Neighbours of the pixels; only read when ``penalties.smooth``.
 
@@ -120,12 +73,7 @@ class Problem:
     def __post_init__(self):
         check_choice("simplex", self.simplex, SIMPLEX)
         self._check_G()
-        smoothness = self.penalties.smoothness
-        if isinstance(smoothness, tuple) and len(smoothness) != self.n_components:
-            raise ValueError(
-                f"`smoothness` must be a number, or {self.n_components} numbers for as "
-                f"many components, got {len(smoothness)}."
-            )
+        self.penalties.check(self.n_components)
         if self.penalties.smooth and self.grid is None:
             raise ValueError(
                 "`smoothness` needs to know which pixels are neighbours: give the "
@@ -281,7 +229,8 @@ class Problem:
         """Return the problem of some pixels; boolean, shape (n_pixels,)."""
         support = None if self.support is None else self.support[pixels]
         grid = None if self.grid is None else self.grid.take(pixels)
-        return replace(self, support=support, grid=grid)
+        penalties = self.penalties.take(pixels)
+        return replace(self, support=support, grid=grid, penalties=penalties)
 
     def spectra(self, W: np.ndarray) -> np.ndarray:
         """``G W``, shape (n_channels, n_components), C-contiguous."""

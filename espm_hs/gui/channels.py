@@ -32,7 +32,7 @@ class ChannelMask:
         self._signal = signal
         self._axis = signal.axes_manager.signal_axes[0]
         self._energy = energy_axis(self._axis)
-        self._plotted = None
+        self._plotted: Any = None
         self._spans: list = []
         for pair in ranges:
             if not (isinstance(pair, list | tuple | np.ndarray) and len(pair) == 2):

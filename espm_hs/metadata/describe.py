@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from espm_hs.metadata.reader import Tree, energy_axis, in_header, item, read, stated
-from espm_hs.metadata.schema import ITEMS, Item
+from espm_hs.metadata.reader import energy_axis, in_header, item, read, stated
+from espm_hs.metadata.schema import ITEMS, Item, Tree
 from espm_hs.physics import SpectrumModel
 from espm_hs.physics.xray.emission import check_beam_energy
 
@@ -25,9 +25,7 @@ _SAMPLE = ("thickness", "density")
 
 
 def describe(
-    metadata: Tree,
-    original_metadata: Tree,
-    axis: DataAxis | None = None,
+    metadata: Tree, original_metadata: Tree | None, axis: DataAxis | None = None
 ) -> list[Row]:
     """List what an analysis would use: (name, value, remark).
 
@@ -61,7 +59,7 @@ def describe(
     return rows
 
 
-def _number(name: str, metadata: Tree, original_metadata: Tree) -> Row:
+def _number(name: str, metadata: Tree, original_metadata: Tree | None) -> Row:
     """Row of a number, with what is a default, missing, or read from elsewhere."""
     known = ITEMS[name]
     value = read(name, metadata, original_metadata)
@@ -84,7 +82,10 @@ def _number(name: str, metadata: Tree, original_metadata: Tree) -> Row:
 
 
 def _elements(
-    known: Item, example: list | None, trees: tuple[Tree, Tree], axis: DataAxis | None
+    known: Item,
+    example: list | None,
+    trees: tuple[Tree, Tree | None],
+    axis: DataAxis | None,
 ) -> Row:
     """Row of elements, with those that have no line on the axis."""
     symbols = read(known.name, *trees) or []
@@ -102,7 +103,7 @@ def _without_a_line(
     beam_energy: float | None, axis: DataAxis | None, elements: Iterable[str]
 ) -> list[str]:
     """Return those of the elements that a model of this axis would not take."""
-    if axis is None:
+    if axis is None or beam_energy is None:
         return []
     try:
         energy, beam = energy_axis(axis), check_beam_energy(beam_energy)
@@ -117,7 +118,7 @@ def _without_a_line(
     return lost
 
 
-def _not_used(name: str, metadata: Tree, original_metadata: Tree) -> list[Row]:
+def _not_used(name: str, metadata: Tree, original_metadata: Tree | None) -> list[Row]:
     """Row of what the header of the file says otherwise than the metadata."""
     used, program = stated(name, metadata, original_metadata)
     header, _ = in_header(name, metadata, original_metadata)

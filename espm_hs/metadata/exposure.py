@@ -12,8 +12,8 @@ from math import pi
 
 from scipy.constants import elementary_charge
 
-from espm_hs.metadata.reader import Tree, read
-from espm_hs.metadata.schema import ITEMS
+from espm_hs.metadata.reader import read
+from espm_hs.metadata.schema import ITEMS, Tree
 
 _NEEDED = ("beam_current", "live_time", "live_time_pixels", "solid_angle")
 # What stands behind a call in the place of the unit.

@@ -9,21 +9,19 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from espm_hs.metadata import quirks
-from espm_hs.metadata.schema import ITEMS, NODE, as_detector
+from espm_hs.metadata.quirks import QUIRKS
+from espm_hs.metadata.schema import ITEMS, Tree, as_detector
+from espm_hs.metadata.transaction import check_node
 from espm_hs.metadata.units import per_unit
 from espm_hs.physics import Detector, SpectrumModel
 
 if TYPE_CHECKING:
     from hyperspy.axes import DataAxis
-    from hyperspy.misc.utils import DictionaryTreeBrowser
 
-#: Metadata of a signal, or of its file.
-Tree: TypeAlias = "DictionaryTreeBrowser | None"
 
 # Units in which a thickness may be, by their names in pint.
 LENGTHS = ("nm", "um", "µm", "cm", "m")
@@ -82,16 +80,14 @@ def energy_axis(axis: DataAxis) -> np.ndarray:
 # -- items -------------------------------------------------------------------------
 
 
-def item(metadata: Tree, path: str) -> Any:
+def item(metadata: Tree | None, path: str) -> Any:
     """Return what is in the metadata at a path, nodes as dictionaries; else None."""
-    found = None if metadata is None else metadata.get_item(path)
+    found: Any = None if metadata is None else metadata.get_item(path)
     return found.as_dictionary() if hasattr(found, "as_dictionary") else found
 
 
 def stated(
-    name: str,
-    metadata: Tree,
-    original_metadata: Tree = None,
+    name: str, metadata: Tree, original_metadata: Tree | None = None
 ) -> tuple[Any, str]:
     """Return an item as it is in the metadata, or as the program of the file wrote it.
 
@@ -117,20 +113,23 @@ def stated(
 
 
 def in_header(
-    name: str,
-    metadata: Tree,
-    original_metadata: Tree = None,
+    name: str, metadata: Tree, original_metadata: Tree | None = None
 ) -> tuple[Any, str]:
     """As `stated`, but only what the program of the file wrote in a way of its own."""
-    trees = partial(item, metadata), partial(item, original_metadata)
-    return quirks.find(name, *trees)
+    for quirk in QUIRKS:
+        if (
+            name in quirk.READS
+            and all(item(metadata, x) is not None for x in quirk.METADATA)
+            and all(item(original_metadata, x) is not None for x in quirk.ORIGINAL)
+        ):
+            trees = partial(item, metadata), partial(item, original_metadata)
+            found = quirk.READS[name](*trees)
+            if found is not None:
+                return found, quirk.PROGRAM
+    return None, ""
 
 
-def read(
-    name: str,
-    metadata: Tree,
-    original_metadata: Tree = None,
-) -> Any:
+def read(name: str, metadata: Tree, original_metadata: Tree | None = None) -> Any:
     """Return an item as plain data in the unit of the schema, or None.
 
     Parameters
@@ -156,12 +155,12 @@ def read(
 thickness, density = partial(read, "thickness"), partial(read, "density")
 
 
-def stray_elements(metadata: Tree, original_metadata: Tree = None) -> list[str]:
+def stray_elements(metadata: Tree, original_metadata: Tree | None = None) -> list[str]:
     """Return the symbols of the stray elements; see `read`."""
     return read("stray_elements", metadata, original_metadata) or []
 
 
-def take_off_angle(metadata: Tree, original_metadata: Tree = None) -> float:
+def take_off_angle(metadata: Tree, original_metadata: Tree | None = None) -> float:
     """Return the take-off angle in degrees, of several detectors the mean.
 
     Raises
@@ -183,12 +182,13 @@ def _plain(name: str, value: Any) -> Any:
     return None if value is None else ITEMS[name].read(value)
 
 
-def _thickness(value: Any, units: str | None) -> float | None:
+def _thickness(value: Any, units: Any) -> float | None:
     """Return a thickness of the metadata in nm; without units it is in metres."""
     length = _plain("thickness", value)
     if length is None:
         return None
-    unit = str(units or "m")
+    units = "" if units is None else str(units)
+    unit = units or "m"
     if unit not in LENGTHS:
         raise ITEMS["thickness_units"].refusal(
             f"is {unit!r}; known are {list(LENGTHS)}."
@@ -233,7 +233,7 @@ def _take_off_angle(found: Mapping[str, Any]) -> float | list[float] | None:
 def build_model(
     metadata: Tree,
     axis: DataAxis,
-    original_metadata: Tree = None,
+    original_metadata: Tree | None = None,
     **overrides: Any,
 ) -> SpectrumModel:
     """Return the `SpectrumModel` that metadata and energy axis describe.
@@ -273,16 +273,6 @@ def build_model(
     if overrides:
         return SpectrumModel(**_arguments(found, overrides))
     return _model(found)
-
-
-def check_node(metadata: Tree) -> None:
-    """Raise ValueError if something else is where this package keeps its own."""
-    node = metadata.get_item(NODE)
-    if node is not None and not hasattr(node, "as_dictionary"):
-        raise ValueError(
-            f"{NODE} in the metadata is {node!r}; needed is a node with the parameters "
-            f"of the analysis. Remove it with `del s.metadata.{NODE}`."
-        )
 
 
 class _Stated(dict):

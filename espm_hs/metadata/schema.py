@@ -10,12 +10,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import inf, isfinite, nan, pi
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from hyperspy.misc.utils import DictionaryTreeBrowser
+
     from espm_hs.physics import Detector
+
+#: Metadata of a HyperSpy signal, or a node of them.
+Tree: TypeAlias = "DictionaryTreeBrowser"
 
 # The checks of `espm_hs.physics` are imported where they are needed: the command line
 # reads the schema, and must not wait for the physics.
@@ -206,7 +211,7 @@ def _angles(value: Any) -> list[float]:
     from espm_hs.physics.xray.checks import checked_angles
 
     angles = checked_angles(value)
-    return list(angles) if isinstance(angles, tuple) else [angles]
+    return [angles] if isinstance(angles, float) else list(angles or ())
 
 
 def _spectra(value: Any) -> dict[str, np.ndarray]:

@@ -1,8 +1,11 @@
-"""A signal gets a result as a whole, or stays as it was."""
+"""What is written to a signal, which gets all of it or stays as it was."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from espm_hs.metadata.schema import NODE, Tree
 
 
 class AllOrNothing:
@@ -52,3 +55,35 @@ def _nodes(metadata) -> Iterator[dict]:
         value = item.get("_dtb_value_") if isinstance(item, dict) else None
         if isinstance(value, type(metadata)):
             yield from _nodes(value)
+
+
+def write_parameters(metadata: Tree, items: Mapping[str, Any]) -> None:
+    """Write values by their paths, replacing whole nodes and keeping the others.
+
+    Raises
+    ------
+    ValueError
+        If something else is where the parameters of this package belong.
+    """
+    check_node(metadata)
+    for path, value in items.items():
+        # a dictionary would be merged into the node that is there
+        remove(metadata, path)
+        metadata.set_item(path, value)
+
+
+def remove(metadata: Tree, path: str) -> None:
+    """Remove what is at a path, if there is anything."""
+    if metadata.has_item(path):
+        parent, _, name = path.rpartition(".")
+        delattr(metadata.get_item(parent) if parent else metadata, name)
+
+
+def check_node(metadata: Tree) -> None:
+    """Raise ValueError if something else is where this package keeps its own."""
+    node = metadata.get_item(NODE)
+    if node is not None and not hasattr(node, "as_dictionary"):
+        raise ValueError(
+            f"{NODE} in the metadata is {node!r}; needed is a node with the parameters "
+            f"of the analysis. Remove it with `del s.metadata.{NODE}`."
+        )

@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from espm_hs.metadata.provenance import calibration_record
-from espm_hs.metadata.reader import Tree, check_node, density, kev_per_unit, read
-from espm_hs.metadata.schema import ITEMS, NODE, as_detector
-from espm_hs.metadata.transaction import AllOrNothing
+from espm_hs.metadata.reader import density, kev_per_unit, read
+from espm_hs.metadata.schema import ITEMS, NODE, Tree, as_detector
+from espm_hs.metadata.transaction import AllOrNothing, write_parameters
 
 
 def check_parameters(**given: Any) -> dict[str, Any]:
@@ -40,11 +40,9 @@ def check_parameters(**given: Any) -> dict[str, Any]:
         if known.path.startswith("Sample."):
             items[f"{known.path}_units"] = known.unit
     detector = given.get("detector")
-    if isinstance(detector, Mapping):
-        states_resolution = "resolution" in detector
-    else:
-        states_resolution = not isinstance(detector, str | None)
-    if states_resolution:
+    if detector is None or isinstance(detector, str):
+        return items
+    if not isinstance(detector, Mapping) or "resolution" in detector:
         path = ITEMS["energy_resolution_MnKa"].path
         items[path] = as_detector(detector).resolution
     return items
@@ -98,25 +96,3 @@ def write_calibration(signal: Any, found: Any) -> None:
     with AllOrNothing(signal):
         axis.offset, axis.scale = float(first) / unit, float(second - first) / unit
         write_parameters(signal.metadata, items)
-
-
-def write_parameters(metadata: Tree, items: Mapping[str, Any]) -> None:
-    """Write values by their paths, replacing whole nodes and keeping the others.
-
-    Raises
-    ------
-    ValueError
-        If something else is where the parameters of this package belong.
-    """
-    check_node(metadata)
-    for path, value in items.items():
-        # a dictionary would be merged into the node that is there
-        remove(metadata, path)
-        metadata.set_item(path, value)
-
-
-def remove(metadata: Tree, path: str) -> None:
-    """Remove what is at a path, if there is anything."""
-    if metadata.has_item(path):
-        parent, _, name = path.rpartition(".")
-        delattr(metadata.get_item(parent) if parent else metadata, name)

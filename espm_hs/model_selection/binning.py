@@ -33,8 +33,7 @@ class BinningChoice(Comparison):
 def choose_binning(
     trial: CrossValidation, n_phases: int, binnings: Iterable[int] | None = None
 ) -> BinningChoice:
-    """
-    Compare binnings by held-out counts.
+    """Compare binnings by held-out counts.
 
     Phases are found in the fitted counts, mapped with each binning, and every pixel of
     a bin is given its share. Small bins predict the noise of the fitted counts, which
@@ -63,7 +62,8 @@ def choose_binning(
 
     def predict(fitted: Counts) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         options = {"max_iter": MAX_ITER, "tol": TOL} | start
-        W = trial.fit(usual.merge(fitted), problem, **options).W
+        binned: Any = usual.merge(fitted)
+        W = trial.fit(binned, problem, **options).W
         # zeros would stay zeros
         start["init"] = (np.maximum(W, LEAST * W.mean(axis=0)), None)
         for factor, some in bins.items():

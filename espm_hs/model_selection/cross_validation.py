@@ -1,5 +1,4 @@
-"""
-Candidates compared by how well they predict counts that are held out.
+"""Candidates compared by how well they predict counts that are held out.
 
 Each count goes to the fitted ones or the others by chance, which leaves both Poisson
 and independent. What is real in the model of some counts helps to predict the others;
@@ -37,8 +36,7 @@ _Comparison = TypeVar("_Comparison", bound="Comparison")
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """
-    How well models of some of the counts predict the others.
+    """How well models of some of the counts predict the others.
 
     Parameters
     ----------
@@ -88,8 +86,7 @@ class Comparison:
 
 @dataclass(frozen=True, eq=False)
 class CrossValidation:
-    """
-    Fits some of the counts of a map and predicts the others.
+    """Fits some of the counts of a map and predicts the others.
 
     Parameters
     ----------
@@ -189,8 +186,7 @@ class CrossValidation:
         n_candidates: int,
         predict: Callable[[Counts], Iterator[tuple[np.ndarray, np.ndarray]]],
     ) -> np.ndarray:
-        """
-        Hold counts out again and again, and judge the predictions of all candidates.
+        """Hold counts out again and again, and judge the predictions of all candidates.
 
         Parameters
         ----------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -24,8 +24,7 @@ TOL = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class PhaseNumber(Comparison):
-    """
-    How well different numbers of phases predict held-out counts.
+    """How well different numbers of phases predict held-out counts.
 
     Parameters
     ----------
@@ -46,8 +45,7 @@ class PhaseNumber(Comparison):
 
 
 def estimate_number(trial: CrossValidation, numbers: Iterable[int]) -> PhaseNumber:
-    """
-    Compare numbers of phases by held-out counts.
+    """Compare numbers of phases by held-out counts.
 
     A phase that is real helps to predict them and comes back in another draw; one that
     fits noise makes the prediction worse.
@@ -66,7 +64,8 @@ def estimate_number(trial: CrossValidation, numbers: Iterable[int]) -> PhaseNumb
     """
     numbers = check_numbers("numbers", numbers, "range(1, 7)")
     trial.check(numbers[0], numbers[-1])
-    counts, navigation = trial.counts, trial.navigation
+    counts: Any = trial.counts
+    navigation = trial.navigation
     binning = usual_binning(counts, navigation)
     if binning > 1:
         counts = Bins.from_shape(navigation, binning, trial.pixels).merge(counts)

@@ -84,6 +84,9 @@ class LinearModel(Protocol):
 
     #: Name under which the class is registered.
     kind: ClassVar[str] = ""
+    #: Known factors of the columns in each pixel of a map, shape (n_pixels, n_columns);
+    #: None where G is the same in all of them, as `decomposition` takes it.
+    column_factors: np.ndarray | None = None
 
     @property
     @abstractmethod
@@ -157,22 +160,6 @@ class LinearModel(Protocol):
         if values:
             raise ValueError(f"This model has no parameters {sorted(values)}.")
         return self
-
-    def column_factors(self, n_pixels: int) -> np.ndarray | None:
-        """Return known factors of the columns in each pixel.
-
-        Parameters
-        ----------
-        n_pixels
-            Number of pixels of the map.
-
-        Returns
-        -------
-        numpy.ndarray or None
-            Shape (n_pixels, n_columns), by which the columns are multiplied in each
-            pixel; None if G is the same in all of them.
-        """
-        return None
 
     @property
     def advice(self) -> Mapping[str, str]:

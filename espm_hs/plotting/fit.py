@@ -1,16 +1,26 @@
-"""Figure of the fit: a summed spectrum, its model, and what is left."""
+"""Figures of the fit: a summed spectrum, its model, and what is left."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import cycle
+from typing import TYPE_CHECKING, Any
 
+import hyperspy.api as hs
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from espm_hs.arguments import check_choice
 from espm_hs.factorization import summed_spectrum
-from espm_hs.plotting.results import chosen_pixels, column_weights, read_results
+from espm_hs.plotting.results import (
+    SummedFit,
+    chosen_pixels,
+    column_weights,
+    fitted_pixels,
+    read_results,
+)
 from espm_hs.plotting.spectra import (
     draw_labels,
     draw_sigmas,
@@ -21,6 +31,12 @@ from espm_hs.plotting.spectra import (
 )
 from espm_hs.plotting.style import COLOURS, GREY, as_text, phase_colour
 
+if TYPE_CHECKING:
+    from hyperspy.axes import DataAxis
+    from hyperspy.signals import BaseSignal
+
+    from espm_hs.decomposition.result import PhaseAnalysis
+
 PARTS = ("phases", "elements")
 # Counts that the model expects of a channel, below which residuals are taken over the
 # width of a peak: those of single channels would be those of single photons.
@@ -29,15 +45,21 @@ _FEW = 5.0
 _LINEAR = 30
 # Lines beyond the number of colours are drawn in other styles.
 _STYLES = ("-", (0, (4, 1)), (0, (1, 1)))
+# Part of each axis that a region covers at first.
+_SIZE = 0.2
 
 
-def plot_fit(signal, where=None, parts="phases", log: bool | None = None) -> Figure:
-    """
-    Plot a summed spectrum, its model, what that consists of, and what is left.
+def plot_fit(
+    signal: BaseSignal,
+    where: Any = None,
+    parts: str = "phases",
+    log: bool | None = None,
+) -> Figure:
+    """Plot a summed spectrum, its model, what that consists of, and what is left.
 
     Parameters
     ----------
-    signal : EDSespmSpectrum
+    signal
         With a decomposition by ``algorithm="espm"``.
     where
         A position, (x, y) as in `inav` (integers are indices, floats have the units of
@@ -65,10 +87,10 @@ def plot_fit(signal, where=None, parts="phases", log: bool | None = None) -> Fig
     check_choice("parts", parts, PARTS)
     found, loadings = read_results(signal)
     pixels = chosen_pixels(signal, loadings, where)
-    totals = loadings[pixels].sum(axis=0)
     counts = summed_spectrum(signal.data, pixels)
+    fit = SummedFit(found, counts, loadings[pixels].sum(axis=0))
     figure = plt.figure(figsize=(9, 5.6), layout="constrained")
-    draw_fit(figure, found, totals, counts, parts, log)
+    _draw_fit(figure, fit, parts, log)
     if where is not None:
         n = int(pixels.sum())
         text = f"{n} pixels" if np.ndim(where) > 0 and n > 1 else f"pixel {where}"
@@ -76,24 +98,20 @@ def plot_fit(signal, where=None, parts="phases", log: bool | None = None) -> Fig
     return figure
 
 
-def draw_fit(figure, found, totals, counts, parts, log=None) -> None:
-    """
-    Draw a spectrum and its model on an empty figure.
-
-    Parameters
-    ----------
-    totals : array, shape (n_phases,)
-        Sum of the loadings of the pixels whose sum is ``counts``.
-    """
+def _draw_fit(
+    figure: Figure, fit: SummedFit, parts: str, log: bool | None = None
+) -> None:
+    """Draw a spectrum, its model and the residual on an empty figure."""
     top, bottom = figure.subplots(2, 1, height_ratios=[3, 1], sharex=True)
-    fitted = found.spectra @ totals
-    _draw_model(top, found, totals, counts, fitted, parts, log)
-    _draw_residual(bottom, found, counts, fitted)
+    _draw_model(top, fit, parts, log)
+    _draw_residual(bottom, fit)
 
 
-def _draw_model(axes, found, totals, counts, fitted, parts, log) -> None:
+def _draw_model(axes: Axes, fit: SummedFit, parts: str, log: bool | None) -> None:
     """Draw data, model and the parts of the model, with labelled lines."""
+    found, counts, totals = fit
     energy, used = found.model.energy, found.channels
+    fitted = fit.fitted
     weights = column_weights(found) * totals
     columns = np.einsum("jec,cj->ec", found.G, weights)
     columns[~used] = np.nan
@@ -122,9 +140,9 @@ def _draw_model(axes, found, totals, counts, fitted, parts, log) -> None:
     axes.figure.legend(fontsize="small", frameon=False, loc="outside right upper")
 
 
-def _draw_elements(axes, found, columns) -> None:
+def _draw_elements(axes: Axes, found: PhaseAnalysis, columns: np.ndarray) -> None:
     """Draw the lines of each element, and those of stray ones in grey."""
-    groups: dict[tuple[str, bool], list[int]] = {}
+    groups: dict[tuple[str | None, bool], list[int]] = {}
     for i, column in enumerate(found.model.columns):
         if column.kind != "background":
             key = (column.element, column.kind == "stray")
@@ -138,12 +156,13 @@ def _draw_elements(axes, found, columns) -> None:
         axes.plot(found.model.energy, part, color=colour, ls=style, lw=1.2, label=label)
 
 
-def _draw_residual(axes, found, counts, fitted) -> None:
+def _draw_residual(axes: Axes, fit: SummedFit) -> None:
     """Draw counts minus model in standard deviations."""
-    used = found.channels
-    energy, left, expected = found.model.energy[used], counts - fitted, fitted
+    found, used = fit.found, fit.found.channels
+    energy, expected = found.model.energy[used], fit.fitted
+    left = fit.counts - expected
     label = "residual (σ)"
-    if np.median(fitted[used]) < _FEW:
+    if np.median(expected[used]) < _FEW:
         left, expected = (within_a_peak(found, one) for one in (left, expected))
         label = "residual of\na peak width (σ)"
     else:
@@ -153,3 +172,96 @@ def _draw_residual(axes, found, counts, fitted) -> None:
     draw_sigmas(axes, residual)
     axes.set_xlabel("energy (keV)")
     axes.set_ylabel(label)
+
+
+# -- a region that is moved on the map by hand ---------------------------------------
+
+
+def plot_fit_of_region(signal: BaseSignal, parts: str = "phases") -> Figure:
+    """Plot the map with a region to move, and the fit of the spectrum in it.
+
+    Parameters
+    ----------
+    signal
+        With a decomposition by ``algorithm="espm"``.
+    parts
+        As in `plot_fit`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure of `plot_fit`; ``roi`` is the region.
+
+    Raises
+    ------
+    RuntimeError
+        If the signal has no such decomposition.
+    ValueError
+        If it has not one or two navigation axes, or ``parts`` is neither.
+    """
+    check_choice("parts", parts, PARTS)
+    found, loadings = read_results(signal)
+    axes = signal.axes_manager.navigation_axes
+    if len(axes) not in (1, 2):
+        raise ValueError(
+            "A region needs one or two navigation axes, and this signal has "
+            f"{len(axes)}. Plot positions or masks: `s.plot_fit(where)`."
+        )
+    shape = signal.data.shape[:-1]
+    maps = loadings.reshape(*shape, found.n_phases)
+    roi = _region(axes)
+    figure = plt.figure(figsize=(9, 5.6), layout="constrained")
+
+    def draw(*_: Any) -> None:
+        region = _slices(roi, axes)
+        part = maps[region].reshape(-1, found.n_phases)
+        fitted = fitted_pixels(part)
+        counts = summed_spectrum(signal.data[region], fitted)
+        figure.clear()
+        _draw_fit(figure, SummedFit(found, counts, np.nansum(part, axis=0)), parts)
+        title = f"{int(fitted.sum())} pixels"
+        figure.axes[0].set_title(title, loc="left", fontsize="medium")
+        figure.canvas.draw_idle()
+
+    navigator = signal.sum(axis=signal.axes_manager.signal_axes).T
+    if navigator._lazy:
+        navigator.compute(show_progressbar=False)
+    navigator.plot()
+    roi.add_widget(navigator, axes=navigator.axes_manager.signal_axes)
+    roi.events.changed.connect(draw, [])
+    figure.roi = roi  # type: ignore[attr-defined]  # lives as long as the figure
+    draw()
+    return figure
+
+
+def _region(axes: Sequence[DataAxis]) -> hs.roi.SpanROI | hs.roi.RectangularROI:
+    """Region in the middle of the map: a rectangle, or a span along a line."""
+    ends = []
+    for axis in axes:
+        middle, half = axis.size // 2, max(1, round(_SIZE * axis.size / 2))
+        low, high = max(0, middle - half), min(axis.size - 1, middle + half)
+        ends.append((axis.index2value(low), axis.index2value(high)))
+    if len(ends) == 1:
+        return hs.roi.SpanROI(*ends[0])
+    (left, right), (top, bottom) = ends
+    return hs.roi.RectangularROI(left, top, right, bottom)
+
+
+def _slices(roi: Any, axes: Sequence[DataAxis]) -> tuple[slice, ...]:
+    """Pixels of a region in array order, at least one along each axis."""
+    names = [("left", "right"), ("top", "bottom")]
+    slices = []
+    for axis, (low, high) in zip(axes, names, strict=False):
+        first, last = (
+            _nearest(axis, float(getattr(roi, name))) for name in (low, high)
+        )
+        first = min(first, axis.size - 1)
+        slices.append(slice(first, max(first + 1, last)))
+    return tuple(slices[::-1])
+
+
+def _nearest(axis: DataAxis, value: float) -> int:
+    """Index of a value, which may be beyond the ends of the axis."""
+    if value > axis.high_value:
+        return axis.size
+    return int(axis.value2index(max(value, axis.low_value)))

@@ -1,5 +1,4 @@
-"""
-Absolute amounts from the dose: atoms per area, mass thickness, thickness.
+"""Absolute amounts from the dose: atoms per area, mass thickness, thickness.
 
 G is in barn, so a loading that consists of n atoms (in the unit of 1 / G) stands for
 n * 1e24 / dose atoms per cm2. The dose is that of a pixel: electrons times the share of
@@ -28,8 +27,7 @@ KG_PER_M2 = 1e18 * 1.66053906892e-27
 def areal_densities(
     analysis: PhaseAnalysis, dose: float, basis: Basis = ATOMIC
 ) -> tuple[list[str], np.ndarray]:
-    """
-    Return the atoms per nm2 that a loading of 1 of each phase stands for.
+    """Return the atoms per nm2 that a loading of 1 of each phase stands for.
 
     Parameters
     ----------
@@ -54,8 +52,7 @@ def areal_densities(
 def mass_thicknesses(
     analysis: PhaseAnalysis, dose: float, basis: Basis = ATOMIC
 ) -> np.ndarray:
-    """
-    Return the mass thickness (kg/m2) that a loading of 1 of each phase stands for.
+    """Return the mass thickness (kg/m2) that a loading of 1 of each phase stands for.
 
     Parameters
     ----------
@@ -75,8 +72,7 @@ def mass_thicknesses(
 
 
 def nm_per_mass(densities: float | Sequence[float], n_phases: int) -> np.ndarray:
-    """
-    Return the thickness in nm of 1 kg/m2 of each phase, shape (n_phases,).
+    """Return the thickness in nm of 1 kg/m2 of each phase, shape (n_phases,).
 
     Parameters
     ----------
@@ -101,8 +97,7 @@ def nm_per_mass(densities: float | Sequence[float], n_phases: int) -> np.ndarray
 
 
 def check_thickness(model: SpectrumModel, mass_thickness: np.ndarray) -> None:
-    """
-    Warn when dose and absorption are about different samples.
+    """Warn when dose and absorption are about different samples.
 
     Parameters
     ----------

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from typing import Any
 
 import dask.array as da
 import numpy as np
 
 from espm_hs.arguments import generator
-from espm_hs.decomposition.decompose import decompose
+from espm_hs.decomposition.decompose import DecompositionOptions, decompose
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.factorization import uninterrupted
 
-# What of the options of a fit its repetitions share; smoothness is that of the maps.
+# What of the options of a fit its repetitions share.
 SHARED = ("simplex", "solver", "max_iter", "tol")
 # Abundances start at this share of their mean at least: zeros would stay zeros.
 LEAST = 1e-4
@@ -31,8 +32,7 @@ def replicates(
     random_state: int | np.random.Generator | None = 0,
     n_jobs: int = -1,
 ) -> Iterator[PhaseAnalysis]:
-    """
-    Decompose counts that are drawn from a fit, again and again.
+    """Decompose counts that are drawn from a fit, again and again.
 
     Parameters
     ----------
@@ -58,24 +58,30 @@ def replicates(
     """
     rng = generator(random_state)
     pixels = ~np.isnan(loadings).any(axis=1)
-    settings = {name: options[name] for name in SHARED if name in options}
     H = np.maximum(loadings[pixels], LEAST * loadings[pixels].mean(axis=0))
     atoms = np.where(analysis.atoms > 0, analysis.atoms, 1.0)
+    settings = {name: options[name] for name in SHARED if name in options}
+    # what the result has of the options was chosen in the end
+    names = [one.name for one in fields(DecompositionOptions)]
+    settings |= {n: getattr(analysis, n) for n in names if hasattr(analysis, n)}
+    settings["smoothness"] = 0.0  # that is of the maps
+    how = DecompositionOptions(
+        **settings,
+        known_phases=analysis.knowledge,
+        init=(np.maximum(analysis.W, np.finfo(float).tiny), H * atoms),
+        n_jobs=n_jobs,
+    )
     mean = _expected(analysis, loadings, navigation or (1,))
     for _ in range(n):
         source = da.random.default_rng(int(rng.integers(2**32)))
+        drawn = source.poisson(mean, size=mean.shape, chunks=mean.chunks)
         repetition = decompose(
-            source.poisson(mean, size=mean.shape, chunks=mean.chunks),
+            drawn,
             analysis.model,
             analysis.n_phases,
-            known_phases=analysis.knowledge,
+            how,
             pixels=pixels,
             channels=analysis.channels,
-            binning=analysis.binning,
-            sparsity=analysis.sparsity,
-            init=(np.maximum(analysis.W, np.finfo(float).tiny), H * atoms),
-            n_jobs=n_jobs,
-            **settings,
         )
         yield uninterrupted(repetition)
 

@@ -1,5 +1,4 @@
-"""
-From numbers of atoms to percent with errors: the one delta method of the package.
+"""From numbers of atoms to percent with errors: the one delta method of the package.
 
 Everything that can be chosen about a composition is linear in the atoms x of each
 element, but for the last step. A `Basis` makes these choices a matrix A, so that
@@ -32,8 +31,7 @@ OXYGEN = ("measured", "stoichiometry")
 
 @dataclass(frozen=True)
 class Basis:
-    """
-    On what basis amounts are reported: which unit, which elements, which oxygen.
+    """On what basis amounts are reported: which unit, which elements, which oxygen.
 
     Parameters
     ----------
@@ -64,8 +62,7 @@ class Basis:
             )
 
     def of(self, measured: Sequence[str]) -> tuple[list[str], np.ndarray]:
-        """
-        Return what is reported of the elements that were decomposed.
+        """Return what is reported of the elements that were decomposed.
 
         Parameters
         ----------
@@ -131,8 +128,7 @@ def _chosen(measured: list[str], elements: Sequence[str] | None) -> list[str]:
 
 
 def closed(per_unit: np.ndarray, units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """
-    Return percentages of amounts, and their derivative.
+    """Return percentages of amounts, and their derivative.
 
     Parameters
     ----------
@@ -158,8 +154,7 @@ def closed(per_unit: np.ndarray, units: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def propagated(response: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-    """
-    Return the variances of quantities that respond to others with a covariance.
+    """Return the variances of quantities that respond to others with a covariance.
 
     Parameters
     ----------
@@ -179,8 +174,7 @@ def propagated(response: np.ndarray, covariance: np.ndarray) -> np.ndarray:
 def to_percent(
     analysis: PhaseAnalysis, basis: Basis = ATOMIC
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """
-    Return the composition of the phases.
+    """Return the composition of the phases.
 
     Parameters
     ----------

@@ -37,8 +37,7 @@ def pixel_composition(
     basis: Basis = ATOMIC,
     lazy: bool = False,
 ) -> tuple[list[str], Array, Array]:
-    """
-    Return the composition of each pixel.
+    """Return the composition of each pixel.
 
     Parameters
     ----------
@@ -76,8 +75,7 @@ def pixel_amounts(
     *,
     percent: bool = False,
 ) -> tuple[Array, Array]:
-    """
-    Return amounts in each pixel, which are linear in its loadings.
+    """Return amounts in each pixel, which are linear in its loadings.
 
     Parameters
     ----------
@@ -108,7 +106,7 @@ def pixel_amounts(
     check_channels(analysis, data)
     navigation = data.shape[:-1] or (1,)
     used = ~np.isnan(loadings).any(axis=1)
-    counts = kept_counts(data, used, analysis.channels)
+    counts: Any = kept_counts(data, used, analysis.channels)
     if not np.array_equal(analysis.fingerprint, fingerprint(counts)):
         raise _moved("other counts, or the same ones in other pixels")
     block = _Block(analysis, counts, loadings, navigation, per_loading, percent)
@@ -168,7 +166,7 @@ class _Block:
 
     def __call__(
         self,
-        counts: Counts | ScatteredCounts,
+        counts: Counts,
         loadings: np.ndarray,
         support: np.ndarray | None,
         shape: tuple[int, ...],

@@ -31,8 +31,7 @@ FOUND = 2.0
 
 
 class Entry(NamedTuple):
-    """
-    One line of the report.
+    """One line of the report.
 
     Attributes
     ----------
@@ -66,8 +65,7 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """
-    Composition of the phases, with errors, limits and what to beware of.
+    """Composition of the phases, with errors, limits and what to beware of.
 
     Parameters
     ----------
@@ -113,7 +111,8 @@ class Report:
         return [fit, *self.remarks]
 
     def _table(self, rows: list[tuple[str, ...]]) -> PrettyTable:
-        table = PrettyTable(self.header, border=False, align="r")
+        table = PrettyTable(self.header, border=False)
+        table.align = "r"
         table.align["phase"] = table.align["element"] = "l"
         table.add_rows([list(row) for row in rows])
         return table
@@ -135,8 +134,7 @@ class Report:
         return f"{self._table(self.rows()).get_html_string()}<p>{notes}</p>"
 
     def to_dataframe(self) -> pandas.DataFrame:
-        """
-        Return the entries as a table of pandas.
+        """Return the entries as a table of pandas.
 
         Raises
         ------
@@ -165,8 +163,7 @@ def report(
     basis: Basis = ATOMIC,
     errors: Mapping[str, float] | None = None,
 ) -> Report:
-    """
-    Compose the report of a decomposition.
+    """Compose the report of a decomposition.
 
     Parameters
     ----------
@@ -201,8 +198,7 @@ def report(
 
 
 def _limits(percent: np.ndarray, error: np.ndarray) -> list[float | None]:
-    """
-    Limits of detection of elements that are not found, None for the others.
+    """Limits of detection of elements that are not found, None for the others.
 
     One-sided, 95 %: an amount at its bound has an exponential law, of which 5 % lie
     beyond 3 standard deviations; other amounts have a normal one.

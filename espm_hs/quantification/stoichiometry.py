@@ -30,8 +30,7 @@ LARGEST = 8
 def oxygen_per_atom(
     elements: Sequence[str], oxygen: str | Mapping[str, float]
 ) -> np.ndarray:
-    """
-    Return the atoms of oxygen that balance the charge of one atom of each element.
+    """Return the atoms of oxygen that balance the charge of one atom of each element.
 
     Parameters
     ----------

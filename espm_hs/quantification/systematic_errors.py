@@ -27,8 +27,7 @@ INVOLVED = 0.3
 def line_errors(
     analysis: PhaseAnalysis, given: Mapping[str, float] | None = None
 ) -> np.ndarray:
-    """
-    Return the relative error of the amount of each element that atomic data cause.
+    """Return the relative error of the amount of each element that atomic data cause.
 
     Parameters
     ----------
@@ -76,8 +75,7 @@ def line_errors(
 
 
 def look_alikes(analysis: PhaseAnalysis) -> list[str]:
-    """
-    Name what the data can hardly tell apart.
+    """Name what the data can hardly tell apart.
 
     Parameters
     ----------

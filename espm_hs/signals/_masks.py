@@ -40,8 +40,9 @@ def used_pixels(signal: Any, mask: Any) -> np.ndarray | None:
     if mask is None:
         return None
     if isinstance(mask, Real) and not isinstance(mask, bool):
-        check_number("navigation_mask", mask)
-        mask = signal.vacuum_mask(float(mask))
+        threshold = float(mask)
+        check_number("navigation_mask", threshold)
+        mask = signal.vacuum_mask(threshold)
     shape = signal.axes_manager.navigation_shape
     is_signal = isinstance(mask, hs.signals.BaseSignal)
     if is_signal and shape and mask.axes_manager.signal_dimension > 0:

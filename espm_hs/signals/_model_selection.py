@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import hyperspy.api as hs
 import numpy as np
+from exspy.signals import EDSTEMSpectrum
 from hyperspy.external.progressbar import progressbar
 
-from espm_hs.factorization import Penalties
+from espm_hs.factorization import USUAL_SPARSITY, Penalties
 from espm_hs.metadata.reader import item
 from espm_hs.metadata.schema import NODE
-from espm_hs.metadata.transaction import AllOrNothing
-from espm_hs.metadata.writer import write_parameters
+from espm_hs.metadata.transaction import AllOrNothing, write_parameters
 from espm_hs.model_selection.binning import BinningChoice, choose_binning
 from espm_hs.model_selection.cross_validation import Comparison, CrossValidation
 from espm_hs.model_selection.n_phases import PhaseNumber, estimate_number
@@ -28,7 +28,7 @@ PHASE_NUMBER = f"{NODE}.number_of_phases"
 BINNING = f"{NODE}.best_binning"
 
 
-class ModelSelection:
+class ModelSelection(EDSTEMSpectrum):
     """Finds what the counts bear out by holding some out; part of `EDSespmSpectrum`."""
 
     def estimate_number_of_phases(
@@ -37,7 +37,7 @@ class ModelSelection:
         *,
         n_thinnings: int = 4,
         n_init: int = 4,
-        sparsity: float = 1.0,
+        sparsity: float = USUAL_SPARSITY,
         navigation_mask: BaseSignal | np.ndarray | float | None = None,
         signal_mask: BaseSignal | np.ndarray | None = None,
         random_state: int | np.random.Generator | None = 0,
@@ -45,8 +45,7 @@ class ModelSelection:
         show_progressbar: bool | None = None,
         plot: bool = False,
     ) -> int:
-        """
-        Find how many phases the counts bear out.
+        """Find how many phases the counts bear out.
 
         A fifth of the counts, drawn at random, is held out. The phases that are found
         in the others predict it the better the truer they are; those that only fit
@@ -102,7 +101,7 @@ class ModelSelection:
         *,
         n_thinnings: int = 4,
         n_init: int = 4,
-        sparsity: float = 1.0,
+        sparsity: float = USUAL_SPARSITY,
         navigation_mask: BaseSignal | np.ndarray | float | None = None,
         signal_mask: BaseSignal | np.ndarray | None = None,
         random_state: int | np.random.Generator | None = 0,
@@ -110,8 +109,7 @@ class ModelSelection:
         show_progressbar: bool | None = None,
         plot: bool = False,
     ) -> int:
-        """
-        Find the binning of the map that trades noise against resolution best.
+        """Find the binning of the map that trades noise against resolution best.
 
         A fifth of the counts, drawn at random, is held out. The phases of the others
         are mapped with each binning, and the maps predict what was held out in each
@@ -183,8 +181,7 @@ class ModelSelection:
         show_progressbar: bool | None,
         **options: Any,
     ) -> Comparison:
-        """
-        Return what ``estimate`` finds, and keep it as an item of the metadata.
+        """Return what ``estimate`` finds, and keep it as an item of the metadata.
 
         It is called with the map, and how counts are held out.
         """
@@ -207,8 +204,7 @@ class ModelSelection:
         return found
 
     def plot_number_of_phases(self) -> Figure:
-        """
-        Plot how well each number of phases predicts held-out counts.
+        """Plot how well each number of phases predicts held-out counts.
 
         Raises
         ------
@@ -221,8 +217,7 @@ class ModelSelection:
         return plotting.plot_phase_number(PhaseNumber.from_dict(stored))
 
     def plot_binning(self) -> Figure:
-        """
-        Plot how well maps of each binning predict held-out counts.
+        """Plot how well maps of each binning predict held-out counts.
 
         Raises
         ------

@@ -26,8 +26,7 @@ from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.decomposition.starts import previous_start
 from espm_hs.metadata.provenance import provenance
 from espm_hs.metadata.schema import RESULTS
-from espm_hs.metadata.transaction import AllOrNothing
-from espm_hs.metadata.writer import remove, write_parameters
+from espm_hs.metadata.transaction import AllOrNothing, remove, write_parameters
 from espm_hs.physics.linear_model import LinearModel
 from espm_hs.signals._masks import arrays_of, used_channels, used_pixels
 
@@ -239,7 +238,7 @@ class Phases(EDSTEMSpectrum):
            doi:10.1088/2632-2153/ad9192
         """
         options = DecompositionOptions(
-            known_phases=arrays_of(self, known_phases),
+            known_phases=known_phases and arrays_of(self, known_phases),
             fixed_composition=fixed_composition,
             simplex=simplex,
             sparsity=sparsity,
@@ -254,8 +253,11 @@ class Phases(EDSTEMSpectrum):
             n_jobs=n_jobs,
         )
         model = self.physical_model()
-        pixels = used_pixels(self, navigation_mask)
-        channels = used_channels(self, signal_mask)
+        pixels = channels = None
+        if navigation_mask is not None:
+            pixels = used_pixels(self, navigation_mask)
+        if signal_mask is not None:
+            channels = used_channels(self, signal_mask)
         start = init
         if isinstance(init, str) and init == "previous":
             output_dimension, start = self._previous_start(

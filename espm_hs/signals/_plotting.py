@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from exspy.signals import EDSTEMSpectrum
 
-class Figures:
+
+class Figures(EDSTEMSpectrum):
     """Draws results; part of `EDSespmSpectrum`."""
 
     def plot_phases(self):

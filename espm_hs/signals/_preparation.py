@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from exspy.signals import EDSTEMSpectrum
 
 from espm_hs.arguments import check_choice
 from espm_hs.calibration.element_identification import Suggestions, suggest
@@ -13,19 +14,18 @@ from espm_hs.calibration.energy_scale import Calibration, calibrate, check_names
 from espm_hs.factorization import summed_spectrum
 from espm_hs.metadata import reader
 from espm_hs.metadata.schema import ITEMS
-from espm_hs.metadata.transaction import AllOrNothing
+from espm_hs.metadata.transaction import AllOrNothing, write_parameters
 from espm_hs.metadata.writer import (
     check_calibration,
     check_parameters,
     check_stray,
     write_calibration,
-    write_parameters,
 )
 from espm_hs.physics import Detector, SpectrumModel
 from espm_hs.signals._masks import used_channels
 
 
-class Preparation:
+class Preparation(EDSTEMSpectrum):
     """Makes the physical model; part of `EDSespmSpectrum`."""
 
     def set_analysis_parameters(

@@ -8,6 +8,7 @@ from typing import Any
 import dask.array as da
 import hyperspy.api as hs
 import numpy as np
+from exspy.signals import EDSTEMSpectrum
 from hyperspy.external.progressbar import progressbar
 from hyperspy.signals import BaseSignal
 
@@ -30,12 +31,11 @@ from espm_hs.quantification.pixels import Array, pixel_amounts, pixel_compositio
 from espm_hs.quantification.report import Report, report
 
 
-class Quantification:
+class Quantification(EDSTEMSpectrum):
     """Turns the phases of a decomposition into numbers; part of `EDSespmSpectrum`."""
 
     def analysis_results(self) -> PhaseAnalysis:
-        """
-        Return the phases that the last espm decomposition found.
+        """Return the phases that the last espm decomposition found.
 
         Raises
         ------
@@ -69,8 +69,7 @@ class Quantification:
         elements: Sequence[str] | None = None,
         oxygen: str | Mapping[str, float] = "measured",
     ) -> list[BaseSignal]:
-        """
-        Composition of the phases or of each pixel, in percent.
+        """Composition of the phases or of each pixel, in percent.
 
         Parameters
         ----------
@@ -126,8 +125,7 @@ class Quantification:
         n_jobs: int = -1,
         show_progressbar: bool | None = None,
     ) -> list[BaseSignal]:
-        """
-        Composition of the phases in simulated repetitions of the measurement.
+        """Composition of the phases in simulated repetitions of the measurement.
 
         A parametric bootstrap, to check the errors that `quantify` states: counts are
         drawn from the fitted model and decomposed with the options of the fit, from
@@ -187,8 +185,7 @@ class Quantification:
         oxygen: str | Mapping[str, float] = "measured",
         line_errors: Mapping[str, float] | None = None,
     ) -> Report:
-        """
-        Print the composition of the phases with all errors.
+        """Print the composition of the phases with all errors.
 
         Parameters
         ----------
@@ -218,8 +215,7 @@ class Quantification:
         elements: Sequence[str] | None = None,
         oxygen: str | Mapping[str, float] = "measured",
     ) -> list[BaseSignal]:
-        """
-        Atoms of each element per area, in each pixel.
+        """Atoms of each element per area, in each pixel.
 
         Beam current, live time, what that is the time of, and solid angle must be
         known: see `set_analysis_parameters`.
@@ -254,8 +250,7 @@ class Quantification:
         elements: Sequence[str] | None = None,
         oxygen: str | Mapping[str, float] = "measured",
     ) -> BaseSignal:
-        """
-        Mass thickness in kg/m2, from the dose or from absorption alone.
+        """Mass thickness in kg/m2, from the dose or from absorption alone.
 
         Parameters
         ----------
@@ -314,8 +309,7 @@ class Quantification:
         elements: Sequence[str] | None = None,
         oxygen: str | Mapping[str, float] = "measured",
     ) -> BaseSignal:
-        """
-        Thickness in nm, from the dose.
+        """Thickness in nm, from the dose.
 
         Parameters
         ----------

@@ -383,7 +383,7 @@ def test_tasks_that_fail_change_nothing(client, monkeypatch):
         return block
 
     def failing(call, *arguments):
-        if call[0].__name__ == "smooth_pixels":
+        if call[1].__name__ == "smooth_pixels":
             raise MemoryError("too large")
         return usual(call, *arguments)
 

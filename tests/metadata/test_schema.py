@@ -102,3 +102,11 @@ def test_values_that_compare_equal_are_not_mistaken(eds):
     eds.metadata.Sample.density = True
     with pytest.raises(ValueError, match="density in the metadata is True"):
         eds.physical_model()
+
+
+@pytest.mark.parametrize("units", [np.array(["nm", "um"]), np.array([]), 5, "km", {}])
+def test_units_of_a_thickness_that_are_none(eds, units):
+    eds.metadata.set_item("Sample.thickness", 1e-7)
+    eds.metadata.set_item("Sample.thickness_units", units)
+    with pytest.raises(ValueError, match=r"Sample.thickness_units is .*; known are"):
+        read("thickness", eds.metadata)

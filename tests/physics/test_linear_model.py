@@ -60,7 +60,7 @@ def test_a_toy_needs_five_members():
     assert model.refined({"a": 1.0}) is model
     assert model.parameters == {}
     assert model.with_parameters() is model
-    assert model.column_factors(9) is None
+    assert model.column_factors is None
     assert model.advice.get("unsettled") is None
     with pytest.raises(ValueError, match=r"no parameters.*gain"):
         model.with_parameters(gain=1.0)

@@ -4,6 +4,7 @@ import hyperspy.api as hs
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
 from espm_hs import plotting
 from espm_hs.plotting import residuals, results, spectra, style
@@ -37,6 +38,10 @@ def texts(axes):
     return [text.get_text() for text in axes.texts]
 
 
+def scale_bars(axes):
+    return [bar.txt_label.get_text() for bar in axes.findobj(AnchoredSizeBar)]
+
+
 def test_a_row_for_each_phase(decomposed):
     before = decomposed.data.copy()
     figure = plotting.plot_phases(decomposed)
@@ -45,7 +50,7 @@ def test_a_row_for_each_phase(decomposed):
     shown = axes[0].images[0].get_array()
     loadings = decomposed.learning_results.loadings[:, 0].reshape(20, 24)
     np.testing.assert_allclose(shown, loadings)
-    assert texts(axes[0]) == ["10 nm"]
+    assert scale_bars(axes[0]) == ["10 nm"]
     assert {"O Kα", "Mg Kα", "Si Kα"} <= set(texts(axes[1]))
     assert axes[1].get_yscale() == "log"
     # bars by atomic number, of the height of the composition
@@ -179,10 +184,10 @@ def test_plain_pixels_and_micrometres(decomposed):
     s = decomposed.deepcopy()
     for axis in s.axes_manager.navigation_axes:
         axis.units, axis.scale = "µm", 0.002
-    assert texts(plotting.plot_phases(s).axes[0]) == ["10 nm"]
+    assert scale_bars(plotting.plot_phases(s).axes[0]) == ["10 nm"]
     for axis in s.axes_manager.navigation_axes:
         axis.units, axis.scale = "", 1.0
-    assert texts(plotting.plot_phases(s).axes[0]) == []
+    assert scale_bars(plotting.plot_phases(s).axes[0]) == []
 
 
 def test_without_results(decomposed):

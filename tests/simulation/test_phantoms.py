@@ -24,7 +24,7 @@ from espm_hs.simulation.phantoms import (
     spheres_in_matrix,
     wedge,
 )
-from espm_hs.simulation.phantoms.pixels import area_before
+from espm_hs.simulation.phantoms.shapes import area_before
 
 SHAPES = st.tuples(st.integers(1, 24), st.integers(1, 24))
 ANGLES = st.floats(-720, 720)

@@ -422,8 +422,8 @@ def test_ctrl_c_ends_an_estimate_and_not_one_fit_of_it(decomposed, monkeypatch):
             raise KeyboardInterrupt
         return usual(*args)
 
-    usual = solver._race
-    monkeypatch.setattr(solver, "_race", race)
+    usual = solver._advance_together
+    monkeypatch.setattr(solver, "_advance_together", race)
     for call in (
         lambda s: s.estimate_number_of_phases([1, 2, 3], show_progressbar=False),
         lambda s: s.estimate_binning(2, [1, 2], show_progressbar=False),

@@ -83,15 +83,14 @@ def test_metadata_are_read_and_written_in_one_place():
 
 
 def imported(path) -> set[str]:
-    """Folders of the package that a module imports, anywhere in it."""
+    """Modules of the package that a module imports, or names from, anywhere in it."""
     found = set()
     for node in ast.walk(ast.parse(text(path))):
         if isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-    return {one.split(".")[1] for one in found if one.startswith("espm_hs.")}
+    return {one for one in found if one.startswith("espm_hs.")}
 
 
 @pytest.mark.parametrize(
@@ -101,9 +100,24 @@ def test_physics_and_factorization_never_meet(one, other):
     meeting = [
         name(path)
         for path in modules()
-        if name(path).startswith(f"{one}/") and other in imported(path)
+        if name(path).startswith(f"{one}/")
+        and any(found.startswith(f"espm_hs.{other}.") for found in imported(path))
     ]
     assert not meeting
+
+
+@pytest.mark.parametrize("folder", ["decomposition", "factorization"])
+def test_of_physics_only_the_protocol_is_known(folder):
+    """What else a linear model can do is not asked for."""
+    known = {
+        f"{name(path)}: {found}"
+        for path in modules()
+        if name(path).startswith(f"{folder}/")
+        for found in imported(path)
+        if found.startswith("espm_hs.physics")
+        and not found.startswith("espm_hs.physics.linear_model")
+    }
+    assert not known
 
 
 @pytest.fixture(scope="module")

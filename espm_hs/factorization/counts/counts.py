@@ -119,6 +119,13 @@ class AnyCounts(ABC):
             Its arguments, `part` of the counts among them.
         """
 
+    @staticmethod
+    def from_parts(
+        function: Callable, parts: Iterable[tuple], like: AnyCounts
+    ) -> AnyCounts:
+        """As ``like.rebuilt(function, parts)``."""
+        return like.rebuilt(function, parts)
+
     @property
     def total(self) -> float:
         """All counts."""

@@ -24,33 +24,32 @@ from espm_hs.factorization.counts.distributed import (
     take_rows,
 )
 from espm_hs.factorization.counts.grid import Grid
+from espm_hs.factorization.executors.base import Executor
 from espm_hs.factorization.executors.threads import Passes
+from espm_hs.factorization.kernels.arguments import Spectra
 from espm_hs.factorization.problem import Problem
 
 if TYPE_CHECKING:
     from distributed import Future
 
 
-class ClusterPasses:
+class ClusterPasses(Executor):
     """The methods of `Passes`, for `ScatteredCounts` and `Scattered` abundances."""
 
     def __init__(
-        self, counts: ScatteredCounts, problem: Problem, dose: float | None = None
+        self,
+        counts: ScatteredCounts,
+        problem: Problem,
+        mean_counts: float | None = None,
     ):
-        self.counts, self.problem, self.client = counts, problem, counts.client
-        self.dose = dose or max(counts.mean_counts, 1e-300)
-        self.on_simplex = problem.simplex == "abundances"
-        grid = problem.grid if problem.penalties.smooth else None
-        self.grid = grid if grid is not None and grid.connected else None
-        self.n_passes = 0
+        super().__init__(counts, problem, mean_counts)
+        self.client = counts.client
+        self.grid = problem.grid if self.connected else None
         self.groups = [self._group(i) for i in range(len(counts.groups))]
-        self.hold = counts.hold
 
-    def __enter__(self) -> ClusterPasses:
-        return self
-
-    def __exit__(self, *error) -> None:
-        return None
+    def hold(self, H: np.ndarray | Scattered) -> Scattered:
+        """Return abundances that are spread as the counts are."""
+        return self.counts.hold(H)
 
     def run(self, V, H, *, n_steps=1, step_tol=0.0, with_A=True, with_loss=False):
         """As `Passes.run`."""
@@ -102,8 +101,9 @@ class ClusterPasses:
             What the method adds up, for each block.
         """
         D = self.problem.spectra(self.problem.compose(V))
-        # with each task: another hop would take longer than sending it again
-        call = method, D, arguments, options
+        # with each task: another hop would take longer than sending it again; older
+        # versions of dask take a tuple that begins with a function for a task
+        call = D, method, arguments, options
         held, get = H.pieces, take_rows
         for colour in range(1 if self.grid is None else 2):
             self.n_passes += 1
@@ -124,8 +124,8 @@ class ClusterPasses:
     def _group(self, i: int) -> Future:
         """Return a future of what is known of a group, which stays as it is."""
         problem, grid = self.problem, None
+        penalties = problem.penalties.separable()
         first, end = around = self.counts.edges[i : i + 2]
-        penalties = replace(problem.penalties, smoothness=0.0)
         if self.grid is not None:
             grid, *around = self.grid.rows_around(first, end)
             penalties = problem.penalties
@@ -139,12 +139,12 @@ class ClusterPasses:
             simplex_rows=None,
             grid=grid,
             support=support,
-            penalties=penalties,
+            penalties=penalties.take(slice(*around)),
         )
         padding = first - around[0], around[1] - end
         facts = {name: getattr(self.counts, name) for name in FACTS_OF_ALL}
         facts |= {"blocks": np.add(self.counts.cuts[i], padding[0]), "saturated": 0.0}
-        options = part, self.dose, padding, facts
+        options = part, self.mean_counts, padding, facts
         return self.client.submit(
             _prepared, *options, self.counts.groups[i], pure=False
         )
@@ -200,7 +200,8 @@ class _GroupPasses(Passes):
         self.sums: list[np.ndarray] = []
 
     def _spectra(self, D):
-        return D, np.maximum(D.sum(axis=0), np.finfo(float).tiny)
+        D_sum = np.maximum(D.sum(axis=0), np.finfo(float).tiny)
+        return Spectra(D, D_sum, self.floor)
 
     def _zeros(self, shape):
         before = next(self.before, None)
@@ -230,7 +231,7 @@ def _pass(call, colour, group, held, rims) -> tuple[np.ndarray, list[np.ndarray]
     Parameters
     ----------
     call
-        The method, D, and its further arguments.
+        D, the method, and its further arguments.
     colour
         Of the pixels to work on.
     group
@@ -248,7 +249,7 @@ def _pass(call, colour, group, held, rims) -> tuple[np.ndarray, list[np.ndarray]
     sums : list of numpy.ndarray
         What the method adds up, for each block.
     """
-    method, D, arguments, options = call
+    D, method, arguments, options = call
     own, before = held if isinstance(held, tuple) else (held, [])
     above, below = rims or ([], [])
     H = np.concatenate((*above, own, *below))

@@ -2,7 +2,7 @@
 
 For known spectra the abundances h of a pixel minimise
 
-    phi(h) = b h - sum_e x_e log(d_e h) + sparsity * sum_k log(h_k + c),  sum(h) = n,
+    phi(h) = b h - sum_e x_e log(d_e h) + strength * sum_k log(h_k + c),  sum(h) = n,
 
 a problem in k numbers. `exact_pass` solves it and adds up the statistics that a step on
 W needs; `curvature_pass` multiplies a change of the spectra with the second derivative
@@ -42,34 +42,19 @@ def exact_pass(k: int):
     zeros = (0.0,) * (k * (k + 1) // 2)
 
     @njit(**COMPILE, fastmath={"contract"})
-    def run(
-        indptr,
-        channels,
-        values,
-        first,
-        last,
-        D,
-        D_sum,
-        floor,
-        H,
-        allowed,
-        n_steps,
-        on_simplex,
-        sparsity,
-        bend,
-        concordance,
-        settled,
-        A,
-        S,
-    ):
-        """Pass over pixels first..last.
+    def run(block, spectra, rules, shares, H, n_steps, concordance, settled, A, S):
+        """Pass over the pixels of a block.
 
-        indptr (p + 1,) int64, channels and values (n,), D (e, k), D_sum (k,), H (p, k)
-        updated in place until a full step promises to lower the F of the pixel by less
-        than ``settled``, allowed (p, k) bool: where not, H is 0 (nowhere if empty),
-        A (e, k) added to: A += (x / y) h, S (e, k (k + 1) / 2) added to unless empty:
-        S += (x / y**2) h h^T. Returns the block's share of F without constant terms.
+        H (p, k) is updated in place until a full step promises to lower the F of the
+        pixel by less than ``settled``; A (e, k) is added to: A += (x / y) h; S (e,
+        k (k + 1) / 2), unless empty: S += (x / y**2) h h^T. ``shares`` has strength and
+        bend of the term in log(h). Returns the block's share of F without constant
+        terms.
         """
+        indptr, channels, values, first, last = block
+        D, D_sum, floor = spectra
+        strength, bend = shares
+        allowed, on_simplex = rules.allowed, rules.on_simplex
         g, h, d, one = np.empty(k), np.empty(k), np.empty(k), np.empty(k)
         bent, free = np.zeros(k), np.empty(k, np.bool_)
         M, L = np.empty((k, k)), np.empty((k, k))
@@ -122,10 +107,10 @@ def exact_pass(k: int):
                     for j in range(i + 1):
                         M[i, j] = m[n_pair]
                         n_pair += 1
-                    if sparsity > 0.0:
+                    if strength > 0.0:
                         slope = 1.0 / (h[i] + c)
-                        g[i] += sparsity * slope
-                        bent[i] = sparsity * slope * slope
+                        g[i] += strength * slope
+                        bent[i] = strength * slope * slope
                     if not may[i]:
                         g[i] = CLOSED
                 mean = 0.0
@@ -135,7 +120,7 @@ def exact_pass(k: int):
                     if h[j] < NEGLIGIBLE * total and g[j] >= mean:
                         h[j] = 0.0
                 direction(M, bent, g, h, True, free, L, one, d)
-                t, promised = step_length(M, bent, g, h, d, concordance, sparsity, c)
+                t, promised = step_length(M, bent, g, h, d, concordance, strength, c)
                 if t == 0.0:
                     break
                 held = 0.0
@@ -150,10 +135,10 @@ def exact_pass(k: int):
             for j in range(k):
                 H[p, j] = h[j]
                 loss += D_sum[j] * h[j]
-                if sparsity > 0.0:
-                    loss += sparsity * np.log1p(h[j] / c)
-            if sparsity > 0.0:
-                loss -= sparsity * np.log1p(1.0 / bend)
+                if strength > 0.0:
+                    loss += strength * np.log1p(h[j] / c)
+            if strength > 0.0:
+                loss -= strength * np.log1p(1.0 / bend)
             held_row = load(zero, H, p)
             for t in range(n):
                 e = pixel_channels[t]
@@ -182,27 +167,14 @@ def curvature_pass(k: int):
     zeros = (0.0,) * (k * (k + 1) // 2)
 
     @njit(**COMPILE, fastmath={"contract"})
-    def run(
-        indptr,
-        channels,
-        values,
-        first,
-        last,
-        D,
-        dD,
-        dD_sum,
-        floor,
-        H,
-        sparsity,
-        bend,
-        dA,
-        dH_sum,
-    ):
-        """Pass over pixels first..last for the derivatives of A and sum(H) along dD.
+    def run(block, spectra, dD, dD_sum, shares, H, dA, dH_sum):
+        """Pass over the pixels of a block for the derivatives of A and sum(H) along dD.
 
-        D and dD (e, k), dD_sum (k,), H (p, k) exact, dA (e, k) and dH_sum (k,) added
-        to. Other arguments as in `exact_pass`.
+        dD (e, k), dD_sum (k,), H (p, k) exact, dA (e, k) and dH_sum (k,) added to.
         """
+        indptr, channels, values, first, last = block
+        D, _, floor = spectra
+        strength, bend = shares
         h, d, one = np.empty(k), np.empty(k), np.empty(k)
         bent, free = np.zeros(k), np.empty(k, np.bool_)
         M, L, move = np.empty((k, k)), np.empty((k, k)), np.empty((1, k))
@@ -233,9 +205,9 @@ def curvature_pass(k: int):
                 for j in range(i + 1):
                     M[i, j] = m[n_pair]
                     n_pair += 1
-            if sparsity > 0.0:
+            if strength > 0.0:
                 for j in range(k):
-                    bent[j] = sparsity / (h[j] + bend * total) ** 2
+                    bent[j] = strength / (h[j] + bend * total) ** 2
             if not cholesky(M, bent, free, L):
                 bent[:] = 0.0
                 if not cholesky(M, bent, free, L):

@@ -136,7 +136,7 @@ def direction(M, bent, g, h, keeps_sum, free, L, one, d):
 
 
 @njit(**COMPILE)
-def step_length(M, bent, g, h, d, concordance, sparsity, c):
+def step_length(M, bent, g, h, d, concordance, strength, c):
     """Return (t, promised): how far to go along d so that phi falls for certain."""
     k = h.size
     a = square = bend2 = bend3 = 0.0
@@ -147,10 +147,10 @@ def step_length(M, bent, g, h, d, concordance, sparsity, c):
             square += d[i] * M[i, j] * d[j] if j <= i else d[i] * M[j, i] * d[j]
         if d[i] < 0.0:
             furthest = min(furthest, -h[i] / d[i])
-        if sparsity > 0.0:
+        if strength > 0.0:
             u = d[i] / (h[i] + c)
-            bend2 += sparsity * u * u
-            bend3 += sparsity * u * u * u
+            bend2 += strength * u * u
+            bend3 += strength * u * u * u
     if a <= 0.0:
         return 0.0, 0.0
     square = max(square, 0.0)  # below it by rounding alone

@@ -1,8 +1,8 @@
-"""Compiled Newton steps on the pixels of a smooth map, their neighbours standing still.
+"""Compiled Newton steps on pixels with penalties, their neighbours standing still.
 
 With known spectra and neighbours the abundances h of a pixel minimise
 
-    b h - sum_e x_e log(d_e h) + sum_j q_j h_j^2 / 2 + sparsity term,  h >= 0,
+    b h - sum_e x_e log(d_e h) + sum_j q_j h_j^2 / 2 + other terms,  h >= 0,
 
 b being the sums of the spectra less what the neighbours pull, q the pull in all. Pixels
 are visited in the order of a chessboard: those of one colour have no neighbours among
@@ -16,13 +16,18 @@ from functools import cache
 import numpy as np
 from numba import njit
 
+from espm_hs.factorization.kernels.arguments import (
+    add_quadratics,
+    add_slopes,
+    add_values,
+    any_alone,
+)
 from espm_hs.factorization.kernels.pixel_newton import (
     CLOSED,
     COMPILE,
     NEGLIGIBLE,
     direction,
 )
-from espm_hs.factorization.kernels.pixel_updates import roughness
 from espm_hs.factorization.kernels.registers import (
     add_log,
     add_row,
@@ -36,29 +41,7 @@ from espm_hs.factorization.kernels.registers import (
 TIED = 0.995
 # A step is taken if it lowers the objective by this part of what its slope promises.
 ENOUGH = 0.05
-HALVINGS = 30
-
-
-@njit(**COMPILE, inline="always")
-def _add_sparsity(h, total, sparsity, bend, on_simplex, g, M):
-    """Add gradient and curvature of a convex bound on the sparsity term; return w.
-
-    ``sparsity * sum(log(h + bend S)) - w log(S)`` with S = sum(h) and w = sparsity * k.
-    The first part is concave and bounded by its tangent.
-    """
-    every = 0.0
-    for j in range(h.size):
-        slope = sparsity / (h[j] + bend * total)
-        g[j] += slope
-        every += bend * slope
-    if on_simplex:
-        return 0.0
-    weight = sparsity * h.size
-    for i in range(h.size):
-        g[i] += every - weight / total
-        for j in range(i + 1):
-            M[i, j] += weight / (total * total)
-    return weight
+SMOOTH_HALVINGS = 30
 
 
 @njit(**COMPILE)
@@ -86,7 +69,7 @@ def _safe_length(h, g, d, square, pull, weight, concordance):
     t = min(t, furthest)
     r = min(concordance * np.sqrt(square), 1.0 / furthest)
     u = change / total if weight > 0.0 else 0.0
-    for _ in range(HALVINGS):
+    for _ in range(SMOOTH_HALVINGS):
         if t * r < 0.99 and t * u > -0.99:
             # -x - log(1 - x) <= x**2 / 2 / (1 - x), which needs no logarithm
             rise = (
@@ -100,41 +83,21 @@ def _safe_length(h, g, d, square, pull, weight, concordance):
 
 
 @cache
-def smooth_pass(k: int):
-    """Return the kernel for ``k`` components."""
+def smooth_pass(k: int, keep: bool):
+    """Return the kernel for ``k`` components; ``keep``: on disk, once compiled."""
     zero = (0.0,) * k
     zeros = (0.0,) * (k * (k + 1) // 2)
 
-    @njit(**COMPILE, fastmath={"contract"})
-    def run(
-        indptr,
-        channels,
-        values,
-        first,
-        last,
-        D,
-        D_sum,
-        floor,
-        H,
-        on_simplex,
-        sparsity,
-        bend,
-        smoothness,
-        neighbours,
-        allowed,
-        colours,
-        colour,
-        concordance,
-        with_loss,
-    ):
-        """Pass over pixels first..last of one colour of the chessboard.
+    @njit(**(COMPILE | {"cache": keep}), fastmath={"contract"})
+    def run(block, spectra, rules, terms, H, concordance, with_loss):
+        """Pass over the pixels of a block of one colour of the chessboard.
 
-        indptr (p + 1,) int64, channels and values (n,), D (e, k), D_sum (k,), H (p, k)
-        updated in place by a Newton step, smoothness (m, k) for each column of
-        neighbours (p, m) int64, allowed (p, k) bool: where not, H is 0 (nowhere if
-        empty), colours (p,) uint8. Returns the block's share of F, without constant
-        terms (0 unless with_loss).
+        H (p, k) is updated in place by a Newton step. Returns the block's share of F,
+        without constant terms (0 unless with_loss).
         """
+        indptr, channels, values, first, last = block
+        D, D_sum, floor = spectra
+        on_simplex, allowed, colours, colour = rules
         g, h, d, b = np.empty(k), np.empty(k), np.empty(k), np.empty(k)
         one, bent, free = np.empty(k), np.zeros(k), np.empty(k, np.bool_)
         q = np.empty(k)
@@ -152,12 +115,7 @@ def smooth_pass(k: int):
                 h[j] = H[p, j]
                 b[j] = D_sum[j]
                 q[j] = 0.0
-            for m in range(neighbours.shape[1]):
-                other = neighbours[p, m]
-                if other >= 0:
-                    for j in range(k):
-                        q[j] += smoothness[m, j]
-                        b[j] -= smoothness[m, j] * H[other, j]
+            add_quadratics(terms, h, H, p, b, q)
             row = load(zero, H, p)
             a, m = zero, zeros
             for t in range(pixel_values.size):
@@ -173,11 +131,9 @@ def smooth_pass(k: int):
                 for j in range(i + 1):
                     M[i, j] = m[n_pair]
                     n_pair += 1
-            weight = 0.0
-            if sparsity > 0.0 and total > 0.0:
-                weight = _add_sparsity(h, total, sparsity, bend, on_simplex, g, M)
-            elif sparsity > 0.0:
-                # the term is zero for a pixel of one component, and has no limit
+            weight = add_slopes(terms, h, total, on_simplex, g, M)
+            if total == 0.0 and any_alone(terms):
+                # such a term is zero for a pixel of one component, and has no limit
                 # where an empty one begins to be filled
                 if allowed.size > 0:
                     for j in range(k):
@@ -212,16 +168,9 @@ def smooth_pass(k: int):
                 H[p, j] = h[j]
             if with_loss:
                 row = load(zero, H, p)
-                if colour == 1:  # of two neighbours one, the last to be visited
-                    loss += 0.5 * roughness(smoothness, neighbours, H, p)
-                total = 0.0
                 for j in range(k):
                     loss += D_sum[j] * row[j]
-                    total += row[j]
-                if sparsity > 0.0 and total > 0.0:
-                    loss -= sparsity * np.log1p(1.0 / bend)
-                    for j in range(k):
-                        loss += sparsity * np.log1p(row[j] / (bend * total))
+                loss = add_values(terms, loss, H, p, colour)
                 for t in range(pixel_values.size):
                     y = dot(row, D, pixel_channels[t], floor)
                     logs = add_log(logs, pixel_values[t], y)

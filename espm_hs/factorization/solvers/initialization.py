@@ -9,7 +9,7 @@ from sklearn.utils.extmath import randomized_svd
 from espm_hs.factorization.counts.counts import Counts
 from espm_hs.factorization.counts.distributed import Scattered
 from espm_hs.factorization.problem import Problem
-from espm_hs.factorization.solvers.updates import normalise
+from espm_hs.factorization.solvers.base import normalise
 
 NAMED_STARTS = ("nndsvd", "pure", "random")
 # A pure spectrum is summed over this share of the pixels.
@@ -21,7 +21,7 @@ TRIALS = 30
 # Directions of singular values below this part of the largest are rounding.
 ROUNDING = 1e-9
 # Of a large map only so many pixels are looked at.
-ENOUGH_PIXELS = 1 << 15
+PIXELS_TO_START = 1 << 15
 
 
 def start(counts: Counts, problem: Problem, init, rng) -> tuple[np.ndarray, np.ndarray]:
@@ -122,7 +122,7 @@ def starting_spectra(
         D = mean[:, None] * rng.exponential(size=(counts.n_channels, n_components))
     else:
         make = _pure_spectra if init == "pure" else _nndsvd_spectra
-        D = make(counts.sample(ENOUGH_PIXELS), n_components, rng)
+        D = make(counts.sample(PIXELS_TO_START), n_components, rng)
     return D / D.sum(axis=0)
 
 

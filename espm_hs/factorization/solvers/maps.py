@@ -11,15 +11,15 @@ from espm_hs.factorization.counts.binning import Bins
 from espm_hs.factorization.counts.counts import Counts
 from espm_hs.factorization.counts.grid import Grid
 from espm_hs.factorization.executors import passes_over
-from espm_hs.factorization.problem import Penalties, Problem
+from espm_hs.factorization.problem import Problem
 from espm_hs.factorization.solvers.base import Descent, expected_fall
 from espm_hs.factorization.solvers.initialization import even_abundances
 from espm_hs.factorization.solvers.newton import WARM_UP
 
 # How often F is computed.
-CHECK_EVERY = 3
+SWEEPS_PER_CHECK = 3
 # Maps start at this share of their mean at least.
-LEAST = 1e-3
+LEAST_OF_MAP = 1e-3
 
 
 class MapDescent(Descent):
@@ -32,7 +32,7 @@ class MapDescent(Descent):
 
     def step(self, max_passes):
         """Visit every pixel once."""
-        check = self.n_sweeps % CHECK_EVERY == 0
+        check = self.n_sweeps % SWEEPS_PER_CHECK == 0
         F = self.passes.smooth_pixels(self.V, self.H, with_loss=check)
         self.n_sweeps += 1
         if check:
@@ -47,10 +47,11 @@ def fit_loadings(
     problem: Problem,
     W: np.ndarray,
     *,
-    dose: float | None = None,
+    mean_counts: float | None = None,
     max_iter: int = 1000,
     tol: float = 1e-7,
     n_jobs: int | None = None,
+    dose: float | None = None,
 ) -> np.ndarray:
     """Abundances of known components: minimise F over H alone, pixel by pixel.
 
@@ -59,11 +60,11 @@ def fit_loadings(
     counts
         The data, n_pixels x n_channels.
     problem
-        G, constraints and sparsity; smoothness is left out, so that a pixel's
-        result does not depend on the pixels it comes with.
+        G, constraints and penalties; what ties pixels together is left out, so that a
+        pixel's result does not depend on the pixels it comes with.
     W
         Composition, shape (n_columns, n_components).
-    dose
+    mean_counts
         Mean counts per pixel of the map the components come from (None: those of
         ``counts``): sets the floor of the model.
     max_iter
@@ -72,19 +73,25 @@ def fit_loadings(
         A pixel is left when no abundance moves by more than ``tol`` times their sum.
     n_jobs
         Number of threads, as in `factorize`.
+    dose
+        The former name of ``mean_counts``.
 
     Returns
     -------
     numpy.ndarray
         H, shape (n_pixels, n_components).
     """
-    penalties = replace(problem.penalties, smoothness=0.0)
+    mean_counts = dose if mean_counts is None else mean_counts
+    penalties = problem.penalties.separable()
     problem = replace(problem, penalties=penalties, fixed=None, ties=None)
     V, scale = _spectra_of_sum_one(problem, W)
-    with passes_over(counts, problem, effective_n_jobs(n_jobs), dose) as passes:
+    with passes_over(counts, problem, effective_n_jobs(n_jobs), mean_counts) as passes:
         H = passes.hold(even_abundances(counts, problem))
         passes.run(V, H, n_steps=min(max_iter, WARM_UP), step_tol=tol)
-        passes.solve_pixels(V, H, n_steps=max_iter)
+        if penalties.of_shares:
+            passes.solve_pixels(V, H, n_steps=max_iter)
+        else:
+            MapDescent(passes, V, H, tol).advance(max_iter)
     return H / scale
 
 
@@ -137,7 +144,7 @@ def fit_maps(
         if start is not None:
             H = problem.allowed(start * scale)
         H = passes.hold(H)
-        if problem.penalties.smooth:
+        if not problem.penalties.of_shares:
             descent = MapDescent(passes, V, H, tol)
             descent.advance(max_iter, callback)
             if totals is not None:
@@ -182,9 +189,7 @@ def coarse_maps(
     support = problem.support
     coarse = replace(
         problem,
-        penalties=Penalties(
-            penalties.sparsity * bins.full, tuple(strengths / factor**2)
-        ),
+        penalties=penalties.binned(bins, factor),
         grid=Grid(problem.grid.weights, bins.shape, bins.used.reshape(bins.shape)),
         support=None if support is None else bins.sum(support) > 0,
     )
@@ -195,7 +200,7 @@ def coarse_maps(
 
 def off_zero(H):
     """Return a first H without zeros, which would stay zeros."""
-    return np.maximum(H, LEAST * H.mean(axis=0))
+    return np.maximum(H, LEAST_OF_MAP * H.mean(axis=0))
 
 
 def _spectra_of_sum_one(problem, W):

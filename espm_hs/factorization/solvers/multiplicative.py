@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from espm_hs.factorization.solvers.base import Descent, expected_fall
-from espm_hs.factorization.solvers.updates import normalise, update_composition
+from espm_hs.factorization.solvers.base import (
+    Descent,
+    expected_fall,
+    normalise,
+    update_composition,
+)
 
 # An extrapolation changes no number by more than this factor, in logarithms.
 LEAP = 3.0

@@ -3,7 +3,7 @@
 Each is a small module, listed in `QUIRKS`, that declares
 
 - ``PROGRAM``: its name, for remarks;
-- ``METADATA``, ``ORIGINAL_METADATA``: the items that all of its files have, in
+- ``METADATA``, ``ORIGINAL``: the items that all of its files have, in
   HyperSpy's metadata and in those of the file itself;
 - ``READS``: name of an item of the schema -> function that finds it.
 
@@ -23,31 +23,3 @@ from espm_hs.metadata.quirks import espm_package, velox
 Lookup = Callable[[str], Any]
 
 QUIRKS = (espm_package, velox)
-
-
-def find(name: str, metadata: Lookup, original_metadata: Lookup) -> tuple[Any, str]:
-    """Return an item as the program of the file wrote it, and the program's name.
-
-    Parameters
-    ----------
-    name
-        Name of the item in the schema.
-    metadata, original_metadata
-        Look up an item of the two trees.
-
-    Returns
-    -------
-    value
-        None if no program wrote it.
-    program
-        Empty then.
-    """
-    for quirk in QUIRKS:
-        if (
-            name in quirk.READS
-            and all(metadata(path) is not None for path in quirk.METADATA)
-            and all(original_metadata(x) is not None for x in quirk.ORIGINAL_METADATA)
-            and (found := quirk.READS[name](metadata, original_metadata)) is not None
-        ):
-            return found, quirk.PROGRAM
-    return None, ""

@@ -11,24 +11,22 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from espm_hs.metadata.schema import EDS, ITEMS
+from espm_hs.physics.xray.detector import MN_KA_ENERGY
+from espm_hs.physics.xray.elements import symbol
+
 if TYPE_CHECKING:
     from espm_hs.metadata.quirks import Lookup
 
-_EDS = "Acquisition_instrument.TEM.Detector.EDS"
-
 PROGRAM = "espm"
 # espm writes both of these to all of its own.
-METADATA = ("xray_db", f"{_EDS}.width_slope")
-ORIGINAL_METADATA = ()
+METADATA = ("xray_db", f"{EDS}.width_slope")
+ORIGINAL: tuple[str, ...] = ()
 
 # keV per keV and keV: what espm fills in where nobody measured the width.
 _USUAL_WIDTH = (0.01, 0.065)
 # Items that state the take-off angle together.
-_POSITION = (
-    "Acquisition_instrument.TEM.Stage.tilt_alpha",
-    f"{_EDS}.azimuth_angle",
-    f"{_EDS}.elevation_angle",
-)
+_POSITION = ("tilt_stage", "azimuth_angle", "elevation_angle")
 
 
 def stray_elements(metadata: Lookup, _: Lookup) -> list[str]:
@@ -48,9 +46,7 @@ def split_lines(metadata: Lookup, _: Lookup) -> dict[str, Any] | None:
 
 def resolution(metadata: Lookup, _: Lookup) -> float | None:
     """Return the width of Mn Ka in eV, where it is not the one that espm fills in."""
-    from espm_hs.physics.xray.detector import MN_KA_ENERGY
-
-    slope, offset = (metadata(f"{_EDS}.width_{x}") for x in ("slope", "intercept"))
+    slope, offset = (metadata(f"{EDS}.width_{x}") for x in ("slope", "intercept"))
     usual = 1e3 * (_USUAL_WIDTH[0] * MN_KA_ENERGY + _USUAL_WIDTH[1])
     if slope is None or offset is None:
         return None
@@ -60,14 +56,12 @@ def resolution(metadata: Lookup, _: Lookup) -> float | None:
 
 def take_off_angle(metadata: Lookup, _: Lookup) -> float | None:
     """Return the take-off angle in degrees, where it does not follow from others."""
-    follows = all(metadata(path) is not None for path in _POSITION)
-    return None if follows else metadata(f"{_EDS}.take_off_angle")
+    follows = all(metadata(ITEMS[x].path) is not None for x in _POSITION)
+    return None if follows else metadata(f"{EDS}.take_off_angle")
 
 
 def _symbol(element: str) -> str:
     """Return the symbol of an element that espm names by symbol or atomic number."""
-    from espm_hs.physics.xray.elements import symbol
-
     return symbol(int(element)) if element.isdigit() else element
 
 
@@ -76,6 +70,6 @@ READS = {
     "split_lines": split_lines,
     "thickness_units": lambda metadata, _: "cm",
     "energy_resolution_MnKa": resolution,
-    "solid_angle": lambda metadata, _: metadata(f"{_EDS}.geometric_efficiency"),
+    "solid_angle": lambda metadata, _: metadata(f"{EDS}.geometric_efficiency"),
     "take_off_angle": take_off_angle,
 }

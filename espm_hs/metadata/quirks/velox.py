@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 PROGRAM = "Velox"
 METADATA = ()
-ORIGINAL_METADATA = ("Detectors",)
+ORIGINAL: tuple[str, ...] = ("Detectors",)
 
 
 def elevation_angle(_: Lookup, original_metadata: Lookup) -> float | None:

@@ -343,7 +343,7 @@ class SpectrumModel(LinearModel):
             Atomic fractions by symbol, in any unit.
         """
         other = copy.copy(self)
-        other.composition = checks.checked_composition(composition)
+        other.composition = dict(composition)
         if self.depends_on_composition:
             other.__dict__.pop("G", None)
         return other

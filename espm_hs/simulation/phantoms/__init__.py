@@ -10,25 +10,25 @@ direction across a structure, in degrees: 0 points to the right, 90 down. Length
 pixels are sides of a pixel; the map reaches half a pixel beyond the centres of its
 outermost ones.
 
-- `spheres`: spheres in a matrix, particles of core and shell
-- `layers`: wedge, grain boundary, lamellae
-- `fields`: smooth random fields
-- `images`: a segmentation, a grey image, or arrays of the user
-- `pixels`: what they share: arguments, directions, edges within a pixel
+- `shapes`: spheres in a matrix, particles of core and shell; wedge, grain boundary,
+  lamellae
+- `images`: a segmentation, a grey image, or arrays of the user; smooth random fields
 """
 
-from espm_hs.simulation.phantoms.fields import random_fields
 from espm_hs.simulation.phantoms.images import (
     maps_from_arrays,
     maps_from_image,
     maps_from_labels,
+    random_fields,
 )
-from espm_hs.simulation.phantoms.layers import grain_boundary, lamellae, wedge
-from espm_hs.simulation.phantoms.spheres import (
+from espm_hs.simulation.phantoms.shapes import (
     CoreShell,
     Sphere,
     core_shell_particles,
+    grain_boundary,
+    lamellae,
     spheres_in_matrix,
+    wedge,
 )
 
 __all__ = [

@@ -1,0 +1,194 @@
+"""What the kernels are given: things that travel together, and the hooks of penalties.
+
+A penalty reaches the kernels as a NamedTuple of numbers and arrays, its `term`. The
+type of the term says which functions belong to it; the compiler chooses them, so that
+terms of any number and kind become one compiled kernel. Terms on which no hook acts
+cost nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numba.extending import overload
+
+
+class Block(NamedTuple):
+    """Counts of consecutive pixels, and which of these to work on."""
+
+    # (n_pixels + 1,) int64: where the counts of each pixel begin
+    indptr: np.ndarray
+    # (n_nonzeros,) integers
+    channels: np.ndarray
+    # (n_nonzeros,), or (n_pixels, n_channels) where all channels are read
+    values: np.ndarray
+    first: int
+    last: int
+
+
+class Spectra(NamedTuple):
+    """Spectra D = G W of the components, float64."""
+
+    # (n_channels, k), or (k, n_channels) where all channels are read
+    D: np.ndarray
+    # (k,), never zero
+    D_sum: np.ndarray
+    # added to the model of every channel
+    floor: float
+
+
+class Rules(NamedTuple):
+    """What abundances are held to, and in which order they are visited."""
+
+    # whether the abundances of a pixel sum to 1
+    on_simplex: bool
+    # (n_pixels, k) bool: where not, H stays 0; (0, k) if it is nowhere so
+    allowed: np.ndarray
+    # (n_pixels,) uint8: colour of each pixel on the chessboard, and the one to visit
+    colours: np.ndarray
+    colour: int
+
+
+class Hooks(NamedTuple):
+    """Compiled functions of a penalty, each with its term as the first argument.
+
+    Parameters
+    ----------
+    value
+        ``value(term, F, H, p, colour)`` returns F with the penalty of pixel p added.
+        One that ties two pixels counts with the one of colour 1, the last to be
+        visited.
+    quadratic
+        ``quadratic(term, h, H, p, b, q)`` adds to b and q (k,) so that
+        ``sum(b h + q h**2 / 2)`` bounds the penalty of pixel p from above, but for a
+        constant, and touches it at the present h (k,). H holds the other pixels.
+    bound
+        ``bound(term, h, total, a, b)`` adds to a and b (k,) so that
+        ``sum(b h - a h' log h)``, with h' the present h and ``total`` its sum, bounds
+        what is not in ``quadratic``.
+    slope
+        ``slope(term, h, total, on_simplex, g, M)`` adds the gradient of what is not in
+        ``quadratic`` to g (k,), and the curvature of a convex bound on it to M (k, k).
+        Returns w: the bound holds for steps if -w log(sum(h)) is counted as such.
+    alone
+        ``alone(term)`` says whether a pixel without counts may be filled by one
+        component only.
+    """
+
+    value: Callable
+    quadratic: Callable
+    bound: Callable
+    slope: Callable
+    alone: Callable
+
+
+# Nothing is made here: without counting references to the arrays of the terms, which
+# would take longer than the arithmetic.
+_CALL = {"error_model": "numpy", "_nrt": False, "forceinline": True}
+_COMPILE = {**_CALL, "fastmath": {"contract"}}
+# How hooks are best compiled.
+HOOK = {**_CALL, "cache": True, "nogil": True}
+
+
+@njit(**_COMPILE, nogil=True, cache=True)
+def no_quadratic(term, h, H, p, b, q):
+    """Add nothing, as `Hooks.quadratic`."""
+
+
+@njit(**_COMPILE, nogil=True, cache=True)
+def no_bound(term, h, total, a, b):
+    """Add nothing, as `Hooks.bound`."""
+
+
+@njit(**_COMPILE, nogil=True, cache=True)
+def no_slope(term, h, total, on_simplex, g, M):
+    """Add nothing, as `Hooks.slope`."""
+    return 0.0
+
+
+@njit(**_COMPILE, nogil=True, cache=True)
+def not_alone(term):
+    """Let any component fill a pixel, as `Hooks.alone`."""
+    return False
+
+
+# Type of a term -> its hooks.
+HOOKS: dict[type, Hooks] = {}
+
+
+def add_values(terms, F, H, p, colour):
+    """Return F with the penalties of pixel p."""
+    for term in terms:
+        F = HOOKS[type(term)].value(term, F, H, p, colour)
+    return F
+
+
+def add_quadratics(terms, h, H, p, b, q):
+    """Add what `Hooks.quadratic` of all terms adds."""
+    for term in terms:
+        HOOKS[type(term)].quadratic(term, h, H, p, b, q)
+
+
+def add_bounds(terms, h, total, a, b):
+    """Add what `Hooks.bound` of all terms adds."""
+    for term in terms:
+        HOOKS[type(term)].bound(term, h, total, a, b)
+
+
+def add_slopes(terms, h, total, on_simplex, g, M):
+    """Add what `Hooks.slope` of all terms adds; return the sum of the weights."""
+    weight = 0.0
+    for term in terms:
+        weight += HOOKS[type(term)].slope(term, h, total, on_simplex, g, M)
+    return weight
+
+
+def any_alone(terms):
+    """Return whether one of the terms wants a single component in an empty pixel."""
+    return any(HOOKS[type(term)].alone(term) for term in terms)
+
+
+def _calls(name, terms, arguments, line, first, last):
+    """Return a function that calls the hooks of all terms, one after the other.
+
+    All that is not written in this module are the numbers of the terms.
+    """
+    hooks = [getattr(HOOKS[one.instance_class], name) for one in terms.types]
+    called = {f"hook{n}": hook for n, hook in enumerate(hooks)}
+    lines = [line.format(n, arguments) for n in range(len(hooks))]
+    code = [f"def run(terms, {arguments}):", first, *lines, last]
+    exec("\n    ".join(code), called)
+    return called["run"]
+
+
+@overload(add_values, jit_options=_COMPILE)
+def _add_values(terms, F, H, p, colour):
+    line = "F = hook{0}(terms[{0}], {1})"
+    return _calls("value", terms, "F, H, p, colour", line, "", "return F")
+
+
+@overload(add_quadratics, jit_options=_COMPILE)
+def _add_quadratics(terms, h, H, p, b, q):
+    line = "hook{0}(terms[{0}], {1})"
+    return _calls("quadratic", terms, "h, H, p, b, q", line, "", "return None")
+
+
+@overload(add_bounds, jit_options=_COMPILE)
+def _add_bounds(terms, h, total, a, b):
+    line = "hook{0}(terms[{0}], {1})"
+    return _calls("bound", terms, "h, total, a, b", line, "", "return None")
+
+
+@overload(add_slopes, jit_options=_COMPILE)
+def _add_slopes(terms, h, total, on_simplex, g, M):
+    line, given = "w += hook{0}(terms[{0}], {1})", "h, total, on_simplex, g, M"
+    return _calls("slope", terms, given, line, "w = 0.0", "return w")
+
+
+@overload(any_alone, jit_options=_COMPILE)
+def _any_alone(terms):
+    line = "alone = alone or hook{0}(terms[{0}])"
+    return _calls("alone", terms, "", line, "alone = False", "return alone")

@@ -1,0 +1,129 @@
+"""Penalties: terms of F beside the likelihood, one class in each file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from espm_hs.factorization.penalties.base import STRONGEST, Penalty, Scale
+from espm_hs.factorization.penalties.smoothness import Smoothness
+from espm_hs.factorization.penalties.sparsity import SharesTerm, Sparsity
+
+__all__ = [
+    "STRONGEST",
+    "Penalties",
+    "Penalty",
+    "Scale",
+    "SharesTerm",
+    "Smoothness",
+    "Sparsity",
+]
+
+
+@dataclass(frozen=True)
+class Penalties:
+    """All terms beside the likelihood.
+
+    They are in nats, as the likelihood is, and do not depend on the unit of G. Whoever
+    needs other penalties derives them from these, so that none is forgotten.
+
+    Parameters
+    ----------
+    sparsity
+        Strength of `Sparsity`.
+    smoothness
+        Strength of `Smoothness`: a number, or a tuple with one for each component.
+    others
+        Further penalties.
+    """
+
+    sparsity: float = 0.0
+    smoothness: float | tuple[float, ...] = 0.0
+    others: tuple[Penalty, ...] = ()
+
+    def __post_init__(self):
+        # each checks itself
+        _ = self.members
+
+    @cached_property
+    def members(self) -> tuple[Penalty, ...]:
+        """All of them, in the order in which they are added up."""
+        return Sparsity(self.sparsity), Smoothness(self.smoothness), *self.others
+
+    def with_(self, *penalties: Penalty) -> Penalties:
+        """Return these penalties, of which each one given replaces that of its type."""
+        named = {"sparsity": self.sparsity, "smoothness": self.smoothness}
+        others = {type(one): one for one in self.others}
+        for one in penalties:
+            if isinstance(one, Sparsity | Smoothness):
+                named[type(one).__name__.lower()] = one.strength
+            else:
+                others[type(one)] = one
+        return Penalties(**named, others=tuple(others.values()))
+
+    def _each(self, change: Callable[[Penalty], Penalty]) -> Penalties:
+        return self.with_(*map(change, self.members))
+
+    def separable(self) -> Penalties:
+        """Return these penalties without those that tie pixels together."""
+        others = tuple(one for one in self.others if not one.ties_pixels)
+        return replace(self, smoothness=0.0, others=others)
+
+    def take(self, pixels: np.ndarray | slice) -> Penalties:
+        """Return the penalties of some of the pixels."""
+        return self._each(lambda one: one.take(pixels))
+
+    def binned(self, bins, factor: int) -> Penalties:
+        """Return penalties that act alike on bins, see `Penalty.binned`."""
+        return self._each(lambda one: one.binned(bins, factor))
+
+    def shared(self, share: float) -> Penalties:
+        """Return what each pixel pays of what its bin has paid."""
+        return self._each(lambda one: one.shared(share))
+
+    @property
+    def smooth(self) -> bool:
+        """Whether any of them ties pixels together."""
+        return any(one.ties_pixels and one.acts for one in self.members)
+
+    @property
+    def acts(self) -> bool:
+        """Whether there is any penalty."""
+        return any(one.acts for one in self.members)
+
+    @property
+    def of_shares(self) -> bool:
+        """Whether they depend on the shares of each pixel alone, which is then exact.
+
+        The totals of the pixels are those of their counts.
+        """
+        return all(one.of_shares for one in self.members if one.acts)
+
+    @property
+    def ours(self) -> bool:
+        """Whether all of them belong to this package, whose kernels are kept."""
+        return all(type(one).__module__.startswith(__name__) for one in self.others)
+
+    def strengths(self, n_components: int) -> np.ndarray:
+        """Smoothness of each component, shape (n_components,)."""
+        return Smoothness(self.smoothness).strengths(n_components)
+
+    def check(self, n_components: int) -> None:
+        """Raise ValueError if one of them does not fit so many components."""
+        for one in self.members:
+            one.check(n_components)
+
+    def terms(self, scale: Scale) -> tuple[NamedTuple, ...]:
+        """Return the terms of all members, for the kernels."""
+        return tuple(one.term(scale) for one in self.members)
+
+    def precision(self, in_counts: np.ndarray, unit: np.ndarray) -> np.ndarray | float:
+        """Return the precision that they add as priors, see `Penalty.precision`."""
+        return sum(
+            (one.precision(in_counts, unit) for one in self.members if one.acts),
+            start=0.0,
+        )

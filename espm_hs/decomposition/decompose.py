@@ -22,7 +22,6 @@ from espm_hs.factorization import (
     STRONGEST,
     USUAL_SPARSITY,
     Bins,
-    Counts,
     Factorization,
     FitOptions,
     Grid,
@@ -40,6 +39,7 @@ from espm_hs.factorization import (
     off_zero,
     usual_binning,
 )
+from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.factorization.counts.reading import read_counts
 from espm_hs.physics.linear_model import LinearModel
 
@@ -113,11 +113,10 @@ class DecompositionOptions(FitOptions):
             usual = 0.0 if self.elements_are_phases else USUAL_SPARSITY
             object.__setattr__(self, "sparsity", usual)
         self._check_binning()
-        smoothness = self.smoothness
-        several = not isinstance(smoothness, str) and np.ndim(smoothness) > 0
-        if several:
-            object.__setattr__(self, "smoothness", tuple(smoothness))
-        for strength in smoothness if several else [smoothness]:
+        strengths: Any = self.smoothness
+        if several := not isinstance(strengths, str) and np.ndim(strengths) > 0:
+            object.__setattr__(self, "smoothness", tuple(strengths))
+        for strength in strengths if several else [strengths]:
             _check_strength("smoothness", strength, several)
         _check_strength("sparsity", self.sparsity)
 
@@ -149,14 +148,14 @@ class DecompositionOptions(FitOptions):
         smoothness: Any = 0.0 if self.smoothness == "auto" else self.smoothness
         return Penalties(sparsity, smoothness)
 
-    def chosen_binning(self, counts: Counts, navigation: tuple[int, ...]) -> int:
+    def chosen_binning(self, counts: AnyCounts, navigation: tuple[int, ...]) -> int:
         """Return the binning; where that is "auto", the one that suits the counts."""
         if self.binning != "auto":
             return int(self.binning)
         in_counts = self.simplex != "abundances"
         return usual_binning(counts, navigation) if in_counts else 1
 
-    def chosen_penalties(self, counts: Counts, problem: Problem) -> Penalties:
+    def chosen_penalties(self, counts: AnyCounts, problem: Problem) -> Penalties:
         """Return the penalties of a problem, with the sparsity if that is "auto"."""
         if self.sparsity != "auto":
             return problem.penalties
@@ -370,8 +369,8 @@ def check_lines(model: LinearModel, channels: np.ndarray) -> None:
 
 
 def _in_bins(
-    counts: Counts, problem: Problem, bins: Bins, binning: int
-) -> tuple[Counts, Grid, Problem]:
+    counts: AnyCounts, problem: Problem, bins: Bins, binning: int
+) -> tuple[AnyCounts, Grid, Problem]:
     """Return what phases are found from: counts, their neighbours and the problem."""
     support = problem.support
     if binning > 1:
@@ -385,7 +384,7 @@ def _in_bins(
 
 
 def _on_pixels(
-    counts: Counts,
+    counts: AnyCounts,
     problem: Problem,
     found: Factorization,
     bins: Bins,

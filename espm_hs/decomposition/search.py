@@ -22,7 +22,6 @@ from espm_hs.decomposition.separation import (
     separate,
 )
 from espm_hs.factorization import (
-    Counts,
     Factorization,
     FitOptions,
     Grid,
@@ -33,6 +32,7 @@ from espm_hs.factorization import (
     mixing_ranges,
     uptake,
 )
+from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.physics.linear_model import LinearModel
 
 
@@ -75,7 +75,7 @@ class PhaseSearch:
         Those of `espm_hs.factorization.factorize`.
     """
 
-    counts: Counts
+    counts: AnyCounts
     grid: Grid
     problem: Problem
     model: LinearModel
@@ -89,7 +89,7 @@ class PhaseSearch:
     def run(
         self,
         init: str | tuple,
-        choose_penalties: Callable[[Counts, Problem], Penalties],
+        choose_penalties: Callable[[AnyCounts, Problem], Penalties],
     ) -> tuple[Factorization, Errors]:
         """Return the factorisation and its errors."""
         if self.model.depends_on_composition:
@@ -120,7 +120,7 @@ class PhaseSearch:
 
     def _state(
         self, found: Factorization
-    ) -> tuple[Counts, Problem, np.ndarray, np.ndarray]:
+    ) -> tuple[AnyCounts, Problem, np.ndarray, np.ndarray]:
         """Return the fit as what asks for its errors takes it."""
         return self.counts, self.problem, found.W, found.H
 

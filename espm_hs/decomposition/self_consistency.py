@@ -12,13 +12,13 @@ from dataclasses import replace
 import numpy as np
 
 from espm_hs.factorization import (
-    Counts,
     Factorization,
     FitOptions,
     Problem,
     factorize,
     fit_spectrum,
 )
+from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.physics.linear_model import LinearModel
 
 # The composition has settled when no fraction moves by more.
@@ -78,7 +78,7 @@ def self_consistent_model(
 
 
 def self_consistent_phases(
-    counts: Counts,
+    counts: AnyCounts,
     problem: Problem,
     found: Factorization,
     model: LinearModel,

@@ -60,7 +60,7 @@ class Quantification(EDSTEMSpectrum):
                 "Find them again with `s.decomposition(algorithm='espm', "
                 "output_dimension=...)`."
             )
-        return stored
+        return dict(stored)
 
     def quantify(
         self,

@@ -25,6 +25,7 @@ from espm_hs.decomposition.decompose import DecompositionOptions, decompose
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.decomposition.starts import previous_start
 from espm_hs.metadata.provenance import provenance
+from espm_hs.metadata.reader import stated
 from espm_hs.metadata.schema import RESULTS
 from espm_hs.metadata.transaction import AllOrNothing, remove, write_parameters
 from espm_hs.physics.linear_model import LinearModel
@@ -295,7 +296,20 @@ class Phases(EDSTEMSpectrum):
             )
         if print_info:
             print(found)
+            if model.depends_on_composition:
+                self._print_elevation()
         return found if return_info else None
+
+    def _print_elevation(self) -> None:
+        """Say where the position of the detector comes from, if not from metadata."""
+        angle, program = stated(
+            "elevation_angle", self.metadata, self.original_metadata
+        )
+        if program:
+            print(
+                f"  elevation of the detector={angle:g} degrees, from the header of "
+                f"{program}"
+            )
 
     def _previous_start(
         self, n_phases: int | None, model: LinearModel, pixels: np.ndarray | None

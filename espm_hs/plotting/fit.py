@@ -19,6 +19,7 @@ from espm_hs.factorization import Counts, summed_spectrum
 from espm_hs.factorization.counts.reading import kept_counts
 from espm_hs.plotting.maps import draw_navigation
 from espm_hs.plotting.results import (
+    SummedFit,
     chosen_pixels,
     column_weights,
     fitted_pixels,
@@ -92,10 +93,10 @@ def plot_fit(
     check_choice("parts", parts, PARTS)
     found, loadings = read_results(signal)
     pixels = chosen_pixels(signal, loadings, where)
-    totals = loadings[pixels].sum(axis=0)
     counts = summed_spectrum(signal.data, pixels)
+    fit = SummedFit(found, counts, loadings[pixels].sum(axis=0))
     figure = plt.figure(figsize=(9, 5.6), layout="constrained")
-    _draw_fit(figure, found, totals, counts, parts, log)
+    _draw_fit(figure, fit, parts, log)
     if where is not None:
         n = int(pixels.sum())
         text = f"{n} pixels" if np.ndim(where) > 0 and n > 1 else f"pixel {where}"
@@ -104,36 +105,19 @@ def plot_fit(
 
 
 def _draw_fit(
-    figure: Figure,
-    found: PhaseAnalysis,
-    totals: np.ndarray,
-    counts: np.ndarray,
-    parts: str,
-    log: bool | None = None,
+    figure: Figure, fit: SummedFit, parts: str, log: bool | None = None
 ) -> None:
-    """Draw a spectrum and its model on an empty figure.
-
-    Parameters
-    ----------
-    totals
-        Shape (n_phases,). Sum of the loadings of the pixels whose sum is ``counts``.
-    """
+    """Draw a spectrum, its model and the residual on an empty figure."""
     top, bottom = figure.subplots(2, 1, height_ratios=[3, 1], sharex=True)
-    _draw_model(top, found, totals, counts, parts, log)
-    _draw_residual(bottom, found, counts, found.spectra @ totals)
+    _draw_model(top, fit, parts, log)
+    _draw_residual(bottom, fit)
 
 
-def _draw_model(
-    axes: Axes,
-    found: PhaseAnalysis,
-    totals: np.ndarray,
-    counts: np.ndarray,
-    parts: str,
-    log: bool | None,
-) -> None:
+def _draw_model(axes: Axes, fit: SummedFit, parts: str, log: bool | None) -> None:
     """Draw data, model and the parts of the model, with labelled lines."""
+    found, counts, totals = fit
     energy, used = physics_of(found).energy, found.channels
-    fitted = found.spectra @ totals
+    fitted = fit.fitted
     weights = column_weights(found) * totals
     columns = np.einsum("jec,cj->ec", found.G, weights)
     columns[~used] = np.nan
@@ -176,17 +160,18 @@ def _draw_elements(axes: Axes, found: PhaseAnalysis, columns: np.ndarray) -> Non
         colour, style = next(greys if stray else looks)
         label = f"{element} stray" if stray else element
         part = columns[:, those].sum(axis=1)
-        axes.plot(energy, part, color=colour, ls=style, lw=1.2, label=label)
+        axes.plot(
+            physics_of(found).energy, part, color=colour, ls=style, lw=1.2, label=label
+        )
 
 
-def _draw_residual(
-    axes: Axes, found: PhaseAnalysis, counts: np.ndarray, fitted: np.ndarray
-) -> None:
+def _draw_residual(axes: Axes, fit: SummedFit) -> None:
     """Draw counts minus model in standard deviations."""
-    used = found.channels
-    energy, left, expected = physics_of(found).energy[used], counts - fitted, fitted
+    found, used = fit.found, fit.found.channels
+    energy, expected = physics_of(found).energy[used], fit.fitted
+    left = fit.counts - expected
     label = "residual (σ)"
-    if np.median(fitted[used]) < _FEW:
+    if np.median(expected[used]) < _FEW:
         left, expected = (within_a_peak(found, one) for one in (left, expected))
         label = "residual of\na peak width (σ)"
     else:
@@ -242,7 +227,7 @@ def plot_fit_of_region(signal: BaseSignal, parts: str = "phases") -> Figure:
         fitted = fitted_pixels(part)
         counts = summed_spectrum(signal.data[region], fitted)
         figure.clear()
-        _draw_fit(figure, found, np.nansum(part, axis=0), counts, parts)
+        _draw_fit(figure, SummedFit(found, counts, np.nansum(part, axis=0)), parts)
         title = f"{int(fitted.sum())} pixels"
         figure.axes[0].set_title(title, loc="left", fontsize="medium")
         figure.canvas.draw_idle()
@@ -324,7 +309,7 @@ def plot_residuals(signal: BaseSignal) -> Figure:
     figure = plt.figure(figsize=(sum(widths), 3.2), layout="constrained")
     axes = figure.subplots(1, len(widths), width_ratios=widths, squeeze=False)
     counts = summed_spectrum(signal.data, fitted_pixels(loadings))
-    _draw_by_energy(axes[0, 0], found, counts, found.spectra @ np.nansum(loadings, 0))
+    _draw_by_energy(axes[0, 0], SummedFit(found, counts, np.nansum(loadings, axis=0)))
     if has_map:
         significance = pixel_significance(signal, found, loadings, counts)
         _draw_by_pixel(axes[0, 1], signal, significance)
@@ -334,13 +319,11 @@ def plot_residuals(signal: BaseSignal) -> Figure:
 # -- by energy -------------------------------------------------------------------
 
 
-def _draw_by_energy(
-    axes: Axes, found: PhaseAnalysis, counts: np.ndarray, fitted: np.ndarray
-) -> None:
+def _draw_by_energy(axes: Axes, fit: SummedFit) -> None:
     """Residual within the width of a peak around each channel."""
-    window = within_a_peak(found, counts - fitted) / np.sqrt(
-        np.maximum(within_a_peak(found, fitted), 1e-300)
-    )
+    found, fitted = fit.found, fit.fitted
+    expected = np.maximum(within_a_peak(found, fitted), 1e-300)
+    window = within_a_peak(found, fit.counts - fitted) / np.sqrt(expected)
     energy = physics_of(found).energy[found.channels]
     axes.plot(energy, window, color="black", lw=0.8)
     draw_sigmas(axes, window)

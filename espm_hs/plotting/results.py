@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
@@ -13,6 +13,29 @@ from espm_hs.quantification.pixels import check_channels
 if TYPE_CHECKING:
     from hyperspy.axes import DataAxis
     from hyperspy.signals import BaseSignal
+
+
+class SummedFit(NamedTuple):
+    """Spectrum of several pixels and what was fitted to it.
+
+    Attributes
+    ----------
+    found
+        Result of the decomposition.
+    counts
+        Sum over the pixels, shape (n_channels,).
+    totals
+        Sum of their loadings, shape (n_phases,).
+    """
+
+    found: PhaseAnalysis
+    counts: np.ndarray
+    totals: np.ndarray
+
+    @property
+    def fitted(self) -> np.ndarray:
+        """Model of the counts, shape (n_channels,)."""
+        return self.found.spectra @ self.totals
 
 
 def read_results(signal: BaseSignal) -> tuple[PhaseAnalysis, np.ndarray]:

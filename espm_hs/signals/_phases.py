@@ -23,13 +23,14 @@ from sklearn.exceptions import ConvergenceWarning
 from espm_hs.decomposition.decompose import DecompositionOptions, decompose
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.decomposition.starts import previous_start
+from espm_hs.metadata.reader import stated
 from espm_hs.metadata.schema import RESULTS
 from espm_hs.metadata.writer import AllOrNothing, provenance, remove, write_parameters
 from espm_hs.physics.linear_model import LinearModel
 from espm_hs.signals._masks import arrays_of, progress_bar, used_channels, used_pixels
 
 # Options that do not change a result are not stored with it.
-NOT_STORED = {"n_jobs", "callback"}
+NOT_STORED = {"n_jobs", "callback", "check_every"}
 
 
 def _beside_hyperspy(find_phases: Callable) -> Callable:
@@ -291,7 +292,20 @@ class Phases(EDSTEMSpectrum):
             )
         if print_info:
             print(found)
+            if model.depends_on_composition:
+                self._print_elevation()
         return found if return_info else None
+
+    def _print_elevation(self) -> None:
+        """Say where the position of the detector comes from, if not from metadata."""
+        angle, program = stated(
+            "elevation_angle", self.metadata, self.original_metadata
+        )
+        if program:
+            print(
+                f"  elevation of the detector={angle:g} degrees, from the header of "
+                f"{program}"
+            )
 
     def _previous_start(
         self, n_phases: int | None, model: LinearModel, pixels: np.ndarray | None

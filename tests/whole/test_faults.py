@@ -275,7 +275,7 @@ def test_results_are_written_at_once(small_map, decomposed, monkeypatch):
         found = found.decomposition(output_dimension=3, **options)
     old, new = state(decomposed), decomposed.deepcopy()
     # is long, and before anything is written
-    monkeypatch.setattr(signals.eds_espm, "provenance", lambda options: {})
+    monkeypatch.setattr(signals._phases, "provenance", lambda options: {})
     new._store(found, None, {})
     new = state(new)
 
@@ -612,7 +612,7 @@ def test_callbacks_that_fail(small_map, monkeypatch):
         def close(self):
             pass
 
-    monkeypatch.setattr(signals.eds_espm, "progressbar", Bar)
+    monkeypatch.setattr(signals._phases, "progressbar", Bar)
     s = small_map.deepcopy()
     with pytest.raises(Broken):
         decompose(s)

@@ -13,7 +13,7 @@ from espm_hs.physics.linear_model import Parameter
 from espm_hs.physics.xray.absorption import Angles
 from espm_hs.physics.xray.elements import normalised_fractions, symbol
 from espm_hs.physics.xray.emission import Split, parse_line
-from espm_hs.physics.xray.peaks import Channels
+from espm_hs.physics.xray.unabsorbed import Channels
 
 if TYPE_CHECKING:
     from espm_hs.physics.xray.model import SpectrumModel

@@ -160,9 +160,7 @@ def _draw_elements(axes: Axes, found: PhaseAnalysis, columns: np.ndarray) -> Non
         colour, style = next(greys if stray else looks)
         label = f"{element} stray" if stray else element
         part = columns[:, those].sum(axis=1)
-        axes.plot(
-            physics_of(found).energy, part, color=colour, ls=style, lw=1.2, label=label
-        )
+        axes.plot(energy, part, color=colour, ls=style, lw=1.2, label=label)
 
 
 def _draw_residual(axes: Axes, fit: SummedFit) -> None:

@@ -1,4 +1,10 @@
-"""Files: what is read, and what is written and has its name once it is complete."""
+"""Files: what is read, and what is written and has its name once it is complete.
+
+The command line starts with this module and must not wait for what takes long to
+import: that is imported in the functions that need it.
+"""
+
+from __future__ import annotations
 
 import errno
 import faulthandler
@@ -9,13 +15,12 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-
-import hyperspy.api as hs
+from typing import TYPE_CHECKING
 
 from espm_hs.cli.workers import in_a_line
-from espm_hs.factorization import summed_spectrum
-from espm_hs.metadata.reader import item
-from espm_hs.signals import EDSespmSpectrum
+
+if TYPE_CHECKING:
+    from espm_hs.signals import EDSespmSpectrum
 
 # Seconds that reading may take, and that each byte adds: a corrupt file can lead its
 # reader around in circles, where no Ctrl-C stops it.
@@ -43,6 +48,11 @@ def read_spectra(path: str | Path, lazy: bool = False) -> list[EDSespmSpectrum]:
     OSError, ValueError
         If the file cannot be read or holds no EDS spectrum.
     """
+    import hyperspy.api as hs
+
+    from espm_hs.metadata.reader import item
+    from espm_hs.signals import EDSespmSpectrum
+
     path = Path(path)
     n_bytes = _check_there(path)
     _forbid_pickles()
@@ -136,6 +146,8 @@ def choose_map(spectra: Sequence[EDSespmSpectrum]) -> EDSespmSpectrum:
 
 def total_counts(signal: EDSespmSpectrum) -> float:
     """Sum of all counts."""
+    from espm_hs.factorization import summed_spectrum
+
     return float(summed_spectrum(signal.data).sum())
 
 

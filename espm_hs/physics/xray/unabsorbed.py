@@ -231,7 +231,7 @@ N_TERMS = 3
 _DECAY = 10.0
 
 # Cross sections are in cm2 outside of a model and in barn inside, see `SpectrumModel`.
-_CM2_PER_BARN = 1e-24
+CM2_PER_BARN = 1e-24
 # Lines this far (keV) outside the fitted channels still reach them with their tail.
 _MARGIN = 0.5
 
@@ -363,7 +363,7 @@ class Unabsorbed:
         # a line outside is seen by its tail in the first or last channel; so a
         # user's efficiency curve has to cover the fitted channels only
         area = self.detector.efficiency(np.clip(energy, low, high))
-        area *= cross_section / _CM2_PER_BARN
+        area *= cross_section / CM2_PER_BARN
         return Lines(energy, area, column, absorbed)
 
     @cached_property

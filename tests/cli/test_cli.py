@@ -202,7 +202,7 @@ def test_ctrl_c_writes_nothing(map_file, tmp_path, monkeypatch, no_figures):
         def close(self):
             pass
 
-    monkeypatch.setattr(signals._phases, "progressbar", Bar)
+    monkeypatch.setattr(signals._masks, "progressbar", Bar)
     out = tmp_path / "out"
     result = run("decompose", map_file, map_file, "-n", 2, "-o", out)
     assert result.exit_code == 1

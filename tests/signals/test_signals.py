@@ -518,7 +518,7 @@ def test_others_get_what_was_given_and_nothing_else(eds, monkeypatch, given):
 
 
 def test_interrupt_keeps_the_best_so_far(eds, monkeypatch):
-    from espm_hs.signals import _phases
+    from espm_hs.signals import _masks
 
     class Bar:
         n = 0
@@ -537,7 +537,7 @@ def test_interrupt_keeps_the_best_so_far(eds, monkeypatch):
         def close(self):
             pass
 
-    monkeypatch.setattr(_phases, "progressbar", Bar)
+    monkeypatch.setattr(_masks, "progressbar", Bar)
     with pytest.warns(UserWarning, match="interrupted"):
         eds.decomposition(output_dimension=3, tol=0, **QUIET)
     assert eds.quantify()[0].data.shape == (3,)

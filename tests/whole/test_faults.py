@@ -612,7 +612,7 @@ def test_callbacks_that_fail(small_map, monkeypatch):
         def close(self):
             pass
 
-    monkeypatch.setattr(signals._phases, "progressbar", Bar)
+    monkeypatch.setattr(signals._masks, "progressbar", Bar)
     s = small_map.deepcopy()
     with pytest.raises(Broken):
         decompose(s)

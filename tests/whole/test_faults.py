@@ -490,7 +490,7 @@ def test_maps_that_were_not_made_smooth(small_map, monkeypatch):
         "decomposition.decompose.fit_maps",
         "decomposition.decompose.choose_smoothness",
         "decomposition.search.find_inclusion",
-        "factorization.solvers.multi_start._race",
+        "factorization.solvers.multi_start._advance_together",
     ):
         s = small_map.deepcopy()
         with monkeypatch.context() as patch:

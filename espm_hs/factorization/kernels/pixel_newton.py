@@ -26,9 +26,31 @@ NEGLIGIBLE = 1e-13
 CLOSED = 1e300
 
 COMPILE = {"cache": True, "nogil": True, "error_model": "numpy"}
+# Nothing is made in what is called for each pixel: without counting references to its
+# arrays, which would take longer than the arithmetic.
+CALLED = {**COMPILE, "_nrt": False}
 
 
-@njit(**COMPILE)
+@njit(**CALLED)
+def total_of(x):
+    """Return the sum of x (k,)."""
+    total = 0.0
+    for j in range(x.size):
+        total += x[j]
+    return total
+
+
+@njit(**CALLED)
+def lowest(x):
+    """Return the place of the first of the smallest numbers of x (k,)."""
+    least = 0
+    for j in range(1, x.size):
+        if x[j] < x[least]:
+            least = j
+    return least
+
+
+@njit(**CALLED)
 def cholesky(M, bent, free, L):
     """Lower factor L (k, k) of M - diag(bent) on the free rows, others identity.
 
@@ -60,7 +82,7 @@ def cholesky(M, bent, free, L):
     return True
 
 
-@njit(**COMPILE)
+@njit(**CALLED)
 def solve(L, free, x):
     """Solve L L^T x = x in place on the free rows, zero elsewhere."""
     k = L.shape[0]
@@ -76,16 +98,16 @@ def solve(L, free, x):
         x[i] /= L[i, i]
 
 
-@njit(**COMPILE)
+@njit(**CALLED)
 def _straight(g, h, keeps_sum, d):
     """Direction d (k,) where nothing bends: all to where it costs least, or away."""
     for j in range(h.size):
         d[j] = -h[j] if keeps_sum or g[j] > 0.0 else 0.0
     if keeps_sum:
-        d[np.argmin(g)] += h.sum()
+        d[lowest(g)] += total_of(h)
 
 
-@njit(**COMPILE)
+@njit(**CALLED)
 def direction(M, bent, g, h, keeps_sum, free, L, one, d):
     """Newton direction d that leaves h (k,) non-negative, and its sum if asked for.
 
@@ -103,7 +125,7 @@ def direction(M, bent, g, h, keeps_sum, free, L, one, d):
         free[j] = h[j] > 0.0 or g[j] < mean
     while True:
         # one alone has nothing to give to: what came out would be rounding
-        if keeps_sum and free.sum() < 2:
+        if keeps_sum and total_of(free) < 2:
             d[:] = 0.0
             return
         if not cholesky(M, bent, free, L):
@@ -118,14 +140,17 @@ def direction(M, bent, g, h, keeps_sum, free, L, one, d):
         multiplier = 0.0
         if keeps_sum:
             solve(L, free, one)
-            multiplier = d.sum() / one.sum()
+            multiplier = total_of(d) / total_of(one)
         for j in range(k):
             d[j] = multiplier * one[j] - d[j]
         if keeps_sum:
             # that of the flattest may be a difference of huge numbers
-            flattest = np.argmax(np.abs(one))
+            flattest = 0
+            for j in range(k):
+                if abs(one[j]) > abs(one[flattest]):
+                    flattest = j
             d[flattest] = 0.0
-            d[flattest] = -d.sum()
+            d[flattest] = -total_of(d)
         again = False
         for j in range(k):
             if h[j] == 0.0 and d[j] < 0.0:
@@ -135,7 +160,7 @@ def direction(M, bent, g, h, keeps_sum, free, L, one, d):
             return
 
 
-@njit(**COMPILE)
+@njit(**CALLED)
 def step_length(M, bent, g, h, d, concordance, strength, c):
     """Return (t, promised): how far to go along d so that phi falls for certain."""
     k = h.size

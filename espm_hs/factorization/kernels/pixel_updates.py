@@ -21,6 +21,7 @@ from espm_hs.factorization.kernels.arguments import (
     add_values,
     any_alone,
 )
+from espm_hs.factorization.kernels.pixel_newton import CALLED, lowest
 from espm_hs.factorization.kernels.registers import (
     IN_ANY_ORDER,
     add_column,
@@ -115,7 +116,7 @@ def _positive_root(a, b, q):
     return (root - b) / (2.0 * q)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**CALLED)
 def solve_on_simplex(a, b, q, total, h):
     """Minimise sum(-a log h + b h + q h**2 / 2) with sum(h) = total, in place.
 
@@ -135,7 +136,9 @@ def solve_on_simplex(a, b, q, total, h):
     if pole < 0:
         return
     shift = a[pole] / total - q[pole] * total
-    flat = q.max() == 0.0
+    flat = True
+    for j in range(q.size):
+        flat = flat and q[j] == 0.0
     for _ in range(100):
         value, slope = 0.0, 0.0
         for j in range(a.size):
@@ -169,13 +172,13 @@ def _keep_steepest(b):
 
     Shares are not defined in it: `Hooks.alone`.
     """
-    best = np.argmin(b)
+    best = lowest(b)
     for j in range(b.size):
         if j != best:
             b[j] = max(b[j], 0.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+@njit(**CALLED, forceinline=True, fastmath={"contract"})
 def _penalised_update(a, D_sum, on_simplex, allowed, terms, H, p, h, b, q):
     """Update h (k,) of pixel p under constraints and penalties, a = sum(d x / y)."""
     total = 0.0
@@ -200,7 +203,7 @@ def _penalised_update(a, D_sum, on_simplex, allowed, terms, H, p, h, b, q):
         h[j] = _positive_root(a[j], b[j], q[j])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**CALLED)
 def _has_settled(before, now, tol):
     """Whether no number of now (k,) moved by more than a part of their sum."""
     change = total = 0.0

@@ -23,10 +23,12 @@ from espm_hs.factorization.kernels.arguments import (
     any_alone,
 )
 from espm_hs.factorization.kernels.pixel_newton import (
+    CALLED,
     CLOSED,
     COMPILE,
     NEGLIGIBLE,
     direction,
+    lowest,
 )
 from espm_hs.factorization.kernels.registers import (
     add_log,
@@ -44,7 +46,7 @@ ENOUGH = 0.05
 SMOOTH_HALVINGS = 30
 
 
-@njit(**COMPILE)
+@njit(**CALLED)
 def _safe_length(h, g, d, square, pull, weight, concordance):
     """How far to go along d (k,), up to 2, so that the objective falls for certain.
 
@@ -138,7 +140,7 @@ def smooth_pass(k: int, keep: bool):
                 if allowed.size > 0:
                     for j in range(k):
                         g[j] = g[j] if allowed[p, j] else CLOSED
-                best = np.argmin(g)
+                best = lowest(g)
                 for j in range(k):
                     if j != best:
                         g[j] = max(g[j], 0.0)

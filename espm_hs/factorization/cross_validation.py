@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numba import njit
 
 from espm_hs.factorization.counts.counts import Counts
 from espm_hs.factorization.counts.rows import Rows
 from espm_hs.factorization.counts.storage import Store
+from espm_hs.factorization.kernels import compiled
 from espm_hs.factorization.kernels.registers import add_log, total_log
 from espm_hs.factorization.penalties import Smoothness, Sparsity
 from espm_hs.factorization.problem import Problem
@@ -98,7 +98,7 @@ def block_loss(part: Counts, D: np.ndarray, H: np.ndarray, floor: float) -> floa
     return float(H.sum(axis=0) @ D.sum(axis=0) - logs)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _log_likelihood(indptr, channels, values, D, H, floor):
     """Sum x log y over the pixels of H (p, k), for spectra D (e, k)."""
     logs = 0.0, 1.0, 1.0

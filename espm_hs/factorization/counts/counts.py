@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from numba import njit
 
 from espm_hs.factorization.counts.chunks import chunks
 from espm_hs.factorization.counts.rows import Reader, Rows, check_type, slabs
 from espm_hs.factorization.counts.storage import Store
+from espm_hs.factorization.kernels import compiled
 
 # Non-zeros per block: small enough that a thread's share stays balanced and its
 # counts stay in the second-level cache, large enough to hide the call.
@@ -37,7 +37,7 @@ MAX_BLOCKS = 64
 DENSE = 0.4
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _sum_rows(indptr, values, sums):
     """Add up the values of each pixel: sums (p,) float64."""
     for p in range(sums.size):
@@ -45,14 +45,14 @@ def _sum_rows(indptr, values, sums):
             sums[p] += values[t]
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _sum_channels(channels, values, sums):
     """Add values (n,) to the sums (e,) float64 of their channels."""
     for t in range(values.size):
         sums[channels[t]] += values[t]
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _saturated(values):
     """Sum x log x - x over values (n,)."""
     total = 0.0

@@ -8,7 +8,7 @@ from threading import Lock
 
 import numpy as np
 
-from espm_hs.factorization.counts.counts import Counts
+from espm_hs.factorization.counts.counts import AnyCounts, Counts
 from espm_hs.factorization.executors.base import Executor
 from espm_hs.factorization.kernels.arguments import Block, Rules, Spectra
 from espm_hs.factorization.kernels.exact import curvature_pass, exact_pass
@@ -136,7 +136,7 @@ class Passes(Executor):
 
     @property
     def _concordance(self):
-        """Inverse root of the smallest count, see `pixel_newton`."""
+        """Inverse root of the smallest count, see `kernels.exact`."""
         return 1.0 / np.sqrt(self.counts.smallest)
 
     def _zeros(self, shape):
@@ -180,3 +180,14 @@ class Passes(Executor):
                 with turn:
                     pass
             raise
+
+
+def passes_over(
+    counts: AnyCounts, problem: Problem, n_jobs: int, mean_counts: float | None = None
+) -> Executor:
+    """Return `Passes` on threads, or, for counts on a cluster, there."""
+    if isinstance(counts, Counts):
+        return Passes(counts, problem, n_jobs, mean_counts)
+    from espm_hs.factorization.executors.dask import ClusterPasses
+
+    return ClusterPasses(counts, problem, mean_counts)

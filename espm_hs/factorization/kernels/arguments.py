@@ -15,6 +15,8 @@ import numpy as np
 from numba import njit
 from numba.extending import overload
 
+from espm_hs.factorization.kernels import CALLED, CONTRACT
+
 
 class Block(NamedTuple):
     """Counts of consecutive pixels, and which of these to work on."""
@@ -85,31 +87,33 @@ class Hooks(NamedTuple):
     alone: Callable
 
 
-# Nothing is made here: without counting references to the arrays of the terms, which
-# would take longer than the arithmetic.
-_CALL = {"error_model": "numpy", "_nrt": False, "forceinline": True}
-_COMPILE = {**_CALL, "fastmath": {"contract"}}
 # How hooks are best compiled.
-HOOK = {**_CALL, "cache": True, "nogil": True}
+HOOK = {**CALLED, "forceinline": True}
+_OVERLOAD = {
+    "error_model": "numpy",
+    "_nrt": False,
+    "forceinline": True,
+    "fastmath": CONTRACT,
+}
 
 
-@njit(**_COMPILE, nogil=True, cache=True)
+@njit(**HOOK)
 def no_quadratic(term, h, H, p, b, q):
     """Add nothing, as `Hooks.quadratic`."""
 
 
-@njit(**_COMPILE, nogil=True, cache=True)
+@njit(**HOOK)
 def no_bound(term, h, total, a, b):
     """Add nothing, as `Hooks.bound`."""
 
 
-@njit(**_COMPILE, nogil=True, cache=True)
+@njit(**HOOK)
 def no_slope(term, h, total, on_simplex, g, M):
     """Add nothing, as `Hooks.slope`."""
     return 0.0
 
 
-@njit(**_COMPILE, nogil=True, cache=True)
+@njit(**HOOK)
 def not_alone(term):
     """Let any component fill a pixel, as `Hooks.alone`."""
     return False
@@ -164,31 +168,31 @@ def _calls(name, terms, arguments, line, first, last):
     return called["run"]
 
 
-@overload(add_values, jit_options=_COMPILE)
+@overload(add_values, jit_options=_OVERLOAD)
 def _add_values(terms, F, H, p, colour):
     line = "F = hook{0}(terms[{0}], {1})"
     return _calls("value", terms, "F, H, p, colour", line, "", "return F")
 
 
-@overload(add_quadratics, jit_options=_COMPILE)
+@overload(add_quadratics, jit_options=_OVERLOAD)
 def _add_quadratics(terms, h, H, p, b, q):
     line = "hook{0}(terms[{0}], {1})"
     return _calls("quadratic", terms, "h, H, p, b, q", line, "", "return None")
 
 
-@overload(add_bounds, jit_options=_COMPILE)
+@overload(add_bounds, jit_options=_OVERLOAD)
 def _add_bounds(terms, h, total, a, b):
     line = "hook{0}(terms[{0}], {1})"
     return _calls("bound", terms, "h, total, a, b", line, "", "return None")
 
 
-@overload(add_slopes, jit_options=_COMPILE)
+@overload(add_slopes, jit_options=_OVERLOAD)
 def _add_slopes(terms, h, total, on_simplex, g, M):
     line, given = "w += hook{0}(terms[{0}], {1})", "h, total, on_simplex, g, M"
     return _calls("slope", terms, given, line, "w = 0.0", "return w")
 
 
-@overload(any_alone, jit_options=_COMPILE)
+@overload(any_alone, jit_options=_OVERLOAD)
 def _any_alone(terms):
     line = "alone = alone or hook{0}(terms[{0}])"
     return _calls("alone", terms, "", line, "alone = False", "return alone")

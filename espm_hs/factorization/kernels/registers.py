@@ -14,7 +14,9 @@ import numpy as np
 from numba import njit
 from numba.extending import overload
 
-_COMPILE = {"error_model": "numpy", "fastmath": {"contract"}}
+from espm_hs.factorization.kernels import COMPILE, CONTRACT
+
+_COMPILE = {"error_model": "numpy", "fastmath": CONTRACT}
 # Sums over channels may be taken in another order, so that several go on at a time.
 IN_ANY_ORDER = {"contract", "reassoc", "nsz", "arcp"}
 _VECTORS = {"error_model": "numpy", "fastmath": IN_ANY_ORDER}
@@ -122,7 +124,7 @@ def _add_square(m, h, D, e, factor):
 _SMALL, _LARGE = 1e-200, 1e200
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**COMPILE)
 def add_log(logs, x, y):
     """Add ``x log(y)`` to a sum kept as (sum, product of y with x = 1, with x = 2).
 
@@ -144,7 +146,7 @@ def add_log(logs, x, y):
     return known, ones, twos
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**COMPILE)
 def total_log(logs):
     """Return what `add_log` has summed."""
     return logs[0] + np.log(logs[1]) + 2.0 * np.log(logs[2])

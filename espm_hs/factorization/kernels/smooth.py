@@ -16,16 +16,15 @@ from functools import cache
 import numpy as np
 from numba import njit
 
+from espm_hs.factorization.kernels import CALLED, CONTRACT, compiled
 from espm_hs.factorization.kernels.arguments import (
     add_quadratics,
     add_slopes,
     add_values,
     any_alone,
 )
-from espm_hs.factorization.kernels.pixel_newton import (
-    CALLED,
+from espm_hs.factorization.kernels.exact import (
     CLOSED,
-    COMPILE,
     NEGLIGIBLE,
     direction,
     lowest,
@@ -90,7 +89,7 @@ def smooth_pass(k: int, keep: bool):
     zero = (0.0,) * k
     zeros = (0.0,) * (k * (k + 1) // 2)
 
-    @njit(**(COMPILE | {"cache": keep}), fastmath={"contract"})
+    @compiled(cache=keep, fastmath=CONTRACT)
     def run(block, spectra, rules, terms, H, concordance, with_loss):
         """Pass over the pixels of a block of one colour of the chessboard.
 

@@ -8,8 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from espm_hs.factorization.counts.binning import Bins
-from espm_hs.factorization.counts.grid import Grid
+from espm_hs.factorization.counts.grid import Bins, Grid
 from espm_hs.factorization.kernels.arguments import (
     HOOKS,
     Hooks,

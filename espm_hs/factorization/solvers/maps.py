@@ -7,9 +7,8 @@ from dataclasses import replace
 import numpy as np
 from joblib import effective_n_jobs
 
-from espm_hs.factorization.counts.binning import Bins
 from espm_hs.factorization.counts.counts import Counts
-from espm_hs.factorization.counts.grid import Grid
+from espm_hs.factorization.counts.grid import Bins, Grid
 from espm_hs.factorization.executors import passes_over
 from espm_hs.factorization.problem import Problem
 from espm_hs.factorization.solvers.base import Descent, expected_fall

@@ -15,14 +15,17 @@ from espm_hs.factorization.counts.counts import Counts
 from espm_hs.factorization.executors import passes_over
 from espm_hs.factorization.penalties import Penalties
 from espm_hs.factorization.problem import Problem
-from espm_hs.factorization.solvers.base import Descent, FitOptions
+from espm_hs.factorization.solvers.base import (
+    Descent,
+    FitOptions,
+    MultiplicativeDescent,
+)
 from espm_hs.factorization.solvers.initialization import (
     check_start,
     even_abundances,
     name_of_start,
     start,
 )
-from espm_hs.factorization.solvers.multiplicative import MultiplicativeDescent
 from espm_hs.factorization.solvers.newton import WARM_UP, NewtonDescent
 
 # Several starts are compared after so many passes over the counts, and each time that

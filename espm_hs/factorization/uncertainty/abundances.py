@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from scipy.special import erfcx
 
 from espm_hs.factorization.counts.counts import Counts
+from espm_hs.factorization.kernels import compiled
 from espm_hs.factorization.penalties import Penalties
 
 # A number counts as being zero below this share of what it is part of.
@@ -26,7 +26,7 @@ VARIANCES = np.concatenate(([0.0], np.geomspace(1e-4, 1e6, 201)))
 WEAK = 1e-8
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _abundance_information(
     indptr, channels, values, first, D, floor, H, information, ratio
 ):

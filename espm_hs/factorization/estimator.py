@@ -244,7 +244,7 @@ class EspmNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def _problem(self, n_channels, n_pixels):
         k = self.n_components
-        if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
+        if not isinstance(k, (int, np.integer)) or isinstance(k, bool) or k < 1:
             raise ValueError(f"`n_components` must be an integer >= 1, got {k!r}.")
         grid = None
         if self.navigation_shape is not None:
@@ -284,7 +284,7 @@ class EspmNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 stacklevel=3,
             )
         # in one step: Ctrl-C leaves all of it or nothing
-        vars(self).update(
+        self.__dict__.update(
             W_=found.W,
             components_=problem.spectra(found.W).T,
             reconstruction_err_=found.objective,
@@ -293,7 +293,7 @@ class EspmNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             n_agreeing_=found.n_agreeing,
             converged_=found.converged,
             _problem_=problem,
-            _mean_counts=counts.dose,
+            _mean_counts=counts.mean_counts,
         )
         return counts, found
 

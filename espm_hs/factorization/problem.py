@@ -163,6 +163,12 @@ class Problem:
         return np.asarray(self.simplex_rows, bool)
 
     @cached_property
+    def tied(self) -> Grid | None:
+        """The grid, where pixels have neighbours and penalties tie these; else None."""
+        grid = self.grid if self.penalties.smooth else None
+        return grid if grid is not None and grid.connected else None
+
+    @cached_property
     def column_sum(self) -> np.ndarray:
         """Counts that W = 1 makes, ``G^T 1``, shape (n_columns, n_components)."""
         return self._transposed(np.ones((self.n_channels, self.n_components)))
@@ -246,7 +252,8 @@ class Problem:
 
     def tied_matrices(self) -> list[np.ndarray]:
         """``G M`` of each component, each (n_channels, n_columns); G is not None."""
-        matrices = [self.G] * self.n_components if self.G.ndim == 2 else list(self.G)
+        G = np.asarray(self.G)
+        matrices = [G] * self.n_components if G.ndim == 2 else list(G)
         for j, M in self._mixing.items():
             matrices[j] = matrices[j] @ M
         return matrices

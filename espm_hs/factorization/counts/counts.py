@@ -126,18 +126,20 @@ class AnyCounts(ABC):
         """As ``like.rebuilt(function, parts)``."""
         return like.rebuilt(function, parts)
 
-    @property
+    @cached_property
     def total(self) -> float:
         """All counts."""
         return float(self.spectrum.sum())
 
-    @property
+    @cached_property
     def mean_counts(self) -> float:
         """Mean counts of a pixel."""
         return self.total / self.n_pixels
 
-    # as it was called before
-    dose = mean_counts
+    @property
+    def dose(self) -> float:
+        """The former name of ``mean_counts``."""
+        return self.mean_counts
 
     @cached_property
     def unit(self) -> float:
@@ -200,6 +202,13 @@ class Counts(AnyCounts):
     values: np.ndarray
     n_channels: int
 
+    def __post_init__(self):
+        vars(self).update(
+            n_pixels=self.indptr.size - 1,
+            n_nonzeros=self.values.size,
+            integer=self.values.dtype.kind == "u",
+        )
+
     @classmethod
     def from_array(
         cls,
@@ -259,16 +268,6 @@ class Counts(AnyCounts):
         return Counts.from_rows((function(*one) for one in parts), self.n_channels)
 
     @property
-    def n_pixels(self) -> int:  # type: ignore[override]
-        """Number of pixels."""
-        return self.indptr.size - 1
-
-    @property
-    def n_nonzeros(self) -> int:  # type: ignore[override]
-        """Number of stored entries."""
-        return self.values.size
-
-    @property
     def nbytes(self) -> int:
         """Memory held, in bytes."""
         return self.indptr.nbytes + self.channels.nbytes + self.values.nbytes
@@ -298,11 +297,6 @@ class Counts(AnyCounts):
             per_pixel = per_pixel.astype(np.int64)
         weighted = np.arange(self.n_pixels) * per_pixel
         return self.n_pixels, per_pixel.sum().item(), weighted.sum().item()
-
-    @property
-    def integer(self) -> bool:  # type: ignore[override]
-        """Whether all counts are integers."""
-        return self.values.dtype.kind == "u"
 
     @cached_property
     def smallest(self) -> float:  # type: ignore[override]

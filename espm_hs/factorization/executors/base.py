@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from espm_hs.factorization.counts.grid import Grid
-from espm_hs.factorization.penalties import Scale
 from espm_hs.factorization.problem import Problem
 
 
@@ -40,32 +38,16 @@ class Executor(ABC):
         Passes over the counts so far.
     on_simplex : bool
         Whether the abundances of a pixel sum to 1.
-    connected : bool
-        Whether neighbours are tied: pixels are then visited in two colours.
+    grid : Grid or None
+        Neighbours that are tied: pixels are then visited in two colours.
     """
 
     def __init__(self, counts: Any, problem: Problem, mean_counts: float | None = None):
         self.counts, self.problem = counts, problem
         self.mean_counts = mean_counts or max(counts.mean_counts, 1e-300)
         self.on_simplex = problem.simplex == "abundances"
+        self.grid = problem.tied
         self.n_passes = 0
-
-    @property
-    def connected(self) -> bool:
-        """Whether neighbours are tied."""
-        return self.problem.penalties.smooth and self.problem.grid.connected
-
-    @property
-    def scale(self) -> Scale:
-        """Units of the abundances in the kernels."""
-        problem, counts = self.problem, self.counts
-        smooth = problem.penalties.smooth
-        return Scale(
-            self.mean_counts,
-            1.0 if self.on_simplex else self.mean_counts,
-            problem.n_components,
-            problem.grid if smooth else Grid.unconnected(counts.n_pixels),
-        )
 
     def __enter__(self):
         return self

@@ -44,7 +44,6 @@ class ClusterPasses(Executor):
     ):
         super().__init__(counts, problem, mean_counts)
         self.client = counts.client
-        self.grid = problem.grid if self.connected else None
         self.groups = [self._group(i) for i in range(len(counts.groups))]
 
     def hold(self, H: np.ndarray | Scattered) -> Scattered:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from threading import Lock
+from typing import Any
 
 import numpy as np
 
-from espm_hs.factorization.counts.counts import AnyCounts, Counts
+from espm_hs.factorization.counts.counts import Counts
+from espm_hs.factorization.counts.grid import Grid
 from espm_hs.factorization.executors.base import Executor
 from espm_hs.factorization.kernels.arguments import Block, Rules, Spectra
 from espm_hs.factorization.kernels.exact import curvature_pass, exact_pass
 from espm_hs.factorization.kernels.pixel_updates import MODEL_FLOOR, block_pass
 from espm_hs.factorization.kernels.smooth import smooth_pass
+from espm_hs.factorization.penalties import Scale
 from espm_hs.factorization.problem import Problem
 
 # A pixel is left when the last full step promised to lower its F by less (in nats):
@@ -34,19 +37,20 @@ class Passes(Executor):
         super().__init__(counts, problem, mean_counts)
         self.n_workers = min(n_jobs, counts.blocks.size - 1)
         self.floor = MODEL_FLOOR * self.mean_counts / counts.n_channels
-        scale = self.scale
-        self.grid = scale.grid
+        grid = self.grid or Grid.unconnected(counts.n_pixels)
+        mean = 1.0 if self.on_simplex else self.mean_counts
+        scale = Scale(self.mean_counts, mean, problem.n_components, grid)
         self.terms = problem.penalties.terms(scale)
         # that of the shares, the only one that exact pixels may have
         self.shares = self.terms[0]
         everywhere = np.empty((0, problem.n_components), bool)
         allowed = everywhere if problem.support is None else problem.support
-        colours = self.grid.colours
+        colours = grid.colours
         self.rules = [Rules(self.on_simplex, allowed, colours, i) for i in range(2)]
 
     def __enter__(self):
         others = self.n_workers - 1
-        self.pool = ThreadPoolExecutor(others) if others else nullcontext()
+        self.pool: Any = ThreadPoolExecutor(others) if others else nullcontext()
         self.pool.__enter__()
         return self
 
@@ -61,8 +65,7 @@ class Passes(Executor):
         """See `Executor.run`."""
         spectra = self._spectra(V)
         penalties, k = self.problem.penalties, self.problem.n_components
-        bound = self.on_simplex or self.grid.connected
-        plain = not bound and not penalties.acts
+        plain = not (self.on_simplex or penalties.acts)
         dense = self.counts.table is not None
         if dense:
             spectra = spectra._replace(D=np.ascontiguousarray(spectra.D.T))
@@ -150,7 +153,7 @@ class Passes(Executor):
 
     def _on_chessboard(self, work):
         """Call ``work(block, colour)`` for all blocks of one colour, then the other."""
-        for colour in range(2 if self.grid.connected else 1):
+        for colour in range(1 if self.grid is None else 2):
             self._on_all_blocks(work, colour)
 
     def _on_all_blocks(self, work, *arguments):
@@ -183,7 +186,7 @@ class Passes(Executor):
 
 
 def passes_over(
-    counts: AnyCounts, problem: Problem, n_jobs: int, mean_counts: float | None = None
+    counts: Any, problem: Problem, n_jobs: int, mean_counts: float | None = None
 ) -> Executor:
     """Return `Passes` on threads, or, for counts on a cluster, there."""
     if isinstance(counts, Counts):

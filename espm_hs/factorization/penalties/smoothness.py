@@ -70,8 +70,8 @@ class Smoothness(Penalty):
     ties_pixels = True
 
     def __post_init__(self):
-        several = isinstance(self.strength, tuple)
-        for one in self.strength if several else (self.strength,):
+        several = self.strength if isinstance(self.strength, tuple) else None
+        for one in several or (self.strength,):
             check_strength("smoothness", one)
 
     @property

@@ -41,7 +41,7 @@ def start(counts: Counts, problem: Problem, init, rng) -> tuple[np.ndarray, np.n
         V = normalise(problem, V, even) + np.where(denied, FILLING * even, 0.0)
         V = normalise(problem, V, even)
     if problem.simplex == "abundances":
-        V = V * counts.dose
+        V = V * counts.mean_counts
     even = even_abundances(counts, problem)
     if H is None:
         return V, even

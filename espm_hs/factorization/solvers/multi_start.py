@@ -142,7 +142,7 @@ def factorize(
 
     rng = np.random.default_rng(options.random_state)
     names = [name_of_start(number, init) for number in range(options.n_init)]
-    enough = max(PIXELS_TO_COMPARE, round(COUNTS_TO_COMPARE / counts.dose))
+    enough = max(PIXELS_TO_COMPARE, round(COUNTS_TO_COMPARE / counts.mean_counts))
     if options.n_init > 1 and counts.n_pixels > enough:
         pixels = np.zeros(counts.n_pixels, bool)
         pixels[rng.choice(counts.n_pixels, enough, replace=False)] = True
@@ -223,6 +223,7 @@ def _descend(counts, problem, starts, options) -> Factorization:
         try:
             for V, H in starts:
                 H = passes.hold(H)
+                descent: Descent
                 if _takes_newton(options.solver, problem.penalties):
                     descent = NewtonDescent(passes, V, H, options.tol)
                 else:
@@ -236,8 +237,8 @@ def _descend(counts, problem, starts, options) -> Factorization:
             if not descents:
                 raise
             interrupted = True
-        for descent in descents:
-            descent.finish()
+        for one in descents:
+            one.finish()
     return _best(descents, interrupted)
 
 
@@ -254,7 +255,8 @@ def _advance_together(descents, max_iter, callback):
     look will not catch up, and one that has the spectra of a lower one follows it.
     """
     look = max_iter if len(descents) == 1 else min(FIRST_LOOK, max_iter)
-    hopeful, before = descents, {}
+    hopeful = descents
+    before: dict[Descent, float] = {}
     while True:
         for descent in hopeful:
             descent.advance(look, callback)
@@ -262,7 +264,7 @@ def _advance_together(descents, max_iter, callback):
             return
         F = {descent: descent.history[-1] for descent in hopeful if descent.history}
         best = min(F.values(), default=np.inf)
-        _find_leaders(sorted(F, key=F.get))
+        _find_leaders(sorted(F, key=F.__getitem__))
         hopeful = [
             descent
             for descent in hopeful

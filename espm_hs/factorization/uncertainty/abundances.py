@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy.special import erfcx
 
@@ -52,7 +54,7 @@ def abundance_covariance(
     *,
     mean_counts: float | None = None,
     penalties: Penalties | None = None,
-    **former: float,
+    **former: Any,
 ) -> np.ndarray:
     """Covariance of the abundances of consecutive pixels, for known spectra.
 
@@ -85,7 +87,7 @@ def abundance_covariance(
         Shape (n, n_components, n_components).
     """
     mean_counts = former.pop("dose", mean_counts)
-    mean_counts = counts.dose if mean_counts is None else mean_counts
+    mean_counts = counts.mean_counts if mean_counts is None else mean_counts
     penalties = penalties or Penalties(**former)
     precision, slope = abundance_precision(counts, D, H, 0, penalties, mean_counts)
     above = BOUND * H.sum(axis=1, keepdims=True) < H

@@ -101,9 +101,10 @@ def profiled_information(
 ) -> np.ndarray:
     """Information of W, component after component, less what H can make up for."""
     k, n_columns = W.shape[1], W.shape[0]
-    G = np.ascontiguousarray(problem.G if problem.G.ndim == 3 else problem.G[None])
+    G = np.ascontiguousarray(problem.G)
+    G = G if G.ndim == 3 else G[None]
     D = problem.spectra(W)
-    facts = G, D, problem.column_sum, problem.penalties, counts.dose
+    facts = G, D, problem.column_sum, problem.penalties, counts.mean_counts
     work = partial(_block_information, *facts)
     S = np.zeros((problem.n_channels, k, k))
     profiled = np.zeros((k * n_columns, k * n_columns))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from numbers import Integral
 
 import numpy as np
 from sklearn.base import (
@@ -320,7 +319,8 @@ class EspmNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 def _map_shape(shape, n_pixels) -> tuple[int, ...]:
     """Check the shape of a map of so many pixels."""
     sizes = shape if isinstance(shape, (tuple, list, np.ndarray)) else ()
-    if not len(sizes) or not all(isinstance(n, Integral) and n > 0 for n in sizes):
+    whole = (isinstance(n, (int, np.integer)) and n > 0 for n in sizes)
+    if not len(sizes) or not all(whole):
         raise ValueError(
             "`navigation_shape` must be a tuple of positive integers such as (64, 64), "
             f"got {shape!r}."

@@ -8,7 +8,7 @@ arrays: where each pixel begins, the channel of each non-zero, and its value.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -71,10 +71,14 @@ class AnyCounts(ABC):
         Numbers of pixels, of channels, and of stored entries.
     spectrum : numpy.ndarray
         Counts of each channel, shape (n_channels,), float64.
+    per_pixel : numpy.ndarray, or what holds one on a cluster
+        Counts of each pixel, shape (n_pixels,), float64.
     smallest : float
         Smallest count that is not zero; infinite where there is none.
     integer : bool
         Whether all counts are integers.
+    edges : sequence of int
+        First pixel of each place in which the counts are, and the end.
     """
 
     # to be read only: set once, or computed when they are needed
@@ -82,8 +86,10 @@ class AnyCounts(ABC):
     n_channels: int
     n_nonzeros: int
     spectrum: np.ndarray
+    per_pixel: Any
     smallest: float
     integer: bool
+    edges: Sequence[int]
 
     @abstractmethod
     def take(self, pixels: np.ndarray) -> Counts:
@@ -206,6 +212,8 @@ class Counts(AnyCounts):
         vars(self).update(
             n_pixels=self.indptr.size - 1,
             n_nonzeros=self.values.size,
+            # first pixel and end: all of them are in one place
+            edges=(0, self.indptr.size - 1),
             integer=self.values.dtype.kind == "u",
         )
 
@@ -325,11 +333,6 @@ class Counts(AnyCounts):
 
     # counts on a cluster can be lost
     there = True
-
-    @property
-    def edges(self) -> tuple[int, int]:
-        """First pixel and end: all of them are in one place."""
-        return 0, self.n_pixels
 
     def over_blocks(self, function: Callable, *maps, n_jobs: int = 1) -> list:
         """Call a function with each block of counts, on threads."""

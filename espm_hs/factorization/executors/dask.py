@@ -24,8 +24,7 @@ from espm_hs.factorization.counts.distributed import (
     take_rows,
 )
 from espm_hs.factorization.counts.grid import Grid
-from espm_hs.factorization.executors.base import Executor
-from espm_hs.factorization.executors.threads import Passes
+from espm_hs.factorization.executors.threads import Executor, Passes
 from espm_hs.factorization.kernels.arguments import Spectra
 from espm_hs.factorization.problem import Problem
 

@@ -50,6 +50,8 @@ class Penalties:
     of_shares : bool
         Whether they depend on the shares of each pixel alone, which is then exact. The
         totals of the pixels are those of their counts.
+    ours : bool
+        Whether all of them belong to this package, whose kernels are kept.
     """
 
     sparsity: float = 0.0
@@ -59,6 +61,7 @@ class Penalties:
     acts: bool = field(init=False, repr=False, compare=False)
     smooth: bool = field(init=False, repr=False, compare=False)
     of_shares: bool = field(init=False, repr=False, compare=False)
+    ours: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self):
         # each checks itself
@@ -69,6 +72,7 @@ class Penalties:
             acts=bool(acting),
             smooth=any(one.ties_pixels for one in acting),
             of_shares=all(one.of_shares for one in acting),
+            ours=all(type(one).__module__.startswith(__name__) for one in self.others),
         )
 
     def with_(self, *penalties: Penalty) -> Penalties:
@@ -104,11 +108,6 @@ class Penalties:
     def shared(self, share: float) -> Penalties:
         """Return what each pixel pays of what its bin has paid."""
         return self._each(lambda one: one.shared(share))
-
-    @property
-    def ours(self) -> bool:
-        """Whether all of them belong to this package, whose kernels are kept."""
-        return all(type(one).__module__.startswith(__name__) for one in self.others)
 
     def strengths(self, n_components: int) -> np.ndarray:
         """Smoothness of each component, shape (n_components,)."""

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from sklearn.utils.extmath import randomized_svd
 
-from espm_hs.factorization.counts.counts import Counts
+from espm_hs.factorization.counts.counts import AnyCounts, Counts
 from espm_hs.factorization.counts.distributed import Scattered
 from espm_hs.factorization.problem import Problem
 from espm_hs.factorization.solvers.base import normalise
@@ -54,7 +54,7 @@ def start(counts: Counts, problem: Problem, init, rng) -> tuple[np.ndarray, np.n
     return V, H * (counts.total / max(H.sum(axis=0).sum(), np.finfo(float).tiny))
 
 
-def even_abundances(counts: Counts, problem: Problem) -> np.ndarray:
+def even_abundances(counts: AnyCounts, problem: Problem) -> np.ndarray:
     """H in which the components share each pixel equally."""
     k = problem.n_components
     open_to = np.ones((1, k)) if problem.support is None else problem.support

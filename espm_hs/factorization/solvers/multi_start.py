@@ -142,14 +142,12 @@ def factorize(
 
     rng = np.random.default_rng(options.random_state)
     names = [name_of_start(number, init) for number in range(options.n_init)]
-    enough = max(PIXELS_TO_COMPARE, round(COUNTS_TO_COMPARE / counts.mean_counts))
-    if options.n_init > 1 and counts.n_pixels > enough:
-        pixels = np.zeros(counts.n_pixels, bool)
-        pixels[rng.choice(counts.n_pixels, enough, replace=False)] = True
-        found = _compared_on_a_part(counts, problem, names, pixels, rng, options)
-    else:
+    pixels = _pixels_to_compare(counts, rng) if options.n_init > 1 else None
+    if pixels is None:
         starts = (start(counts, problem, name, rng) for name in names)
         found = _descend(counts, problem, starts, options)
+    else:
+        found = _compared_on_a_part(counts, problem, names, pixels, rng, options)
     return _in_fractions(found, problem)
 
 
@@ -164,6 +162,18 @@ def uninterrupted(found):
     if found.interrupted:
         raise KeyboardInterrupt
     return found
+
+
+def _pixels_to_compare(counts: Counts, rng: np.random.Generator) -> np.ndarray | None:
+    """Draw the pixels on which starts are compared; None: all of a small map."""
+    if counts.n_pixels <= PIXELS_TO_COMPARE:
+        return None
+    enough = max(PIXELS_TO_COMPARE, round(COUNTS_TO_COMPARE / counts.mean_counts))
+    if counts.n_pixels <= enough:
+        return None
+    pixels = np.zeros(counts.n_pixels, bool)
+    pixels[rng.choice(counts.n_pixels, enough, replace=False)] = True
+    return pixels
 
 
 def _compared_on_a_part(counts, problem, names, pixels, rng, options):

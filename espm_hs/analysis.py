@@ -4,30 +4,25 @@ Each stands for the same object where it lives now, or calls it with the argumen
 that it had then; new code imports it from there.
 """
 
-from __future__ import annotations
-
 import importlib
 from typing import Any
 
 # Folder and module -> names that were here.
 _HOMES = {
     "calibration.element_identification": "Suggestions suggest",
-    "calibration.energy_scale": "CALIBRATED Calibration calibrate",
-    "calibration.thickness": "absorbing_mass_thickness",
+    "calibration.energy_scale": "CALIBRATED Calibration absorbing_mass_thickness "
+    "calibrate",
     "decomposition.decompose": "decompose",
     "decomposition.prior_knowledge": "are_elements",
     "decomposition.result": "PhaseAnalysis",
     "decomposition.starts": "previous_start",
     "factorization.counts.reading": "kept_counts",
     "metadata.describe": "describe",
-    "metadata.exposure": "dose has_dose",
-    "metadata.provenance": "calibration_record provenance read_options",
-    "metadata.reader": "build_model density stray_elements thickness",
-    "metadata.transaction": "AllOrNothing write_parameters",
-    "metadata.writer": "calibrated_parameters check_calibration check_parameters "
-    "check_stray",
-    "model_selection.binning": "BinningChoice",
-    "model_selection.n_phases": "PhaseNumber",
+    "metadata.reader": "build_model density dose has_dose stray_elements thickness",
+    "metadata.writer": "AllOrNothing calibrated_parameters calibration_record "
+    "check_calibration check_parameters check_stray provenance read_options "
+    "write_parameters",
+    "model_selection.n_phases_and_binning": "BinningChoice PhaseNumber",
     "quantification.areal_density": "check_thickness nm_per_mass",
     "quantification.bootstrap": "replicates",
     "quantification.pixels": "pixel_amounts",
@@ -40,12 +35,12 @@ _RENAMED = {"CALIBRATED": "DEFAULT"}
 
 _CALLED = {
     "areal_densities": "quantification.areal_density",
-    "choose_binning": "model_selection.binning",
-    "estimate_number": "model_selection.n_phases",
+    "choose_binning": "model_selection.n_phases_and_binning",
+    "estimate_number": "model_selection.n_phases_and_binning",
     "mass_thicknesses": "quantification.areal_density",
     "pixel_composition": "quantification.pixels",
     "report": "quantification.report",
-    "to_percent": "quantification.composition",
+    "to_percent": "quantification.percent_with_errors",
 }
 
 __all__ = sorted([*_HOME, *_CALLED])
@@ -69,7 +64,7 @@ def _now(name: str) -> Any:
 
 def _basis(units="atomic", elements=None, oxygen="measured"):
     """Return the basis of a report; one in the place of the units is taken as it is."""
-    from espm_hs.quantification.composition import Basis
+    from espm_hs.quantification.percent_with_errors import Basis
 
     return units if isinstance(units, Basis) else Basis(units, elements, oxygen)
 
@@ -83,7 +78,7 @@ def _trial(data, model, sparsity=1.0, **options):
 
 
 def to_percent(analysis, units="atomic", elements=None, oxygen="measured"):
-    """See `espm_hs.quantification.composition.to_percent`."""
+    """See `espm_hs.quantification.percent_with_errors.to_percent`."""
     return _now("to_percent")(analysis, _basis(units, elements, oxygen))
 
 
@@ -111,11 +106,11 @@ def mass_thicknesses(analysis, dose, elements=None, oxygen="measured"):
 
 
 def estimate_number(data, model, numbers, **options):
-    """See `espm_hs.model_selection.n_phases.estimate_number`."""
+    """See `espm_hs.model_selection.n_phases_and_binning.estimate_number`."""
     return _now("estimate_number")(_trial(data, model, **options), numbers)
 
 
 def choose_binning(data, model, n_phases, binnings=None, **options):
-    """See `espm_hs.model_selection.binning.choose_binning`."""
+    """See `espm_hs.model_selection.n_phases_and_binning.choose_binning`."""
     trial = _trial(data, model, **options)
     return _now("choose_binning")(trial, n_phases, binnings)

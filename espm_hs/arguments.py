@@ -1,7 +1,5 @@
 """Arguments that users give: what they must be, said in one way everywhere."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
 from typing import Any

@@ -22,7 +22,7 @@ from espm_hs.factorization import (
     fit_maps,
     usual_binning,
 )
-from espm_hs.model_selection.binning import BINNINGS, LEAST_BINS
+from espm_hs.model_selection.n_phases_and_binning import BINNINGS, LEAST_BINS
 from espm_hs.simulation import DATASETS
 
 CASES = [

@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.runner import measured, run
 from espm_hs import metrics
 from espm_hs.analysis import to_percent
-from espm_hs.quantification.composition import Basis
+from espm_hs.quantification.percent_with_errors import Basis
 from espm_hs.quantification.report import report
 
 MINERALS = ["Al", "Ca", "Fe", "Hf", "Lu", "Mg", "Nd", "Si", "Sm", "U"]

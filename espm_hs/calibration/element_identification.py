@@ -1,7 +1,5 @@
 """Elements that a spectrum shows and the model lacks, or the other way round."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 

@@ -1,15 +1,18 @@
-"""Energy scale and peak width, fitted to a summed spectrum."""
-
-from __future__ import annotations
+"""Energy scale, peak width and absorption, fitted to a summed spectrum."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import cast
 
 import numpy as np
 from scipy.optimize import OptimizeResult, least_squares
 from threadpoolctl import threadpool_limits
 
+from espm_hs.decomposition.self_consistency import (
+    MAX_ROUNDS,
+    self_consistent_model,
+)
 from espm_hs.factorization import deviance_residuals, fit_spectrum
 from espm_hs.physics import SpectrumModel
 from espm_hs.physics.linear_model import LinearModel
@@ -288,3 +291,40 @@ class _Search:
         here = self._cost(self._scaled(z), blur)
         ahead = [self._cost(self._scaled(x), blur) for x in z + STEP * np.eye(z.size)]
         return (np.stack(ahead, axis=1) - here[:, None]) / STEP
+
+
+# A mass thickness has settled when it moves by less than this share of its error.
+SETTLED = 0.1
+
+
+def absorbing_mass_thickness(
+    model: SpectrumModel, spectrum: np.ndarray
+) -> tuple[float, float]:
+    """Return the mass thickness that strongly and weakly absorbed lines imply.
+
+    The absorbing composition is that of the spectrum, which in turn depends on the
+    absorption, so both are found in turn.
+
+    Parameters
+    ----------
+    model
+        Physics; its own thickness is only a start.
+    spectrum
+        Summed counts, shape (n_channels,).
+
+    Returns
+    -------
+    mass_thickness, error
+        kg/m2; the error is that of the counts.
+    """
+    last = np.inf
+    for _ in range(MAX_ROUNDS):
+        fitted = calibrate(model, spectrum, ["mass_thickness"])
+        used = model.channels
+        settled = self_consistent_model(fitted.after, spectrum[used], used)
+        model = cast(SpectrumModel, settled)
+        value, error = fitted.after.mass_thickness, fitted.errors["mass_thickness"]
+        if abs(value - last) < SETTLED * error:
+            break
+        last = value
+    return value, error

@@ -1,7 +1,5 @@
 """The work behind the command line: files in, results out."""
 
-from __future__ import annotations
-
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -17,8 +15,14 @@ from matplotlib.figure import Figure
 from sklearn.exceptions import ConvergenceWarning
 
 from espm_hs import plotting, simulation
-from espm_hs.cli.atomic_output import check_targets, finished_files, results_of
-from espm_hs.cli.files import choose_map, read_spectra, total_counts
+from espm_hs.cli.files import (
+    check_targets,
+    choose_map,
+    finished_files,
+    read_spectra,
+    results_of,
+    total_counts,
+)
 from espm_hs.cli.html_report import write_report
 from espm_hs.cli.settings import SAMPLE, Settings
 from espm_hs.cli.tables import (
@@ -33,8 +37,8 @@ from espm_hs.factorization.counts.storage import memory_for_counts
 from espm_hs.metadata.describe import describe
 from espm_hs.metadata.reader import item, read
 from espm_hs.metadata.schema import BATCH, NODE, RESULTS
-from espm_hs.metadata.transaction import write_parameters
-from espm_hs.quantification.composition import to_percent
+from espm_hs.metadata.writer import write_parameters
+from espm_hs.quantification.percent_with_errors import to_percent
 from espm_hs.quantification.report import report
 from espm_hs.signals import EDSespmSpectrum
 from espm_hs.simulation import metrics

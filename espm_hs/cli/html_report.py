@@ -3,8 +3,6 @@
 What the page says and how it looks is in ``report.html``.
 """
 
-from __future__ import annotations
-
 import base64
 import io
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """The command ``espm-hs``."""
 
-from __future__ import annotations
-
 import logging
 import signal
 import sys

@@ -1,7 +1,5 @@
 """Settings of the command line, and the files that hold them."""
 
-from __future__ import annotations
-
 import json
 import re
 import sys

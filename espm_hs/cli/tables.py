@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from espm_hs.cli.atomic_output import finished_files, results_of
+from espm_hs.cli.files import finished_files, results_of
 from espm_hs.cli.workers import Outcome, printable
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def composition_table(signal: EDSespmSpectrum) -> str:
         A line for each element, a column for each phase: percent and one standard
         deviation. Above, the share of the counts that each phase explains.
     """
-    from espm_hs.quantification.composition import to_percent
+    from espm_hs.quantification.percent_with_errors import to_percent
 
     found = signal.analysis_results()
     symbols, percent, variance = to_percent(found)
@@ -119,7 +119,7 @@ def write_composition(signal: EDSespmSpectrum, path: Path) -> None:
         A CSV file; its columns are atomic and weight percent with their errors, and,
         for elements that are not found, the limits of detection.
     """
-    from espm_hs.quantification.composition import Basis
+    from espm_hs.quantification.percent_with_errors import Basis
     from espm_hs.quantification.report import report
 
     found = signal.analysis_results()

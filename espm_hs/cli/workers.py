@@ -6,8 +6,6 @@ half-written files, and its time limit is that of a whole task, whereas here onl
 reading a file has one (`espm_hs.cli.files`).
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import signal
 import sys

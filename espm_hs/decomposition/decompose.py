@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any
@@ -22,12 +22,13 @@ from espm_hs.factorization import (
     STRONGEST,
     USUAL_SPARSITY,
     Bins,
-    Counts,
     Factorization,
+    FitOptions,
     Grid,
     Penalties,
     Problem,
-    check_options,
+    Smoothness,
+    Sparsity,
     check_start,
     choose_smoothness,
     choose_sparsity,
@@ -38,6 +39,7 @@ from espm_hs.factorization import (
     off_zero,
     usual_binning,
 )
+from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.factorization.counts.reading import read_counts
 from espm_hs.physics.linear_model import LinearModel
 
@@ -48,7 +50,7 @@ OF_THE_FIT = ("W", "objective", "history", "n_iter", "converged", "n_agreeing")
 
 
 @dataclass(frozen=True, eq=False)
-class DecompositionOptions:
+class DecompositionOptions(FitOptions):
     """How to look for phases; checks itself.
 
     Parameters
@@ -87,8 +89,8 @@ class DecompositionOptions:
     pixel_size
         Size of a pixel along each navigation axis, in one unit, for the smoothness;
         None: square.
-    solver, n_init, max_iter, tol, random_state, n_jobs, callback
-        As in `espm_hs.factorization.factorize`.
+    solver, n_init, max_iter, tol, random_state, n_jobs, check_every, callback
+        As in `espm_hs.factorization.FitOptions`.
 
     Raises
     ------
@@ -104,27 +106,19 @@ class DecompositionOptions:
     init: str | tuple = "nndsvd"
     binning: str | int = 1
     pixel_size: tuple[float, ...] | None = None
-    solver: str = "auto"
-    n_init: int = 1
-    max_iter: int = 1000
-    tol: float = 1e-4
-    random_state: Any = None
-    n_jobs: int | None = None
-    callback: Callable[[int, float], None] | None = None
 
     def __post_init__(self):
+        super().__post_init__()
         if self.sparsity is None:
             usual = 0.0 if self.elements_are_phases else USUAL_SPARSITY
             object.__setattr__(self, "sparsity", usual)
         self._check_binning()
-        smoothness = self.smoothness
-        several = not isinstance(smoothness, str) and np.ndim(smoothness) > 0
-        if several:
-            object.__setattr__(self, "smoothness", tuple(smoothness))
-        for strength in smoothness if several else [smoothness]:
+        strengths: Any = self.smoothness
+        if several := not isinstance(strengths, str) and np.ndim(strengths) > 0:
+            object.__setattr__(self, "smoothness", tuple(strengths))
+        for strength in strengths if several else [strengths]:
             _check_strength("smoothness", strength, several)
         _check_strength("sparsity", self.sparsity)
-        check_options(**{n: x for n, x in self.fit.items() if n != "callback"})
 
     @property
     def elements_are_phases(self) -> bool:
@@ -148,32 +142,31 @@ class DecompositionOptions:
             )
 
     @property
-    def fit(self) -> dict[str, Any]:
-        """Options of `espm_hs.factorization.factorize`."""
-        names = "solver n_init max_iter tol random_state n_jobs callback"
-        return {name: getattr(self, name) for name in names.split()}
-
-    @property
     def penalties(self) -> Penalties:
         """Penalties of the fit, before those that are "auto" are chosen."""
         sparsity: Any = USUAL_SPARSITY if self.sparsity == "auto" else self.sparsity
         smoothness: Any = 0.0 if self.smoothness == "auto" else self.smoothness
         return Penalties(sparsity, smoothness)
 
-    def chosen_binning(self, counts: Counts, navigation: tuple[int, ...]) -> int:
+    def chosen_binning(self, counts: AnyCounts, navigation: tuple[int, ...]) -> int:
         """Return the binning; where that is "auto", the one that suits the counts."""
         if self.binning != "auto":
             return int(self.binning)
         in_counts = self.simplex != "abundances"
         return usual_binning(counts, navigation) if in_counts else 1
 
-    def chosen_penalties(self, counts: Counts, problem: Problem) -> Penalties:
+    def chosen_penalties(self, counts: AnyCounts, problem: Problem) -> Penalties:
         """Return the penalties of a problem, with the sparsity if that is "auto"."""
         if self.sparsity != "auto":
             return problem.penalties
-        few = {n: self.fit[n] for n in ("n_init", "random_state", "n_jobs")}
-        strength = choose_sparsity(counts, problem, **few)
-        return replace(problem.penalties, sparsity=strength)
+        strength = choose_sparsity(
+            counts,
+            problem,
+            n_init=self.n_init,
+            random_state=self.random_state,
+            n_jobs=self.n_jobs,
+        )
+        return problem.penalties.with_(Sparsity(strength))
 
 
 def _check_strength(name: str, value: Any, several: bool = False) -> None:
@@ -244,12 +237,12 @@ def decompose(
     if known.single_elements:
         options = replace(options, n_init=1)  # all starts are the same
     binned = _in_bins(counts, problem, bins, binning)
-    search = PhaseSearch(*binned, model, used, known, options.fit)
+    search = PhaseSearch(*binned, model, used, known, options)
     if binning > 1 and not isinstance(init, str) and init[1] is not None:
         init = (init[0], bins.sum(init[1]))
     found, errors = search.run(init, options.chosen_penalties)
     sparsity = search.problem.penalties.sparsity
-    penalties = replace(problem.penalties, sparsity=sparsity)
+    penalties = problem.penalties.with_(Sparsity(sparsity))
     problem = replace(problem, G=search.problem.G, penalties=penalties)
     # of the phases, before noise and smoothness of single pixels move their totals
     mean = problem.spectra(found.W) @ found.H.sum(axis=0)
@@ -376,8 +369,8 @@ def check_lines(model: LinearModel, channels: np.ndarray) -> None:
 
 
 def _in_bins(
-    counts: Counts, problem: Problem, bins: Bins, binning: int
-) -> tuple[Counts, Grid, Problem]:
+    counts: AnyCounts, problem: Problem, bins: Bins, binning: int
+) -> tuple[AnyCounts, Grid, Problem]:
     """Return what phases are found from: counts, their neighbours and the problem."""
     support = problem.support
     if binning > 1:
@@ -391,7 +384,7 @@ def _in_bins(
 
 
 def _on_pixels(
-    counts: Counts,
+    counts: AnyCounts,
     problem: Problem,
     found: Factorization,
     bins: Bins,
@@ -403,15 +396,17 @@ def _on_pixels(
     """
     start = problem.allowed(bins.spread(found.H, counts.edges))
     # what an interruption leaves is as it was found, and not made smooth
-    rough = replace(problem, penalties=replace(problem.penalties, smoothness=0.0))
+    rough = replace(problem, penalties=problem.penalties.separable())
     if found.interrupted:
         return replace(found, H=start), rough
     # what one bin paid for holding several phases is shared by its pixels
-    sparsity = problem.penalties.sparsity * bins.n_bins / counts.n_pixels
-    problem = replace(problem, penalties=replace(problem.penalties, sparsity=sparsity))
+    penalties = problem.penalties.shared(bins.n_bins / counts.n_pixels)
+    problem = replace(problem, penalties=penalties)
     start = problem.allowed(off_zero(start))
     totals = found.H.sum(axis=0) if problem.simplex != "abundances" else None
-    limits = {n: options.fit[n] for n in ("max_iter", "tol", "n_jobs")}
+    limits: dict[str, Any] = {
+        name: getattr(options, name) for name in ("max_iter", "tol", "n_jobs")
+    }
     seed, n_jobs = options.random_state, options.n_jobs
     fit = counts, problem, found.W
     try:
@@ -419,7 +414,7 @@ def _on_pixels(
             strength = choose_smoothness(
                 *fit, start=start, random_state=seed, n_jobs=n_jobs
             )
-            penalties = replace(problem.penalties, smoothness=strength)
+            penalties = penalties.with_(Smoothness(strength))
             problem = replace(problem, penalties=penalties)
             fit = counts, problem, found.W
         start = coarse_maps(*fit, start, **limits)

@@ -13,7 +13,7 @@ import numpy as np
 from espm_hs.decomposition.ambiguity import Ambiguity, ambiguities
 from espm_hs.decomposition.constraints import Knowledge
 from espm_hs.decomposition.self_consistency import phase_matrices
-from espm_hs.factorization import Counts
+from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.physics.linear_model import LinearModel, read_model
 
 # Version of the layout in which results are stored.
@@ -37,7 +37,7 @@ _NUMBERS = {
 _DAMAGE = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 
 
-def fingerprint(counts: Counts) -> np.ndarray:
+def fingerprint(counts: AnyCounts) -> np.ndarray:
     """Return three numbers that change when pixels are moved, cropped or edited.
 
     They are the number of pixels, all counts, and the sum over pixels of position times

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -23,8 +22,8 @@ from espm_hs.decomposition.separation import (
     separate,
 )
 from espm_hs.factorization import (
-    Counts,
     Factorization,
+    FitOptions,
     Grid,
     Penalties,
     Problem,
@@ -33,6 +32,7 @@ from espm_hs.factorization import (
     mixing_ranges,
     uptake,
 )
+from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.physics.linear_model import LinearModel
 
 
@@ -75,21 +75,21 @@ class PhaseSearch:
         Those of `espm_hs.factorization.factorize`.
     """
 
-    counts: Counts
+    counts: AnyCounts
     grid: Grid
     problem: Problem
     model: LinearModel
     channels: np.ndarray
     known: Knowledge
-    options: Mapping[str, Any]
+    options: FitOptions
 
     def __post_init__(self):
-        self.rows, self.n_jobs = self.model.element_columns, self.options["n_jobs"]
+        self.rows, self.n_jobs = self.model.element_columns, self.options.n_jobs
 
     def run(
         self,
         init: str | tuple,
-        choose_penalties: Callable[[Counts, Problem], Penalties],
+        choose_penalties: Callable[[AnyCounts, Problem], Penalties],
     ) -> tuple[Factorization, Errors]:
         """Return the factorisation and its errors."""
         if self.model.depends_on_composition:
@@ -99,7 +99,7 @@ class PhaseSearch:
             self.problem = replace(self.problem, G=self.model.G[self.channels])
         penalties = choose_penalties(self.counts, self.problem)
         self.problem = replace(self.problem, penalties=penalties)
-        found = self._fit(init, **self.options)
+        found = self._fit(init, self.options)
         named = isinstance(init, str)
         if named:
             unknown = self.known.free & ~self.known.located
@@ -109,9 +109,9 @@ class PhaseSearch:
             found, errors = self._separated(found, errors)
         return found, self._with_feasible_ranges(found, errors)
 
-    def _fit(self, init: str | tuple, **options: Any) -> Factorization:
+    def _fit(self, init: str | tuple, options: FitOptions) -> Factorization:
         """Fit the phases, each with the matrix of its own composition."""
-        found = factorize(self.counts, self.problem, init=init, **options)
+        found = factorize(self.counts, self.problem, init=init, options=options)
         if self.model.depends_on_composition and not self.known.single_elements:
             found, self.problem = self_consistent_phases(
                 self.counts, self.problem, found, self.model, self.channels, options
@@ -120,7 +120,7 @@ class PhaseSearch:
 
     def _state(
         self, found: Factorization
-    ) -> tuple[Counts, Problem, np.ndarray, np.ndarray]:
+    ) -> tuple[AnyCounts, Problem, np.ndarray, np.ndarray]:
         """Return the fit as what asks for its errors takes it."""
         return self.counts, self.problem, found.W, found.H
 
@@ -147,7 +147,7 @@ class PhaseSearch:
             start = found.W, found.H
             for overlap in overlaps:
                 start = separate(*start, overlap, self.rows)
-            again = self._fit(start, **{**self.options, "n_init": 1})
+            again = self._fit(start, replace(self.options, n_init=1))
             found = continued(found, again)
             errors = self._errors(found)
         return found, errors

@@ -7,19 +7,18 @@ found in turn until the composition has settled.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from espm_hs.factorization import (
-    Counts,
     Factorization,
+    FitOptions,
     Problem,
     factorize,
     fit_spectrum,
 )
+from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.physics.linear_model import LinearModel
 
 # The composition has settled when no fraction moves by more.
@@ -79,12 +78,12 @@ def self_consistent_model(
 
 
 def self_consistent_phases(
-    counts: Counts,
+    counts: AnyCounts,
     problem: Problem,
     found: Factorization,
     model: LinearModel,
     channels: np.ndarray,
-    options: Mapping[str, Any],
+    options: FitOptions,
 ) -> tuple[Factorization, Problem]:
     """Give each phase the matrix of its own composition, until that settles.
 
@@ -100,16 +99,18 @@ def self_consistent_phases(
     options
         Those of `espm_hs.factorization.factorize`; ``max_iter`` is for all rounds.
     """
-    left = options["max_iter"] - found.n_iter
+    left = options.max_iter - found.n_iter
     rows = model.element_columns
     for _ in range(MAX_ROUNDS):
         if found.interrupted or left <= 0:
             return found, problem
         last = _fractions(found.W[rows])
         problem = replace(problem, G=phase_matrices(model, last)[:, channels])
-        limits = {"n_init": 1, "max_iter": left}
         again = factorize(
-            counts, problem, init=(found.W, found.H), **{**options, **limits}
+            counts,
+            problem,
+            init=(found.W, found.H),
+            options=replace(options, n_init=1, max_iter=left),
         )
         left -= again.n_iter
         found = continued(found, again)

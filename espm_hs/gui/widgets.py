@@ -1,7 +1,5 @@
 """The widgets of ipywidgets; HyperSpy finds them by the names in the yaml."""
 
-from __future__ import annotations
-
 import html
 from collections.abc import Callable
 from typing import Any

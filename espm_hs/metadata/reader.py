@@ -2,6 +2,11 @@
 
 What the metadata do not state, or state as eXSpy fills it in, is looked for where the
 program of the file wrote it: see `quirks`. What a user sets is written by `writer`.
+
+Readers differ in what ``live_time`` of a map means: the time of one pixel, or that of
+all. So it is stated with `set_analysis_parameters(live_time_of=...)`, and kept as the
+number of pixels that the live time is for: that stays true when the map is cut, and
+when HyperSpy adds up live times with the pixels.
 """
 
 from __future__ import annotations
@@ -9,15 +14,16 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from functools import lru_cache, partial
+from math import pi
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.constants import elementary_charge
 
 from espm_hs.metadata.quirks import QUIRKS
-from espm_hs.metadata.schema import ITEMS, Tree, as_detector
-from espm_hs.metadata.transaction import check_node
-from espm_hs.metadata.units import per_unit
+from espm_hs.metadata.schema import ITEMS, Tree, as_detector, check_node, per_unit
 from espm_hs.physics import Detector, SpectrumModel
+from espm_hs.physics.xray.arguments import POSITION
 
 if TYPE_CHECKING:
     from hyperspy.axes import DataAxis
@@ -32,11 +38,6 @@ _OF_A_MODEL = (
     *("beam_energy", "elements", "stray_elements", "split_lines", "line_factors"),
     *("detector", "energy_resolution_MnKa", "minimum_energy", "extra_spectra"),
     *("thickness", "thickness_units", "density", "take_off_angle", *_ANGLES),
-)
-# Call that says where the detector is.
-_POSITION = (
-    "`s.set_microscope_parameters(elevation_angle=..., azimuth_angle=..., "
-    "tilt_stage=...)`"
 )
 
 
@@ -173,7 +174,7 @@ def take_off_angle(metadata: Tree, original_metadata: Tree | None = None) -> flo
     if (angle := _take_off_angle(found)) is None:
         raise ValueError(
             "The take-off angle is not known. Set the detector's angles with "
-            f"{_POSITION}."
+            f"{POSITION}."
         )
     return float(np.mean(angle))
 
@@ -220,7 +221,7 @@ def _take_off_angle(found: Mapping[str, Any]) -> float | list[float] | None:
         raise ValueError(
             f"An elevation of {elevation:g}, an azimuth of {azimuth:g} and stage tilts "
             f"of {tilt:g} and {beta or 0.0:g} degrees make a take-off angle of "
-            f"{angle:.3g}; needed is one above 0 up to 90. Set them with {_POSITION}, "
+            f"{angle:.3g}; needed is one above 0 up to 90. Set them with {POSITION}, "
             "or the angle itself with "
             f"`{ITEMS['take_off_angle'].call()}`."
         )
@@ -278,10 +279,10 @@ def build_model(
 class _Stated(dict):
     """Values that metadata state, by which a model is remembered."""
 
-    def __hash__(self):
+    def __hash__(self) -> int:  # type: ignore[override]
         return hash(_frozen(self))
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         return _frozen(self) == _frozen(other)
 
 
@@ -315,7 +316,13 @@ def _arguments(found: _Stated, overrides: Mapping[str, Any]) -> dict[str, Any]:
     arguments |= overrides
     if "take_off_angle" not in overrides:
         arguments["take_off_angle"] = _take_off_angle(found)
-    _require(arguments)
+    if arguments["beam_energy"] is None:
+        beam = ITEMS["beam_energy"]
+        raise ValueError(
+            f"The {beam.shown} is not set. Set it with `{beam.call()}` ({beam.unit})."
+        )
+    if arguments["elements"] is None:
+        arguments["elements"] = ()  # which the model refuses
     return {
         name: value
         for name, value in arguments.items()
@@ -323,30 +330,48 @@ def _arguments(found: _Stated, overrides: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _require(arguments: Mapping[str, Any]) -> None:
-    """Raise ValueError for what a model cannot do without."""
-    elements = arguments["elements"]
-    if elements is None or len(elements) == 0:
+# -- the dose ----------------------------------------------------------------------
+
+_NEEDED = ("beam_current", "live_time", "live_time_pixels", "solid_angle")
+# What stands behind a call in the place of the unit.
+_HINTS = {"live_time_pixels": "or 'map'"}
+
+
+def dose(metadata: Tree) -> float:
+    """Return electrons of a pixel x share of the sphere that the detector covers.
+
+    Parameters
+    ----------
+    metadata
+        Metadata of a signal, with beam current (nA), live time (s), what that is the
+        time of, and solid angle (sr).
+
+    Raises
+    ------
+    ValueError
+        If one of them is not known or not positive; the message names the calls that
+        set what is missing.
+    """
+    values = _exposure(metadata)
+    if missing := [ITEMS[name] for name, value in values.items() if not value > 0]:
+        calls = [
+            f"`{one.call()}` ({_HINTS.get(one.name, one.unit)})" for one in missing
+        ]
         raise ValueError(
-            "No elements are set, so there is nothing to look for. Set those of the "
-            f"sample with `{ITEMS['elements'].call()}`."
+            "Amounts per area need the dose of a pixel, and not known is: "
+            f"{', '.join(one.shown for one in missing)}. Set it with "
+            f"{' and '.join(calls)}."
         )
-    if arguments["beam_energy"] is None:
-        beam = ITEMS["beam_energy"]
-        raise ValueError(
-            f"The {beam.shown} is not set. Set it with `{beam.call()}` ({beam.unit})."
-        )
-    sample = ("thickness", "density")
-    missing = [name for name in sample if arguments[name] is None]
-    if len(missing) == 1:
-        (given,) = set(sample) - set(missing)
-        raise ValueError(
-            f"The sample has a {given} but no {missing[0]}, and self-absorption needs "
-            f"both. Set it with `{ITEMS[missing[0]].call()}` "
-            "(thickness in nm, density in g/cm3)."
-        )
-    if not missing and arguments["take_off_angle"] is None:
-        raise ValueError(
-            "Self-absorption needs the take-off angle. Set the detector's angles with "
-            f"{_POSITION}."
-        )
+    current, time, pixels, angle = values.values()
+    electrons = 1e-9 * current / elementary_charge * time / pixels
+    return electrons * angle / (4 * pi)
+
+
+def has_dose(metadata: Tree) -> bool:
+    """Whether all is known that `dose` needs."""
+    return all(value > 0 for value in _exposure(metadata).values())
+
+
+def _exposure(metadata: Tree) -> dict[str, float]:
+    """Return name -> value of what `dose` needs, 0 for what is not known."""
+    return {name: read(name, metadata) or 0.0 for name in _NEEDED}

@@ -1,13 +1,15 @@
-"""The items of the metadata that an analysis uses, each described once.
+"""Items of the metadata that an analysis uses, each described once, and their units.
 
 Reader, writer, `describe`, the windows of `espm_hs.gui`, the template of the settings
-file and the messages are made from it.
+file and the messages are made from it. The one table of units is pint's.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from math import inf, isfinite, nan, pi
 from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -18,6 +20,47 @@ if TYPE_CHECKING:
     from hyperspy.misc.utils import DictionaryTreeBrowser
 
     from espm_hs.physics import Detector
+
+
+# Spellings that pint does not take, or not in all versions. That of "mev" is left
+# alone, as it may mean meV or MeV.
+_SPELLINGS = {"ev": "eV", "kev": "keV"}
+_IN_FULL = "electronvolt"
+
+
+@lru_cache
+def per_unit(unit: str, wanted: str) -> float | None:
+    """Return how many of one unit another one holds.
+
+    Parameters
+    ----------
+    unit
+        Name of the unit, such as "eV" or "kiloelectronvolt". Blanks around it do not
+        matter, nor does the case of "keV" and "eV".
+    wanted
+        Name of the unit to convert to.
+
+    Returns
+    -------
+    float or None
+        None if the first is no such unit.
+    """
+    # pint is slow to import, and not needed by simulations on plain arrays
+    import pint
+
+    name, lower = unit.strip(), unit.strip().lower()
+    if lower.endswith(_IN_FULL):
+        name = lower.removesuffix(_IN_FULL) + "eV"
+    name = _SPELLINGS.get(lower, name)
+    if not re.fullmatch(r"[^\W\d]+", name):
+        return None  # pint would compute a formula, however large its numbers are
+    try:
+        found = pint.get_application_registry().Quantity(1.0, name).to(wanted)
+    except (pint.errors.PintError, ValueError):
+        return None
+    # pint goes through base units, which costs the last digits
+    return float(f"{found.magnitude:.12g}")
+
 
 #: Metadata of a HyperSpy signal, or a node of them.
 Tree: TypeAlias = "DictionaryTreeBrowser"
@@ -190,25 +233,25 @@ def _symbols(value: Any) -> list[str]:
 
 
 def _stray_elements(value: Any) -> list[str]:
-    from espm_hs.physics.xray.checks import checked_elements
+    from espm_hs.physics.xray.arguments import checked_elements
 
     return list(checked_elements(value, "`stray_elements`"))
 
 
 def _split_lines(value: Any) -> dict:
-    from espm_hs.physics.xray.checks import checked_split
+    from espm_hs.physics.xray.arguments import checked_split
 
     return checked_split(value)
 
 
 def _line_factors(value: Any) -> dict[str, float]:
-    from espm_hs.physics.xray.checks import checked_line_factors
+    from espm_hs.physics.xray.arguments import checked_line_factors
 
     return checked_line_factors(value)
 
 
 def _angles(value: Any) -> list[float]:
-    from espm_hs.physics.xray.checks import checked_angles
+    from espm_hs.physics.xray.arguments import checked_angles
 
     angles = checked_angles(value)
     return [angles] if isinstance(angles, float) else list(angles or ())
@@ -217,7 +260,7 @@ def _angles(value: Any) -> list[float]:
 def _spectra(value: Any) -> dict[str, np.ndarray]:
     """Check spectra by label; whether they fit the axis, the model says."""
     from espm_hs.arguments import check_mapping
-    from espm_hs.physics.xray.checks import checked_spectrum
+    from espm_hs.physics.xray.arguments import checked_spectrum
 
     check_mapping("extra_spectra", value, "labels to spectra over the channels")
     return {label: checked_spectrum(label, one) for label, one in value.items()}
@@ -292,3 +335,13 @@ ITEMS: dict[str, Item] = {item.name: item for item in (
          unit="sr", most=4 * pi, excess="more than the whole sphere", example="0.7",
          title="solid angle of the detector"),
 )}  # fmt: skip
+
+
+def check_node(metadata: Tree) -> None:
+    """Raise ValueError if something else is where this package keeps its own."""
+    node = metadata.get_item(NODE)
+    if node is not None and not hasattr(node, "as_dictionary"):
+        raise ValueError(
+            f"{NODE} in the metadata is {node!r}; needed is a node with the parameters "
+            f"of the analysis. Remove it with `del s.metadata.{NODE}`."
+        )

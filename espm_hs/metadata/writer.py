@@ -1,14 +1,182 @@
-"""Analysis parameters that a user sets: checked, and written to HyperSpy metadata."""
+"""What is written to a signal, which gets all of it or stays as it was.
+
+Parameters that a user sets are checked first; the versions and options behind a result
+are written as plain text and numbers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from importlib.metadata import version
+from numbers import Real
 from typing import Any
 
-from espm_hs.metadata.provenance import calibration_record
+import numpy as np
+
 from espm_hs.metadata.reader import density, kev_per_unit, read
-from espm_hs.metadata.schema import ITEMS, NODE, Tree, as_detector
-from espm_hs.metadata.transaction import AllOrNothing, write_parameters
+from espm_hs.metadata.schema import ITEMS, NODE, Tree, as_detector, check_node
+
+
+class AllOrNothing:
+    """Takes back what was written to a signal if an error or Ctrl-C came in between.
+
+    Computing comes before, with the signal as it is; this is for the lines that write.
+    It is no generator: one that is interrupted at its end would take back what was
+    complete, whenever it is collected.
+
+    Parameters
+    ----------
+    signal
+        Its metadata, `learning_results` and first signal axis are looked after.
+    """
+
+    def __init__(self, signal: Any) -> None:
+        self.signal = signal
+
+    def __enter__(self) -> AllOrNothing:
+        self.axis = self.signal.axes_manager.signal_axes[0]
+        # other axes than uniform ones have none, and cannot be analysed either
+        self.scale = {
+            name: getattr(self.axis, name)
+            for name in ("offset", "scale")
+            if hasattr(self.axis, name)
+        }
+        spaces = [*_nodes(self.signal.metadata), vars(self.signal.learning_results)]
+        self.before = [(space, dict(space)) for space in spaces]
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
+        if kind is None:
+            return
+        for space, items in self.before:
+            space.clear()
+            space.update(items)
+        for name, value in self.scale.items():
+            if getattr(self.axis, name) != value:
+                setattr(self.axis, name, value)
+
+
+def _nodes(metadata: Tree) -> Iterator[dict]:
+    """Items of each node of HyperSpy metadata."""
+    items = vars(metadata)
+    yield items
+    for item in items.values():
+        value = item.get("_dtb_value_") if isinstance(item, dict) else None
+        if isinstance(value, type(metadata)):
+            yield from _nodes(value)
+
+
+def write_parameters(metadata: Tree, items: Mapping[str, Any]) -> None:
+    """Write values by their paths, replacing whole nodes and keeping the others.
+
+    Raises
+    ------
+    ValueError
+        If something else is where the parameters of this package belong.
+    """
+    check_node(metadata)
+    for path, value in items.items():
+        # a dictionary would be merged into the node that is there
+        remove(metadata, path)
+        metadata.set_item(path, value)
+
+
+def remove(metadata: Tree, path: str) -> None:
+    """Remove what is at a path, if there is anything."""
+    if metadata.has_item(path):
+        parent, _, name = path.rpartition(".")
+        delattr(metadata.get_item(parent) if parent else metadata, name)
+
+
+# Packages whose version can change a result.
+PACKAGES = ("espm-hs", "hyperspy", "exspy", "numpy", "scipy", "numba", "xraylib")
+# Stands for None, which not every writer takes.
+NOTHING = "none"
+
+
+def provenance(options: Mapping) -> dict:
+    """Versions of the packages and options of a decomposition, ready to be stored.
+
+    Parameters
+    ----------
+    options
+        Name -> value; arrays are described by their shape, generators by their type.
+
+    Returns
+    -------
+    dict
+        "versions" and "options", holding text, numbers and booleans only.
+    """
+    return {
+        "versions": {name: version(name) for name in PACKAGES},
+        "options": {name: _plain(value) for name, value in options.items()},
+    }
+
+
+def read_options(stored: Any) -> dict:
+    """Return options from what `provenance` made of them.
+
+    Parameters
+    ----------
+    stored
+        Its "options".
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+    """
+    if not isinstance(stored, Mapping):
+        raise ValueError(
+            f"The stored options are damaged: they are {stored!r}. Find the phases "
+            "again with `s.decomposition(algorithm='espm', output_dimension=...)`."
+        )
+    return {
+        name: None if isinstance(value, str) and value == NOTHING else value
+        for name, value in stored.items()
+    }
+
+
+def calibration_record(found: Any) -> dict:
+    """Return what a `Calibration` changed, ready to be stored.
+
+    Parameters
+    ----------
+    found
+        The `Calibration` that `calibrate` returns.
+    """
+    names, before, after = zip(*found.rows(), strict=True)
+    return {
+        "quantities": list(names),
+        "before": list(before),
+        "after": list(after),
+        "errors": dict(found.errors),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Return numbers and text as every writer takes them, the rest described."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, (str, bool, np.bool_)):
+        return value if isinstance(value, str) else bool(value)
+    if isinstance(value, Real):
+        return int(value) if isinstance(value, (int, np.integer)) else float(value)
+    if isinstance(value, Mapping):
+        return _text(value)
+    if isinstance(value, (tuple, list)) and all(isinstance(x, Real) for x in value):
+        return [float(x) for x in value]
+    if isinstance(value, (tuple, list)):
+        return "(" + ", ".join(str(_plain(one)) for one in value) + ")"
+    return _text(value)
+
+
+def _text(value: Any) -> str:
+    """Write out what is given by name: no file takes all names for those of groups."""
+    if isinstance(value, Mapping):
+        inner = (f"{name!r}: {_text(one)}" for name, one in value.items())
+        return f"{{{', '.join(inner)}}}"
+    return f"array {value.shape}" if isinstance(value, np.ndarray) else repr(value)
 
 
 def check_parameters(**given: Any) -> dict[str, Any]:

@@ -5,8 +5,6 @@ and independent. What is real in the model of some counts helps to predict the o
 what fits their noise makes the prediction worse.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property

@@ -25,10 +25,9 @@ from espm_hs.plotting.diagnostics import (
     plot_convergence,
     plot_phase_number,
 )
-from espm_hs.plotting.fit import plot_fit, plot_fit_of_region
+from espm_hs.plotting.fit import plot_fit, plot_fit_of_region, plot_residuals
 from espm_hs.plotting.phantoms import plot_phantoms
 from espm_hs.plotting.phases import plot_composition, plot_phases
-from espm_hs.plotting.residuals import plot_residuals
 from espm_hs.plotting.style import COLOURS, GREY
 
 __all__ = [

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal
 
     from espm_hs.calibration.energy_scale import Calibration
-    from espm_hs.model_selection.binning import BinningChoice
-    from espm_hs.model_selection.n_phases import PhaseNumber
+    from espm_hs.model_selection.n_phases_and_binning import BinningChoice, PhaseNumber
 
 # nats, below which the scale of losses is linear: some candidates are worse by
 # thousands, others by one.

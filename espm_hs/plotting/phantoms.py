@@ -1,7 +1,5 @@
 """Gallery of the phantoms of `espm_hs.simulation`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

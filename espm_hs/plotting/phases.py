@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from espm_hs.physics import atomic_number
 from espm_hs.plotting.maps import draw_navigation
-from espm_hs.plotting.results import column_weights, read_results
+from espm_hs.plotting.results import column_weights, physics_of, read_results
 from espm_hs.plotting.spectra import (
     Peak,
     draw_labels,
@@ -22,7 +22,7 @@ from espm_hs.plotting.spectra import (
     set_heights,
 )
 from espm_hs.plotting.style import ERRORS, as_text, panels, phase_colour
-from espm_hs.quantification.composition import to_percent
+from espm_hs.quantification.percent_with_errors import to_percent
 
 if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal
@@ -94,7 +94,7 @@ def _draw_spectrum(
     limits: tuple[float, float],
 ) -> None:
     """Spectrum of a phase with labelled lines."""
-    energy, spectrum = found.model.energy, found.spectra[:, phase]
+    energy, spectrum = physics_of(found).energy, found.spectra[:, phase]
     colour = phase_colour(phase)
     axes.plot(energy, spectrum, color=colour, lw=1.2)
     axes.set_xlim(limits)

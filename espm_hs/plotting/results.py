@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
 from espm_hs.decomposition.result import PhaseAnalysis
+from espm_hs.physics import SpectrumModel
 from espm_hs.quantification.pixels import check_channels
 
 if TYPE_CHECKING:
     from hyperspy.axes import DataAxis
     from hyperspy.signals import BaseSignal
+
+
+class SummedFit(NamedTuple):
+    """Spectrum of several pixels and what was fitted to it.
+
+    Attributes
+    ----------
+    found
+        Result of the decomposition.
+    counts
+        Sum over the pixels, shape (n_channels,).
+    totals
+        Sum of their loadings, shape (n_phases,).
+    """
+
+    found: PhaseAnalysis
+    counts: np.ndarray
+    totals: np.ndarray
+
+    @property
+    def fitted(self) -> np.ndarray:
+        """Model of the counts, shape (n_channels,)."""
+        return self.found.spectra @ self.totals
 
 
 def read_results(signal: BaseSignal) -> tuple[PhaseAnalysis, np.ndarray]:
@@ -78,6 +102,11 @@ def _index(axis: DataAxis, position: float) -> int:
             f"`where` is at {index} on the axis {axis.name!s}, which has {size} pixels."
         )
     return index
+
+
+def physics_of(found: PhaseAnalysis) -> SpectrumModel:
+    """Model of a result, which of an EDS signal is one of X-rays."""
+    return cast(SpectrumModel, found.model)
 
 
 def column_weights(found: PhaseAnalysis) -> np.ndarray:

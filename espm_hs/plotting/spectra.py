@@ -1,7 +1,5 @@
 """Spectra on axes: lines to label and where, scales to choose, sums over peaks."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -11,6 +9,7 @@ from sklearn.isotonic import isotonic_regression
 
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.physics import EmissionLine
+from espm_hs.plotting.results import physics_of
 from espm_hs.plotting.style import GREY
 
 # A line is labelled where it makes this share of the spectrum at its energy.
@@ -59,7 +58,7 @@ def find_peaks(found: PhaseAnalysis, parts: np.ndarray) -> list[Peak]:
             line = _main_line(found, column.element, family)
             if line is None:
                 continue
-            channel = int(np.argmin(np.abs(found.model.energy - line.energy)))
+            channel = int(np.argmin(np.abs(physics_of(found).energy - line.energy)))
             stands_out = part[channel] > _LABELLED_SHARE * total[channel]
             if found.channels[channel] and stands_out:
                 text = f"{column.element} {family}{'α' if 'a1' in line.name else ''}"
@@ -72,7 +71,7 @@ def _main_line(
     found: PhaseAnalysis, element: str | None, family: str
 ) -> EmissionLine | None:
     """Strongest line of a family, if there is any in the model."""
-    lines = found.model.emission_lines
+    lines = physics_of(found).emission_lines
     own = (x for x in lines if x.element == element and x.family == family)
     return max(own, key=lambda line: line.cross_section, default=None)
 
@@ -84,7 +83,7 @@ def energy_limits(
     found: PhaseAnalysis, peaks: Iterable[Iterable[Peak]]
 ) -> tuple[float, float]:
     """Energies to show: from 0 to a little above the highest labelled peak, keV."""
-    fitted = found.model.energy[found.channels]
+    fitted = physics_of(found).energy[found.channels]
     highest = max((peak.energy for row in peaks for peak in row), default=fitted[-1])
     return min(0.0, fitted[0]), min(fitted[-1], 1.18 * highest + 0.2)
 
@@ -121,8 +120,8 @@ def draw_sigmas(axes: Axes, values: np.ndarray) -> None:
 
 def within_a_peak(found: PhaseAnalysis, spectrum: np.ndarray) -> np.ndarray:
     """Sum of a spectrum over the width of a peak around each used channel."""
-    energy = found.model.energy[found.channels]
-    half = 0.5e-3 * found.model.detector.fwhm(energy)
+    energy = physics_of(found).energy[found.channels]
+    half = 0.5e-3 * physics_of(found).detector.fwhm(energy)
     cumulated = np.concatenate([[0.0], np.cumsum(spectrum[found.channels])])
     first = np.searchsorted(energy, energy - half)
     last = np.searchsorted(energy, energy + half, side="right")

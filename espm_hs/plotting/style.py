@@ -1,7 +1,5 @@
 """Colours, text and layout of the figures."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import matplotlib.pyplot as plt

@@ -5,8 +5,6 @@ n * 1e24 / dose atoms per cm2. The dose is that of a pixel: electrons times the 
 the sphere that the detector covers.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,8 +13,8 @@ import numpy as np
 
 from espm_hs.arguments import float_array
 from espm_hs.decomposition.result import PhaseAnalysis
-from espm_hs.physics import SpectrumModel
-from espm_hs.quantification.composition import ATOMIC, Basis, atoms_per_loading
+from espm_hs.physics.linear_model import LinearModel
+from espm_hs.quantification.percent_with_errors import ATOMIC, Basis, atoms_per_loading
 
 #: 1e24 (cm2 in barn) over 1e14 (nm2 in cm2): atoms per nm2 of an amount over the dose.
 PER_NM2 = 1e10
@@ -96,7 +94,7 @@ def nm_per_mass(densities: float | Sequence[float], n_phases: int) -> np.ndarray
     return np.broadcast_to(1e6 / given, (n_phases,))
 
 
-def check_thickness(model: SpectrumModel, mass_thickness: np.ndarray) -> None:
+def check_thickness(model: LinearModel, mass_thickness: np.ndarray) -> None:
     """Warn when dose and absorption are about different samples.
 
     Parameters
@@ -107,10 +105,11 @@ def check_thickness(model: SpectrumModel, mass_thickness: np.ndarray) -> None:
         What follows from the dose, kg/m2; NaN in pixels left out.
     """
     mean = np.nanmean(mass_thickness)
-    if model.mass_thickness and not 0.5 < mean / model.mass_thickness < 2:
+    absorbing = getattr(model, "mass_thickness", 0.0)
+    if absorbing and not 0.5 < mean / absorbing < 2:
         warnings.warn(
             f"The dose gives a mean mass thickness of {mean:.3g} kg/m2, but thickness "
-            f"and density say {model.mass_thickness:.3g} kg/m2. Check beam current, "
+            f"and density say {absorbing:.3g} kg/m2. Check beam current, "
             "live time (of a pixel or of the map: "
             "`s.set_analysis_parameters(live_time_of=...)`), solid angle, thickness.",
             UserWarning,

@@ -1,7 +1,5 @@
 """Repetitions of a measurement, drawn from its fit: a check of the stated errors."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any

@@ -1,7 +1,5 @@
 """Composition and amounts in each pixel, with the noise of its counts."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import dask.array as da
@@ -16,7 +14,7 @@ from espm_hs.factorization import (
     smoothed_covariance,
 )
 from espm_hs.factorization.counts.reading import kept_counts
-from espm_hs.quantification.composition import (
+from espm_hs.quantification.percent_with_errors import (
     ATOMIC,
     Basis,
     atoms_per_loading,

@@ -1,6 +1,4 @@
-"""Masks and known phases, from what HyperSpy's user gives to plain arrays."""
-
-from __future__ import annotations
+"""What HyperSpy's user gives, as it is needed: masks, known phases, progress bars."""
 
 from collections.abc import Mapping
 from numbers import Real
@@ -8,12 +6,28 @@ from typing import Any
 
 import hyperspy.api as hs
 import numpy as np
+from hyperspy.external.progressbar import progressbar
 
 from espm_hs.arguments import check_number
 from espm_hs.metadata.reader import energy_axis
 
 # Energies of a known spectrum and of the map agree within this part of a channel.
 SAME_CHANNEL = 0.01
+
+
+def progress_bar(show: bool | None, *args: Any, **options: Any) -> Any:
+    """Return HyperSpy's progress bar.
+
+    Parameters
+    ----------
+    show
+        Whether it is shown; None for HyperSpy's preference.
+    *args, **options
+        As `tqdm` takes them.
+    """
+    if show is None:
+        show = hs.preferences.General.show_progressbar
+    return progressbar(*args, disable=not show, **options)
 
 
 def used_pixels(signal: Any, mask: Any) -> np.ndarray | None:

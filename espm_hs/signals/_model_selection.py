@@ -6,19 +6,21 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import hyperspy.api as hs
 import numpy as np
 from exspy.signals import EDSTEMSpectrum
-from hyperspy.external.progressbar import progressbar
 
 from espm_hs.factorization import USUAL_SPARSITY, Penalties
 from espm_hs.metadata.reader import item
 from espm_hs.metadata.schema import NODE
-from espm_hs.metadata.transaction import AllOrNothing, write_parameters
-from espm_hs.model_selection.binning import BinningChoice, choose_binning
+from espm_hs.metadata.writer import AllOrNothing, write_parameters
 from espm_hs.model_selection.cross_validation import Comparison, CrossValidation
-from espm_hs.model_selection.n_phases import PhaseNumber, estimate_number
-from espm_hs.signals._masks import used_channels, used_pixels
+from espm_hs.model_selection.n_phases_and_binning import (
+    BinningChoice,
+    PhaseNumber,
+    choose_binning,
+    estimate_number,
+)
+from espm_hs.signals._masks import progress_bar, used_channels, used_pixels
 
 if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal
@@ -186,9 +188,7 @@ class ModelSelection(EDSTEMSpectrum):
         It is called with the map, and how counts are held out.
         """
         model = self.physical_model()
-        if show_progressbar is None:
-            show_progressbar = hs.preferences.General.show_progressbar
-        bar = progressbar(disable=not show_progressbar, desc="held-out counts")
+        bar = progress_bar(show_progressbar, desc="held-out counts")
 
         def advance(done: int, total: int) -> None:
             bar.total = total

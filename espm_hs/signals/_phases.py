@@ -18,20 +18,19 @@ import dask.array as da
 import hyperspy.api as hs
 import numpy as np
 from exspy.signals import EDSTEMSpectrum
-from hyperspy.external.progressbar import progressbar
 from sklearn.exceptions import ConvergenceWarning
 
 from espm_hs.decomposition.decompose import DecompositionOptions, decompose
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.decomposition.starts import previous_start
-from espm_hs.metadata.provenance import provenance
+from espm_hs.metadata.reader import stated
 from espm_hs.metadata.schema import RESULTS
-from espm_hs.metadata.transaction import AllOrNothing, remove, write_parameters
+from espm_hs.metadata.writer import AllOrNothing, provenance, remove, write_parameters
 from espm_hs.physics.linear_model import LinearModel
-from espm_hs.signals._masks import arrays_of, used_channels, used_pixels
+from espm_hs.signals._masks import arrays_of, progress_bar, used_channels, used_pixels
 
 # Options that do not change a result are not stored with it.
-NOT_STORED = {"n_jobs", "callback"}
+NOT_STORED = {"n_jobs", "callback", "check_every"}
 
 
 def _beside_hyperspy(find_phases: Callable) -> Callable:
@@ -263,10 +262,8 @@ class Phases(EDSTEMSpectrum):
             output_dimension, start = self._previous_start(
                 output_dimension, model, pixels
             )
-        if show_progressbar is None:
-            show_progressbar = hs.preferences.General.show_progressbar
         # one bar for all starts: it goes back to the beginning with each
-        bar = progressbar(total=max_iter, disable=not show_progressbar, desc="espm")
+        bar = progress_bar(show_progressbar, total=max_iter, desc="espm")
 
         def advance(n_iter: int, objective: float) -> None:
             bar.update(n_iter - bar.n)
@@ -295,7 +292,20 @@ class Phases(EDSTEMSpectrum):
             )
         if print_info:
             print(found)
+            if model.depends_on_composition:
+                self._print_elevation()
         return found if return_info else None
+
+    def _print_elevation(self) -> None:
+        """Say where the position of the detector comes from, if not from metadata."""
+        angle, program = stated(
+            "elevation_angle", self.metadata, self.original_metadata
+        )
+        if program:
+            print(
+                f"  elevation of the detector={angle:g} degrees, from the header of "
+                f"{program}"
+            )
 
     def _previous_start(
         self, n_phases: int | None, model: LinearModel, pixels: np.ndarray | None

@@ -1,7 +1,5 @@
 """Figures of the results: methods of the signal classes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from exspy.signals import EDSTEMSpectrum

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from exspy.signals import EDSTEMSpectrum
@@ -14,15 +15,19 @@ from espm_hs.calibration.energy_scale import Calibration, calibrate, check_names
 from espm_hs.factorization import summed_spectrum
 from espm_hs.metadata import reader
 from espm_hs.metadata.schema import ITEMS
-from espm_hs.metadata.transaction import AllOrNothing, write_parameters
 from espm_hs.metadata.writer import (
+    AllOrNothing,
     check_calibration,
     check_parameters,
     check_stray,
     write_calibration,
+    write_parameters,
 )
 from espm_hs.physics import Detector, SpectrumModel
 from espm_hs.signals._masks import used_channels
+
+if TYPE_CHECKING:
+    from espm_hs.gui import ChannelMask
 
 
 class Preparation(EDSTEMSpectrum):
@@ -111,7 +116,9 @@ class Preparation(EDSTEMSpectrum):
         with AllOrNothing(self):
             write_parameters(self.metadata, given)
 
-    def edit_analysis_parameters(self, display: bool = True, toolkit=None):
+    def edit_analysis_parameters(
+        self, display: bool = True, toolkit: Any = None
+    ) -> dict | None:
         """Open a window, or widget, with the parameters of the analysis.
 
         Units are beside the numbers, and what is a default or missing is said. The
@@ -131,7 +138,7 @@ class Preparation(EDSTEMSpectrum):
 
         return AnalysisParameters(self).gui(display=display, toolkit=toolkit)
 
-    def pick_elements(self, display: bool = True, toolkit=None):
+    def pick_elements(self, display: bool = True, toolkit: Any = None) -> dict | None:
         """Open a periodic table to pick elements of the sample and stray ones.
 
         The same by calls: `set_elements`, and `set_analysis_parameters` with
@@ -151,7 +158,9 @@ class Preparation(EDSTEMSpectrum):
 
         return ElementPicker(self).gui(display=display, toolkit=toolkit)
 
-    def mask_channels(self, *ranges: tuple[float, float], plot: bool | None = None):
+    def mask_channels(
+        self, *ranges: tuple[float, float], plot: bool | None = None
+    ) -> ChannelMask:
         """Choose channels to ignore, by numbers or by dragging.
 
         Parameters
@@ -194,7 +203,7 @@ class Preparation(EDSTEMSpectrum):
         check_choice("live_time_of", live_time_of, known)
         return known[live_time_of]
 
-    def physical_model(self, **overrides) -> SpectrumModel:
+    def physical_model(self, **overrides: Any) -> SpectrumModel:
         """Return the model of the spectrum that the metadata describe.
 
         Parameters
@@ -236,7 +245,7 @@ class Preparation(EDSTEMSpectrum):
     def refine_calibration(
         self,
         parameters: Sequence[str] = CALIBRATED,
-        signal_mask=None,
+        signal_mask: Any = None,
         plot: bool = False,
         print_info: bool = True,
     ) -> Calibration:
@@ -290,7 +299,7 @@ class Preparation(EDSTEMSpectrum):
         return found
 
     def suggest_elements(
-        self, add: bool = False, signal_mask=None, print_info: bool = True
+        self, add: bool = False, signal_mask: Any = None, print_info: bool = True
     ) -> Suggestions:
         """Name elements that the summed spectrum shows and the model lacks.
 

@@ -1,24 +1,20 @@
 """What the phases are made of, and how much of it there is: methods of the signals."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dask.array as da
-import hyperspy.api as hs
 import numpy as np
 from exspy.signals import EDSTEMSpectrum
-from hyperspy.external.progressbar import progressbar
 from hyperspy.signals import BaseSignal
 
 from espm_hs.arguments import check_choice, check_number
-from espm_hs.calibration.thickness import absorbing_mass_thickness
+from espm_hs.calibration.energy_scale import absorbing_mass_thickness
 from espm_hs.decomposition.result import PhaseAnalysis
-from espm_hs.metadata import exposure, reader
-from espm_hs.metadata.provenance import read_options
+from espm_hs.metadata import reader
 from espm_hs.metadata.reader import item
 from espm_hs.metadata.schema import RESULTS
+from espm_hs.metadata.writer import read_options
 from espm_hs.quantification.areal_density import (
     areal_densities,
     check_thickness,
@@ -26,9 +22,10 @@ from espm_hs.quantification.areal_density import (
     nm_per_mass,
 )
 from espm_hs.quantification.bootstrap import replicates
-from espm_hs.quantification.composition import Basis, to_percent
+from espm_hs.quantification.percent_with_errors import Basis, to_percent
 from espm_hs.quantification.pixels import Array, pixel_amounts, pixel_composition
 from espm_hs.quantification.report import Report, report
+from espm_hs.signals._masks import progress_bar
 
 
 class Quantification(EDSTEMSpectrum):
@@ -46,7 +43,7 @@ class Quantification(EDSTEMSpectrum):
         """
         return PhaseAnalysis.from_dict(self._results())
 
-    def _results(self) -> dict:
+    def _results(self) -> Mapping:
         """Return what the last espm decomposition stored."""
         stored = item(self.metadata, RESULTS)
         if stored is None:
@@ -167,9 +164,7 @@ class Quantification(EDSTEMSpectrum):
             random_state=random_state,
             n_jobs=n_jobs,
         )
-        if show_progressbar is None:
-            show_progressbar = hs.preferences.General.show_progressbar
-        bar = progressbar(repetitions, total=n, disable=not show_progressbar)
+        bar = progress_bar(show_progressbar, repetitions, total=n)
         tables = [to_percent(one, basis) for one in bar]
         axes = [
             *_phase_axis(found),
@@ -236,7 +231,7 @@ class Quantification(EDSTEMSpectrum):
         RuntimeError, ValueError
             As `quantify`; and if the dose is not known.
         """
-        found, dose = self.analysis_results(), exposure.dose(self.metadata)
+        found, dose = self.analysis_results(), reader.dose(self.metadata)
         symbols, per_loading = areal_densities(
             found, dose, Basis("atomic", elements, oxygen)
         )
@@ -293,7 +288,7 @@ class Quantification(EDSTEMSpectrum):
         _check_target(target)
         check_choice("method", method, ("dose", "absorption", None))
         if method is None:
-            method = "dose" if exposure.has_dose(self.metadata) else "absorption"
+            method = "dose" if reader.has_dose(self.metadata) else "absorption"
         if method == "dose":
             return self._thickness(target, Basis("weight", elements, oxygen))
         value, error = absorbing_mass_thickness(
@@ -346,7 +341,7 @@ class Quantification(EDSTEMSpectrum):
         density: float | Sequence[float] | None = None,
     ) -> BaseSignal:
         """Mass thickness in kg/m2, or, with a density, thickness in nm."""
-        found, dose = self.analysis_results(), exposure.dose(self.metadata)
+        found, dose = self.analysis_results(), reader.dose(self.metadata)
         mass = mass_thicknesses(found, dose, basis)
         check_thickness(found.model, self._loadings(found) @ mass)
         title, per_loading, axes = "Mass thickness", mass, self._map_axes()

@@ -1,8 +1,6 @@
 """The signal classes: HyperSpy's and eXSpy's interface to the analysis."""
 
-from __future__ import annotations
-
-from exspy.signals import EDSTEMSpectrum
+from exspy.signals import EDSTEMSpectrum, LazyEDSTEMSpectrum
 
 from espm_hs import simulation
 from espm_hs.metadata.reader import item
@@ -13,7 +11,7 @@ from espm_hs.signals._plotting import Figures
 from espm_hs.signals._preparation import Preparation
 from espm_hs.signals._quantification import Quantification
 
-__all__ = ["EDSespmSpectrum"]
+__all__ = ["EDSespmSpectrum", "LazyEDSespmSpectrum"]
 
 
 class EDSespmSpectrum(
@@ -58,3 +56,12 @@ class EDSespmSpectrum(
         espm_hs.simulation
         """
         return simulation.ground_truth(self)
+
+
+class LazyEDSespmSpectrum(EDSespmSpectrum, LazyEDSTEMSpectrum):
+    """The lazy twin of `EDSespmSpectrum`.
+
+    ``decomposition(algorithm="espm")`` reads the map chunk by chunk into compact sparse
+    counts, which are kept for as long as the map is there. Phases and their maps are in
+    memory; the model of the map, and what is computed for each pixel, are lazy.
+    """

@@ -1,7 +1,5 @@
 """What a real measurement has and the model that is fitted to it does not know."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 

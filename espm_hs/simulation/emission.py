@@ -1,13 +1,12 @@
 """What a sample is made of, and the photons that its phases send to the detector."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.constants import Avogadro
 
+from espm_hs.arguments import check_number
 from espm_hs.physics import (
     SpectrumModel,
     atomic_to_mass_fractions,
@@ -15,8 +14,9 @@ from espm_hs.physics import (
     escape_through,
     mass_absorption_coefficient,
 )
+from espm_hs.physics.xray.elements import normalised_fractions
+from espm_hs.physics.xray.unabsorbed import CM2_PER_BARN
 
-_CM2_PER_BARN = 1e-24
 _CM_PER_NM = 1e-7
 
 
@@ -49,22 +49,11 @@ class Phase:
     background: float | tuple[float, ...] = 0.1
 
     def __post_init__(self) -> None:
-        if not 0 < self.density < 30:
-            raise ValueError(
-                f"The density of {self.name} must be above 0 and below 30 g/cm3, "
-                f"found {self.density}."
-            )
-        if any(x < 0 for x in self.composition.values()) or not self.composition:
-            raise ValueError(
-                f"{self.name} needs atomic fractions of 0 or more, found "
-                f"{dict(self.composition)}."
-            )
-        total = sum(self.composition.values())
-        if not 0 < total < float("inf"):
-            raise ValueError(f"The atomic fractions of {self.name} add up to {total}.")
-        fractions = {symbol: x / total for symbol, x in self.composition.items()}
-        for symbol in fractions:
-            atomic_weight(symbol)  # raises for what is not an element
+        check_number(f"density of {self.name} (g/cm3)", self.density, 0, 30, above=True)
+        try:
+            fractions = normalised_fractions(self.composition)
+        except ValueError as error:
+            raise ValueError(f"The composition of {self.name}: {error}") from None
         object.__setattr__(self, "composition", fractions)
 
     @property
@@ -76,7 +65,7 @@ class Phase:
     def atoms_per_volume(self) -> float:
         """Atoms in a layer of 1 nm x 1 cm2."""
         mean = sum(x * atomic_weight(symbol) for symbol, x in self.composition.items())
-        return self.density * 1e-7 * Avogadro / mean
+        return self.density * _CM_PER_NM * Avogadro / mean
 
 
 class Emission:
@@ -137,7 +126,7 @@ class Emission:
             [[phase.composition.get(e, 0.0) for phase in phases] for e in elements]
         )
         density = np.array([phase.atoms_per_volume for phase in phases])
-        atoms = fractions * density * _CM2_PER_BARN
+        atoms = fractions * density * CM2_PER_BARN
         self.lines = np.where(sample[:, None], atoms, 0.0)
         from_sample = sums @ self.lines
 

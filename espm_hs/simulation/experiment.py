@@ -1,7 +1,5 @@
 """A measurement of a known sample: its means, and draws of its counts."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 

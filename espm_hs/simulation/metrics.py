@@ -1,7 +1,5 @@
 """How close what was found comes to the truth."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike
 

@@ -14,7 +14,7 @@ from scipy.sparse import csr_array
 
 from espm_hs.metadata.reader import energy_axis, item, kev_per_unit
 from espm_hs.metadata.schema import TRUTH
-from espm_hs.metadata.transaction import write_parameters
+from espm_hs.metadata.writer import write_parameters
 from espm_hs.physics import Detector, SpectrumModel
 from espm_hs.simulation.experiment import Experiment
 

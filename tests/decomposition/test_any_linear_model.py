@@ -17,7 +17,7 @@ from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.decomposition.starts import previous_start
 from espm_hs.metrics import match_phases
 from espm_hs.physics.linear_model import Column, LinearModel, register_model
-from espm_hs.quantification.composition import to_percent
+from espm_hs.quantification.percent_with_errors import to_percent
 from espm_hs.quantification.pixels import pixel_composition
 
 MOLECULES = {

@@ -31,4 +31,4 @@ def test_units_of_an_axis_are_read_in_one_place():
         for path in PACKAGE.rglob("*.py")
         if table.search(path.read_text(encoding="utf-8"))
     }
-    assert found == {"metadata/units.py"}
+    assert found == {"metadata/schema.py"}

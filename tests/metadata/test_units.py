@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from espm_hs.metadata.describe import describe
-from espm_hs.metadata.units import per_unit
+from espm_hs.metadata.schema import per_unit
 from espm_hs.simulation import particles
 
 # As an axis may say it -> keV.

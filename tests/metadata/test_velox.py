@@ -66,6 +66,19 @@ def test_the_header_counts_for_absorption(velox):
     np.testing.assert_array_equal(velox.physical_model().G, found)
 
 
+def test_a_decomposition_says_whose_angle_it_took(velox, capsys):
+    options = {"algorithm": "espm", "output_dimension": 2, "n_init": 1, "max_iter": 20}
+    velox.decomposition(**options)
+    assert "elevation" not in capsys.readouterr().out  # nothing absorbs
+    velox.set_analysis_parameters(thickness=50, density=4)
+    velox.decomposition(**options)
+    said = "elevation of the detector=18 degrees, from the header of Velox"
+    assert said in capsys.readouterr().out
+    velox.set_microscope_parameters(elevation_angle=20)
+    velox.decomposition(**options)
+    assert "elevation" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("angle", ["", "x", "-0.3", "18", None, "nan", {"a": 1}])
 def test_headers_without_an_angle(velox, angle):
     node = velox.original_metadata.Detectors["Detector-2"]

@@ -18,15 +18,15 @@ from espm_hs.physics import (
     mass_to_atomic_fractions,
 )
 from espm_hs.physics.xray.absorption import _tables, escape_through
-from espm_hs.physics.xray.peaks import (
+from espm_hs.physics.xray.unabsorbed import (
     ESCAPE_ENERGY,
     Channels,
     PeakShape,
     PeakSum,
+    bremsstrahlung,
     escape_share,
     with_escape_peaks,
 )
-from espm_hs.physics.xray.unabsorbed import bremsstrahlung
 
 
 def escape_fraction(mass_fractions, energy, mass_thickness, angle):

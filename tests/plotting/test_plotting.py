@@ -7,7 +7,8 @@ import pytest
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
 from espm_hs import plotting
-from espm_hs.plotting import residuals, results, spectra, style
+from espm_hs.plotting import fit as fit_figures
+from espm_hs.plotting import results, spectra, style
 from espm_hs.simulation import ground_truth, particles
 
 QUIET = {"algorithm": "espm", "print_info": False, "show_progressbar": False}
@@ -117,12 +118,12 @@ def test_pixels_left_out(decomposed):
 def test_lazy_map_in_blocks_gives_the_same(decomposed, monkeypatch):
     found, loadings = results.read_results(decomposed)
     spectrum = decomposed.data.sum(axis=(0, 1))
-    values = residuals.pixel_significance(decomposed, found, loadings, spectrum)
+    values = fit_figures.pixel_significance(decomposed, found, loadings, spectrum)
     lazy = decomposed.as_lazy()
     lazy.data = lazy.data.rechunk((7, 24, 500))
-    monkeypatch.setattr(residuals, "_BLOCK", 500)
+    monkeypatch.setattr(fit_figures, "_BLOCK", 500)
     np.testing.assert_allclose(
-        residuals.pixel_significance(lazy, found, loadings, spectrum), values
+        fit_figures.pixel_significance(lazy, found, loadings, spectrum), values
     )
     for plot in (plotting.plot_fit, plotting.plot_residuals):
         for ours, theirs in zip(plot(lazy).axes, plot(decomposed).axes, strict=True):
@@ -133,7 +134,7 @@ def test_lazy_map_in_blocks_gives_the_same(decomposed, monkeypatch):
 def test_misfit_against_dense_counts(decomposed):
     found, loadings = results.read_results(decomposed)
     spectrum = decomposed.data.sum(axis=(0, 1))
-    values = residuals.pixel_significance(decomposed, found, loadings, spectrum)
+    values = fit_figures.pixel_significance(decomposed, found, loadings, spectrum)
     x = decomposed.data[..., found.channels].reshape(480, -1).astype(float)
     total = x.sum(axis=0)
     n_bands = int(np.clip(x.sum() / 480 / 5, 8, 64))

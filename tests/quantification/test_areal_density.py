@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from espm_hs.calibration.thickness import absorbing_mass_thickness
+from espm_hs.calibration.energy_scale import absorbing_mass_thickness
 from espm_hs.physics import SpectrumModel
 from espm_hs.simulation import Effects, Experiment, Phase, record
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
 
-from espm_hs.quantification.composition import Basis, closed, propagated
+from espm_hs.quantification.percent_with_errors import Basis, closed, propagated
 
 MEASURED = ["Ca", "Fe", "O", "Si"]
 ATOMS = np.array([0.1, 0.25, 0.5, 0.15])

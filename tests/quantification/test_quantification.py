@@ -11,10 +11,8 @@ from espm_hs import simulation
 from espm_hs.metrics import match_phases
 from espm_hs.physics import SpectrumModel, atomic_weight
 from espm_hs.physics.xray.kfactors import kfactors
-from espm_hs.quantification.composition import Basis
-from espm_hs.quantification.report import report
-from espm_hs.quantification.stoichiometry import VALENCES, oxygen_per_atom
-from espm_hs.quantification.systematic_errors import _alike
+from espm_hs.quantification.percent_with_errors import VALENCES, Basis, oxygen_per_atom
+from espm_hs.quantification.report import _alike, report
 from espm_hs.simulation import Phase
 
 QUIET = {"algorithm": "espm", "print_info": False}

@@ -500,7 +500,7 @@ def test_help_shows_all_options():
         assert theirs <= set(shown)
     documented = EDSespmSpectrum.decomposition.__doc__
     for name in DecompositionOptions.__dataclass_fields__:
-        if name not in ("pixel_size", "callback"):
+        if name not in ("pixel_size", "callback", "check_every"):
             assert name in shown
             assert f"\n        {name}\n" in documented
 

@@ -63,9 +63,9 @@ def both(counts=60.0, effects=None, model=None, **options):
     ("arguments", "message"),
     [
         (({"Fe": 1.0}, 0), "density"),
-        (({"Fe": -1.0}, 5), "0 or more"),
-        (({}, 5), "0 or more"),
-        (({"Fe": 0.0}, 5), "add up to 0"),
+        (({"Fe": -1.0}, 5), "impossible: .* non-negative"),
+        (({}, 5), "no element at all"),
+        (({"Fe": 0.0}, 5), "a fraction above 0"),
         (({"Xx": 1.0}, 5), "Xx"),
     ],
 )

@@ -33,7 +33,7 @@ from conftest import make_map, record
 
 from espm_hs import EspmNMF, signals
 from espm_hs.cli import batch
-from espm_hs.cli.atomic_output import finished_files, results_of
+from espm_hs.cli.files import finished_files, results_of
 from espm_hs.factorization import Counts, Problem, divergence, factorize
 from espm_hs.factorization.executors import threads
 from espm_hs.factorization.solvers.newton import NewtonDescent
@@ -275,7 +275,7 @@ def test_results_are_written_at_once(small_map, decomposed, monkeypatch):
         found = found.decomposition(output_dimension=3, **options)
     old, new = state(decomposed), decomposed.deepcopy()
     # is long, and before anything is written
-    monkeypatch.setattr(signals.eds_espm, "provenance", lambda options: {})
+    monkeypatch.setattr(signals._phases, "provenance", lambda options: {})
     new._store(found, None, {})
     new = state(new)
 
@@ -490,7 +490,7 @@ def test_maps_that_were_not_made_smooth(small_map, monkeypatch):
         "decomposition.decompose.fit_maps",
         "decomposition.decompose.choose_smoothness",
         "decomposition.search.find_inclusion",
-        "factorization.solvers.multi_start._race",
+        "factorization.solvers.multi_start._advance_together",
     ):
         s = small_map.deepcopy()
         with monkeypatch.context() as patch:
@@ -612,7 +612,7 @@ def test_callbacks_that_fail(small_map, monkeypatch):
         def close(self):
             pass
 
-    monkeypatch.setattr(signals.eds_espm, "progressbar", Bar)
+    monkeypatch.setattr(signals._phases, "progressbar", Bar)
     s = small_map.deepcopy()
     with pytest.raises(Broken):
         decompose(s)

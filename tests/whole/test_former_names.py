@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from espm_hs import analysis
-from espm_hs.quantification.composition import Basis
+from espm_hs.quantification.percent_with_errors import Basis
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from conftest import make_map
 
 import espm_hs
-from espm_hs.cli import batch, files, html_report, settings, tables
+from espm_hs.cli import batch, html_report, settings, tables
 from espm_hs.cli import workers as many
 from espm_hs.cli.main import main
 from espm_hs.factorization.kernels import registers
@@ -368,7 +368,7 @@ def test_text_of_readers_is_kept_short(tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         raise KeyError("\x1b[31m" + "x" * 10**6)
 
-    monkeypatch.setattr(files.hs, "load", fail)
+    monkeypatch.setattr("hyperspy.api.load", fail)
     (tmp_path / "a.hspy").write_text("x")
     output = run("info", tmp_path / "a.hspy").output
     assert len(output) < 1000

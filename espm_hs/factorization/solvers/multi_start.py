@@ -11,7 +11,7 @@ from joblib import effective_n_jobs
 from scipy.optimize import linear_sum_assignment
 from threadpoolctl import threadpool_limits
 
-from espm_hs.factorization.counts.counts import Counts
+from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.factorization.executors import passes_over
 from espm_hs.factorization.penalties import Penalties
 from espm_hs.factorization.problem import Problem
@@ -91,7 +91,7 @@ def check_options(**options: Any) -> None:
 
 
 def factorize(
-    counts: Counts,
+    counts: AnyCounts,
     problem: Problem,
     *,
     init: str | tuple = "nndsvd",
@@ -164,7 +164,9 @@ def uninterrupted(found):
     return found
 
 
-def _pixels_to_compare(counts: Counts, rng: np.random.Generator) -> np.ndarray | None:
+def _pixels_to_compare(
+    counts: AnyCounts, rng: np.random.Generator
+) -> np.ndarray | None:
     """Draw the pixels on which starts are compared; None: all of a small map."""
     if counts.n_pixels <= PIXELS_TO_COMPARE:
         return None

@@ -12,8 +12,6 @@ and returns a value in the unit of the schema, or None. It is asked only for wha
 metadata do not state.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

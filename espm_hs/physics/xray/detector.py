@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from espm_hs.arguments import plain_float
-from espm_hs.physics.xray.layers import (
+from espm_hs.physics.xray.absorption import (
     attenuation,
     material_data,
     parse_grid,

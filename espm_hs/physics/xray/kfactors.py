@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, cast
 
-from espm_hs.physics.xray.checks import checked_line_factors
+from espm_hs.physics.xray.arguments import checked_line_factors
 from espm_hs.physics.xray.detector import Detector
 from espm_hs.physics.xray.elements import atomic_weight
 from espm_hs.physics.xray.emission import emission_lines, parse_line

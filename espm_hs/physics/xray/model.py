@@ -19,12 +19,17 @@ from espm_hs.physics.linear_model import (
     Parameter,
     register_model,
 )
-from espm_hs.physics.xray import checks
+from espm_hs.physics.xray import arguments as checks
 from espm_hs.physics.xray.absorption import Angles, mass_thickness
-from espm_hs.physics.xray.columns import Emitters, Split
+from espm_hs.physics.xray.arguments import model_parameters, parameter_arguments
 from espm_hs.physics.xray.detector import Detector
-from espm_hs.physics.xray.emission import EmissionLine, check_beam_energy
-from espm_hs.physics.xray.parameters import model_parameters, parameter_arguments
+from espm_hs.physics.xray.elements import normalised_fractions
+from espm_hs.physics.xray.emission import (
+    EmissionLine,
+    Emitters,
+    Split,
+    check_beam_energy,
+)
 from espm_hs.physics.xray.unabsorbed import (
     N_TERMS,
     Sources,
@@ -155,7 +160,10 @@ class SpectrumModel(LinearModel):
 
     def _check(self) -> None:
         if not self.elements:
-            raise ValueError("A model needs elements: give them with set_elements.")
+            raise ValueError(
+                "No elements are set, so there is nothing to look for. Set those of "
+                "the sample with `s.set_elements(['O', 'Si', ...])`."
+            )
         if both := sorted(set(self.elements) & set(self.stray_elements)):
             raise ValueError(
                 f"{', '.join(both)} cannot be both in the sample and stray: the same "
@@ -164,15 +172,18 @@ class SpectrumModel(LinearModel):
                 "`s.set_elements([...])`."
             )
         if (self.thickness is None) != (self.density is None):
-            missing = "density" if self.density is None else "thickness"
+            given, missing = "thickness", "density"
+            if self.thickness is None:
+                given, missing = missing, given
             raise ValueError(
-                "Absorption by the sample needs thickness (nm) and density (g/cm3): "
-                f"the {missing} is missing."
+                f"The sample has a {given} but no {missing}, and self-absorption needs "
+                f"both. Set it with `s.set_analysis_parameters({missing}=...)` "
+                "(thickness in nm, density in g/cm3)."
             )
         if self.mass_thickness > 0 and self.take_off_angle is None:
             raise ValueError(
-                "Absorption by the sample needs the take-off angle of the detector "
-                "(degrees)."
+                "Self-absorption needs the take-off angle. Set the detector's angles "
+                f"with {checks.POSITION}."
             )
         if not self.channels.any():
             raise ValueError(
@@ -341,10 +352,16 @@ class SpectrumModel(LinearModel):
         ----------
         composition
             Atomic fractions by symbol, in any unit.
+
+        Raises
+        ------
+        ValueError
+            If the sample absorbs and the fractions cannot be normalised.
         """
         other = copy.copy(self)
         other.composition = dict(composition)
         if self.depends_on_composition:
+            normalised_fractions(composition)  # raises
             other.__dict__.pop("G", None)
         return other
 

@@ -354,7 +354,7 @@ def test_a_worker_that_dies_changes_nothing(client, monkeypatch):
     def lazy_counts_are_there():
         return any(str(key).startswith("_prepared") for key in client.who_has())
 
-    monkeypatch.setattr(signals._phases, "progressbar", Bar)
+    monkeypatch.setattr(signals._masks, "progressbar", Bar)
     found = lazy.decomposition(**QUIET, **options)
     assert killed
     assert found.objective == expected.objective

@@ -5,11 +5,10 @@ columns) and options. What the counts are of, and where G comes from, does not m
 here.
 """
 
-from espm_hs.factorization.counts.binning import Bins, usual_binning
 from espm_hs.factorization.counts.chunks import summed_spectrum
 from espm_hs.factorization.counts.counts import Counts
 from espm_hs.factorization.counts.distributed import ScatteredCounts
-from espm_hs.factorization.counts.grid import Grid
+from espm_hs.factorization.counts.grid import Bins, Grid, usual_binning
 from espm_hs.factorization.cross_validation import (
     USUAL_SPARSITY,
     choose_smoothness,
@@ -53,7 +52,7 @@ from espm_hs.factorization.uncertainty.abundances import (
 )
 from espm_hs.factorization.uncertainty.ambiguity import mixing_ranges
 from espm_hs.factorization.uncertainty.composition import composition_covariance
-from espm_hs.factorization.uncertainty.jackknife import uptake
+from espm_hs.factorization.uncertainty.information import uptake
 
 __all__ = [
     "STRONGEST",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
-from numba import njit
 
 from espm_hs.factorization.counts.counts import Counts
 from espm_hs.factorization.counts.rows import Rows
 from espm_hs.factorization.counts.storage import Store
+from espm_hs.factorization.kernels import compiled
 from espm_hs.factorization.kernels.registers import add_log, total_log
 from espm_hs.factorization.penalties import Smoothness, Sparsity
 from espm_hs.factorization.problem import Problem
@@ -83,7 +84,7 @@ def held_out(counts: Counts, D: np.ndarray, H: np.ndarray) -> float:
     H
         Abundances, shape (n_pixels, n_components), in the units of these counts.
     """
-    floor = HELD_OUT_FLOOR * counts.dose / counts.n_channels
+    floor = HELD_OUT_FLOOR * counts.mean_counts / counts.n_channels
     edges = counts.blocks
     losses = [
         block_loss(part, D, H[first:last], floor)
@@ -98,7 +99,7 @@ def block_loss(part: Counts, D: np.ndarray, H: np.ndarray, floor: float) -> floa
     return float(H.sum(axis=0) @ D.sum(axis=0) - logs)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _log_likelihood(indptr, channels, values, D, H, floor):
     """Sum x log y over the pixels of H (p, k), for spectra D (e, k)."""
     logs = 0.0, 1.0, 1.0
@@ -153,9 +154,9 @@ def choose_smoothness(
     map some strips are enough to tell.
     """
     none = (0.0,) * problem.n_components
-    if not counts.integer or not problem.grid.connected:
+    if not counts.integer or not (problem.grid and problem.grid.connected):
         return none
-    seen, dose = strips(counts.n_pixels), counts.dose
+    seen, dose = strips(counts.n_pixels), counts.mean_counts
     counts, problem, start = counts.take(seen), problem.take(seen), start[seen]
     rng = np.random.default_rng(random_state)
     fitted, others = thin(counts, FITTED, rng)
@@ -171,12 +172,16 @@ def choose_smoothness(
         strengths = tuple(SMOOTHNESS_TRIED[n] for n in places)
         penalties = problem.penalties.with_(Smoothness(strengths))
         smooth = replace(problem, penalties=penalties)
-        settings = {"max_iter": VISITS, "tol": VISIT_TOL, "n_jobs": n_jobs}
+        settings: dict[str, Any] = {
+            "max_iter": VISITS,
+            "tol": VISIT_TOL,
+            "n_jobs": n_jobs,
+        }
         H, _ = fit_maps(fitted, smooth, W, start=H, **settings)
         return held_out(others, D, H), H
 
     best = _best_strengths(trial, problem.n_components, H)
-    return tuple((FITTED * dose / counts.dose * np.array(best)).tolist())
+    return tuple((FITTED * dose / counts.mean_counts * np.array(best)).tolist())
 
 
 def _best_strengths(trial, k, H) -> list[float]:
@@ -311,7 +316,7 @@ def sparsity_losses(
 
 def _fits(counts, problem, n_init, options):
     """Fit with each strength, outwards from the usual one."""
-    fits = {}
+    fits: dict[float, tuple] = {}
     for way in (SPARSITY_TRIED[USUAL:], SPARSITY_TRIED[USUAL::-1]):
         last = fits.get(USUAL_SPARSITY)
         for strength in way:

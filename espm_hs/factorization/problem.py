@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -12,6 +12,7 @@ from espm_hs.factorization.counts.grid import Grid
 from espm_hs.factorization.penalties import Penalties
 
 SIMPLEX = ("elements", "abundances", None)
+_NONE = Penalties()
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +68,7 @@ class Problem:
     fixed: np.ndarray | None = None
     ties: np.ndarray | None = None
     support: np.ndarray | None = None
-    penalties: Penalties = field(default_factory=Penalties)
+    penalties: Penalties = _NONE
     grid: Grid | None = None
 
     def __post_init__(self):
@@ -150,17 +151,23 @@ class Problem:
         if not self.support.any(axis=1).all():
             raise ValueError("`support` must leave a component to each pixel.")
 
-    @property
+    @cached_property
     def n_columns(self) -> int:
         """Number of rows of W."""
         return self.n_channels if self.G is None else self.G.shape[-1]
 
-    @property
+    @cached_property
     def rows_on_simplex(self) -> np.ndarray:
         """Boolean, shape (n_columns,)."""
         if self.simplex_rows is None:
             return np.ones(self.n_columns, bool)
         return np.asarray(self.simplex_rows, bool)
+
+    @cached_property
+    def tied(self) -> Grid | None:
+        """The grid, where pixels have neighbours and penalties tie these; else None."""
+        grid = self.grid if self.penalties.smooth else None
+        return grid if grid is not None and grid.connected else None
 
     @cached_property
     def column_sum(self) -> np.ndarray:
@@ -246,7 +253,8 @@ class Problem:
 
     def tied_matrices(self) -> list[np.ndarray]:
         """``G M`` of each component, each (n_channels, n_columns); G is not None."""
-        matrices = [self.G] * self.n_components if self.G.ndim == 2 else list(self.G)
+        G = np.asarray(self.G)
+        matrices = [G] * self.n_components if G.ndim == 2 else list(G)
         for j, M in self._mixing.items():
             matrices[j] = matrices[j] @ M
         return matrices

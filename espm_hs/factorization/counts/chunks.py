@@ -17,9 +17,9 @@ import dask.array as da
 import numpy as np
 from dask.array.core import slices_from_chunks
 from dask.system import CPU_COUNT
-from numba import njit
 
 from espm_hs.factorization.counts.rows import Reader, Rows, pieces, unfolded
+from espm_hs.factorization.kernels import compiled
 
 # Chunks are asked for together up to about this size of dense data ...
 WINDOW_BYTES = 1 << 27
@@ -147,7 +147,7 @@ def read_chunk(chunk, wanted: np.ndarray | None, reader: Reader) -> Rows:
     return reader.read(chunk, wanted)
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _place(per_row, channels, values, slot, cursor, all_channels, all_values):
     """Copy the entries of row i (n,) to cursor[slot[i]], which moves on."""
     t = 0

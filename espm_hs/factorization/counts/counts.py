@@ -8,7 +8,7 @@ arrays: where each pixel begins, the channel of each non-zero, and its value.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from numba import njit
 
 from espm_hs.factorization.counts.chunks import chunks
 from espm_hs.factorization.counts.rows import Reader, Rows, check_type, slabs
 from espm_hs.factorization.counts.storage import Store
+from espm_hs.factorization.kernels import compiled
 
 # Non-zeros per block: small enough that a thread's share stays balanced and its
 # counts stay in the second-level cache, large enough to hide the call.
@@ -37,7 +37,7 @@ MAX_BLOCKS = 64
 DENSE = 0.4
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _sum_rows(indptr, values, sums):
     """Add up the values of each pixel: sums (p,) float64."""
     for p in range(sums.size):
@@ -45,14 +45,14 @@ def _sum_rows(indptr, values, sums):
             sums[p] += values[t]
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _sum_channels(channels, values, sums):
     """Add values (n,) to the sums (e,) float64 of their channels."""
     for t in range(values.size):
         sums[channels[t]] += values[t]
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _saturated(values):
     """Sum x log x - x over values (n,)."""
     total = 0.0
@@ -71,10 +71,14 @@ class AnyCounts(ABC):
         Numbers of pixels, of channels, and of stored entries.
     spectrum : numpy.ndarray
         Counts of each channel, shape (n_channels,), float64.
+    per_pixel : numpy.ndarray, or what holds one on a cluster
+        Counts of each pixel, shape (n_pixels,), float64.
     smallest : float
         Smallest count that is not zero; infinite where there is none.
     integer : bool
         Whether all counts are integers.
+    edges : sequence of int
+        First pixel of each place in which the counts are, and the end.
     """
 
     # to be read only: set once, or computed when they are needed
@@ -82,8 +86,10 @@ class AnyCounts(ABC):
     n_channels: int
     n_nonzeros: int
     spectrum: np.ndarray
+    per_pixel: Any
     smallest: float
     integer: bool
+    edges: Sequence[int]
 
     @abstractmethod
     def take(self, pixels: np.ndarray) -> Counts:
@@ -126,18 +132,20 @@ class AnyCounts(ABC):
         """As ``like.rebuilt(function, parts)``."""
         return like.rebuilt(function, parts)
 
-    @property
+    @cached_property
     def total(self) -> float:
         """All counts."""
         return float(self.spectrum.sum())
 
-    @property
+    @cached_property
     def mean_counts(self) -> float:
         """Mean counts of a pixel."""
         return self.total / self.n_pixels
 
-    # as it was called before
-    dose = mean_counts
+    @property
+    def dose(self) -> float:
+        """The former name of ``mean_counts``."""
+        return self.mean_counts
 
     @cached_property
     def unit(self) -> float:
@@ -200,6 +208,15 @@ class Counts(AnyCounts):
     values: np.ndarray
     n_channels: int
 
+    def __post_init__(self):
+        vars(self).update(
+            n_pixels=self.indptr.size - 1,
+            n_nonzeros=self.values.size,
+            # first pixel and end: all of them are in one place
+            edges=(0, self.indptr.size - 1),
+            integer=self.values.dtype.kind == "u",
+        )
+
     @classmethod
     def from_array(
         cls,
@@ -259,16 +276,6 @@ class Counts(AnyCounts):
         return Counts.from_rows((function(*one) for one in parts), self.n_channels)
 
     @property
-    def n_pixels(self) -> int:  # type: ignore[override]
-        """Number of pixels."""
-        return self.indptr.size - 1
-
-    @property
-    def n_nonzeros(self) -> int:  # type: ignore[override]
-        """Number of stored entries."""
-        return self.values.size
-
-    @property
     def nbytes(self) -> int:
         """Memory held, in bytes."""
         return self.indptr.nbytes + self.channels.nbytes + self.values.nbytes
@@ -299,11 +306,6 @@ class Counts(AnyCounts):
         weighted = np.arange(self.n_pixels) * per_pixel
         return self.n_pixels, per_pixel.sum().item(), weighted.sum().item()
 
-    @property
-    def integer(self) -> bool:  # type: ignore[override]
-        """Whether all counts are integers."""
-        return self.values.dtype.kind == "u"
-
     @cached_property
     def smallest(self) -> float:  # type: ignore[override]
         """Smallest count that is not zero; infinite where there is none."""
@@ -331,11 +333,6 @@ class Counts(AnyCounts):
 
     # counts on a cluster can be lost
     there = True
-
-    @property
-    def edges(self) -> tuple[int, int]:
-        """First pixel and end: all of them are in one place."""
-        return 0, self.n_pixels
 
     def over_blocks(self, function: Callable, *maps, n_jobs: int = 1) -> list:
         """Call a function with each block of counts, on threads."""

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
-from numba import njit
+
+from espm_hs.factorization.kernels import compiled
 
 # Dense input is read in slabs of about this size, so that no second copy of a
 # large map ever exists.
@@ -226,7 +227,7 @@ def find_nonzeros(
     return per_row, channels[:n].copy(), values[:n].copy()
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _scan(entries, words, keep, position, per_row, channels, values):
     """Return how many non-zeros were written to channels and values.
 

@@ -24,8 +24,7 @@ from espm_hs.factorization.counts.distributed import (
     take_rows,
 )
 from espm_hs.factorization.counts.grid import Grid
-from espm_hs.factorization.executors.base import Executor
-from espm_hs.factorization.executors.threads import Passes
+from espm_hs.factorization.executors.threads import Executor, Passes
 from espm_hs.factorization.kernels.arguments import Spectra
 from espm_hs.factorization.problem import Problem
 
@@ -44,7 +43,6 @@ class ClusterPasses(Executor):
     ):
         super().__init__(counts, problem, mean_counts)
         self.client = counts.client
-        self.grid = problem.grid if self.connected else None
         self.groups = [self._group(i) for i in range(len(counts.groups))]
 
     def hold(self, H: np.ndarray | Scattered) -> Scattered:

@@ -1,24 +1,119 @@
-"""Passes over all counts: blocks handed to threads, sums in a fixed order."""
+"""Passes over all counts, and how threads do them: sums in a fixed order."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from threading import Lock
+from typing import Any
 
 import numpy as np
 
 from espm_hs.factorization.counts.counts import Counts
-from espm_hs.factorization.executors.base import Executor
+from espm_hs.factorization.counts.grid import Grid
 from espm_hs.factorization.kernels.arguments import Block, Rules, Spectra
 from espm_hs.factorization.kernels.exact import curvature_pass, exact_pass
 from espm_hs.factorization.kernels.pixel_updates import MODEL_FLOOR, block_pass
 from espm_hs.factorization.kernels.smooth import smooth_pass
+from espm_hs.factorization.penalties import Scale
 from espm_hs.factorization.problem import Problem
 
 # A pixel is left when the last full step promised to lower its F by less (in nats):
 # convergence is quadratic, what remains is about the square of that.
 SETTLED = 1e-6
+
+
+class Executor(ABC):
+    """Passes over all counts, as a context manager.
+
+    Sums over the pixels are formed block by block in a fixed order: the results have
+    the same bits for any number of workers.
+
+    The abundances H are what `hold` returns, and are changed in place: on threads the
+    array itself, of shape (n_pixels, n_components); on a cluster a `Scattered` array,
+    of which each worker holds the rows of its own pixels. Both can be multiplied,
+    divided and summed over the pixels. V (n_columns, n_components) are the free
+    variables of W, always an array.
+
+    Parameters
+    ----------
+    counts
+        The data, n_pixels x n_channels.
+    problem
+        G, constraints and penalties.
+    mean_counts
+        Mean counts per pixel of the map that the pixels are part of, from which every
+        scale follows; None: those of ``counts``.
+
+    Attributes
+    ----------
+    n_passes : int
+        Passes over the counts so far.
+    on_simplex : bool
+        Whether the abundances of a pixel sum to 1.
+    grid : Grid or None
+        Neighbours that are tied: pixels are then visited in two colours.
+    """
+
+    def __init__(self, counts: Any, problem: Problem, mean_counts: float | None = None):
+        self.counts, self.problem = counts, problem
+        self.mean_counts = mean_counts or max(counts.mean_counts, 1e-300)
+        self.on_simplex = problem.simplex == "abundances"
+        self.grid = problem.tied
+        self.n_passes = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return None
+
+    @abstractmethod
+    def hold(self, H: Any) -> Any:
+        """Return abundances where they can be worked on."""
+
+    @abstractmethod
+    def run(
+        self,
+        V: np.ndarray,
+        H: Any,
+        *,
+        n_steps: int = 1,
+        step_tol: float = 0.0,
+        with_A: bool = True,
+        with_loss: bool = False,
+    ) -> tuple[np.ndarray, float]:
+        """Update H in place ``n_steps`` times; return A and F where asked for.
+
+        A (n_channels, n_components) sums (x / y) h over the pixels. F is that of the V
+        given and the H left behind; NaN unless ``with_loss``.
+        """
+
+    @abstractmethod
+    def solve_pixels(
+        self,
+        V: np.ndarray,
+        H: Any,
+        *,
+        with_curvature: bool = False,
+        n_steps: int = 50,
+    ) -> tuple[np.ndarray, float, np.ndarray | None]:
+        """Solve every pixel for H in place; return A, F and S.
+
+        S (n_channels, k (k + 1) / 2) sums x / y**2 h_i h_j over the pixels, for
+        i >= j; None unless ``with_curvature``. All penalties must be ``of_shares``.
+        """
+
+    @abstractmethod
+    def smooth_pixels(self, V: np.ndarray, H: Any, *, with_loss: bool = False) -> float:
+        """Take a Newton step in every pixel, in place; return F as `run` does."""
+
+    @abstractmethod
+    def curvature(
+        self, V: np.ndarray, H: Any, dV: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Change of A and of the sum of H with V, H following as a minimum."""
 
 
 class Passes(Executor):
@@ -34,19 +129,20 @@ class Passes(Executor):
         super().__init__(counts, problem, mean_counts)
         self.n_workers = min(n_jobs, counts.blocks.size - 1)
         self.floor = MODEL_FLOOR * self.mean_counts / counts.n_channels
-        scale = self.scale
-        self.grid = scale.grid
+        grid = self.grid or Grid.unconnected(counts.n_pixels)
+        mean = 1.0 if self.on_simplex else self.mean_counts
+        scale = Scale(self.mean_counts, mean, problem.n_components, grid)
         self.terms = problem.penalties.terms(scale)
         # that of the shares, the only one that exact pixels may have
         self.shares = self.terms[0]
         everywhere = np.empty((0, problem.n_components), bool)
         allowed = everywhere if problem.support is None else problem.support
-        colours = self.grid.colours
+        colours = grid.colours
         self.rules = [Rules(self.on_simplex, allowed, colours, i) for i in range(2)]
 
     def __enter__(self):
         others = self.n_workers - 1
-        self.pool = ThreadPoolExecutor(others) if others else nullcontext()
+        self.pool: Any = ThreadPoolExecutor(others) if others else nullcontext()
         self.pool.__enter__()
         return self
 
@@ -61,8 +157,7 @@ class Passes(Executor):
         """See `Executor.run`."""
         spectra = self._spectra(V)
         penalties, k = self.problem.penalties, self.problem.n_components
-        bound = self.on_simplex or self.grid.connected
-        plain = not bound and not penalties.acts
+        plain = not (self.on_simplex or penalties.acts)
         dense = self.counts.table is not None
         if dense:
             spectra = spectra._replace(D=np.ascontiguousarray(spectra.D.T))
@@ -136,7 +231,7 @@ class Passes(Executor):
 
     @property
     def _concordance(self):
-        """Inverse root of the smallest count, see `pixel_newton`."""
+        """Inverse root of the smallest count, see `kernels.exact`."""
         return 1.0 / np.sqrt(self.counts.smallest)
 
     def _zeros(self, shape):
@@ -150,7 +245,7 @@ class Passes(Executor):
 
     def _on_chessboard(self, work):
         """Call ``work(block, colour)`` for all blocks of one colour, then the other."""
-        for colour in range(2 if self.grid.connected else 1):
+        for colour in range(1 if self.grid is None else 2):
             self._on_all_blocks(work, colour)
 
     def _on_all_blocks(self, work, *arguments):
@@ -180,3 +275,14 @@ class Passes(Executor):
                 with turn:
                     pass
             raise
+
+
+def passes_over(
+    counts: Any, problem: Problem, n_jobs: int, mean_counts: float | None = None
+) -> Executor:
+    """Return `Passes` on threads, or, for counts on a cluster, there."""
+    if isinstance(counts, Counts):
+        return Passes(counts, problem, n_jobs, mean_counts)
+    from espm_hs.factorization.executors.dask import ClusterPasses
+
+    return ClusterPasses(counts, problem, mean_counts)

@@ -9,11 +9,14 @@ cost nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 from numba.extending import overload
+
+from espm_hs.factorization.kernels import CALLED, CONTRACT
 
 
 class Block(NamedTuple):
@@ -85,31 +88,33 @@ class Hooks(NamedTuple):
     alone: Callable
 
 
-# Nothing is made here: without counting references to the arrays of the terms, which
-# would take longer than the arithmetic.
-_CALL = {"error_model": "numpy", "_nrt": False, "forceinline": True}
-_COMPILE = {**_CALL, "fastmath": {"contract"}}
 # How hooks are best compiled.
-HOOK = {**_CALL, "cache": True, "nogil": True}
+HOOK = {**CALLED, "forceinline": True}
+_OVERLOAD = {
+    "error_model": "numpy",
+    "_nrt": False,
+    "forceinline": True,
+    "fastmath": CONTRACT,
+}
 
 
-@njit(**_COMPILE, nogil=True, cache=True)
+@njit(**HOOK)
 def no_quadratic(term, h, H, p, b, q):
     """Add nothing, as `Hooks.quadratic`."""
 
 
-@njit(**_COMPILE, nogil=True, cache=True)
+@njit(**HOOK)
 def no_bound(term, h, total, a, b):
     """Add nothing, as `Hooks.bound`."""
 
 
-@njit(**_COMPILE, nogil=True, cache=True)
+@njit(**HOOK)
 def no_slope(term, h, total, on_simplex, g, M):
     """Add nothing, as `Hooks.slope`."""
     return 0.0
 
 
-@njit(**_COMPILE, nogil=True, cache=True)
+@njit(**HOOK)
 def not_alone(term):
     """Let any component fill a pixel, as `Hooks.alone`."""
     return False
@@ -119,76 +124,43 @@ def not_alone(term):
 HOOKS: dict[type, Hooks] = {}
 
 
-def add_values(terms, F, H, p, colour):
-    """Return F with the penalties of pixel p."""
-    for term in terms:
-        F = HOOKS[type(term)].value(term, F, H, p, colour)
-    return F
-
-
-def add_quadratics(terms, h, H, p, b, q):
-    """Add what `Hooks.quadratic` of all terms adds."""
-    for term in terms:
-        HOOKS[type(term)].quadratic(term, h, H, p, b, q)
-
-
-def add_bounds(terms, h, total, a, b):
-    """Add what `Hooks.bound` of all terms adds."""
-    for term in terms:
-        HOOKS[type(term)].bound(term, h, total, a, b)
-
-
-def add_slopes(terms, h, total, on_simplex, g, M):
-    """Add what `Hooks.slope` of all terms adds; return the sum of the weights."""
-    weight = 0.0
-    for term in terms:
-        weight += HOOKS[type(term)].slope(term, h, total, on_simplex, g, M)
-    return weight
-
-
-def any_alone(terms):
-    """Return whether one of the terms wants a single component in an empty pixel."""
-    return any(HOOKS[type(term)].alone(term) for term in terms)
-
-
-def _calls(name, terms, arguments, line, first, last):
-    """Return a function that calls the hooks of all terms, one after the other.
+def _calls(name: str, arguments: str, line: str, first: str, last: str) -> Callable:
+    """Return a function that calls a hook of all terms, one after the other.
 
     All that is not written in this module are the numbers of the terms.
     """
-    hooks = [getattr(HOOKS[one.instance_class], name) for one in terms.types]
-    called = {f"hook{n}": hook for n, hook in enumerate(hooks)}
-    lines = [line.format(n, arguments) for n in range(len(hooks))]
-    code = [f"def run(terms, {arguments}):", first, *lines, last]
-    exec("\n    ".join(code), called)
-    return called["run"]
+
+    @cache
+    def for_terms(*kinds: type) -> Callable:
+        called = {
+            f"hook{n}": getattr(HOOKS[kind], name) for n, kind in enumerate(kinds)
+        }
+        lines = [line.format(n, arguments) for n in range(len(kinds))]
+        code = [f"def run(terms, {arguments}):", first, *lines, last]
+        exec("\n    ".join(code), called)
+        return called["run"]
+
+    def function(terms: tuple, *given: Any) -> Any:
+        return for_terms(*map(type, terms))(terms, *given)
+
+    @overload(function, jit_options=_OVERLOAD, strict=False)
+    def _compiled(terms: Any, *given: Any) -> Callable:
+        return for_terms(*(one.instance_class for one in terms.types))
+
+    return function
 
 
-@overload(add_values, jit_options=_COMPILE)
-def _add_values(terms, F, H, p, colour):
-    line = "F = hook{0}(terms[{0}], {1})"
-    return _calls("value", terms, "F, H, p, colour", line, "", "return F")
-
-
-@overload(add_quadratics, jit_options=_COMPILE)
-def _add_quadratics(terms, h, H, p, b, q):
-    line = "hook{0}(terms[{0}], {1})"
-    return _calls("quadratic", terms, "h, H, p, b, q", line, "", "return None")
-
-
-@overload(add_bounds, jit_options=_COMPILE)
-def _add_bounds(terms, h, total, a, b):
-    line = "hook{0}(terms[{0}], {1})"
-    return _calls("bound", terms, "h, total, a, b", line, "", "return None")
-
-
-@overload(add_slopes, jit_options=_COMPILE)
-def _add_slopes(terms, h, total, on_simplex, g, M):
-    line, given = "w += hook{0}(terms[{0}], {1})", "h, total, on_simplex, g, M"
-    return _calls("slope", terms, given, line, "w = 0.0", "return w")
-
-
-@overload(any_alone, jit_options=_COMPILE)
-def _any_alone(terms):
-    line = "alone = alone or hook{0}(terms[{0}])"
-    return _calls("alone", terms, "", line, "alone = False", "return alone")
+_CALL = "hook{0}(terms[{0}], {1})"
+# F with the penalties of pixel p.
+add_values = _calls("value", "F, H, p, colour", f"F = {_CALL}", "", "return F")
+# What `Hooks.quadratic` and `Hooks.bound` of all terms add.
+add_quadratics = _calls("quadratic", "h, H, p, b, q", _CALL, "", "return None")
+add_bounds = _calls("bound", "h, total, a, b", _CALL, "", "return None")
+# What `Hooks.slope` of all terms adds; returned is the sum of the weights.
+add_slopes = _calls(
+    "slope", "h, total, on_simplex, g, M", f"w += {_CALL}", "w = 0.0", "return w"
+)
+# Whether one of the terms wants a single component in an empty pixel.
+any_alone = _calls(
+    "alone", "", "alone = alone or hook{0}(terms[{0}])", "alone = False", "return alone"
+)

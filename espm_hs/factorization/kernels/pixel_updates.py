@@ -15,12 +15,14 @@ from functools import cache
 import numpy as np
 from numba import njit
 
+from espm_hs.factorization.kernels import CALLED, COMPILE, CONTRACT, compiled
 from espm_hs.factorization.kernels.arguments import (
     add_bounds,
     add_quadratics,
     add_values,
     any_alone,
 )
+from espm_hs.factorization.kernels.exact import lowest
 from espm_hs.factorization.kernels.registers import (
     IN_ANY_ORDER,
     add_column,
@@ -40,7 +42,7 @@ MODEL_FLOOR = 1e-12
 TINY = 1e-100
 
 
-_INLINE = {"cache": True, "nogil": True, "error_model": "numpy", "inline": "always"}
+_INLINE = {**COMPILE, "inline": "always"}
 
 
 # How a kernel reads the counts of a pixel: non-zeros one by one, or all channels.
@@ -50,7 +52,7 @@ _INLINE = {"cache": True, "nogil": True, "error_model": "numpy", "inline": "alwa
 # where all channels are read.
 
 
-@njit(**_INLINE, fastmath={"contract"})
+@njit(**_INLINE, fastmath=CONTRACT)
 def weigh(channels, x, D, row, floor, sums):
     """Add D x / y to sums, over the non-zeros."""
     for t in range(x.size):
@@ -59,7 +61,7 @@ def weigh(channels, x, D, row, floor, sums):
     return sums
 
 
-@njit(**_INLINE, fastmath={"contract"})
+@njit(**_INLINE, fastmath=CONTRACT)
 def gather(channels, x, D, row, floor, A):
     """Add row x / y to A, at the non-zeros."""
     for t in range(x.size):
@@ -69,7 +71,7 @@ def gather(channels, x, D, row, floor, A):
             A[e, j] += row[j] * ratio
 
 
-@njit(**_INLINE, fastmath={"contract"})
+@njit(**_INLINE, fastmath=CONTRACT)
 def add_logs(channels, x, D, row, floor, logs):
     """Add x log(y) to logs, over the non-zeros."""
     for t in range(x.size):
@@ -77,7 +79,7 @@ def add_logs(channels, x, D, row, floor, logs):
     return logs
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=IN_ANY_ORDER)
+@njit(**COMPILE, fastmath=IN_ANY_ORDER)
 def weigh_all(x, D, row, floor, sums):
     """Add D x / y to sums."""
     for e in range(x.size):
@@ -85,7 +87,7 @@ def weigh_all(x, D, row, floor, sums):
     return sums
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=IN_ANY_ORDER)
+@njit(**COMPILE, fastmath=IN_ANY_ORDER)
 def gather_all(x, D, row, floor, A, ratios):
     """Add row x / y to A; ratios (e,) is working space."""
     for e in range(x.size):
@@ -95,7 +97,7 @@ def gather_all(x, D, row, floor, A, ratios):
             A[j, e] += row[j] * ratios[e]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=IN_ANY_ORDER)
+@njit(**COMPILE, fastmath=IN_ANY_ORDER)
 def add_logs_of_all(x, D, row, floor, logs):
     """Add x log(y) to logs."""
     for e in range(x.size):
@@ -104,7 +106,7 @@ def add_logs_of_all(x, D, row, floor, logs):
     return logs
 
 
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+@njit(**_INLINE)
 def _positive_root(a, b, q):
     """Positive root h of q h**2 + b h - a = 0, for a, q >= 0."""
     if q == 0.0:
@@ -115,7 +117,7 @@ def _positive_root(a, b, q):
     return (root - b) / (2.0 * q)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**CALLED)
 def solve_on_simplex(a, b, q, total, h):
     """Minimise sum(-a log h + b h + q h**2 / 2) with sum(h) = total, in place.
 
@@ -135,7 +137,9 @@ def solve_on_simplex(a, b, q, total, h):
     if pole < 0:
         return
     shift = a[pole] / total - q[pole] * total
-    flat = q.max() == 0.0
+    flat = True
+    for j in range(q.size):
+        flat = flat and q[j] == 0.0
     for _ in range(100):
         value, slope = 0.0, 0.0
         for j in range(a.size):
@@ -163,19 +167,19 @@ def solve_on_simplex(a, b, q, total, h):
         h[j] *= total / value
 
 
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+@njit(**_INLINE)
 def _keep_steepest(b):
     """Let an empty pixel, b (k,), be filled by one component only.
 
     Shares are not defined in it: `Hooks.alone`.
     """
-    best = np.argmin(b)
+    best = lowest(b)
     for j in range(b.size):
         if j != best:
             b[j] = max(b[j], 0.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+@njit(**CALLED, forceinline=True, fastmath=CONTRACT)
 def _penalised_update(a, D_sum, on_simplex, allowed, terms, H, p, h, b, q):
     """Update h (k,) of pixel p under constraints and penalties, a = sum(d x / y)."""
     total = 0.0
@@ -200,7 +204,7 @@ def _penalised_update(a, D_sum, on_simplex, allowed, terms, H, p, h, b, q):
         h[j] = _positive_root(a[j], b[j], q[j])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**CALLED)
 def _has_settled(before, now, tol):
     """Whether no number of now (k,) moved by more than a part of their sum."""
     change = total = 0.0
@@ -219,7 +223,7 @@ def block_pass(k: int, plain: bool, dense: bool, keep: bool):
     """
     zero = (0.0,) * k
 
-    @njit(cache=keep, nogil=True, error_model="numpy", fastmath={"contract"})
+    @compiled(cache=keep, fastmath=CONTRACT)
     def run(block, spectra, rules, terms, H, n_steps, step_tol, with_loss, A):
         """Pass over the pixels of a block of one colour of the chessboard.
 

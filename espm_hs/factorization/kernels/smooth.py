@@ -16,17 +16,18 @@ from functools import cache
 import numpy as np
 from numba import njit
 
+from espm_hs.factorization.kernels import CALLED, CONTRACT, compiled
 from espm_hs.factorization.kernels.arguments import (
     add_quadratics,
     add_slopes,
     add_values,
     any_alone,
 )
-from espm_hs.factorization.kernels.pixel_newton import (
+from espm_hs.factorization.kernels.exact import (
     CLOSED,
-    COMPILE,
     NEGLIGIBLE,
     direction,
+    lowest,
 )
 from espm_hs.factorization.kernels.registers import (
     add_log,
@@ -44,7 +45,7 @@ ENOUGH = 0.05
 SMOOTH_HALVINGS = 30
 
 
-@njit(**COMPILE)
+@njit(**CALLED)
 def _safe_length(h, g, d, square, pull, weight, concordance):
     """How far to go along d (k,), up to 2, so that the objective falls for certain.
 
@@ -88,7 +89,7 @@ def smooth_pass(k: int, keep: bool):
     zero = (0.0,) * k
     zeros = (0.0,) * (k * (k + 1) // 2)
 
-    @njit(**(COMPILE | {"cache": keep}), fastmath={"contract"})
+    @compiled(cache=keep, fastmath=CONTRACT)
     def run(block, spectra, rules, terms, H, concordance, with_loss):
         """Pass over the pixels of a block of one colour of the chessboard.
 
@@ -138,7 +139,7 @@ def smooth_pass(k: int, keep: bool):
                 if allowed.size > 0:
                     for j in range(k):
                         g[j] = g[j] if allowed[p, j] else CLOSED
-                best = np.argmin(g)
+                best = lowest(g)
                 for j in range(k):
                     if j != best:
                         g[j] = max(g[j], 0.0)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -39,24 +38,49 @@ class Penalties:
         Strength of `Smoothness`: a number, or a tuple with one for each component.
     others
         Further penalties.
+
+    Attributes
+    ----------
+    members : tuple of Penalty
+        All of them, in the order in which they are added up.
+    acts : bool
+        Whether there is any penalty.
+    smooth : bool
+        Whether any of them ties pixels together.
+    of_shares : bool
+        Whether they depend on the shares of each pixel alone, which is then exact. The
+        totals of the pixels are those of their counts.
+    ours : bool
+        Whether all of them belong to this package, whose kernels are kept.
     """
 
     sparsity: float = 0.0
     smoothness: float | tuple[float, ...] = 0.0
     others: tuple[Penalty, ...] = ()
+    members: tuple[Penalty, ...] = field(init=False, repr=False, compare=False)
+    acts: bool = field(init=False, repr=False, compare=False)
+    smooth: bool = field(init=False, repr=False, compare=False)
+    of_shares: bool = field(init=False, repr=False, compare=False)
+    ours: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self):
         # each checks itself
-        _ = self.members
-
-    @cached_property
-    def members(self) -> tuple[Penalty, ...]:
-        """All of them, in the order in which they are added up."""
-        return Sparsity(self.sparsity), Smoothness(self.smoothness), *self.others
+        members = Sparsity(self.sparsity), Smoothness(self.smoothness), *self.others
+        acting = [one for one in members if one.acts]
+        vars(self).update(
+            members=members,
+            acts=bool(acting),
+            smooth=any(one.ties_pixels for one in acting),
+            of_shares=all(one.of_shares for one in acting),
+            ours=all(type(one).__module__.startswith(__name__) for one in self.others),
+        )
 
     def with_(self, *penalties: Penalty) -> Penalties:
         """Return these penalties, of which each one given replaces that of its type."""
-        named = {"sparsity": self.sparsity, "smoothness": self.smoothness}
+        named: dict[str, Any] = {
+            "sparsity": self.sparsity,
+            "smoothness": self.smoothness,
+        }
         others = {type(one): one for one in self.others}
         for one in penalties:
             if isinstance(one, Sparsity | Smoothness):
@@ -84,29 +108,6 @@ class Penalties:
     def shared(self, share: float) -> Penalties:
         """Return what each pixel pays of what its bin has paid."""
         return self._each(lambda one: one.shared(share))
-
-    @property
-    def smooth(self) -> bool:
-        """Whether any of them ties pixels together."""
-        return any(one.ties_pixels and one.acts for one in self.members)
-
-    @property
-    def acts(self) -> bool:
-        """Whether there is any penalty."""
-        return any(one.acts for one in self.members)
-
-    @property
-    def of_shares(self) -> bool:
-        """Whether they depend on the shares of each pixel alone, which is then exact.
-
-        The totals of the pixels are those of their counts.
-        """
-        return all(one.of_shares for one in self.members if one.acts)
-
-    @property
-    def ours(self) -> bool:
-        """Whether all of them belong to this package, whose kernels are kept."""
-        return all(type(one).__module__.startswith(__name__) for one in self.others)
 
     def strengths(self, n_components: int) -> np.ndarray:
         """Smoothness of each component, shape (n_components,)."""

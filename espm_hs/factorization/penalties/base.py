@@ -8,8 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from espm_hs.factorization.counts.binning import Bins
-from espm_hs.factorization.counts.grid import Grid
+from espm_hs.factorization.counts.grid import Bins, Grid
 from espm_hs.factorization.kernels.arguments import (
     HOOKS,
     Hooks,
@@ -116,7 +115,7 @@ class Penalty:
 
 def check_strength(name: str, value: Any) -> None:
     """Raise ValueError for a strength that is not a number from 0 to `STRONGEST`."""
-    if not (isinstance(value, Real) and 0 <= value <= STRONGEST):
+    if not (isinstance(value, Real) and 0 <= float(value) <= STRONGEST):
         raise ValueError(
             f"`{name}` must be a finite number >= 0, at most {STRONGEST:g}; "
             f"got {value!r}."

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from espm_hs.factorization.kernels import CONTRACT
 from espm_hs.factorization.kernels.arguments import HOOK
 from espm_hs.factorization.penalties.base import Penalty, Scale, check_strength
 
@@ -32,14 +33,14 @@ def _roughness(term, H, p):
     return total
 
 
-@njit(**HOOK, fastmath={"contract"})
+@njit(**HOOK, fastmath=CONTRACT)
 def _value(term, F, H, p, colour):
     if colour == 1:
         F += 0.5 * _roughness(term, H, p)
     return F
 
 
-@njit(**HOOK, fastmath={"contract"})
+@njit(**HOOK, fastmath=CONTRACT)
 def _quadratic(term, h, H, p, b, q):
     for m in range(term.neighbours.shape[1]):
         other = term.neighbours[p, m]
@@ -69,8 +70,8 @@ class Smoothness(Penalty):
     ties_pixels = True
 
     def __post_init__(self):
-        several = isinstance(self.strength, tuple)
-        for one in self.strength if several else (self.strength,):
+        several = self.strength if isinstance(self.strength, tuple) else None
+        for one in several or (self.strength,):
             check_strength("smoothness", one)
 
     @property

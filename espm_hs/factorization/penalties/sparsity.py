@@ -8,13 +8,12 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from numba import njit
 
+from espm_hs.factorization.kernels import CONTRACT
 from espm_hs.factorization.kernels.arguments import HOOK
 from espm_hs.factorization.penalties.base import Penalty, check_strength
 
 # The term bends at this share of the abundances of a pixel.
 BEND = 0.01
-
-_CONTRACT = {"contract"}
 
 
 class SharesTerm(NamedTuple):
@@ -24,7 +23,7 @@ class SharesTerm(NamedTuple):
     bend: float
 
 
-@njit(**HOOK, fastmath=_CONTRACT)
+@njit(**HOOK, fastmath=CONTRACT)
 def _value(term, F, H, p, colour):
     total = 0.0
     for j in range(H.shape[1]):
@@ -36,7 +35,7 @@ def _value(term, F, H, p, colour):
     return F
 
 
-@njit(**HOOK, fastmath=_CONTRACT)
+@njit(**HOOK, fastmath=CONTRACT)
 def _bound(term, h, total, a, b):
     """Bound the term from above, see `Hooks.bound`.
 
@@ -57,7 +56,7 @@ def _bound(term, h, total, a, b):
         a[j] += term.strength * h.size / total
 
 
-@njit(**HOOK, fastmath=_CONTRACT)
+@njit(**HOOK, fastmath=CONTRACT)
 def _slope(term, h, total, on_simplex, g, M):
     """Add gradient and curvature of a convex bound, see `Hooks.slope`.
 

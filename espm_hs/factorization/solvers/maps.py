@@ -7,9 +7,8 @@ from dataclasses import replace
 import numpy as np
 from joblib import effective_n_jobs
 
-from espm_hs.factorization.counts.binning import Bins
-from espm_hs.factorization.counts.counts import Counts
-from espm_hs.factorization.counts.grid import Grid
+from espm_hs.factorization.counts.counts import AnyCounts
+from espm_hs.factorization.counts.grid import Bins, Grid
 from espm_hs.factorization.executors import passes_over
 from espm_hs.factorization.problem import Problem
 from espm_hs.factorization.solvers.base import Descent, expected_fall
@@ -43,7 +42,7 @@ class MapDescent(Descent):
 
 
 def fit_loadings(
-    counts: Counts,
+    counts: AnyCounts,
     problem: Problem,
     W: np.ndarray,
     *,
@@ -96,7 +95,7 @@ def fit_loadings(
 
 
 def fit_maps(
-    counts: Counts,
+    counts: AnyCounts,
     problem: Problem,
     W: np.ndarray,
     *,
@@ -159,7 +158,7 @@ def fit_maps(
 
 
 def coarse_maps(
-    counts: Counts, problem: Problem, W: np.ndarray, start: np.ndarray, **options
+    counts: AnyCounts, problem: Problem, W: np.ndarray, start: np.ndarray, **options
 ) -> np.ndarray:
     """First H of a smooth map, for `fit_maps`: that of a coarser one.
 
@@ -183,14 +182,15 @@ def coarse_maps(
     strengths = penalties.strengths(problem.n_components)
     factor = 2 ** int(np.log2(max(strengths.max(), 1.0)) / 2)
     # shares do not add up as counts do
-    if factor == 1 or problem.simplex == "abundances":
+    grid = problem.grid
+    if grid is None or factor == 1 or problem.simplex == "abundances":
         return start
-    bins = Bins.from_shape(problem.grid.shape, factor, problem.grid.pixels)
+    bins = Bins.from_shape(grid.shape, factor, grid.pixels)
     support = problem.support
     coarse = replace(
         problem,
         penalties=penalties.binned(bins, factor),
-        grid=Grid(problem.grid.weights, bins.shape, bins.used.reshape(bins.shape)),
+        grid=Grid(grid.weights, bins.shape, bins.used.reshape(bins.shape)),
         support=None if support is None else bins.sum(support) > 0,
     )
     # neighbours are alike in what a pixel has, not in how many pixels they have

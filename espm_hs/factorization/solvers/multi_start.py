@@ -11,18 +11,21 @@ from joblib import effective_n_jobs
 from scipy.optimize import linear_sum_assignment
 from threadpoolctl import threadpool_limits
 
-from espm_hs.factorization.counts.counts import Counts
+from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.factorization.executors import passes_over
 from espm_hs.factorization.penalties import Penalties
 from espm_hs.factorization.problem import Problem
-from espm_hs.factorization.solvers.base import Descent, FitOptions
+from espm_hs.factorization.solvers.base import (
+    Descent,
+    FitOptions,
+    MultiplicativeDescent,
+)
 from espm_hs.factorization.solvers.initialization import (
     check_start,
     even_abundances,
     name_of_start,
     start,
 )
-from espm_hs.factorization.solvers.multiplicative import MultiplicativeDescent
 from espm_hs.factorization.solvers.newton import WARM_UP, NewtonDescent
 
 # Several starts are compared after so many passes over the counts, and each time that
@@ -88,7 +91,7 @@ def check_options(**options: Any) -> None:
 
 
 def factorize(
-    counts: Counts,
+    counts: AnyCounts,
     problem: Problem,
     *,
     init: str | tuple = "nndsvd",
@@ -139,14 +142,12 @@ def factorize(
 
     rng = np.random.default_rng(options.random_state)
     names = [name_of_start(number, init) for number in range(options.n_init)]
-    enough = max(PIXELS_TO_COMPARE, round(COUNTS_TO_COMPARE / counts.dose))
-    if options.n_init > 1 and counts.n_pixels > enough:
-        pixels = np.zeros(counts.n_pixels, bool)
-        pixels[rng.choice(counts.n_pixels, enough, replace=False)] = True
-        found = _compared_on_a_part(counts, problem, names, pixels, rng, options)
-    else:
+    pixels = _pixels_to_compare(counts, rng) if options.n_init > 1 else None
+    if pixels is None:
         starts = (start(counts, problem, name, rng) for name in names)
         found = _descend(counts, problem, starts, options)
+    else:
+        found = _compared_on_a_part(counts, problem, names, pixels, rng, options)
     return _in_fractions(found, problem)
 
 
@@ -161,6 +162,20 @@ def uninterrupted(found):
     if found.interrupted:
         raise KeyboardInterrupt
     return found
+
+
+def _pixels_to_compare(
+    counts: AnyCounts, rng: np.random.Generator
+) -> np.ndarray | None:
+    """Draw the pixels on which starts are compared; None: all of a small map."""
+    if counts.n_pixels <= PIXELS_TO_COMPARE:
+        return None
+    enough = max(PIXELS_TO_COMPARE, round(COUNTS_TO_COMPARE / counts.mean_counts))
+    if counts.n_pixels <= enough:
+        return None
+    pixels = np.zeros(counts.n_pixels, bool)
+    pixels[rng.choice(counts.n_pixels, enough, replace=False)] = True
+    return pixels
 
 
 def _compared_on_a_part(counts, problem, names, pixels, rng, options):
@@ -220,6 +235,7 @@ def _descend(counts, problem, starts, options) -> Factorization:
         try:
             for V, H in starts:
                 H = passes.hold(H)
+                descent: Descent
                 if _takes_newton(options.solver, problem.penalties):
                     descent = NewtonDescent(passes, V, H, options.tol)
                 else:
@@ -233,8 +249,8 @@ def _descend(counts, problem, starts, options) -> Factorization:
             if not descents:
                 raise
             interrupted = True
-        for descent in descents:
-            descent.finish()
+        for one in descents:
+            one.finish()
     return _best(descents, interrupted)
 
 
@@ -251,7 +267,8 @@ def _advance_together(descents, max_iter, callback):
     look will not catch up, and one that has the spectra of a lower one follows it.
     """
     look = max_iter if len(descents) == 1 else min(FIRST_LOOK, max_iter)
-    hopeful, before = descents, {}
+    hopeful = descents
+    before: dict[Descent, float] = {}
     while True:
         for descent in hopeful:
             descent.advance(look, callback)
@@ -259,7 +276,7 @@ def _advance_together(descents, max_iter, callback):
             return
         F = {descent: descent.history[-1] for descent in hopeful if descent.history}
         best = min(F.values(), default=np.inf)
-        _find_leaders(sorted(F, key=F.get))
+        _find_leaders(sorted(F, key=F.__getitem__))
         hopeful = [
             descent
             for descent in hopeful

@@ -9,7 +9,7 @@ gradients, preconditioned with the second derivative for fixed H, a small matrix
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -50,8 +50,8 @@ class NewtonDescent(Descent):
         n_free = np.count_nonzero(self.problem.variable_sum)
         self.settled = tol * passes.counts.unit * n_free
         self.products: deque = deque(maxlen=REMEMBERED)
-        self.radius = None
-        self.state = None  # A, F and S at V and H
+        self.radius: Any = None
+        self.state: Any = None  # A, F and S at V and H
 
     def step(self, max_passes):
         """Take one step."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numba import njit
 from scipy.special import erfcx
 
 from espm_hs.factorization.counts.counts import Counts
+from espm_hs.factorization.kernels import compiled
 from espm_hs.factorization.penalties import Penalties
 
 # A number counts as being zero below this share of what it is part of.
@@ -26,7 +28,7 @@ VARIANCES = np.concatenate(([0.0], np.geomspace(1e-4, 1e6, 201)))
 WEAK = 1e-8
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _abundance_information(
     indptr, channels, values, first, D, floor, H, information, ratio
 ):
@@ -52,7 +54,7 @@ def abundance_covariance(
     *,
     mean_counts: float | None = None,
     penalties: Penalties | None = None,
-    **former: float,
+    **former: Any,
 ) -> np.ndarray:
     """Covariance of the abundances of consecutive pixels, for known spectra.
 
@@ -85,7 +87,7 @@ def abundance_covariance(
         Shape (n, n_components, n_components).
     """
     mean_counts = former.pop("dose", mean_counts)
-    mean_counts = counts.dose if mean_counts is None else mean_counts
+    mean_counts = counts.mean_counts if mean_counts is None else mean_counts
     penalties = penalties or Penalties(**former)
     precision, slope = abundance_precision(counts, D, H, 0, penalties, mean_counts)
     above = BOUND * H.sum(axis=1, keepdims=True) < H

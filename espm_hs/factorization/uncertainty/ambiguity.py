@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 from joblib import effective_n_jobs
@@ -13,7 +12,6 @@ from threadpoolctl import threadpool_limits
 
 from espm_hs.factorization.counts.counts import Counts
 from espm_hs.factorization.executors import passes_over
-from espm_hs.factorization.penalties import Penalties
 from espm_hs.factorization.problem import Problem
 
 # The likelihood falls so much, in nats, at two standard errors.
@@ -76,8 +74,9 @@ def mixing_ranges(
     on_simplex = problem.simplex == "abundances"
     if not on_simplex:
         W, H = W / unit, H * unit
-    plain = replace(problem, G=None, simplex_rows=None, fixed=None, ties=None)
-    plain = replace(plain, penalties=Penalties())
+    plain = Problem(
+        problem.n_channels, k, simplex=problem.simplex, support=problem.support
+    )
     ranges = np.zeros((2, k, k))
     n_jobs = effective_n_jobs(n_jobs)
     one_blas_thread = threadpool_limits(1, user_api="blas")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from numbers import Integral, Real
 from typing import Any
 
@@ -27,8 +27,6 @@ from espm_hs.factorization import (
     Grid,
     Penalties,
     Problem,
-    Smoothness,
-    Sparsity,
     check_start,
     choose_smoothness,
     choose_sparsity,
@@ -142,6 +140,12 @@ class DecompositionOptions(FitOptions):
             )
 
     @property
+    def fit(self) -> FitOptions:
+        """Those of each fit, which have nothing of the search around it."""
+        names = (option.name for option in fields(FitOptions))
+        return FitOptions(**{name: getattr(self, name) for name in names})
+
+    @property
     def penalties(self) -> Penalties:
         """Penalties of the fit, before those that are "auto" are chosen."""
         sparsity: Any = USUAL_SPARSITY if self.sparsity == "auto" else self.sparsity
@@ -166,7 +170,7 @@ class DecompositionOptions(FitOptions):
             random_state=self.random_state,
             n_jobs=self.n_jobs,
         )
-        return problem.penalties.with_(Sparsity(strength))
+        return replace(problem.penalties, sparsity=strength)
 
 
 def _check_strength(name: str, value: Any, several: bool = False) -> None:
@@ -237,12 +241,12 @@ def decompose(
     if known.single_elements:
         options = replace(options, n_init=1)  # all starts are the same
     binned = _in_bins(counts, problem, bins, binning)
-    search = PhaseSearch(*binned, model, used, known, options)
+    search = PhaseSearch(*binned, model, used, known, options.fit)
     if binning > 1 and not isinstance(init, str) and init[1] is not None:
         init = (init[0], bins.sum(init[1]))
     found, errors = search.run(init, options.chosen_penalties)
     sparsity = search.problem.penalties.sparsity
-    penalties = problem.penalties.with_(Sparsity(sparsity))
+    penalties = replace(problem.penalties, sparsity=sparsity)
     problem = replace(problem, G=search.problem.G, penalties=penalties)
     # of the phases, before noise and smoothness of single pixels move their totals
     mean = problem.spectra(found.W) @ found.H.sum(axis=0)
@@ -414,7 +418,7 @@ def _on_pixels(
             strength = choose_smoothness(
                 *fit, start=start, random_state=seed, n_jobs=n_jobs
             )
-            penalties = penalties.with_(Smoothness(strength))
+            penalties = replace(penalties, smoothness=strength)
             problem = replace(problem, penalties=penalties)
             fit = counts, problem, found.W
         start = coarse_maps(*fit, start, **limits)

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from espm_hs.factorization.counts.counts import Counts
+from espm_hs.factorization.counts.counts import AnyCounts, Counts
 from espm_hs.factorization.counts.rows import Rows
 from espm_hs.factorization.counts.storage import Store
 from espm_hs.factorization.kernels import compiled
 from espm_hs.factorization.kernels.registers import add_log, total_log
-from espm_hs.factorization.penalties import Smoothness, Sparsity
+from espm_hs.factorization.penalties import Sparsity
 from espm_hs.factorization.problem import Problem
 from espm_hs.factorization.solvers.maps import fit_maps
 from espm_hs.factorization.solvers.multi_start import factorize, uninterrupted
@@ -113,7 +113,7 @@ def _log_likelihood(indptr, channels, values, D, H, floor):
 
 
 def choose_smoothness(
-    counts: Counts,
+    counts: AnyCounts,
     problem: Problem,
     W: np.ndarray,
     *,
@@ -170,7 +170,7 @@ def choose_smoothness(
     def trial(places, H):
         """Loss of the strengths at places of their list, and their maps."""
         strengths = tuple(SMOOTHNESS_TRIED[n] for n in places)
-        penalties = problem.penalties.with_(Smoothness(strengths))
+        penalties = replace(problem.penalties, smoothness=strengths)
         smooth = replace(problem, penalties=penalties)
         settings: dict[str, Any] = {
             "max_iter": VISITS,
@@ -231,7 +231,7 @@ def _lowest(n: int, losses: dict[int, float]) -> float:
 
 
 def choose_sparsity(
-    counts: Counts,
+    counts: AnyCounts,
     problem: Problem,
     *,
     n_init: int = 1,
@@ -276,7 +276,7 @@ def choose_sparsity(
 
 
 def sparsity_losses(
-    counts: Counts,
+    counts: AnyCounts,
     problem: Problem,
     *,
     n_init: int = 1,
@@ -322,7 +322,7 @@ def _fits(counts, problem, n_init, options):
         for strength in way:
             if strength not in fits:
                 start = {"n_init": n_init} if last is None else {"init": last}
-                penalties = problem.penalties.with_(Sparsity(strength))
+                penalties = replace(problem.penalties, sparsity=strength)
                 sparse = replace(problem, penalties=penalties)
                 found = uninterrupted(factorize(counts, sparse, **start, **options))
                 fits[strength] = found.W, found.H

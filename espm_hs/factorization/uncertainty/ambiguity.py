@@ -10,7 +10,7 @@ from scipy.linalg import block_diag
 from scipy.optimize import nnls
 from threadpoolctl import threadpool_limits
 
-from espm_hs.factorization.counts.counts import Counts
+from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.factorization.executors import passes_over
 from espm_hs.factorization.problem import Problem
 
@@ -28,7 +28,7 @@ INFORMATION_RIDGE = 1e-12
 
 
 def mixing_ranges(
-    counts: Counts,
+    counts: AnyCounts,
     problem: Problem,
     W: np.ndarray,
     H: np.ndarray,

@@ -6,7 +6,7 @@ import numpy as np
 from joblib import effective_n_jobs
 from scipy.linalg import block_diag
 
-from espm_hs.factorization.counts.counts import Counts
+from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.factorization.problem import Problem
 from espm_hs.factorization.uncertainty.abundances import BOUND
 from espm_hs.factorization.uncertainty.information import (
@@ -21,7 +21,7 @@ HALVES_SEED = 0
 
 
 def composition_covariance(
-    counts: Counts,
+    counts: AnyCounts,
     problem: Problem,
     W: np.ndarray,
     H: np.ndarray,
@@ -147,7 +147,7 @@ def _prior_precision(problem, W):
 
 
 def _jackknife_bias(
-    counts: Counts,
+    counts: AnyCounts,
     problem: Problem,
     W: np.ndarray,
     whole: np.ndarray,

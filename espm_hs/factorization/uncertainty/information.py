@@ -12,7 +12,7 @@ import numpy as np
 from joblib import effective_n_jobs
 from threadpoolctl import threadpool_limits
 
-from espm_hs.factorization.counts.counts import Counts
+from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.factorization.cross_validation import strips, thin
 from espm_hs.factorization.executors import passes_over
 from espm_hs.factorization.kernels import CONTRACT, compiled
@@ -97,7 +97,7 @@ def _mixed_information(
 
 
 def profiled_information(
-    counts: Counts, problem: Problem, W: np.ndarray, H: np.ndarray, n_jobs: int = 1
+    counts: AnyCounts, problem: Problem, W: np.ndarray, H: np.ndarray, n_jobs: int = 1
 ) -> np.ndarray:
     """Information of W, component after component, less what H can make up for."""
     k, n_columns = W.shape[1], W.shape[0]
@@ -154,7 +154,7 @@ def _block_information(G, D, G_sum, penalties, mean_counts, counts, H):
 
 
 def slope_of_composition(
-    counts: Counts, problem: Problem, W: np.ndarray, H: np.ndarray
+    counts: AnyCounts, problem: Problem, W: np.ndarray, H: np.ndarray
 ) -> np.ndarray:
     """Return the derivative of F with respect to W, for constant H in counts."""
     free = replace(problem, fixed=None, ties=None)
@@ -167,7 +167,7 @@ def slope_of_composition(
 
 
 def slope_of_parts(
-    counts: Counts,
+    counts: AnyCounts,
     problem: Problem,
     W: np.ndarray,
     whole: np.ndarray,
@@ -221,7 +221,7 @@ def _dealt(counts, n_parts, rng):
 
 
 def uptake(
-    counts: Counts,
+    counts: AnyCounts,
     problem: Problem,
     W: np.ndarray,
     H: np.ndarray,

@@ -69,12 +69,13 @@ def _basis(units="atomic", elements=None, oxygen="measured"):
     return units if isinstance(units, Basis) else Basis(units, elements, oxygen)
 
 
-def _trial(data, model, sparsity=1.0, **options):
+def _trial(data, model, sparsity=None, **options):
     """Return the cross-validation of a map."""
-    from espm_hs.factorization import Penalties
+    from espm_hs.factorization import USUAL_SPARSITY, Penalties
     from espm_hs.model_selection.cross_validation import CrossValidation
 
-    return CrossValidation(data, model, Penalties(sparsity), **options)
+    strength = USUAL_SPARSITY if sparsity is None else sparsity
+    return CrossValidation(data, model, Penalties(strength), **options)
 
 
 def to_percent(analysis, units="atomic", elements=None, oxygen="measured"):

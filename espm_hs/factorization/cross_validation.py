@@ -156,13 +156,13 @@ def choose_smoothness(
     none = (0.0,) * problem.n_components
     if not counts.integer or not (problem.grid and problem.grid.connected):
         return none
-    seen, dose = strips(counts.n_pixels), counts.mean_counts
+    seen, mean_counts = strips(counts.n_pixels), counts.mean_counts
     counts, problem, start = counts.take(seen), problem.take(seen), start[seen]
     rng = np.random.default_rng(random_state)
     fitted, others = thin(counts, FITTED, rng)
     if not (fitted.n_nonzeros and others.n_nonzeros):
         return none
-    # shares add up to 1 whatever the dose, which then is in W
+    # shares add up to 1 whatever the counts, which then are in W
     on_simplex = problem.simplex == "abundances"
     W, H = (FITTED * W, start) if on_simplex else (W, FITTED * start)
     D = (1 / FITTED - 1) * problem.spectra(W)
@@ -181,7 +181,7 @@ def choose_smoothness(
         return held_out(others, D, H), H
 
     best = _best_strengths(trial, problem.n_components, H)
-    return tuple((FITTED * dose / counts.mean_counts * np.array(best)).tolist())
+    return tuple((FITTED * mean_counts / counts.mean_counts * np.array(best)).tolist())
 
 
 def _best_strengths(trial, k, H) -> list[float]:

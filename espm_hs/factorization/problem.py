@@ -175,9 +175,9 @@ class Problem:
         return self._transposed(np.ones((self.n_channels, self.n_components)))
 
     @cached_property
-    def _mixing(self) -> dict[int, np.ndarray]:
+    def _transforms(self) -> dict[int, np.ndarray]:
         """M of the components that have one, (n_columns, n_columns)."""
-        mixing = {}
+        transforms = {}
         for j in range(self.n_components):
             M = None
             if self.fixed is not None and not np.isnan(self.fixed[:, j]).all():
@@ -185,8 +185,8 @@ class Problem:
             if self.ties is not None:
                 M = self.ties[j] if M is None else M @ self.ties[j]
             if M is not None and not np.array_equal(M, np.eye(self.n_columns)):
-                mixing[j] = M
-        return mixing
+                transforms[j] = M
+        return transforms
 
     def _keep(self, fixed):
         """M that keeps fixed fractions."""
@@ -210,14 +210,14 @@ class Problem:
     def compose(self, V: np.ndarray) -> np.ndarray:
         """W of the free variables V, both (n_columns, n_components)."""
         W = V.copy()
-        for j, M in self._mixing.items():
+        for j, M in self._transforms.items():
             W[:, j] = M @ V[:, j]
         return W
 
     def variables(self, W: np.ndarray) -> np.ndarray:
         """V that comes closest to a given W, both (n_columns, n_components)."""
         V = np.array(W, dtype=np.float64)
-        for j, M in self._mixing.items():
+        for j, M in self._transforms.items():
             if self.fixed is not None:
                 fractions = np.nan_to_num(self.fixed[:, j])
                 if fractions.sum() > 1 - 1e-9:
@@ -255,7 +255,7 @@ class Problem:
         """``G M`` of each component, each (n_channels, n_columns); G is not None."""
         G = np.asarray(self.G)
         matrices = [G] * self.n_components if G.ndim == 2 else list(G)
-        for j, M in self._mixing.items():
+        for j, M in self._transforms.items():
             matrices[j] = matrices[j] @ M
         return matrices
 
@@ -269,9 +269,9 @@ class Problem:
 
     def _untied(self, A):
         """``M^T A``."""
-        if not self._mixing:
+        if not self._transforms:
             return A
         A = A.copy()
-        for j, M in self._mixing.items():
+        for j, M in self._transforms.items():
             A[:, j] = M.T @ A[:, j]
         return A

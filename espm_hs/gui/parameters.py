@@ -139,7 +139,7 @@ class ChannelMask:
     Raises
     ------
     ValueError
-        If a range is none, or holds no channel.
+        If a range makes no sense, or holds no channel.
     """
 
     def __init__(self, signal: Any, ranges: Sequence[tuple[float, float]] = ()):

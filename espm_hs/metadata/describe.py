@@ -42,7 +42,7 @@ def describe(
     Raises
     ------
     ValueError
-        If a number in the metadata is none.
+        If what should be a number in the metadata is not.
     """
     trees = metadata, original_metadata
     rows = [_number("beam_energy", *trees)]

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.constants import elementary_charge
 
+from espm_hs.arguments import did_you_mean
 from espm_hs.metadata.quirks import QUIRKS
 from espm_hs.metadata.schema import ITEMS, Tree, as_detector, check_node, per_unit
 from espm_hs.physics import Detector, SpectrumModel
@@ -55,8 +56,8 @@ def kev_per_unit(axis: DataAxis) -> float:
     found = per_unit(str(axis.units), "keV")
     if found is None:
         raise ValueError(
-            f"The units of the energy axis are {axis.units!r}; needed is 'keV' or "
-            "'eV'. Set them with `s.axes_manager[-1].units = 'keV'`."
+            f"The units of the energy axis are {axis.units!r}; needed is a unit of "
+            "energy, such as 'keV'. Set them with `s.axes_manager[-1].units = 'keV'`."
         )
     return found
 
@@ -264,9 +265,10 @@ def build_model(
     if overrides:
         known = inspect.signature(SpectrumModel).parameters
         if unknown := [name for name in overrides if name not in known]:
+            hint = did_you_mean(unknown[0], known)
             raise TypeError(
-                f"A model does not know {', '.join(map(repr, unknown))}. It takes "
-                f"{', '.join(known)}."
+                f"A model does not know {', '.join(map(repr, unknown))}.{hint} It "
+                f"takes {', '.join(known)}."
             )
     found = _Stated(energy=energy_axis(axis))
     for name in _OF_A_MODEL:
@@ -358,7 +360,7 @@ def dose(metadata: Tree) -> float:
             f"`{one.call()}` ({_HINTS.get(one.name, one.unit)})" for one in missing
         ]
         raise ValueError(
-            "Amounts per area need the dose of a pixel, and not known is: "
+            "Amounts per area need the dose of a pixel, and what is missing is: "
             f"{', '.join(one.shown for one in missing)}. Set it with "
             f"{' and '.join(calls)}."
         )

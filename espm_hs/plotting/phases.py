@@ -11,6 +11,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from espm_hs.metadata.reader import item
+from espm_hs.metadata.schema import ITEMS
 from espm_hs.physics import atomic_number
 from espm_hs.plotting.maps import draw_navigation
 from espm_hs.plotting.results import column_weights, physics_of, read_results
@@ -169,7 +171,7 @@ def plot_composition(
         computed = dask.compute(*(one.data for one in maps))
         for one, values in zip(maps, computed, strict=True):
             one.data = values
-    maps.sort(key=lambda one: atomic_number(one.metadata.Sample.elements[0]))
+    maps.sort(key=lambda one: atomic_number(_symbol(one)))
     label = "at.%" if units == "atomic" else "wt.%"
     n_axes = len(signal.axes_manager.navigation_axes)
     if n_axes == 0:
@@ -179,11 +181,19 @@ def plot_composition(
     figure, axes = panels(len(maps), _COLUMNS, 2.9, 2.35)
     for ax, one in zip(axes, maps, strict=True):
         draw_navigation(ax, signal, one.data, label, colour="")
-        ax.set_title(one.metadata.Sample.elements[0], loc="left", weight="bold")
+        ax.set_title(_symbol(one), loc="left", weight="bold")
         # noise of a few pixels is no reason to hide the map
         top = np.nanpercentile(one.data, 99.8) if np.isfinite(one.data).any() else 0
         ax.images[0].set_clim(0, max(top, 1.0))
     return figure
+
+
+def _symbol(of_element: BaseSignal) -> str:
+    return item(of_element.metadata, ITEMS["elements"].path)[0]
+
+
+def _variance(of_element: BaseSignal) -> np.ndarray:
+    return item(of_element.metadata, "Signal.Noise_properties.variance").data
 
 
 def _profiles(maps: list[BaseSignal], signal: BaseSignal, label: str) -> Figure:
@@ -191,8 +201,8 @@ def _profiles(maps: list[BaseSignal], signal: BaseSignal, label: str) -> Figure:
     figure, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
     position = signal.axes_manager.navigation_axes[0].axis
     for i, one in enumerate(maps):
-        error = np.sqrt(np.asarray(one.metadata.Signal.Noise_properties.variance.data))
-        colour, symbol = phase_colour(i), one.metadata.Sample.elements[0]
+        error = np.sqrt(np.asarray(_variance(one)))
+        colour, symbol = phase_colour(i), _symbol(one)
         low, high = np.maximum(one.data - error, 0), one.data + error
         axes.fill_between(position, low, high, color=colour, alpha=0.2, lw=0)
         draw_navigation(axes, signal, one.data, label, colour=colour)
@@ -206,8 +216,8 @@ def _profiles(maps: list[BaseSignal], signal: BaseSignal, label: str) -> Figure:
 def _element_bars(maps: list[BaseSignal], label: str) -> Figure:
     """One bar for each element, with one standard deviation."""
     figure, axes = plt.subplots(figsize=(4.5, 3.2), layout="constrained")
-    symbols = [one.metadata.Sample.elements[0] for one in maps]
-    variances = [one.metadata.Signal.Noise_properties.variance.data for one in maps]
+    symbols = [_symbol(one) for one in maps]
+    variances = [_variance(one) for one in maps]
     values, errors = np.ravel([one.data for one in maps]), np.sqrt(np.ravel(variances))
     _draw_bars(axes, symbols, values, errors, phase_colour(0))
     axes.set_ylabel(label)

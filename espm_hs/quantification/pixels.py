@@ -156,11 +156,11 @@ class _Block:
     ) -> None:
         self.per_loading, self.percent = per_loading, percent
         self.spectra = np.ascontiguousarray(analysis.spectra[analysis.channels])
-        self.dose = counts.dose
+        self.mean_counts = counts.mean_counts
         self.n_axes = sum(size > 1 for size in navigation)
         # loadings are counts, unless those of each pixel add up to 1
         unit = np.nanmean(loadings.sum(axis=1))
-        self.smoothness = analysis.smoothness * self.dose / unit**2
+        self.smoothness = analysis.smoothness * self.mean_counts / unit**2
 
     def __call__(
         self,
@@ -172,7 +172,9 @@ class _Block:
         """Values and variances for the loadings (p, k), in the shape asked for."""
         used = ~np.isnan(loadings).any(axis=1)
         H = np.ascontiguousarray(loadings[used])
-        covariance = abundance_covariance(counts, self.spectra, H, dose=self.dose)
+        covariance = abundance_covariance(
+            counts, self.spectra, H, mean_counts=self.mean_counts
+        )
         if support is not None:  # what is known to be nowhere else has no error there
             there = support[used]
             covariance *= there[:, :, None] & there[:, None, :]

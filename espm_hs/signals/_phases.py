@@ -1,15 +1,14 @@
 """Phases in HyperSpy's terms: a method of the signal classes, and its results.
 
-All that touches `learning_results` and the inherited decomposition is in this module.
+All that writes `learning_results` or touches the inherited decomposition is here.
 """
 
 from __future__ import annotations
 
-import difflib
-import functools
 import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial, wraps
 from numbers import Integral
 from operator import index
 from typing import Any
@@ -20,6 +19,7 @@ import numpy as np
 from exspy.signals import EDSTEMSpectrum
 from sklearn.exceptions import ConvergenceWarning
 
+from espm_hs.arguments import did_you_mean
 from espm_hs.decomposition.decompose import DecompositionOptions, decompose
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.decomposition.starts import previous_start
@@ -29,21 +29,27 @@ from espm_hs.metadata.writer import AllOrNothing, provenance, remove, write_para
 from espm_hs.physics.linear_model import LinearModel
 from espm_hs.signals._masks import arrays_of, progress_bar, used_channels, used_pixels
 
+# Names in other packages -> ours.
+NAMES_ELSEWHERE = {
+    "n_phases": "output_dimension",
+    "n_components": "output_dimension",
+    "mask": "navigation_mask",
+}
 # Options that do not change a result are not stored with it.
 NOT_STORED = {"n_jobs", "callback", "check_every"}
 
 
-def _beside_hyperspy(find_phases: Callable) -> Callable:
+def beside_hyperspy(find_phases: Callable, parents: Sequence[Any]) -> Callable:
     """Make a `decomposition` of a method for "espm"; others go on as they were called.
 
     The signature that `help` and completion show has the arguments of the method, and
-    those of eXSpy and HyperSpy after them.
+    after them those of the same method of the parents.
     """
-    shown = inspect.signature(find_phases).parameters
+    shown = inspect.signature(find_phases, eval_str=True).parameters
     known = [name for name in shown if name not in ("self", "args", "algorithm")]
     known.remove("kwargs")
 
-    @functools.wraps(find_phases)
+    @wraps(find_phases)
     def decomposition(
         self: Phases, *args: Any, algorithm: Any = "SVD", **kwargs: Any
     ) -> Any:
@@ -60,8 +66,7 @@ def _beside_hyperspy(find_phases: Callable) -> Callable:
                 "example `s.decomposition(algorithm='espm', output_dimension=3)`."
             )
         if unknown := [name for name in kwargs if name not in known]:
-            near = difflib.get_close_matches(unknown[0], known, 1)
-            hint = f" Did you mean `{near[0]}`?" if near else ""
+            hint = did_you_mean(unknown[0], known, NAMES_ELSEWHERE)
             names = ", ".join(f"`{name}`" for name in unknown)
             raise TypeError(
                 f"`decomposition(algorithm='espm')` does not know {names}.{hint} Its "
@@ -70,7 +75,7 @@ def _beside_hyperspy(find_phases: Callable) -> Callable:
         return find_phases(self, **kwargs)
 
     theirs: dict[str, inspect.Parameter] = {}
-    for parent in (EDSTEMSpectrum, hs.signals.BaseSignal):
+    for parent in parents:
         theirs |= inspect.signature(parent.decomposition).parameters
     added = [
         one.replace(kind=one.KEYWORD_ONLY, annotation=one.empty)
@@ -86,7 +91,7 @@ def _beside_hyperspy(find_phases: Callable) -> Callable:
 class Phases(EDSTEMSpectrum):
     """Finds phases and keeps them; part of `EDSespmSpectrum`."""
 
-    @_beside_hyperspy
+    @partial(beside_hyperspy, parents=(EDSTEMSpectrum, hs.signals.BaseSignal))
     def decomposition(
         self,
         *args: Any,
@@ -196,7 +201,8 @@ class Phases(EDSTEMSpectrum):
             Whether progress is shown; None for HyperSpy's preference.
         navigation_mask
             Boolean array or signal, True where pixels are left out, in HyperSpy's
-            conventions; a number is eXSpy's threshold of vacuum. None uses all pixels.
+            conventions; a number is eXSpy's threshold of vacuum. None uses all pixels;
+            other algorithms take eXSpy's default, 1.0, if it is not given.
         signal_mask
             Boolean array or signal, True where channels are left out. Channels below
             0.15 keV and above the beam energy always are.
@@ -207,7 +213,8 @@ class Phases(EDSTEMSpectrum):
         normalize_poissonian_noise
             Has no effect on "espm": Poisson noise is part of the model.
         **kwargs
-            Arguments of eXSpy and HyperSpy for their algorithms; "espm" takes none.
+            What the signature names after these, and all else that eXSpy and HyperSpy
+            take for their algorithms; "espm" takes none of it.
 
         Returns
         -------
@@ -402,7 +409,7 @@ class Phases(EDSTEMSpectrum):
         RuntimeError
             If there was no decomposition.
         ValueError
-            If there are no such phases, or the chunks are none.
+            If there are no such phases, or the chunks make no sense.
         """
         results = self.learning_results
         if results.factors is None:
@@ -499,7 +506,7 @@ def _chosen(components: Any, n_phases: int) -> slice | list[int]:
         return list(components)
     raise ValueError(
         f"`components` must be a number of phases, up to {n_phases}, or a list of "
-        f"theirs, from 0 to {n_phases - 1}; got {components!r}."
+        f"their numbers, from 0 to {n_phases - 1}; got {components!r}."
     )
 
 

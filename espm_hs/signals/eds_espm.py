@@ -1,17 +1,33 @@
 """The signal classes: HyperSpy's and eXSpy's interface to the analysis."""
 
+from functools import cache
+from inspect import unwrap
+
+import numpy as np
 from exspy.signals import EDSTEMSpectrum, LazyEDSTEMSpectrum
+from hyperspy.signals import LazySignal
 
 from espm_hs import simulation
-from espm_hs.metadata.reader import item
+from espm_hs.metadata.reader import item, kev_per_unit
 from espm_hs.metadata.schema import ITEMS
 from espm_hs.signals._model_selection import ModelSelection
-from espm_hs.signals._phases import Phases
+from espm_hs.signals._phases import Phases, beside_hyperspy
 from espm_hs.signals._plotting import Figures
 from espm_hs.signals._preparation import Preparation
 from espm_hs.signals._quantification import Quantification
 
 __all__ = ["EDSespmSpectrum", "LazyEDSespmSpectrum"]
+
+# Others are converted for it.
+UNITS_OF_EXSPY = "keV", "eV"
+
+
+@cache
+def _in_kev() -> EDSTEMSpectrum:
+    """Return a spectrum with which eXSpy computes energies in keV."""
+    spectrum = EDSTEMSpectrum(np.zeros(1))
+    spectrum.axes_manager[-1].units = "keV"
+    return spectrum
 
 
 class EDSespmSpectrum(
@@ -41,7 +57,18 @@ class EDSespmSpectrum(
         # eXSpy looks the resolution up for its own signal types only
         if isinstance(FWHM_MnKa, str) and FWHM_MnKa == "auto":
             FWHM_MnKa = item(self.metadata, ITEMS["energy_resolution_MnKa"].path)
-        return super()._get_line_energy(Xray_line, FWHM_MnKa)
+        axis = self.axes_manager.signal_axes[0]
+        if axis.units in UNITS_OF_EXSPY:
+            return super()._get_line_energy(Xray_line, FWHM_MnKa)
+        unit = kev_per_unit(axis)
+        found = _in_kev()._get_line_energy(Xray_line, FWHM_MnKa)
+        if FWHM_MnKa is None:
+            return found / unit
+        return tuple(one / unit for one in found)
+
+    def _get_beam_energy(self):
+        axis, energy = self.axes_manager.signal_axes[0], super()._get_beam_energy()
+        return energy if axis.units in UNITS_OF_EXSPY else energy / kev_per_unit(axis)
 
     def ground_truth(self) -> simulation.GroundTruth:
         """Return what a simulated map was made from.
@@ -65,3 +92,8 @@ class LazyEDSespmSpectrum(EDSespmSpectrum, LazyEDSTEMSpectrum):
     counts, which are kept for as long as the map is there. Phases and their maps are in
     memory; the model of the map, and what is computed for each pixel, are lazy.
     """
+
+    # the same, with the arguments of HyperSpy's lazy signals
+    decomposition = beside_hyperspy(
+        unwrap(Phases.decomposition), parents=(EDSTEMSpectrum, LazySignal)
+    )

@@ -1,4 +1,4 @@
-"""Built-in data sets: experiments with fixed samples, any dose, seed and effects."""
+"""Built-in data sets: fixed samples, with counts, seed and effects of one's choice."""
 
 from __future__ import annotations
 

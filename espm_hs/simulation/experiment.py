@@ -97,7 +97,7 @@ class Experiment:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the map."""
+        """Shape of the map."""
         return self.thickness.shape[:-1]
 
     @property

@@ -1,14 +1,19 @@
 """Penalties: those of the package, and one that is defined here alone."""
 
+import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
 import pytest
+from numba import config as numba_config
 from numba import njit
+from numba.core.caching import NullCache
 from scipy.optimize import minimize
 
+import espm_hs
 from espm_hs.factorization import (
     Counts,
     Grid,
@@ -23,8 +28,16 @@ from espm_hs.factorization import (
     fit_maps,
 )
 from espm_hs.factorization.executors import passes_over
+from espm_hs.factorization.kernels.arguments import (
+    no_bound,
+    no_quadratic,
+    no_slope,
+    not_alone,
+)
+from espm_hs.factorization.kernels.pixel_updates import _penalised_update
 
 SHAPE = (12, 10)
+STARTED = time.time()
 
 
 class RidgeTerm(NamedTuple):
@@ -231,14 +244,16 @@ def test_threads_and_cluster_see_the_same(data):
 
 
 def test_derived_penalties_keep_what_they_do_not_know():
-    extra = Logarithm(2.0)
-    penalties = Penalties(1.0, (0.5, 2.0, 0.0), others=(extra,))
-    assert penalties.separable() == Penalties(1.0, 0.0, others=(extra,))
-    stronger = penalties.with_(Sparsity(3.0), Logarithm(4.0))
-    assert stronger == Penalties(3.0, (0.5, 2.0, 0.0), others=(Logarithm(4.0),))
-    assert penalties.with_(Smoothness(1.0)).others == (extra,)
+    class Mine(Sparsity):
+        """A penalty that inherits from one of the package, and is another one."""
+
+    # two of one class among them
+    extra = Logarithm(2.0), Logarithm(4.0), Mine(0.5)
+    penalties = Penalties(1.0, (0.5, 2.0, 0.0), others=extra)
+    assert penalties.separable() == Penalties(1.0, 0.0, others=extra)
+    assert replace(penalties, sparsity=3.0).others == extra
     assert penalties.shared(0.25).sparsity == 0.25
-    assert penalties.shared(0.25).others == (extra,)
+    assert penalties.shared(0.25).others == (*extra[:2], Mine(0.125))
     assert penalties.take(slice(2)) == penalties
     assert penalties.smooth
     assert penalties.acts
@@ -252,3 +267,23 @@ def test_wrong_strengths_are_refused():
         Sparsity(-1.0)
     with pytest.raises(ValueError, match="`smoothness` must be"):
         Smoothness((1.0, np.nan))
+
+
+def test_nothing_of_them_is_kept_on_disk(data):
+    """A penalty of a notebook could not be loaded in the next one.
+
+    The index of what is kept for a function would not open anywhere else, and nothing
+    would be fitted any more.
+    """
+    counts = Counts.from_array(data.X)
+    grid = Grid.from_shape(SHAPE)
+    penalties = Penalties(others=(Logarithm(2.0),))
+    problem = Problem(60, 3, G=data.G, penalties=penalties, grid=grid)
+    found = factorize(counts, problem, max_iter=3, random_state=0)
+    fit_maps(counts, problem, found.W, start=found.H, max_iter=2)
+    root = numba_config.CACHE_DIR or Path(espm_hs.__file__).parent
+    indices = [one for one in Path(root).rglob("*.nbi") if "espm_hs" in str(one)]
+    kept = [one for one in indices if one.stat().st_mtime >= STARTED]
+    assert not [one for one in kept if __name__.encode() in one.read_bytes()]
+    ours = no_bound, no_quadratic, no_slope, not_alone, _penalised_update
+    assert all(isinstance(one._cache, NullCache) for one in ours)

@@ -37,6 +37,13 @@ def known_spectrum(s):
     )
 
 
+def counts_of_lines(s):
+    """Counts in the windows of lines, by a method of eXSpy."""
+    s = s.deepcopy()  # the lines are remembered
+    s.add_lines()
+    return [float(one.data.sum()) for one in s.get_lines_intensity()]
+
+
 METHODS = {
     "physical_model": lambda s: s.physical_model(),
     "mask_channels": lambda s: s.mask_channels((1.0, 2.0), plot=False),
@@ -44,6 +51,9 @@ METHODS = {
     "refine_calibration": lambda s: s.refine_calibration(print_info=False),
     "decomposition": known_spectrum,
     "ground_truth": lambda s: s.ground_truth(),
+    # of eXSpy
+    "add_lines": lambda s: s.add_lines(),
+    "get_lines_intensity": lambda s: s.get_lines_intensity(["Si_Ka"]),
 }
 
 
@@ -78,6 +88,7 @@ def test_an_axis_of_energy_is_kept(whole, s, units):
     np.testing.assert_array_equal(
         s.ground_truth().spectra, whole.ground_truth().spectra
     )
+    assert counts_of_lines(s) == counts_of_lines(whole)
     known_spectrum(s)
     rows = describe(s.metadata, s.original_metadata, axis)
     assert rows == describe(

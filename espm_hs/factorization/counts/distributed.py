@@ -195,11 +195,11 @@ class Scattered(NDArrayOperatorsMixin):
         return total.result()
 
     def mean(self, axis: int, keepdims: bool = False):
-        """As `sum`."""
+        """Return the mean, as `sum` returns the sum."""
         return self.sum(axis, keepdims) / self.shape[axis]
 
     def __getitem__(self, key):
-        """Columns, or, as an array that is here, the pixels of a mask."""
+        """Return some columns, or the pixels of a mask as an array that is here."""
         # in the memory order in which numpy's copies are
         taken = self.array[key].map_blocks(np.array, order="C")
         taken = Scattered(self.client, taken)

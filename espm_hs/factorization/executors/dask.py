@@ -175,7 +175,7 @@ class _Group(NamedTuple):
 
     counts: Counts
     problem: Problem
-    dose: float
+    mean_counts: float
     own: slice
 
 
@@ -193,7 +193,7 @@ class _GroupPasses(Passes):
     """
 
     def __init__(self, group: _Group, colour: int, before: list[np.ndarray]):
-        super().__init__(group.counts, group.problem, 1, group.dose)
+        super().__init__(group.counts, group.problem, 1, group.mean_counts)
         self.colour, self.before = colour, iter(before)
         self.sums: list[np.ndarray] = []
 
@@ -210,7 +210,7 @@ class _GroupPasses(Passes):
         self._on_all_blocks(work, self.colour)
 
 
-def _prepared(problem, dose, padding, facts, counts) -> _Group:
+def _prepared(problem, mean_counts, padding, facts, counts) -> _Group:
     """Compute once what all passes of a group need."""
     if problem.grid is not None:
         grid = problem.grid
@@ -220,7 +220,7 @@ def _prepared(problem, dose, padding, facts, counts) -> _Group:
     # empty pixels stand for the rows around the group
     indptr = np.pad(counts.indptr, padding, mode="edge")
     padded = replace(counts, indptr=indptr)
-    return _Group(padded.known(**facts), problem, dose, own)
+    return _Group(padded.known(**facts), problem, mean_counts, own)
 
 
 def _pass(call, colour, group, held, rims) -> tuple[np.ndarray, list[np.ndarray]]:

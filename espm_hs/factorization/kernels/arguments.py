@@ -88,8 +88,9 @@ class Hooks(NamedTuple):
     alone: Callable
 
 
-# How hooks are best compiled.
-HOOK = {**CALLED, "forceinline": True}
+# How hooks are best compiled. What takes terms is not kept on disk by itself: those of
+# a penalty that somebody has defined in a notebook cannot be loaded anywhere else.
+HOOK = {**CALLED, "forceinline": True, "cache": False}
 _OVERLOAD = {
     "error_model": "numpy",
     "_nrt": False,
@@ -127,7 +128,7 @@ HOOKS: dict[type, Hooks] = {}
 def _calls(name: str, arguments: str, line: str, first: str, last: str) -> Callable:
     """Return a function that calls a hook of all terms, one after the other.
 
-    All that is not written in this module are the numbers of the terms.
+    The numbers of the terms are all that is not written in this module.
     """
 
     @cache

@@ -17,6 +17,7 @@ from numba import njit
 
 from espm_hs.factorization.kernels import CALLED, COMPILE, CONTRACT, compiled
 from espm_hs.factorization.kernels.arguments import (
+    HOOK,
     add_bounds,
     add_quadratics,
     add_values,
@@ -179,7 +180,7 @@ def _keep_steepest(b):
             b[j] = max(b[j], 0.0)
 
 
-@njit(**CALLED, forceinline=True, fastmath=CONTRACT)
+@njit(**HOOK, fastmath=CONTRACT)
 def _penalised_update(a, D_sum, on_simplex, allowed, terms, H, p, h, b, q):
     """Update h (k,) of pixel p under constraints and penalties, a = sum(d x / y)."""
     total = 0.0

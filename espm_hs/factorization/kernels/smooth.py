@@ -4,9 +4,9 @@ With known spectra and neighbours the abundances h of a pixel minimise
 
     b h - sum_e x_e log(d_e h) + sum_j q_j h_j^2 / 2 + other terms,  h >= 0,
 
-b being the sums of the spectra less what the neighbours pull, q the pull in all. Pixels
-are visited in the order of a chessboard: those of one colour have no neighbours among
-themselves.
+b being the sums of the spectra less q_j times the mean of the neighbours, q the
+curvature of the ties to them. Pixels are visited in the order of a chessboard: those of
+one colour have no neighbours among themselves.
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ SMOOTH_HALVINGS = 30
 
 
 @njit(**CALLED)
-def _safe_length(h, g, d, square, pull, weight, concordance):
+def _safe_length(h, g, d, square, tie, weight, concordance):
     """How far to go along d (k,), up to 2, so that the objective falls for certain.
 
-    ``square`` is the curvature of the likelihood along d, ``pull`` that of the
+    ``square`` is the curvature of the likelihood along d, ``tie`` that of the
     smoothness, ``weight`` the strength of the logarithm of the total. The more a pixel
     is tied to its neighbours, the further it goes beyond its own minimum, for they will
     follow (successive over-relaxation, Young 1954).
     """
     square = max(square, 0.0)  # below it by rounding alone
-    tied = min(pull / (square + pull), TIED) if pull > 0.0 else 0.0
+    tied = min(tie / (square + tie), TIED) if tie > 0.0 else 0.0
     a = total = change = 0.0
     furthest = np.inf
     t = 2.0 / (1.0 + np.sqrt(1.0 - tied * tied))
@@ -74,7 +74,7 @@ def _safe_length(h, g, d, square, pull, weight, concordance):
         if t * r < 0.99 and t * u > -0.99:
             # -x - log(1 - x) <= x**2 / 2 / (1 - x), which needs no logarithm
             rise = (
-                square / (1.0 - t * r) + pull + weight * u * u / (1.0 + min(t * u, 0.0))
+                square / (1.0 - t * r) + tie + weight * u * u / (1.0 + min(t * u, 0.0))
             )
             rise *= 0.5 * t * t
             if rise < (1.0 - ENOUGH) * t * a:
@@ -148,16 +148,16 @@ def smooth_pass(k: int, keep: bool):
                 if allowed.size > 0 and not allowed[p, i]:
                     g[i] = CLOSED
             direction(M, bent, g, h, on_simplex, free, L, one, d)
-            square = pull = 0.0
+            square = tie = 0.0
             for i in range(k):
-                pull += q[i] * d[i] * d[i]
+                tie += q[i] * d[i] * d[i]
             n_pair = 0
             for i in range(k):
                 for j in range(i + 1):
                     twice = 1.0 if i == j else 2.0
                     square += twice * m[n_pair] * d[i] * d[j]
                     n_pair += 1
-            t = _safe_length(h, g, d, square, pull, weight, concordance)
+            t = _safe_length(h, g, d, square, tie, weight, concordance)
             held = 0.0
             for j in range(k):
                 ahead = h[j] + t * d[j]

@@ -75,22 +75,10 @@ class Penalties:
             ours=all(type(one).__module__.startswith(__name__) for one in self.others),
         )
 
-    def with_(self, *penalties: Penalty) -> Penalties:
-        """Return these penalties, of which each one given replaces that of its type."""
-        named: dict[str, Any] = {
-            "sparsity": self.sparsity,
-            "smoothness": self.smoothness,
-        }
-        others = {type(one): one for one in self.others}
-        for one in penalties:
-            if isinstance(one, Sparsity | Smoothness):
-                named[type(one).__name__.lower()] = one.strength
-            else:
-                others[type(one)] = one
-        return Penalties(**named, others=tuple(others.values()))
-
     def _each(self, change: Callable[[Penalty], Penalty]) -> Penalties:
-        return self.with_(*map(change, self.members))
+        ours: list[Any] = [change(one) for one in self.members[:2]]
+        others = tuple(change(one) for one in self.others)
+        return Penalties(ours[0].strength, ours[1].strength, others)
 
     def separable(self) -> Penalties:
         """Return these penalties without those that tie pixels together."""

@@ -45,8 +45,8 @@ class FitOptions:
     tol
         A start ends when F, which is in nats, is expected to fall by less than ``tol``
         for each free number of W (with multiplicative updates, of W and H): Newton's
-        method then leaves W within a few hundredths of its standard error, at any dose
-        and size.
+        method then leaves W within a few hundredths of its standard error, whatever
+        the counts and the size.
     random_state
         Seed: None, int or `numpy.random.Generator`.
     n_jobs

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from espm_hs.arguments import plain_float
+from espm_hs.arguments import did_you_mean, plain_float
 from espm_hs.physics.xray.absorption import (
     attenuation,
     material_data,
@@ -163,8 +163,10 @@ class Detector:
             If the name is unknown; lists those there are.
         """
         if name not in _PRESETS:
+            hint = did_you_mean(name, _PRESETS)
             raise ValueError(
                 f"No detector preset {name!r}: expected one of {', '.join(_PRESETS)}."
+                f"{hint}"
             )
         return cls(**{**_PRESETS[name], **changes})
 

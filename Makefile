@@ -2,31 +2,44 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+# Tests are the same in every run, the order of sets of texts, too. They run side by side,
+# where threads of BLAS would only wait for each other: one halves the time of the processor.
+PYTEST := PYTHONHASHSEED=0 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest
 
-.PHONY: demo test coverage soak notebooks docs versions clean
+.PHONY: demo test coverage search soak benchmarks-smoke notebooks docs versions clean
 
 # Decompose a simulated map and compare the result with the truth
 demo: .venv/installed
 	$(BIN)/espm-hs demo
 
-# Style, layers and tests
+# Style, layers, types and tests
 test: .venv/installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/mypy
+	$(PYTEST) -n auto --dist loadfile
 
 # Branches that the tests reach, in compiled code, too: the tests marked `kernels` run once
 # more without compilation
 coverage: .venv/installed-dev
 	rm -f .coverage*
-	$(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report=
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -n auto -m 'kernels and not slow' --cov --cov-append --cov-report=
+	$(PYTEST) -n auto --dist loadfile --cov --cov-report=
+	NUMBA_DISABLE_JIT=1 $(PYTEST) -n auto -m 'kernels and not slow' --cov --cov-append --cov-report=
 	$(BIN)/coverage report
+
+# The same tests with other random examples, over and over, for an hour: each round has a
+# seed, and what fails is kept in build/search
+search: .venv/installed-dev
+	$(BIN)/python benchmarks/robustness/search.py --minutes $${ESPM_HS_SEARCH_MINUTES:-60}
 
 # An hour of random problems; ESPM_HS_SOAK_MINUTES=5 make soak takes less
 soak: .venv/installed-dev
-	$(BIN)/python -m pytest -m slow tests/test_soak.py
+	$(BIN)/python -m pytest -m slow tests/whole/test_soak.py
+
+# Every benchmark on next to nothing, in seconds each: whether its script still works
+benchmarks-smoke: .venv/installed-dev
+	$(BIN)/python benchmarks/runner.py
 
 # Run the notebooks from top to bottom; the copies that are kept hold no output
 notebooks: .venv/installed-dev
@@ -41,10 +54,10 @@ docs: .venv/installed-dev
 # Tests of the built package in all versions, and the table of them in docs/trust.md
 versions: .venv/installed-dev
 	$(BIN)/nox
-	$(BIN)/python benchmarks/versions.py --write docs/trust.md
+	$(BIN)/python benchmarks/robustness/versions.py --write docs/trust.md
 
 clean:
-	rm -rf .venv build dist demo docs/notebooks docs/api/generated .pytest_cache .ruff_cache .import_linter_cache .hypothesis .nox .coverage*
+	rm -rf .venv build dist demo docs/notebooks docs/api/generated .pytest_cache .ruff_cache .import_linter_cache .mypy_cache .hypothesis .nox .coverage*
 	find espm_hs tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: installed again only when pyproject.toml has changed

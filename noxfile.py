@@ -3,9 +3,10 @@
     nox                        every version; those of Python that are there
     nox -s "tests-3.12"        one of them
 
-`python benchmarks/versions.py` then shows what passed. Tests are copied to a folder
-without the package, so that what they import is what was installed: the wheel, or in
-"sdist" what pip makes of the source archive.
+`python benchmarks/robustness/versions.py` then shows what passed. Tests are copied to a
+folder without the package, so that what they import is what was installed: the wheel,
+or in "sdist" what pip makes of the source archive. What is no code (tables, the
+extension's YAML, py.typed) must be in it, too.
 """
 
 import json
@@ -20,9 +21,16 @@ nox.options.error_on_missing_interpreters = False
 
 ROOT = Path(__file__).parent
 RESULTS = ROOT / "build" / "versions"
+PACKAGE = ROOT / "espm_hs"
+DATA_FILES = [
+    path
+    for path in PACKAGE.rglob("*")
+    if path.is_file() and path.suffix not in (".py", ".pyc", ".nbc", ".nbi")
+]
 # what tests read, beside themselves
 NEEDED = (
     "tests",
+    "benchmarks",
     "docs",
     "notebooks",
     "README.md",
@@ -49,6 +57,12 @@ from importlib.metadata import version
 found = {{name: version(name) for name in {SHOWN}}}
 print(json.dumps({{"python": platform.python_version(), **found}}))
 """
+DATA = f"""
+from importlib.resources import files
+data = {sorted(str(path.relative_to(PACKAGE)) for path in DATA_FILES)}
+missing = [name for name in data if not files("espm_hs").joinpath(name).is_file()]
+assert not missing, missing
+"""
 
 
 def built(session, kind: str) -> Path:
@@ -72,11 +86,14 @@ def check(session, *options: str, kind: str = "wheel") -> None:
     for name in NEEDED:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, folder / name)
+    session.run("python", "-c", DATA, silent=True)
     versions = json.loads(session.run("python", "-c", VERSIONS, silent=True))
     report = folder / "report.xml"
     os.chdir(folder)
     run = ("pytest", "tests", "-q", "-n", "2", "--dist", "loadfile")
-    session.run("python", "-m", *run, f"--junitxml={report}", *session.posargs)
+    one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    report_to = f"--junitxml={report}"
+    session.run("python", "-m", *run, report_to, *session.posargs, env=one_thread)
     RESULTS.mkdir(parents=True, exist_ok=True)
     name = session.name.replace("(", " ").replace(")", "")
     (RESULTS / f"{name}.json").write_text(json.dumps(versions))

@@ -1,6 +1,7 @@
 """Settings of Sphinx: `make docs` builds these pages into build/docs."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def _skip_foreign(app, what, name, member, skip, options):
 
 def _escape_stars(app, what, name, member, options, lines):
     """Keep the star of "shape (*navigation, n_channels)" from starting italics."""
-    lines[:] = [line.replace("(*", r"(\*") for line in lines]
+    lines[:] = [re.sub(r"(?<![\w*\\])\*(?=\w+[,)])", r"\\*", line) for line in lines]
 
 
 def setup(app):

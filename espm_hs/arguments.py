@@ -1,12 +1,33 @@
 """Arguments that users give: what they must be, said in one way everywhere."""
 
-from __future__ import annotations
-
+import difflib
 from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+
+
+def did_you_mean(
+    name: str, known: Iterable[str], elsewhere: Mapping[str, str] | None = None
+) -> str:
+    """Return the question after the known name that is nearest to an unknown one.
+
+    Parameters
+    ----------
+    name, known
+        The unknown name, and the known ones.
+    elsewhere
+        Names that others have for known ones.
+
+    Returns
+    -------
+    str
+        With a blank before it; empty if no name is near.
+    """
+    elsewhere = elsewhere or {}
+    near = difflib.get_close_matches(name, [*known, *elsewhere], 1)
+    return f" Did you mean `{elsewhere.get(near[0], near[0])}`?" if near else ""
 
 
 def check_choice(name: str, value: Any, choices: Iterable[str | None]) -> None:

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import settings
 
 hs.preferences.General.show_progressbar = False
-# no test is about time: a busy machine must not make one fail
-settings.register_profile("patient", deadline=None)
-settings.load_profile("patient")
+# No test is about time: a busy machine must not make one fail. The suite draws the same
+# examples in every run, on every machine; `make search` draws others in each.
+settings.register_profile("suite", deadline=None, derandomize=True, database=None)
+settings.register_profile("search", deadline=None, print_blob=True)
+settings.load_profile("suite")
 
 
 def make_problem(seed=0, shape=(12, 10), n_channels=60, n_columns=5, k=3, counts=80):
@@ -92,7 +94,7 @@ def toolkit(monkeypatch):
 
 
 def record(table, what, *numbers):
-    """Keep how much was tried, for the tables that benchmarks/faults.py makes."""
+    """Keep how much was tried, for the tables of benchmarks/robustness/faults.py."""
     if path := os.environ.get("ESPM_HS_RECORD"):
         with open(path, "a", encoding="utf-8") as file:
             file.write(json.dumps([table, what, *numbers]) + "\n")

@@ -11,14 +11,13 @@ difference. ``--small`` takes maps of 24 x 24 pixels, in half a minute.
 
 from __future__ import annotations
 
-import argparse
 import os
-import warnings
 from pathlib import Path
 
 import hyperspy.api as hs
 import numpy as np
 
+from benchmarks.runner import SMALL, argument, measured, run
 from espm_hs import simulation
 
 MAPS = ("particles", "grain_boundary", "core_shell", "mantle")
@@ -30,14 +29,14 @@ MEASURED = {
 
 def maps(small: bool):
     """Yield the name of each map, and the map."""
-    size = {"shape": (24, 24)} if small else {}
+    size = {"shape": SMALL} if small else {}
     for name in MAPS:
         yield name, getattr(simulation, name)(**size)
     yield "particles lazy", simulation.particles(**size, lazy=True)
     yield "particles 5 counts", simulation.particles(**size, counts_per_pixel=5)
-    folder = os.environ.get("ESPM_HS_TEST_DATA")
-    for file, (elements, stray) in MEASURED.items() if folder and not small else ():
-        loaded = hs.load(Path(folder) / file)
+    there = "ESPM_HS_TEST_DATA" in os.environ
+    for file, (elements, stray) in MEASURED.items() if there and not small else ():
+        loaded = hs.load(measured(file))
         loaded = loaded if isinstance(loaded, list) else [loaded]
         s = next(s for s in loaded if s.metadata.Signal.signal_type.startswith("EDS_"))
         s = max((s, *loaded), key=lambda one: one.data.size)
@@ -74,18 +73,11 @@ def difference(a: np.ndarray, b: np.ndarray) -> str:
     return f"differs by up to {np.nanmax(np.abs(a - b)):.3g} of {np.nanmax(abs(a)):.3g}"
 
 
-def main() -> None:
+def main(given) -> None:
     """Write the results, or compare them with others."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--write", type=Path)
-    parser.add_argument("--compare", type=Path)
-    parser.add_argument("--small", action="store_true")
-    given = parser.parse_args()
-    warnings.simplefilter("ignore")
-    hs.preferences.General.show_progressbar = False
     found = {
         f"{name}: {key}": value
-        for name, s in maps(given.small)
+        for name, s in maps(given.small or given.smoke)
         for key, value in results(s).items()
     }
     if given.write:
@@ -104,4 +96,10 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(
+        main,
+        __doc__,
+        argument("--write", type=Path, help="file that gets the results"),
+        argument("--compare", type=Path, help="file that holds those of before"),
+        argument("--small", action="store_true", help="maps of 24 x 24 pixels"),
+    )

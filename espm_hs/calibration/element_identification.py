@@ -1,13 +1,12 @@
 """Elements that a spectrum shows and the model lacks, or the other way round."""
 
-from __future__ import annotations
-
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from espm_hs.calibration.energy_scale import end_of_noise
+from espm_hs.calibration.energy_scale import without_noise
 from espm_hs.factorization import divergence, fit_spectrum
 from espm_hs.physics import SpectrumModel
 from espm_hs.physics.xray.elements import symbol
@@ -72,25 +71,20 @@ class Suggestions:
     misfit: tuple[float, float]
 
     def __str__(self) -> str:
-        lines = []
-        for found in self.missing:
-            lines.append(
-                f"missing: {found.element}, for {', '.join(found.lines)} "
-                f"(deviance falls by {found.deviance:.0f})"
-            )
-        for found in self.superfluous:
-            lines.append(
-                f"not seen: {found.element}, no sign of {', '.join(found.lines)} "
-                f"(deviance {found.deviance:.1f})"
-            )
-        if not lines:
-            lines.append("no element is missing, and all of the model are seen")
+        lines = [
+            f"missing: {one.element}, for {', '.join(one.lines)} "
+            f"(deviance falls by {one.deviance:.0f})"
+            for one in self.missing
+        ]
+        lines += [
+            f"not seen: {one.element}, no sign of {', '.join(one.lines)} "
+            f"(deviance {one.deviance:.1f})"
+            for one in self.superfluous
+        ]
+        lines = lines or ["no element is missing, and all of the model are seen"]
         before, after = self.misfit
-        lines.append(
-            f"deviance per degree of freedom: {before:.2f}, with the missing elements "
-            f"{after:.2f}"
-        )
-        return "\n".join(lines)
+        fit = f"deviance per degree of freedom: {before:.2f}, with the missing elements"
+        return "\n".join([*lines, f"{fit} {after:.2f}"])
 
 
 def suggest(
@@ -104,7 +98,7 @@ def suggest(
     The residuals are tested for the lines of every element (score test); the best
     candidates are fitted, and the one that lowers the deviance most is kept, until none
     lowers it significantly. Where the model does not fit, the threshold rises with the
-    misfit, so that errors of shape do not call for elements.
+    deviance ratio, so that errors of shape do not call for elements.
 
     Parameters
     ----------
@@ -121,136 +115,110 @@ def suggest(
     -------
     Suggestions
     """
-    model = model.replace(minimum_energy=end_of_noise(model, np.asarray(spectrum)))
-    used = model.channels if channels is None else model.channels & channels
-    x = np.asarray(spectrum, dtype=float)[used]
-    if not x.any():
-        raise ValueError("The spectrum has no counts in the channels in use.")
+    model, used = without_noise(model, spectrum, channels)
     with threadpool_limits(1, user_api="blas"):
-        search = _Search(model, x, used)
-        before = search.misfit()
-        missing = []
-        while len(missing) < largest:
-            found = search.best_addition()
-            if found is None:
-                break
-            missing.append(found)
-        superfluous = [
-            found
-            for element in (*model.elements, *model.stray_elements)
-            if (found := search.without(element)).deviance < SEEN
-        ]
-    misfit = (before, search.misfit())
-    return Suggestions(tuple(missing), tuple(superfluous), misfit)
+        search = _Search(model, np.asarray(spectrum, dtype=float)[used], used)
+        before = search.deviance_ratio
+        missing: list[Suggestion] = []
+        while len(missing) < largest and (added := search.best_addition()):
+            missing.append(added)
+        present = map(search.without, (*model.elements, *model.stray_elements))
+        superfluous = tuple(one for one in present if one.deviance < SEEN)
+    after = search.deviance_ratio
+    return Suggestions(tuple(missing), superfluous, (before, after))
 
 
 class _Search:
     """The fit as elements are added to it."""
 
-    def __init__(self, model, x, used):
-        self.x = x
+    def __init__(self, model: SpectrumModel, x: np.ndarray, used: np.ndarray) -> None:
         known = {*model.elements, *model.stray_elements}
         others = [element for element in CANDIDATES if element not in known]
         every = model.replace(stray_elements=_in_range(model, others))
-        self.columns = every.columns
-        self.G = every.G[used]
-        self.lines = every.emission_lines
-        self.active = np.zeros(len(every.columns), bool)
         labels = {column.label for column in model.columns}
-        self.active[[column.label in labels for column in every.columns]] = True
+        self.x, self.G = x, every.G[used]
+        self.lines, self.columns = every.emission_lines, every.columns
+        self.elements = np.array([column.element for column in every.columns])
+        self.active = np.array([column.label in labels for column in every.columns])
         # families tied to each other: a line that comes without the others is none
         self.whole = {
-            element: self.G[:, self._columns_of(element)].sum(axis=1)
-            for element in {column.element for column in every.columns} - {None}
+            element: self.G[:, self.elements == element].sum(axis=1)
+            for element in {*self.elements} - {None}
         }
         self._fit()
 
-    def _fit(self):
-        G = self.G[:, self.active]
-        self.w, self.y = fit_spectrum(G, self.x)
+    def _fit(self) -> None:
+        self.w = np.zeros(self.active.size)
+        self.w[self.active], self.y = fit_spectrum(self.G[:, self.active], self.x)
         self.F = divergence(self.x, self.y)
-        inner = self.w > 0
-        self.information = G[:, inner].T @ (G[:, inner] / self.y[:, None])
-        self.inner = G[:, inner]
 
-    def misfit(self) -> float:
+    @property
+    def deviance_ratio(self) -> float:
         """Deviance per degree of freedom."""
         return 2 * self.F / max(1, self.x.size - int((self.w > 0).sum()))
 
     def best_addition(self) -> Suggestion | None:
         """Add the element that lowers the deviance most, if it does so enough."""
-        ranked = self._ranked()[:TRIED]
-        gains = {element: self._gain_of(element) for element in ranked}
+        gains = {element: self._gain_of(element) for element in self._ranked()[:TRIED]}
         if not gains:
             return None
         element = max(gains, key=lambda e: gains[e] / _handicap(e))
-        gain = gains[element]
-        misfit = self.misfit()
-        clear = CLEAR * 2 * self.F if misfit > GOOD else 0.0
-        if gain < max(NEEDED * max(1.0, misfit), clear):
+        ratio = self.deviance_ratio
+        clear = CLEAR * 2 * self.F if ratio > GOOD else 0.0
+        if gains[element] < max(NEEDED * max(1.0, ratio), clear):
             return None
-        self.active |= self._columns_of(element)
+        own = self.elements == element
+        self.active |= own
         self._fit()
-        return Suggestion(element, self._seen_lines(element), gain)
+        counts = np.where(own, self.w, 0.0) * self.G.sum(axis=0)
+        strongest = [i for i in np.argsort(-counts, kind="stable") if counts[i] > 0]
+        return Suggestion(element, self._main_lines(strongest), gains[element])
 
-    def without(self, element) -> Suggestion:
-        """How much the deviance would rise without an element of the model."""
-        own = self._columns_of(element) & self.active
+    def without(self, element: str) -> Suggestion:
+        """Return how much the deviance would rise without an element of the model."""
+        own = (self.elements == element) & self.active
         _, y = fit_spectrum(self.G[:, self.active & ~own], self.x)
         rise = 2 * (divergence(self.x, y) - self.F)
-        strongest = [self._main_line(self.columns[i]) for i in np.flatnonzero(own)]
-        return Suggestion(element, tuple(strongest), rise)
+        return Suggestion(element, self._main_lines(np.flatnonzero(own)), rise)
 
-    def _columns_of(self, element):
-        return np.array([column.element == element for column in self.columns])
-
-    def _ranked(self):
+    def _ranked(self) -> list[str]:
         """Elements not in the fit, by how much the residuals speak for them."""
         scores = {}
         surplus, inverse = self.x / self.y - 1, 1 / self.y
-        for element, g in self.whole.items():
-            if self.active[self._columns_of(element)].any() or g @ surplus <= 0:
+        inner = self.G[:, self.w > 0]
+        known = inner.T @ (inner / self.y[:, None])
+        for element in sorted(self.whole.keys() - {*self.elements[self.active]}):
+            g = self.whole[element]
+            if g @ surplus <= 0:
                 continue
-            shared = self.inner.T @ (g * inverse)
-            explained = (
-                shared @ np.linalg.lstsq(self.information, shared, rcond=1e-12)[0]
-            )
+            shared = inner.T @ (g * inverse)
+            explained = shared @ np.linalg.lstsq(known, shared, rcond=1e-12)[0]
             information = g @ (g * inverse)
             if information - explained > 1e-6 * information:
                 scores[element] = (g @ surplus) ** 2 / (information - explained)
         return sorted(scores, key=lambda e: scores[e] / _handicap(e), reverse=True)
 
-    def _gain_of(self, element) -> float:
+    def _gain_of(self, element: str) -> float:
         """Fall of the deviance with all lines of an element, as the atom emits them."""
         trial = np.column_stack([self.G[:, self.active], self.whole[element]])
         _, y = fit_spectrum(trial, self.x)
         return 2 * (self.F - divergence(self.x, y))
 
-    def _seen_lines(self, element):
-        """Name the main lines of the families that hold counts, largest first."""
-        positions = np.flatnonzero(self.active)
-        own = np.flatnonzero(self._columns_of(element) & self.active)
-        counts = {
-            i: self.w[np.searchsorted(positions, i)] * self.G[:, i].sum() for i in own
-        }
-        seen = [i for i in sorted(own, key=counts.get, reverse=True) if counts[i] > 0]
-        return tuple(self._main_line(self.columns[i]) for i in seen)
-
-    def _main_line(self, column) -> str:
-        """Name of the strongest line of a column."""
-        lines = [
-            line
-            for line in self.lines
-            if line.element == column.element and line.family in column.family
-        ]
-        return max(lines, key=lambda line: line.cross_section).name
+    def _main_lines(self, columns: Iterable[int]) -> tuple[str, ...]:
+        """Names of the strongest lines of some columns."""
+        names = []
+        for column in (self.columns[i] for i in columns):
+            own = [x for x in self.lines if x.element == column.element]
+            own = [x for x in own if x.family in (column.family or "")]
+            names.append(max(own, key=lambda line: line.cross_section).name)
+        return tuple(names)
 
 
-def _handicap(element) -> float:
+def _handicap(element: str) -> float:
     return 1.0 if element in COMMON else RARE_HANDICAP
 
 
-def _in_range(model, others) -> list[str]:
+def _in_range(model: SpectrumModel, others: Iterable[str]) -> list[str]:
     """Stray elements of the model, and those of the others that the axis can show."""
     kept = list(model.stray_elements)
     for element in others:

@@ -1,42 +1,23 @@
-"""Energy scale and peak width, fitted to a summed spectrum."""
-
-from __future__ import annotations
+"""Energy scale, peak width and absorption, fitted to a summed spectrum."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
+from typing import cast
 
 import numpy as np
-from scipy.optimize import least_squares
+from scipy.optimize import OptimizeResult, least_squares
 from threadpoolctl import threadpool_limits
 
+from espm_hs.decomposition.self_consistency import (
+    MAX_ROUNDS,
+    self_consistent_model,
+)
 from espm_hs.factorization import deviance_residuals, fit_spectrum
-from espm_hs.physics import Detector, SpectrumModel
+from espm_hs.physics import SpectrumModel
+from espm_hs.physics.linear_model import LinearModel
 
-
-@dataclass(frozen=True)
-class Parameter:
-    """What a calibration may change.
-
-    ``spread`` is the standard deviation of the prior around the starting value; it
-    decides what the spectrum leaves open: a few hundred counts do not tell a width.
-    """
-
-    unit: str
-    lowest: float
-    highest: float
-    spread: float
-
-
-#: Changes of the energy axis (offset, and gain relative to what it is), the part of the
-#: peak width that is not statistics, and arguments of `Detector` and `SpectrumModel`.
-PARAMETERS = {
-    "offset": Parameter("eV", -150.0, 150.0, 30.0),
-    "gain": Parameter("%", -4.0, 4.0, 0.7),
-    "noise": Parameter("eV", 1.0, 160.0, 20.0),
-    "fano_factor": Parameter("", 0.08, 0.18, 0.01),
-    "low_energy_shift": Parameter("eV", 0.0, 100.0, 20.0),
-    "mass_thickness": Parameter("kg/m2", 1e-8, 0.05, 1e-3),
-}
+#: What is refined unless something else is asked for.
 DEFAULT = ("offset", "gain", "noise", "fano_factor", "low_energy_shift")
 
 # The first fits see peaks of at least this width (eV at Mn Ka), which overlap with
@@ -69,7 +50,7 @@ class Calibration:
     deviance
         Deviance of the spectrum per degree of freedom, before and after.
     errors
-        Standard errors of the fitted `PARAMETERS`, in their units.
+        Standard errors of the fitted parameters of the model, in their units.
     """
 
     before: SpectrumModel
@@ -79,7 +60,6 @@ class Calibration:
 
     def rows(self) -> list[tuple[str, float, float]]:
         """Name with unit, value before and value after."""
-        models = (self.before, self.after)
         read = {
             "fitted from (keV)": lambda m: m.minimum_energy,
             "offset (eV)": lambda m: 1e3 * m.energy[0],
@@ -89,7 +69,10 @@ class Calibration:
             "low-energy shift (eV)": lambda m: m.detector.low_energy_shift,
             "mass thickness (kg/m2)": lambda m: m.mass_thickness,
         }
-        rows = [(name, *(float(get(m)) for m in models)) for name, get in read.items()]
+        rows = [
+            (name, float(get(self.before)), float(get(self.after)))
+            for name, get in read.items()
+        ]
         return [*rows, ("deviance per degree of freedom", *self.deviance)]
 
     def __str__(self) -> str:
@@ -117,7 +100,7 @@ def calibrate(
     spectrum
         Counts, shape (n_channels,).
     parameters
-        Names among `PARAMETERS` to fit; the others stay.
+        Names of parameters of the model to fit; the others stay.
     channels
         Boolean, shape (n_channels,): channels to use (None: those of the model).
 
@@ -130,13 +113,9 @@ def calibrate(
     ValueError
         If a parameter is unknown, or the spectrum has no counts.
     """
-    check_names(parameters)
-    counts = np.asarray(spectrum, dtype=float)
-    before, model = model, model.replace(minimum_energy=end_of_noise(model, counts))
-    used = model.channels if channels is None else model.channels & channels
-    if not counts[used].any():
-        raise ValueError("The spectrum has no counts in the channels in use.")
-    search = _Search(model, counts, used, tuple(parameters))
+    check_names(model, parameters)
+    before, (model, used) = model, without_noise(model, spectrum, channels)
+    search = _Search(model, np.asarray(spectrum, dtype=float), used, parameters)
     # many small matrix products, which BLAS threads would slow down
     with threadpool_limits(1, user_api="blas"):
         theta, jacobian = search.run()
@@ -147,16 +126,42 @@ def calibrate(
     return Calibration(before, after, deviance, errors)
 
 
-def check_names(parameters) -> None:
-    """Raise ValueError unless these are names among `PARAMETERS`."""
+def check_names(model: LinearModel, parameters: Sequence[str]) -> None:
+    """Raise ValueError unless these are names of parameters of the model."""
+    known = list(model.parameters)
     is_list = isinstance(parameters, list | tuple | set) and len(parameters) > 0
     if not is_list or any(
-        not isinstance(name, str) or name not in PARAMETERS for name in parameters
+        not isinstance(name, str) or name not in known for name in parameters
     ):
         raise ValueError(
-            f"`parameters` is {parameters!r}; choose a list of some of "
-            f"{list(PARAMETERS)}."
+            f"`parameters` is {parameters!r}; choose a list of some of {known}."
         )
+
+
+def without_noise(
+    model: SpectrumModel, spectrum: np.ndarray, channels: np.ndarray | None
+) -> tuple[SpectrumModel, np.ndarray]:
+    """Return the model above the noise peak, and which channels are used.
+
+    Parameters
+    ----------
+    model
+        Physics.
+    spectrum
+        Counts, shape (n_channels,).
+    channels
+        Boolean, shape (n_channels,): channels to use (None: those of the model).
+
+    Raises
+    ------
+    ValueError
+        If there are no counts in these channels.
+    """
+    model = model.replace(minimum_energy=end_of_noise(model, np.asarray(spectrum)))
+    used = model.channels if channels is None else model.channels & channels
+    if not np.any(np.asarray(spectrum)[used]):
+        raise ValueError("The spectrum has no counts in the channels in use.")
+    return model, used
 
 
 def end_of_noise(model: SpectrumModel, counts: np.ndarray) -> float:
@@ -186,78 +191,56 @@ def end_of_noise(model: SpectrumModel, counts: np.ndarray) -> float:
 
 
 class _Search:
-    """Deviance of a spectrum as a function of the calibration."""
+    """Deviance of a spectrum as a function of some parameters of a model."""
 
-    def __init__(self, model, counts, used, names):
-        self.model, self.counts, self.used, self.names = model, counts, used, names
-        detector = model.detector
-        present = {
-            "offset": 0.0,
-            "gain": 0.0,
-            "noise": float(detector.fwhm(0.0)),
-            "fano_factor": detector.fano_factor,
-            "low_energy_shift": detector.low_energy_shift,
-            "mass_thickness": model.mass_thickness or 1e-4,
-        }
-        self.present = present
-        self.weights = None
-        self.start = np.array([present[name] for name in names])
-        self.spread = np.array([PARAMETERS[name].spread for name in names])
+    def __init__(
+        self,
+        model: SpectrumModel,
+        counts: np.ndarray,
+        used: np.ndarray,
+        names: Sequence[str],
+    ) -> None:
+        self.model = model.replace(minimum_energy=min(REACH, model.minimum_energy))
+        self.x, self.used, self.names = counts[used], used, tuple(names)
+        self.n_columns = len(model.columns)
+        self.noise = model.parameters["noise"].value
+        fitted = [model.parameters[name] for name in names]
+        self.start = np.array([one.value for one in fitted])
+        self.spread = np.array([one.spread for one in fitted])
+        self.bounds = np.array([[one.low, one.high] for one in fitted]).T
+        self.weights = np.empty(0)
 
-    def model_at(self, theta, blur=0.0) -> SpectrumModel:
+    def model_at(self, theta: np.ndarray, blur: float = 0.0) -> SpectrumModel:
         """Model with the parameters; peaks not narrower than ``blur`` (eV)."""
-        value = self.present | dict(zip(self.names, np.asarray(theta), strict=True))
-        noise = np.hypot(value["noise"], blur)
-        detector = self.model.detector.replace(
-            resolution=float(np.hypot(noise, _statistical(value["fano_factor"]))),
-            fano_factor=float(value["fano_factor"]),
-            low_energy_shift=float(value["low_energy_shift"]),
-        )
-        first, second = self.model.energy[:2]
-        step = (second - first) * (1 + 1e-2 * value["gain"])
-        energy = first + 1e-3 * value["offset"] + step * np.arange(self.counts.size)
-        lowest = min(REACH, self.model.minimum_energy)
-        changes = {"energy": energy, "detector": detector, "minimum_energy": lowest}
-        if "mass_thickness" in self.names:
-            # any thickness will do: only its product with the density absorbs
-            changes |= {"thickness": 1e6 * value["mass_thickness"], "density": 1.0}
-        return self.model.replace(**changes)
+        values = dict(zip(self.names, theta.tolist(), strict=True))
+        if blur:
+            values["noise"] = np.hypot(values.get("noise", self.noise), blur)
+        return self.model.with_parameters(**values)
 
-    def residuals(self, model) -> np.ndarray:
+    def residuals(self, model: SpectrumModel) -> np.ndarray:
         """Signed roots of the deviance in each channel, weights fitted."""
-        x = self.counts[self.used]
         # neighbouring trials need nearly the same weights, unless a family of lines
         # has come into the range of the axis or left it
         n_columns = len(model.columns)
-        start = self.weights if np.size(self.weights) == n_columns else None
-        self.weights, y = fit_spectrum(model.G[self.used], x, start=start)
-        return deviance_residuals(x, y)
+        start = self.weights if self.weights.size == n_columns else None
+        self.weights, y = fit_spectrum(model.G[self.used], self.x, start=start)
+        return deviance_residuals(self.x, y)
 
-    def deviance(self, theta) -> float:
+    def deviance(self, theta: np.ndarray) -> float:
         """Deviance per degree of freedom."""
-        n_free = max(1, int(self.used.sum()) - len(self.model.columns))
+        n_free = max(1, self.x.size - self.n_columns)
         return float((self.residuals(self.model_at(theta)) ** 2).sum() / n_free)
 
     def coarse_start(self) -> np.ndarray:
         """Best of a grid of offsets and gains, with the broadest peaks."""
-        grid = [
-            (offset, gain)
-            for offset in (OFFSETS if "offset" in self.names else (0.0,))
-            for gain in (GAINS if "gain" in self.names else (0.0,))
-        ]
-        best, lowest = self.start, np.inf
-        for offset, gain in grid:
-            moved = {"offset": offset, "gain": gain}
-            theta = np.array(
-                [
-                    moved.get(name, value)
-                    for name, value in zip(self.names, self.start, strict=True)
-                ]
+        tried = {"offset": OFFSETS, "gain": GAINS}
+        grid = product(
+            *(
+                tried.get(name, (x,))
+                for name, x in zip(self.names, self.start, strict=True)
             )
-            cost = (self._cost(theta, BLURS[0]) ** 2).sum()
-            if cost < lowest:
-                best, lowest = theta, cost
-        return best
+        )
+        return min(map(np.array, grid), key=lambda theta: self._loss(theta, BLURS[0]))
 
     def run(self) -> tuple[np.ndarray, np.ndarray]:
         """Sharpen step by step; return the best parameters and the Jacobian there.
@@ -276,22 +259,15 @@ class _Search:
         best = min(ends, key=lambda end: end.cost)
         return best.x, best.jac
 
-    def refine(self, theta, blur, loss):
+    def refine(self, theta: np.ndarray, blur: float, loss: str) -> OptimizeResult:
         """Gauss-Newton from theta; ``x``, ``jac`` in the units of the parameters."""
-        lowest = np.array([PARAMETERS[name].lowest for name in self.names])
-        highest = np.array([PARAMETERS[name].highest for name in self.names])
-        # a start on a bound would leave no room for the first step
-        inside = np.clip(
-            theta, lowest + ROOM * self.spread, highest - ROOM * self.spread
-        )
+        low, high = (self.bounds - self.start) / self.spread
         found = least_squares(
             lambda z: self._cost(self._scaled(z), blur),
-            (inside - self.start) / self.spread,
+            # a start on a bound would leave no room for the first step
+            np.clip((theta - self.start) / self.spread, low + ROOM, high - ROOM),
             jac=lambda z: self._jacobian(z, blur),
-            bounds=(
-                (lowest - self.start) / self.spread,
-                (highest - self.start) / self.spread,
-            ),
+            bounds=(low, high),
             loss=loss,
             f_scale=OUTLIER,
             xtol=1e-5,
@@ -300,25 +276,55 @@ class _Search:
         found.x, found.jac = self._scaled(found.x), found.jac / self.spread
         return found
 
-    def _scaled(self, z):
+    def _scaled(self, z: np.ndarray) -> np.ndarray:
         return self.start + self.spread * z
 
-    def _cost(self, theta, blur):
+    def _cost(self, theta: np.ndarray, blur: float) -> np.ndarray:
         prior = (theta - self.start) / self.spread
         return np.concatenate((self.residuals(self.model_at(theta, blur)), prior))
 
-    def _jacobian(self, z, blur):
+    def _loss(self, theta: np.ndarray, blur: float) -> float:
+        return float((self._cost(theta, blur) ** 2).sum())
+
+    def _jacobian(self, z: np.ndarray, blur: float) -> np.ndarray:
         """Forward differences; steps well above the tolerance of the inner fit."""
         here = self._cost(self._scaled(z), blur)
-        columns = []
-        for i in range(z.size):
-            there = z.copy()
-            there[i] += STEP
-            columns.append((self._cost(self._scaled(there), blur) - here) / STEP)
-        return np.stack(columns, axis=1)
+        ahead = [self._cost(self._scaled(x), blur) for x in z + STEP * np.eye(z.size)]
+        return (np.stack(ahead, axis=1) - here[:, None]) / STEP
 
 
-def _statistical(fano_factor) -> float:
-    """Width at Mn Ka (eV) that the statistics of electron-hole pairs make."""
-    wide = Detector(resolution=500.0, fano_factor=float(fano_factor))
-    return float(np.sqrt(wide.resolution**2 - wide.fwhm(0.0) ** 2))
+# A mass thickness has settled when it moves by less than this share of its error.
+SETTLED = 0.1
+
+
+def absorbing_mass_thickness(
+    model: SpectrumModel, spectrum: np.ndarray
+) -> tuple[float, float]:
+    """Return the mass thickness that strongly and weakly absorbed lines imply.
+
+    The absorbing composition is that of the spectrum, which in turn depends on the
+    absorption, so both are found in turn.
+
+    Parameters
+    ----------
+    model
+        Physics; its own thickness is only a start.
+    spectrum
+        Summed counts, shape (n_channels,).
+
+    Returns
+    -------
+    mass_thickness, error
+        kg/m2; the error is that of the counts.
+    """
+    last = np.inf
+    for _ in range(MAX_ROUNDS):
+        fitted = calibrate(model, spectrum, ["mass_thickness"])
+        used = model.channels
+        settled = self_consistent_model(fitted.after, spectrum[used], used)
+        model = cast(SpectrumModel, settled)
+        value, error = fitted.after.mass_thickness, fitted.errors["mass_thickness"]
+        if abs(value - last) < SETTLED * error:
+            break
+        last = value
+    return value, error

@@ -1,52 +1,57 @@
 """The work behind the command line: files in, results out."""
 
-from __future__ import annotations
-
 import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import dask
 import matplotlib.pyplot as plt
 import numpy as np
 from joblib import effective_n_jobs
+from matplotlib.figure import Figure
 from sklearn.exceptions import ConvergenceWarning
 
 from espm_hs import plotting, simulation
-from espm_hs.cli.atomic_output import check_targets, finished_files, results_of
-from espm_hs.cli.files import choose_map, read_spectra, total_counts
+from espm_hs.cli.files import (
+    check_targets,
+    choose_map,
+    finished_files,
+    read_spectra,
+    results_of,
+    total_counts,
+)
 from espm_hs.cli.html_report import write_report
 from espm_hs.cli.settings import SAMPLE, Settings
 from espm_hs.cli.tables import (
-    comparison_table,
     composition_table,
     fit_facts,
-    fit_remarks,
+    text_lines,
     write_composition,
 )
 from espm_hs.cli.workers import Outcome
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.factorization.counts.storage import memory_for_counts
 from espm_hs.metadata.describe import describe
-from espm_hs.metadata.reader import NODE
-from espm_hs.signals._quantification import RESULTS
-
-# Where the record of the settings is kept.
-_RECORD = f"{NODE}.batch"
-
+from espm_hs.metadata.reader import item, read
+from espm_hs.metadata.schema import BATCH, NODE, RESULTS
+from espm_hs.metadata.writer import write_parameters
+from espm_hs.quantification.percent_with_errors import to_percent
+from espm_hs.quantification.report import report
+from espm_hs.signals import EDSespmSpectrum
+from espm_hs.simulation import metrics
 
 # -- information ------------------------------------------------------------------
 
 
 def file_info(path: str | Path) -> str:
-    """
-    Say what a file holds and what a decomposition of it would use.
+    """Say what a file holds and what a decomposition of it would use.
 
     Parameters
     ----------
-    path : str or Path
+    path
         A file that HyperSpy reads.
 
     Returns
@@ -56,7 +61,8 @@ def file_info(path: str | Path) -> str:
     """
     spectra = read_spectra(path)
     chosen = choose_map(spectra)
-    paragraphs, described = [], {}
+    paragraphs: list[str] = []
+    described: dict[tuple, int] = {}
     for number, signal in enumerate(spectra, start=1):
         axis = signal.axes_manager.signal_axes[0]
         rows = tuple(describe(signal.metadata, signal.original_metadata, axis))
@@ -67,7 +73,9 @@ def file_info(path: str | Path) -> str:
     return "\n\n".join(paragraphs)
 
 
-def _signal_info(number: int, signal, chosen: bool, described: Sequence) -> str:
+def _signal_info(
+    number: int, signal: EDSespmSpectrum, chosen: bool, rows: Sequence[tuple[str, ...]]
+) -> str:
     axis = signal.axes_manager.signal_axes[0]
     pixels = max(1, signal.axes_manager.navigation_size)
     energy = f"{axis.low_value:.4g} to {axis.high_value:.4g} {axis.units}"
@@ -77,9 +85,9 @@ def _signal_info(number: int, signal, chosen: bool, described: Sequence) -> str:
         ("data type", str(signal.data.dtype), ""),
         ("counts per pixel", f"{total_counts(signal) / pixels:.1f}", ""),
         ("energy", energy, f"{axis.size} channels"),
-        *described,
+        *rows,
     ]
-    title = signal.metadata.get_item("General.title") or "untitled"
+    title = item(signal.metadata, "General.title") or "untitled"
     mark = "  <- decompose uses this one" if chosen else ""
     names = max(len(name) for name, _, _ in facts)
     values = min(28, max(len(value) for _, value, _ in facts))
@@ -92,18 +100,17 @@ def _signal_info(number: int, signal, chosen: bool, described: Sequence) -> str:
 
 
 def decompose_file(path: str | Path, folder: str | Path, settings: Settings) -> Outcome:
-    """
-    Decompose the map of a file and write the results.
+    """Decompose the map of a file and write the results.
 
     Parameters
     ----------
-    path : str or Path
+    path
         A file that HyperSpy reads.
-    folder : str or Path
+    folder
         Where NAME_espm.hspy, NAME_phases.png, NAME_composition.csv and
         NAME_report.html go; is made, older files of these names are replaced. None of
         them appears half-written.
-    settings : Settings
+    settings
         What is wanted.
 
     Returns
@@ -127,13 +134,13 @@ def decompose_file(path: str | Path, folder: str | Path, settings: Settings) -> 
     if settings.calibrate:
         signal.refine_calibration(print_info=False)
     found, seconds = _decompose(signal, settings)
-    signal.metadata.set_item(_RECORD, settings.record)
+    write_parameters(signal.metadata, {BATCH: settings.record})
     _write_results(signal, path, folder)
-    text = f"{composition_table(signal)}\n{fit_remarks(found)}\n{seconds:.1f} s"
+    text = f"{composition_table(signal)}\n{_remarks(found)}\n{seconds:.1f} s"
     return Outcome(str(path), "done", text, fit_facts(signal, seconds))
 
 
-def _write_results(signal, path: Path, folder: Path) -> None:
+def _write_results(signal: EDSespmSpectrum, path: Path, folder: Path) -> None:
     results, figure, table, report = results_of(path, folder)
     with finished_files(folder) as new:
         with new(figure.name) as file:
@@ -148,34 +155,32 @@ def _write_results(signal, path: Path, folder: Path) -> None:
             _check_written(signal, file)
 
 
-def _check_written(signal, file: Path) -> None:
+def _check_written(signal: EDSespmSpectrum, file: Path) -> None:
     """Raise OSError for results that are not whole: writers pass over what fails."""
     (written,) = read_spectra(file, lazy=True)
-    wanted, found = (_items(one.metadata.get_item(NODE)) for one in (signal, written))
+    wanted, found = (_items(item(one.metadata, NODE)) for one in (signal, written))
     lost = sorted(wanted - found)
     if lost or written.learning_results.loadings is None:
         raise OSError(f"not all of it was written: {', '.join(lost[:3]) or 'maps'}.")
 
 
-def _items(node) -> set[str]:
-    """Names of all items of metadata."""
+def _items(node: dict) -> set[str]:
+    """Names of all items of a node of metadata."""
     names = set()
-    for name in node.keys():  # noqa: SIM118 - it is no dictionary
-        item = node.get_item(name)
-        inside = _items(item) if hasattr(item, "as_dictionary") else ()
+    for name, value in node.items():
+        inside = _items(value) if isinstance(value, dict) else ()
         names |= {name, *(f"{name}.{one}" for one in inside)}
     return names
 
 
 def report_file(path: str | Path, target: str | Path | None = None) -> Path:
-    """
-    Write the report of a map that was decomposed before.
+    """Write the report of a map that was decomposed before.
 
     Parameters
     ----------
-    path : str or Path
+    path
         A file with results, as `decompose_file` or ``s.save`` write it.
-    target : str or Path, optional
+    target
         The HTML file; beside the map if not given.
 
     Returns
@@ -189,7 +194,7 @@ def report_file(path: str | Path, target: str | Path | None = None) -> Path:
         If the file cannot be read or holds no phases.
     """
     path = Path(path)
-    signals = [s for s in read_spectra(path) if s.metadata.has_item(RESULTS)]
+    signals = [s for s in read_spectra(path) if item(s.metadata, RESULTS)]
     if not signals:
         raise ValueError(
             f"the file holds no phases yet: find them, `espm-hs decompose {path.name}`."
@@ -211,7 +216,7 @@ def _done_before(path: Path, folder: Path, settings: Settings) -> Outcome | None
         return None
     try:
         (signal,) = read_spectra(files[0], lazy=True)
-        if signal.metadata.get_item(_RECORD) != settings.record:
+        if item(signal.metadata, BATCH) != settings.record:
             return None
         facts = fit_facts(signal)
     except (OSError, ValueError, RuntimeError):
@@ -219,7 +224,7 @@ def _done_before(path: Path, folder: Path, settings: Settings) -> Outcome | None
     return Outcome(str(path), "done before", f"as in {files[0]}", facts)
 
 
-def _apply(signal, settings: Settings) -> None:
+def _apply(signal: EDSespmSpectrum, settings: Settings) -> None:
     """Write the settings to the metadata and check that nothing needed is missing."""
     if settings.elements is not None:
         signal.set_elements(list(settings.elements))
@@ -236,14 +241,14 @@ def _apply(signal, settings: Settings) -> None:
             stray_elements=settings.stray,
         )
     # the messages of the signal name Python calls, these the options
-    metadata = signal.metadata
-    if not metadata.get_item("Sample.elements"):
+    trees = signal.metadata, signal.original_metadata
+    if not read("elements", *trees):
         raise ValueError("the file names no elements: give them, --elements O,Mg,Si.")
-    if metadata.get_item("Acquisition_instrument.TEM.beam_energy") is None:
+    if read("beam_energy", *trees) is None:
         raise ValueError(
             "the file has no beam energy: give it in keV, --beam-energy 200."
         )
-    known = [metadata.get_item(f"Sample.{n}") for n in SAMPLE]
+    known = [read(name, *trees) for name in SAMPLE]
     if (known[0] is None) != (known[1] is None):
         missing = "--density (g/cm3)" if known[1] is None else "--thickness (nm)"
         raise ValueError(f"absorption needs thickness and density: give {missing} too.")
@@ -260,9 +265,10 @@ def _options_named(options: str) -> Iterator[None]:
         raise ValueError(f"{error} (The options: {options}.)") from None
 
 
-def _decompose(signal, settings: Settings) -> tuple[PhaseAnalysis, float]:
-    """
-    Run the decomposition; return its result and the seconds it took.
+def _decompose(
+    signal: EDSespmSpectrum, settings: Settings
+) -> tuple[PhaseAnalysis, float]:
+    """Run the decomposition; return its result and the seconds it took.
 
     Raises
     ------
@@ -294,7 +300,12 @@ def _decompose(signal, settings: Settings) -> tuple[PhaseAnalysis, float]:
     return found, time.perf_counter() - start
 
 
-def _save_figure(figure, path: Path) -> None:
+def _remarks(found: PhaseAnalysis) -> str:
+    """How good a fit is, and what else to know before trusting it, line by line."""
+    return "\n".join(report(found).footer())
+
+
+def _save_figure(figure: Figure, path: Path) -> None:
     figure.savefig(path, dpi=150)
     plt.close(figure)
 
@@ -303,14 +314,13 @@ def _save_figure(figure, path: Path) -> None:
 
 
 def demo(folder: str | Path, seed: int = 0) -> str:
-    """
-    Decompose a simulated map and compare the result with what was put in.
+    """Decompose a simulated map and compare the result with what was put in.
 
     Parameters
     ----------
-    folder : str or Path
+    folder
         Where map.hspy and phases.png go.
-    seed : int
+    seed
         Of the counts.
 
     Returns
@@ -329,23 +339,40 @@ def demo(folder: str | Path, seed: int = 0) -> str:
     shape = " x ".join(str(n) for n in signal.data.shape)
     return (
         f"Simulated map, {shape}, {counts:.0f} counts per pixel. Composition, at.%:\n\n"
-        f"{comparison_table(signal)}\n\n"
-        f"{fit_remarks(found)}\n"
+        f"{_comparison(signal)}\n\n"
+        f"{_remarks(found)}\n"
         f"Decomposition: {seconds:.1f} s"
     )
 
 
-def simulate(name: str, path: str | Path, seed: int, **options) -> None:
-    """
-    Write a built-in data set, with its truth in the metadata.
+def _comparison(signal: EDSespmSpectrum) -> str:
+    """Found and true composition of each phase, and the angle of their spectra."""
+    truth = simulation.ground_truth(signal)
+    found = signal.analysis_results()
+    symbols, percent, variance = to_percent(found)
+    order, angles = metrics.match_phases(found.spectra, truth.spectra)
+    places = [symbols.index(symbol) for symbol in truth.elements]
+    rows = [["", "", *truth.elements, "angle"]]
+    for j, (partner, angle) in enumerate(zip(order, angles, strict=True)):
+        values, errors = percent[places, partner], variance[places, partner] ** 0.5
+        cells = (f"{p:.1f} ± {e:.1f}" for p, e in zip(values, errors, strict=True))
+        # below the values that were found
+        true = (f"{100 * x:.1f}{'':6}" for x in truth.composition[:, j])
+        rows.append([truth.names[j], "found", *cells, f"{angle:.2f}°"])
+        rows.append(["", "true", *true, ""])
+    return "\n".join(text_lines(rows, n_left=2))
+
+
+def simulate(name: str, path: str | Path, seed: int, **options: Any) -> None:
+    """Write a built-in data set, with its truth in the metadata.
 
     Parameters
     ----------
-    name : str
+    name
         One of ``simulation.DATASETS``.
-    path : str or Path
+    path
         File, ending in .hspy or .zspy.
-    seed : int
+    seed
         Of the counts.
     **options
         Shape and counts_per_pixel that differ from those of the data set.

@@ -1,19 +1,26 @@
-"""What is read from files."""
+"""Files: what is read, and what is written and has its name once it is complete.
+
+The command line starts with this module and must not wait for what takes long to
+import: that is imported in the functions that need it.
+"""
 
 from __future__ import annotations
 
+import errno
 import faulthandler
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import shutil
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-
-import hyperspy.api as hs
+from typing import TYPE_CHECKING
 
 from espm_hs.cli.workers import in_a_line
-from espm_hs.factorization import summed_spectrum
-from espm_hs.signals import EDSespmSpectrum
+
+if TYPE_CHECKING:
+    from espm_hs.signals import EDSespmSpectrum
 
 # Seconds that reading may take, and that each byte adds: a corrupt file can lead its
 # reader around in circles, where no Ctrl-C stops it.
@@ -21,15 +28,14 @@ PATIENCE = 600.0
 PATIENCE_PER_BYTE = 1e-6
 
 
-def read_spectra(path: str | Path, lazy: bool = False) -> list:
-    """
-    Read the EDS signals of a file.
+def read_spectra(path: str | Path, lazy: bool = False) -> list[EDSespmSpectrum]:
+    """Read the EDS signals of a file.
 
     Parameters
     ----------
-    path : str or Path
+    path
         A file that HyperSpy reads.
-    lazy : bool
+    lazy
         Read the counts when they are needed.
 
     Returns
@@ -42,6 +48,11 @@ def read_spectra(path: str | Path, lazy: bool = False) -> list:
     OSError, ValueError
         If the file cannot be read or holds no EDS spectrum.
     """
+    import hyperspy.api as hs
+
+    from espm_hs.metadata.reader import item
+    from espm_hs.signals import EDSespmSpectrum
+
     path = Path(path)
     n_bytes = _check_there(path)
     _forbid_pickles()
@@ -56,7 +67,7 @@ def read_spectra(path: str | Path, lazy: bool = False) -> list:
             f"says? ({in_a_line(error)})"
         ) from error
     signals = loaded if isinstance(loaded, list) else [loaded]
-    types = [str(s.metadata.get_item("Signal.signal_type") or "none") for s in signals]
+    types = [str(item(s.metadata, "Signal.signal_type") or "none") for s in signals]
     named = [s for s, t in zip(signals, types, strict=True) if t.startswith("EDS")]
     for signal in named:
         signal.set_signal_type("EDS_espm")
@@ -113,16 +124,15 @@ def _forbid_pickles() -> None:
     codec_registry.pop("pickle", None)
 
 
-def choose_map(spectra: Sequence):
-    """
-    Pick the signal to decompose: of the maps the one with most counts.
+def choose_map(spectra: Sequence[EDSespmSpectrum]) -> EDSespmSpectrum:
+    """Pick the signal to decompose: of the maps the one with most counts.
 
     Readers differ in what they put first: a file may hold, beside the map, its summed
     spectrum and spectra of regions.
 
     Parameters
     ----------
-    spectra : sequence of EDSespmSpectrum
+    spectra
         At least one.
 
     Returns
@@ -134,6 +144,169 @@ def choose_map(spectra: Sequence):
     return maps[0] if len(maps) == 1 else max(maps, key=total_counts)
 
 
-def total_counts(signal) -> float:
+def total_counts(signal: EDSespmSpectrum) -> float:
     """Sum of all counts."""
+    from espm_hs.factorization import summed_spectrum
+
     return float(summed_spectrum(signal.data).sum())
+
+
+# One of them is in every folder that zarr, the format of .zspy, writes.
+_ZARR_FILES = {".zgroup", "zarr.json"}
+# What is left for the file: nothing of the disk, of the quota, of the largest size.
+_FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
+
+def results_of(path: Path, folder: Path) -> tuple[Path, ...]:
+    """Files of the results for a map.
+
+    Parameters
+    ----------
+    path
+        The map.
+    folder
+        Of the results.
+
+    Returns
+    -------
+    tuple of Path
+        Map with results, figure, table and report.
+    """
+    names = ("espm.hspy", "phases.png", "composition.csv", "report.html")
+    return tuple(folder / f"{path.stem}_{name}" for name in names)
+
+
+def check_targets(files: Iterable[Path]) -> None:
+    """Raise OSError if files could not be written, before there is work to lose.
+
+    Parameters
+    ----------
+    files
+        They, and their folders, need not be there yet.
+    """
+    for file in files:
+        there = next(one for one in file.absolute().parents if os.path.lexists(one))
+        if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+            raise OSError(
+                f"{file} cannot be written: {there} is no folder to write to."
+            )
+        try:
+            os.lstat(there / file.name)  # of too long a name, wherever it is
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError) as error:
+            raise OSError(f"{file} cannot be written: {in_a_line(error)}") from None
+        known = file.is_file() or file.suffix == ".zspy" or file.is_symlink()
+        if os.path.lexists(file) and not known:
+            raise OSError(f"{file} is there already and no file: name another one.")
+
+
+@contextmanager
+def finished_files(
+    folder: Path,
+) -> Iterator[Callable[[str], AbstractContextManager[Path]]]:
+    """Files that come to their place once all are complete.
+
+    Parameters
+    ----------
+    folder
+        Is made if needed.
+
+    Yields
+    ------
+    callable
+        Takes the name of a file and returns a context, in which it is written to the
+        path that the context has; on the same disk, so that moving it is one step.
+        The files are moved in the order in which they were written. An OSError of the
+        context names the file, and a full disk.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written: list[str] = []
+    with _hidden_folder(folder) as unfinished:
+
+        @contextmanager
+        def new(name: str) -> Iterator[Path]:
+            with _errors_that_name(folder / name):
+                yield unfinished / name
+            written.append(name)
+
+        yield new
+        for name in written:
+            _replace(unfinished / name, folder / name)
+
+
+@contextmanager
+def _errors_that_name(file: Path) -> Iterator[None]:
+    """Say which file could not be written, and whether the disk is full."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        if is_full(error):
+            text = f"{file} cannot be written: the disk is full."
+            raise OSError(errno.ENOSPC, text) from error
+        if isinstance(error, OSError):
+            text = f"{file} cannot be written: {in_a_line(error)}"
+            raise OSError(text) from error
+        raise
+
+
+@contextmanager
+def _hidden_folder(parent: Path) -> Iterator[Path]:
+    """Folder that is gone in the end, also if Ctrl-C comes while it is made or removed.
+
+    The standard library's temporary folders stay then.
+    """
+    folder = parent / f".espm-hs-{uuid.uuid4().hex[:12]}"
+    try:
+        folder.mkdir()
+        yield folder
+    finally:
+        try:
+            shutil.rmtree(folder)
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Whether an error, or one behind it, says that the disk is full.
+
+    Parameters
+    ----------
+    error
+        HDF5 hides the number of the error in its text.
+    """
+    while error is not None:
+        if getattr(error, "errno", None) in _FULL:
+            return True
+        if any(os.strerror(code) in str(error) for code in _FULL):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _replace(new: Path, target: Path) -> None:
+    """Move a file, or the folder that a .zspy is, to the place of an older one.
+
+    Raises
+    ------
+    OSError
+        If the older one is a folder and not a .zspy.
+    """
+    if not (new.is_dir() and target.is_dir()):
+        os.replace(new, target)
+        return
+    entries = {entry.name for entry in target.iterdir()}
+    if entries and not entries & _ZARR_FILES:
+        raise FileExistsError(f"{target} is a folder of other files: move it away.")
+    # a folder cannot take the place of another one in a single step
+    with _hidden_folder(target.parent) as aside:
+        old = aside / target.name
+        os.replace(target, old)
+        try:
+            os.replace(new, target)
+        except BaseException:
+            os.replace(old, target)
+            raise

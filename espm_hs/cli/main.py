@@ -1,7 +1,5 @@
 """The command ``espm-hs``."""
 
-from __future__ import annotations
-
 import logging
 import signal
 import sys
@@ -10,11 +8,13 @@ from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import click
 
 from espm_hs import __version__
-from espm_hs.cli import settings, summaries
+from espm_hs.cli import settings, tables
 from espm_hs.cli import workers as pool
 
 # HyperSpy is imported inside the commands: --help must not wait for it.
@@ -22,17 +22,31 @@ from espm_hs.cli import workers as pool
 # In a settings file only.
 _KNOWN = "known_phases"
 
-_DATASETS = ("particles", "grain_boundary", "core_shell", "mantle")
-
 
 class NumberOrAuto(click.ParamType):
     """A number, or that it be chosen from the data."""
 
     name = "NUMBER|auto"
 
-    def convert(self, value, param, ctx):
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | str:
         """Return a float or "auto"."""
         return value if value == "auto" else click.FLOAT.convert(value, param, ctx)
+
+
+class DataSet(click.Choice):
+    """A data set of `espm_hs.simulation`, which is not imported before it is needed."""
+
+    def __init__(self) -> None:
+        self.case_sensitive = True
+
+    @property
+    def choices(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Names of the data sets."""
+        from espm_hs.simulation import DATASETS
+
+        return tuple(DATASETS)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -53,7 +67,7 @@ def main() -> None:
     context.with_resource(pool.heard(KeyboardInterrupt, signal.SIGINT))
 
 
-def _batch():
+def _batch() -> ModuleType:
     """Import the module behind the commands, set up to be quiet and windowless."""
     import matplotlib
 
@@ -112,7 +126,7 @@ def _info(path: str) -> pool.Outcome:
     return pool.Outcome(path, "done", _batch().file_info(path))
 
 
-def _decompose(output: str, wanted, path: str) -> pool.Outcome:
+def _decompose(output: str, wanted: settings.Settings, path: str) -> pool.Outcome:
     return _batch().decompose_file(path, output, wanted)
 
 
@@ -121,7 +135,9 @@ def _report(target: str | None, path: str) -> pool.Outcome:
     return pool.Outcome(path, "done", f"Written: {written}")
 
 
-def _symbols(context, parameter, value: str | None) -> list[str] | None:
+def _symbols(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> list[str] | None:
     """Read "O,Mg, Si"."""
     if value is None:
         return None
@@ -167,7 +183,9 @@ def init(file: str) -> None:
     click.echo(f"Written: {file}")
 
 
-def _read_settings(context, parameter, file: str | None) -> str | None:
+def _read_settings(
+    context: click.Context, parameter: click.Parameter, file: str | None
+) -> str | None:
     """Make what a settings file says the defaults of the command."""
     if file is None:
         return None
@@ -227,9 +245,7 @@ def _read_settings(context, parameter, file: str | None) -> str | None:
     "--resume", is_flag=True, help="Leave out files that these options were done with."
 )
 @click.option("-o", "--output", default=".", show_default=True, help="Folder.")
-def decompose(
-    files, phases, elements, stray, output, lazy, workers, resume, **options
-) -> None:
+def decompose(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Find phases in the maps of files.
 
     \b
@@ -250,29 +266,20 @@ def decompose(
     without files for the map it stopped; --resume goes on there.
     """  # noqa: D301 - click keeps the lines after the backspace as they are
     _check_names(files)
-    workers = min(workers, len(files))
+    workers = min(options.pop("workers"), len(files))
     names = {"starts": "n_init", "seed": "random_state", "jobs": "n_jobs"}
     fitting = ("sparsity", "smoothness", "binning", *names)
     given = {name: value for name, value in options.items() if value is not None}
     fit = {names.get(name, name): given.pop(name) for name in fitting if name in given}
     if known := click.get_current_context().meta.get(_KNOWN):
         fit["known_phases"] = known
-    wanted = settings.Settings(
-        phases,
-        elements=elements,
-        stray=stray,
-        fit=fit,
-        progress=sys.stderr.isatty() and workers == 1,
-        lazy=lazy,
-        workers=workers,
-        resume=resume,
-        **given,
-    )
+    progress = sys.stderr.isatty() and workers == 1
+    wanted = settings.Settings(**given, fit=fit, progress=progress, workers=workers)
     work = partial(_decompose, output, wanted)
     outcomes = _print(pool.run_all(files, work, workers, _batch), len(files))
     if len(files) > 1:
         with _failing_in_a_line():
-            click.echo(pool.printable(summaries.summarise(outcomes, files, output)))
+            click.echo(pool.printable(tables.summarise(outcomes, files, output)))
     _exit(outcomes)
 
 
@@ -306,7 +313,7 @@ def report(files: tuple[str, ...], target: str | None) -> None:
 
 
 @main.command()
-@click.argument("name", type=click.Choice(_DATASETS))
+@click.argument("name", type=DataSet())
 @click.option("-o", "--output", "file", required=True, type=click.Path(),
               help="File to write, .hspy or .zspy; replaces an older one.")  # fmt: skip
 @click.option("--shape", nargs=2, type=click.IntRange(1),

@@ -1,14 +1,15 @@
 """Settings of the command line, and the files that hold them."""
 
-from __future__ import annotations
-
 import json
+import re
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
 
 from espm_hs.cli.workers import printable
+from espm_hs.metadata.schema import ITEMS
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -19,8 +20,12 @@ else:
 LISTS = ("elements", "stray")
 # What absorbs.
 SAMPLE = ("thickness", "density")
+# Settings that are numbers of the schema, by their names there.
+_NUMBERS = {name: name for name in (*SAMPLE, "beam_energy")}
+_NUMBERS["elevation"] = "elevation_angle"
 
-TEMPLATE = """\
+# "[thickness]" stands for the unit of the thickness in the schema.
+_TEMPLATE = """\
 # Settings of a decomposition:  espm-hs decompose --settings {name} FILE...
 # A line that begins with # is not in force and shows a default or an example.
 # Options of the command line go before what stands here.
@@ -36,12 +41,12 @@ phases = 3
 # stray = ["Cu", "C"]
 
 # With both of these the sample absorbs its own X-rays.
-# thickness = 100      # nm
-# density = 4.5        # g/cm3
+# thickness = 100      # [thickness]
+# density = 4.5        # [density]
 
 # In place of what the file says.
-# beam_energy = 200    # keV
-# elevation = 18       # of the detector, degrees
+# beam_energy = 200    # [beam_energy]
+# elevation = 18       # of the detector, [elevation_angle]
 
 # Fit energy scale and peak width to the summed spectrum first.
 calibrate = true
@@ -67,37 +72,37 @@ calibrate = true
 # [known_phases.film]
 # absent = ["Fe", "O", "Pt"]
 """
+TEMPLATE = re.sub(r"\[(\w+)\]", lambda found: ITEMS[found[1]].unit, _TEMPLATE)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """
-    What the user asks of a decomposition; None keeps what the file says.
+    """What the user asks of a decomposition; None keeps what the file says.
 
-    Attributes
+    Parameters
     ----------
-    phases : int
+    phases
         Number of phases.
-    elements, stray : sequence of str or None
-        Symbols of the elements of the sample, and of those from outside of it.
-    beam_energy : float or None
-        keV.
-    elevation : float or None
-        Of the detector, degrees.
-    thickness, density : float or None
-        nm, g/cm3.
-    fit : dict
+    elements, stray
+        Symbols of the elements of the sample, and of the system or spurious ones.
+    beam_energy
+        Beam energy in keV.
+    elevation
+        Elevation of the detector in degrees.
+    thickness, density
+        Thickness of the sample in nm, and its density in g/cm3.
+    fit
         Further arguments of ``decomposition(algorithm="espm")``.
-    progress : bool
-        Show a progress bar.
-    lazy : bool
-        Read maps chunk by chunk.
-    calibrate : bool
-        Fit energy scale and peak width first.
-    workers : int
-        Processes that share the cores and the memory.
-    resume : bool
-        Leave files alone that were done before, in the same way.
+    progress
+        Whether to show a progress bar.
+    lazy
+        Whether to read maps chunk by chunk.
+    calibrate
+        Whether to fit energy scale and peak width first.
+    workers
+        Number of processes that share the cores and the memory.
+    resume
+        Whether to leave files alone that were done before, in the same way.
     """
 
     phases: int
@@ -116,7 +121,7 @@ class Settings:
 
     @property
     def record(self) -> str:
-        """What decides the result, as text."""
+        """All settings that decide the result, as text."""
         fit = {k: v for k, v in (self.fit or {}).items() if k != "n_jobs"}
         names = ("phases", "elements", "stray", "beam_energy", "elevation", "calibrate")
         values = {name: getattr(self, name) for name in (*names, *SAMPLE)}
@@ -124,8 +129,7 @@ class Settings:
 
 
 def write_template(path: Path) -> None:
-    """
-    Write a settings file with a comment for each setting.
+    """Write a settings file with a comment for each setting.
 
     Raises
     ------
@@ -143,14 +147,13 @@ def write_template(path: Path) -> None:
 
 
 def read_settings(path: Path, known: Collection[str]) -> dict:
-    """
-    Read a settings file.
+    """Read a settings file.
 
     Parameters
     ----------
-    path : Path
+    path
         A TOML file.
-    known : collection of str
+    known
         Names that it may hold.
 
     Returns
@@ -184,7 +187,7 @@ def read_settings(path: Path, known: Collection[str]) -> dict:
     return found
 
 
-def _is_below(folder) -> bool:
+def _is_below(folder: Any) -> bool:
     """Whether a folder is relative and stays inside, on any system."""
     if not isinstance(folder, str) or not folder.isprintable():
         return False
@@ -195,8 +198,13 @@ def _is_below(folder) -> bool:
     return Path(folder).resolve().is_relative_to(Path.cwd().resolve())
 
 
-def _check_setting(path: Path, name: str, value) -> None:
-    """Raise ValueError for a value of a type that no setting has."""
+def _check_setting(path: Path, name: str, value: Any) -> None:
+    """Raise ValueError for a value that the setting cannot have."""
+    if name in _NUMBERS:
+        try:
+            ITEMS[_NUMBERS[name]].given(value)
+        except ValueError as error:
+            raise ValueError(f"{path} has {name} = {value!r}: {error}") from None
     if name == "known_phases":
         right, needed = isinstance(value, dict), "a table for each phase"
     elif name in LISTS:

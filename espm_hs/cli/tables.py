@@ -1,28 +1,89 @@
-"""Tables of the phases of a map, as text for the terminal and as CSV."""
+"""Tables of the phases of a map and of what became of many maps: text and CSV.
+
+The table of many maps is made where the command runs, which is to start at once: what
+imports HyperSpy or takes long to import is imported in the functions that need it.
+"""
 
 from __future__ import annotations
 
+import csv
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from espm_hs import simulation
-from espm_hs.cli.summaries import csv_table
-from espm_hs.quantification.composition import to_percent
-from espm_hs.quantification.report import report
-from espm_hs.simulation import metrics
+from espm_hs.cli.files import finished_files, results_of
+from espm_hs.cli.workers import Outcome, printable
+
+if TYPE_CHECKING:
+    from espm_hs.signals import EDSespmSpectrum
 
 # As in an entry of the report.
 ERRORS = ("counts", "bias", "line data")
+# Spreadsheets take cells that begin with these for formulas, unless they are numbers.
+_FORMULA = re.compile(r"[=+\-@\t\r]")
+_NUMBER = re.compile(r"-?[\d.]+(e[+-]?\d+)?")
+# Programs read the summary by the name that this column had first.
+_COLUMNS = {"deviance ratio": "misfit"}
 
 
-def composition_table(signal) -> str:
-    """
-    Atomic percent of each phase as text.
+# -- as text and as CSV --------------------------------------------------------------
+
+
+def text_lines(rows: Sequence[Sequence[str]], n_left: int = 1) -> list[str]:
+    """Lines of cells in columns, the first ones flush left, the others flush right.
 
     Parameters
     ----------
-    signal : EDSespmSpectrum
+    rows
+        Equally many cells in each, the head first.
+    n_left
+        Number of columns that are flush left.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    signs = "<" * n_left + ">" * (len(widths) - n_left)
+    lines = []
+    for row in rows:
+        cells = zip(row, signs, widths, strict=True)
+        line = "  ".join(f"{cell:{sign}{width}}" for cell, sign, width in cells)
+        lines.append(line.rstrip())
+    return lines
+
+
+def write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
+    """Write a table in which no text is a formula.
+
+    Parameters
+    ----------
+    path
+        A CSV file; an older one is replaced.
+    rows
+        The lines. Names from files and metadata that a spreadsheet would take for a
+        formula get an apostrophe in front.
+    """
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(
+            [_harmless(str(cell)) for cell in row] for row in rows
+        )
+
+
+def _harmless(cell: str) -> str:
+    text = printable(cell)
+    is_formula = _FORMULA.match(cell) and not _NUMBER.fullmatch(cell)
+    return f"'{text}" if is_formula else text
+
+
+# -- of one map ----------------------------------------------------------------------
+
+
+def composition_table(signal: EDSespmSpectrum) -> str:
+    """Atomic percent of each phase as text.
+
+    Parameters
+    ----------
+    signal
         Decomposed.
 
     Returns
@@ -31,106 +92,56 @@ def composition_table(signal) -> str:
         A line for each element, a column for each phase: percent and one standard
         deviation. Above, the share of the counts that each phase explains.
     """
+    from espm_hs.quantification.percent_with_errors import to_percent
+
     found = signal.analysis_results()
-    percent, error = _percent(found, "atomic")
+    symbols, percent, variance = to_percent(found)
     loadings = signal.learning_results.loadings
     counts = np.nansum(loadings, axis=0) * np.nansum(found.spectra, axis=0)
-    heads = "".join(f"{label:>16}" for label in found.labels)
-    shares = "".join(f"{100 * c / counts.sum():>15.1f}%" for c in counts)
-    lines = [f"{'at.%':8}{heads}", f"{'counts':8}{shares}"]
-    for i, element in enumerate(found.elements):
-        cells = (
-            f"{f'{p:.2f} ± {e:.2f}':>16}"
-            for p, e in zip(percent[i], error[i], strict=True)
-        )
-        lines.append(f"{element:8}{''.join(cells)}")
-    return "\n".join(lines)
+    rows = [
+        ["at.%", *found.labels],
+        ["counts", *(f"{100 * share:.1f}%" for share in counts / counts.sum())],
+    ]
+    for symbol, values, errors in zip(symbols, percent, variance**0.5, strict=True):
+        cells = zip(values, errors, strict=True)
+        rows.append([symbol, *(f"{p:.2f} ± {e:.2f}" for p, e in cells)])
+    return "\n".join(text_lines(rows))
 
 
-def fit_remarks(found) -> str:
-    """
-    How good a fit is, and what else to know before trusting it.
+def write_composition(signal: EDSespmSpectrum, path: Path) -> None:
+    """Write a table with a line for each phase and element.
 
     Parameters
     ----------
-    found : PhaseAnalysis
-        Result of a decomposition.
-
-    Returns
-    -------
-    str
-        A line for each.
-    """
-    return "\n".join(report(found).footer())
-
-
-def comparison_table(signal) -> str:
-    """
-    Found against true composition of a simulated map.
-
-    Parameters
-    ----------
-    signal : EDSespmSpectrum
-        Simulated, decomposed into at least as many phases as it has.
-
-    Returns
-    -------
-    str
-        Two lines for each phase, with the angle between its spectra in degrees.
-    """
-    truth = simulation.ground_truth(signal)
-    found = signal.analysis_results()
-    percent, error = _percent(found, "atomic")
-    order, angles = metrics.match_phases(found.spectra, truth.spectra)
-    rows = [found.elements.index(symbol) for symbol in truth.elements]
-    heads = "".join(f"{symbol:>13}" for symbol in truth.elements)
-    lines = [f"{'':16}{heads}{'angle':>9}"]
-    for j, (partner, angle) in enumerate(zip(order, angles, strict=True)):
-        cells = "".join(
-            f"{f'{percent[i, partner]:.1f} ± {error[i, partner]:.1f}':>13}"
-            for i in rows
-        )
-        true = "".join(f"{100 * x:>7.1f}{'':6}" for x in truth.composition[:, j])
-        lines.append(f"{truth.names[j]:10}found {cells}{angle:>8.2f}°")
-        lines.append(f"{'':10}true  {true}".rstrip())
-    return "\n".join(lines)
-
-
-def write_composition(signal, path: Path) -> None:
-    """
-    Write a table with a line for each phase and element.
-
-    Parameters
-    ----------
-    signal : EDSespmSpectrum
+    signal
         Decomposed.
-    path : Path
+    path
         A CSV file; its columns are atomic and weight percent with their errors, and,
         for elements that are not found, the limits of detection.
     """
+    from espm_hs.quantification.percent_with_errors import Basis
+    from espm_hs.quantification.report import report
+
     found = signal.analysis_results()
-    with csv_table(path) as table:
-        errors = [f"error of {{}}: {name}" for name in ERRORS]
-        names = ["{}", *errors, "detection limit of {}"]
-        units = ("atomic", "weight")
-        head = [name.format(f"{unit} percent") for unit in units for name in names]
-        table.writerow(["phase", "element", *head])
-        pairs = zip(*(report(found, unit).entries for unit in units), strict=True)
-        for atomic, weight in pairs:
-            numbers = [*atomic[2:], *weight[2:]]
-            cells = ["" if x is None else f"{x:.4f}" for x in numbers]
-            table.writerow([atomic.phase, atomic.element, *cells])
+    names = ["{}", *(f"error of {{}}: {x}" for x in ERRORS), "detection limit of {}"]
+    units = ("atomic", "weight")
+    head = [name.format(f"{unit} percent") for unit in units for name in names]
+    rows = [["phase", "element", *head]]
+    pairs = zip(*(report(found, Basis(unit)).entries for unit in units), strict=True)
+    for atomic, weight in pairs:
+        cells = ["" if x is None else f"{x:.4f}" for x in (*atomic[2:], *weight[2:])]
+        rows.append([atomic.phase, atomic.element, *cells])
+    write_csv(path, rows)
 
 
-def fit_facts(signal, seconds: float | None = None) -> dict[str, str]:
-    """
-    Say what the table of many maps has of one.
+def fit_facts(signal: EDSespmSpectrum, seconds: float | None = None) -> dict[str, str]:
+    """Say what the table of many maps has of one.
 
     Parameters
     ----------
-    signal : EDSespmSpectrum
+    signal
         Decomposed.
-    seconds : float, optional
+    seconds
         How long it took.
 
     Returns
@@ -144,14 +155,65 @@ def fit_facts(signal, seconds: float | None = None) -> dict[str, str]:
         "map": " x ".join(str(n) for n in signal.data.shape),
         "counts per pixel": f"{counts / n_pixels:.1f}",
         "phases": str(found.n_phases),
-        "misfit": f"{found.misfit:.3g}",
+        "deviance ratio": f"{found.misfit:.3g}",
         "starts that agree": f"{found.n_agreeing} of {found.n_starts}",
         "converged": "yes" if found.converged else "no",
         "seconds": "" if seconds is None else f"{seconds:.1f}",
     }
 
 
-def _percent(found, units) -> tuple[np.ndarray, np.ndarray]:
-    """Percentages and standard deviations, both (n_elements, n_phases)."""
-    _, percent, variance = to_percent(found, units)
-    return percent, np.sqrt(variance)
+# -- of many maps --------------------------------------------------------------------
+
+
+def summarise(
+    outcomes: Sequence[Outcome], files: Sequence[str], folder: str | Path
+) -> str:
+    """Write summary.csv, a line for each file, and compositions.csv of all phases.
+
+    Parameters
+    ----------
+    outcomes
+        Of all files, in any order.
+    files
+        Their order.
+    folder
+        Of the results.
+
+    Returns
+    -------
+    str
+        The summary as text, errors at full length.
+    """
+    folder = Path(folder)
+    outcomes = sorted(outcomes, key=lambda outcome: files.index(outcome.path))
+    tables = {
+        outcome.path: results_of(Path(outcome.path), folder)[2]
+        for outcome in outcomes
+        if outcome.state != "failed"
+    }
+    names = list(dict.fromkeys(name for one in outcomes for name in one.facts))
+    rows = [
+        [one.path, one.state, *(one.facts.get(name, "") for name in names)]
+        for one in outcomes
+    ]
+    errors = [one.text if one.state == "failed" else "" for one in outcomes]
+    columns = ["file", "state", *(_COLUMNS.get(name, name) for name in names), "error"]
+    with finished_files(folder) as new:
+        with new("summary.csv") as file:
+            whole = ([*row, error] for row, error in zip(rows, errors, strict=True))
+            write_csv(file, [columns, *whole])
+        with new("compositions.csv") as file:
+            write_csv(file, _joined(tables))
+    head = ["file", "state", *names]
+    lines = zip(text_lines([head, *rows], len(head)), ["", *errors], strict=True)
+    return "\n".join(f"{line}  {error}".rstrip() for line, error in lines)
+
+
+def _joined(tables: Mapping[str, Path]) -> Iterator[list[str]]:
+    """Lines of the tables of several maps, with the name of the map in front."""
+    for number, (name, table) in enumerate(tables.items()):
+        with open(table, newline="", encoding="utf-8") as source:
+            for line, row in enumerate(csv.reader(source)):
+                # the heads are all the same
+                if line > 0 or number == 0:
+                    yield ["file" if line == 0 else name, *row]

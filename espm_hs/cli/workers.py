@@ -1,6 +1,10 @@
-"""Many files, several at a time: one that fails stops no other."""
+"""Worker pool: files in other processes, of which one that fails stops no other.
 
-from __future__ import annotations
+The pools of libraries promise less: that of `concurrent.futures` ends as a whole when
+one of its processes dies, pebble ends a process that works without letting it remove
+half-written files, and its time limit is that of a whole task, whereas here only
+reading a file has one (`espm_hs.cli.files`).
+"""
 
 import multiprocessing
 import signal
@@ -10,7 +14,9 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from multiprocessing import connection
+from typing import Any, NoReturn
 
 # With what a process ends that waited in vain for a reader, see `espm_hs.cli.files`.
 HUNG = 1
@@ -24,18 +30,17 @@ LONGEST = 500
 
 @dataclass(frozen=True)
 class Outcome:
-    """
-    What became of a file.
+    """What became of a file.
 
     Attributes
     ----------
-    path : str
+    path
         The file.
-    state : str
+    state
         "done", "done before" or "failed".
-    text : str
+    text
         Of the result, or of the error.
-    facts : Mapping
+    facts
         What a table of all files says of it.
     """
 
@@ -51,19 +56,18 @@ def run_all(
     n_workers: int = 1,
     prepare: Callable[[], object] | None = None,
 ) -> Generator[Outcome]:
-    """
-    Work on files, and go on whatever happens to one of them.
+    """Work on files, and go on whatever happens to one of them.
 
     Parameters
     ----------
-    paths : sequence of str
+    paths
         The files.
-    work : callable
+    work
         Takes a path, returns its outcome. It goes to other processes, so it must be a
         function of a module.
-    n_workers : int
+    n_workers
         Processes that work at the same time; 0 works in this one.
-    prepare : callable, optional
+    prepare
         Called in each process first.
 
     Yields
@@ -77,8 +81,9 @@ def run_all(
         for path in paths:
             yield _attempt(work, path)
         return
-    waiting, idle = deque(paths), []
-    busy: dict[connection.Connection, _Process] = {}
+    waiting = deque(paths)
+    idle: list[_Process] = []
+    busy: dict[Any, _Process] = {}
     try:
         while waiting or busy:
             while waiting and len(busy) < n_workers:
@@ -92,7 +97,7 @@ def run_all(
                 yield outcome
     finally:
         for process in busy.values():
-            process.interrupt()
+            process.process.terminate()
         for process in (*busy.values(), *idle):
             process.end()
 
@@ -100,7 +105,7 @@ def run_all(
 class _Process:
     """A process that works on one file after the other."""
 
-    def __init__(self, prepare):
+    def __init__(self, prepare: Callable[[], object] | None):
         # forks of a process with threads can lock up
         context = multiprocessing.get_context("spawn")
         self.pipe, other = context.Pipe()
@@ -110,7 +115,7 @@ class _Process:
         other.close()
         self.alive = True
 
-    def start(self, work, path):
+    def start(self, work: Callable[[str], Outcome], path: str) -> None:
         self.path = path
         with suppress(ConnectionError):  # `outcome` finds it dead
             self.pipe.send((work, path))
@@ -124,10 +129,7 @@ class _Process:
             self.process.join()
             return Outcome(self.path, "failed", _death(self.process.exitcode))
 
-    def interrupt(self):
-        self.process.terminate()
-
-    def end(self):
+    def end(self) -> None:
         """Let it go, by force if it does not."""
         self.pipe.close()
         self.process.join(PATIENCE)
@@ -148,17 +150,14 @@ def _ctrl_c_later() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _serve(pipe, prepare):
+def _serve(pipe: connection.Connection, prepare: Callable[[], object] | None) -> None:
     """Work on files until no more come, or until told to stop."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
-    prepared = prepare is None
+    prepare_once = cache(prepare or (lambda: None))
 
-    def prepared_work(path):
-        nonlocal prepared
-        if not prepared:
-            prepare()
-            prepared = True
+    def prepared_work(path: str) -> Outcome:
+        prepare_once()  # or, after a failure, again with the next file
         return work(path)
 
     with heard(SystemExit, signal.SIGTERM), suppress(EOFError, ConnectionError):
@@ -168,35 +167,35 @@ def _serve(pipe, prepare):
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _stop(*_):
+def _stop(*_: object) -> NoReturn:
     """Leave at once, through whatever cleans up."""
     raise SystemExit
 
 
 @contextmanager
 def heard(error: type[BaseException], number: int) -> Iterator[None]:
-    """
-    Raise what a signal raises again, if a callback of the interpreter swallows it.
+    """Raise what a signal raises again, if a callback of the interpreter swallows it.
 
     Callbacks of weak references are all over Python's imports, and an error in one
     of them is shown and forgotten: Ctrl-C would do nothing.
 
     Parameters
     ----------
-    error : type
+    error
         What the handler of the signal raises.
-    number : int
+    number
         Of the signal.
     """
+    main = threading.main_thread().ident or 0
 
-    def told_again():
+    def told_again() -> None:
         if hasattr(signal, "pthread_kill"):
             # raised in this thread, it would wait for a call of the main one to end
-            signal.pthread_kill(threading.main_thread().ident, number)
+            signal.pthread_kill(main, number)
         else:
             signal.raise_signal(number)
 
-    def hook(lost):
+    def hook(lost: Any) -> None:
         if issubclass(lost.exc_type, error):
             threading.Timer(AGAIN, told_again).start()
         else:
@@ -220,7 +219,7 @@ def _death(code: int | None) -> str:
     return f"its process died ({end}): {corrupt}, or it took more memory than there is"
 
 
-def _attempt(work, path) -> Outcome:
+def _attempt(work: Callable[[str], Outcome], path: str) -> Outcome:
     try:
         return work(path)
     except Exception as error:  # whatever one file does must not stop the others

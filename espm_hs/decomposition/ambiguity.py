@@ -1,8 +1,8 @@
-"""What the counts leave open about each phase, in one line."""
+"""Rotational ambiguity: what the counts leave open about each phase, in one line."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ LEAST_CHANGE = 0.005
 
 
 @dataclass(frozen=True, eq=False)
-class Doubt:
+class Ambiguity:
     """What is least certain about a phase.
 
     Parameters
@@ -25,15 +25,15 @@ class Doubt:
         The phase with which this one may be mixed, or may have to be; None if the
         counts leave no room for that.
     share
-        Of the atoms, as far as the counts allow.
+        Share of the atoms that may be mixed, as far as the counts allow.
     contained
         Whether the other phase may be part of what was found; else it may be what is
         lacking.
     elements
         Symbols.
     low, high
-        Shape (n_elements,): range of each element, in at.%, from what was found to the
-        last mixture that the counts allow.
+        Shape (n_elements,): feasible range of each element, in at.%, from what was
+        found to the last mixture that the counts allow.
     labels
         What to call each phase.
     """
@@ -67,13 +67,13 @@ class Doubt:
         )
 
 
-def doubts(
+def ambiguities(
     elements: tuple[str, ...],
     composition: np.ndarray,
     spectra: np.ndarray,
-    mixing: np.ndarray,
+    feasible_ranges: np.ndarray,
     labels: Sequence[str] | None = None,
-) -> list[Doubt]:
+) -> list[Ambiguity]:
     """Say for each of several phases what is least certain about it.
 
     Parameters
@@ -84,31 +84,32 @@ def doubts(
         Atomic fractions, shape (n_elements, n_phases).
     spectra
         Shape (n_channels, n_phases), NaN in channels left out.
-    mixing
+    feasible_ranges
         Shape (2, n_phases, n_phases), see `espm_hs.factorization.mixing_ranges`.
     labels
         What to call each phase; None: by its number.
     """
-    labels = labels or [f"phase {j}" for j in range(mixing.shape[1])]
+    labels = labels or [f"phase {j}" for j in range(feasible_ranges.shape[1])]
     whole = composition.sum(axis=0)
     fractions = composition / np.where(whole > 0, whole, 1.0)
     angles = _angles(spectra)
     result = []
-    for i in range(mixing.shape[1]):
+    for i in range(feasible_ranges.shape[1]):
         found = fractions[:, i]
         contained, other, end = max(
-            _ends(fractions, mixing, i), key=lambda one: np.abs(one[-1] - found).max()
+            _ends(fractions, feasible_ranges, i),
+            key=lambda one: np.abs(one[-1] - found).max(),
         )
-        share = float(mixing[0 if contained else 1, i, other])
-        if np.abs(end - found).max() < LEAST_CHANGE:
-            other, share, end = None, 0.0, found
+        share = float(feasible_ranges[0 if contained else 1, i, other])
+        none = np.abs(end - found).max() < LEAST_CHANGE
+        end = found if none else end
         result.append(
-            Doubt(
+            Ambiguity(
                 phase=i,
                 nearest=int(np.argmin(angles[i])),
                 angle=float(angles[i].min()),
-                other=other,
-                share=share,
+                other=None if none else other,
+                share=0.0 if none else share,
                 contained=contained,
                 elements=elements,
                 low=100 * np.minimum(found, end),
@@ -119,23 +120,29 @@ def doubts(
     return result
 
 
-def _ends(fractions, mixing, i):
+def _ends(
+    fractions: np.ndarray, feasible_ranges: np.ndarray, i: int
+) -> Iterator[tuple[bool, int, np.ndarray]]:
     """Yield whether another phase is contained, which, and what phase i then is."""
     for j in range(fractions.shape[1]):
         if j == i:
             continue
-        away, towards = mixing[:, i, j]
+        away, towards = feasible_ranges[:, i, j]
         rest = np.maximum(fractions[:, i] - away * fractions[:, j], 0.0)
         total = rest.sum()
         yield True, j, rest / total if total > 0 else fractions[:, i]
         yield False, j, (1 - towards) * fractions[:, i] + towards * fractions[:, j]
 
 
-def _angles(spectra):
-    """Angles between spectra in degrees, infinite on the diagonal."""
+def _angles(spectra: np.ndarray) -> np.ndarray:
+    """Return angles between spectra in degrees, infinite on the diagonal."""
     known = spectra[~np.isnan(spectra).any(axis=1)]
     length = np.maximum(np.linalg.norm(known, axis=0), np.finfo(float).tiny)
     cosines = (known / length).T @ (known / length)
     angles = np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
     np.fill_diagonal(angles, np.inf)
     return angles
+
+
+# The names of before.
+Doubt, doubts = Ambiguity, ambiguities

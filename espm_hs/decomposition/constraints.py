@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from espm_hs.physics import SpectrumModel
-
-# The phases are elements, each by itself.
-ELEMENTS = "elements"
+from espm_hs.physics.linear_model import LinearModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +28,7 @@ class Knowledge:
         Boolean, shape (n_pixels, n_phases): pixels of the whole map in which a phase
         may be; None: all of them.
     single_elements
-        Whether the phases are elements, which absorb as the sample does on average.
+        Whether the phases are elements, whose matrix is that of the sample as a whole.
     """
 
     names: tuple[str, ...]
@@ -44,6 +42,23 @@ class Knowledge:
         """Return that nothing is known."""
         fixed = np.full((n_columns, n_phases), np.nan)
         return cls(("",) * n_phases, fixed, np.stack([np.eye(n_columns)] * n_phases))
+
+    @classmethod
+    def single(cls, model: LinearModel) -> Knowledge:
+        """Return that each element is a phase, and the background another one.
+
+        All columns that name an element belong to its phase; their proportion is
+        fitted.
+        """
+        owners = [column.element or "background" for column in model.columns]
+        names = list(dict.fromkeys(owners))
+        fixed = np.zeros((len(owners), len(names)))
+        for i, (owner, quantified) in enumerate(
+            zip(owners, model.element_columns, strict=True)
+        ):
+            fixed[i, names.index(owner)] = 1.0 if quantified else np.nan
+        ties = cls.nothing(len(names), len(owners)).ties
+        return cls(tuple(names), fixed, ties, single_elements=True)
 
     @property
     def n_phases(self) -> int:
@@ -66,12 +81,12 @@ class Knowledge:
         """Boolean, shape (n_phases,): phases that may not be everywhere."""
         if self.support is None:
             return np.zeros(self.n_phases, bool)
-        return ~self.support.all(axis=0)
+        return np.logical_not(self.support.all(axis=0))
 
     def apart(self, elements: np.ndarray) -> np.ndarray:
-        """Whether phase i may have been found together with j lying over it.
+        """Return whether phase i may have been found together with j lying over it.
 
-        Not if all of its composition is known, or if j is not where i may be.
+        It cannot if all of its composition is known, or if j is not where i may be.
 
         Parameters
         ----------
@@ -91,8 +106,8 @@ class Knowledge:
         missing = self.support.T.astype(int) @ ~self.support
         return open_[:, None] & (missing == 0)
 
-    def constraints(self, pixels: np.ndarray | None) -> dict:
-        """Arguments of `espm_hs.factorization.Problem` for the pixels in use.
+    def constraints(self, pixels: np.ndarray | None) -> dict[str, Any]:
+        """Return arguments of `espm_hs.factorization.Problem` for the pixels in use.
 
         Parameters
         ----------
@@ -108,18 +123,13 @@ class Knowledge:
             "support": support,
         }
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Return arrays and text that HyperSpy can write to a file."""
-        stored = {
-            "names": list(self.names),
-            "fixed": self.fixed,
-            "ties": self.ties,
-            "single_elements": self.single_elements,
-        }
-        return stored if self.support is None else stored | {"support": self.support}
+        stored = {**vars(self), "names": list(self.names)}
+        return {name: value for name, value in stored.items() if value is not None}
 
     @classmethod
-    def from_dict(cls, stored: Mapping) -> Knowledge:
+    def from_dict(cls, stored: Mapping[str, Any]) -> Knowledge:
         """Read what `to_dict` wrote."""
         support = stored.get("support")
         return cls(
@@ -129,24 +139,3 @@ class Knowledge:
             None if support is None else np.asarray(support, bool),
             bool(stored["single_elements"]),
         )
-
-
-def element_phases(model: SpectrumModel) -> Knowledge:
-    """Return one component for each element, stray ones too, and the background.
-
-    Free lines of an element belong to its component, in a proportion that is fitted.
-
-    Parameters
-    ----------
-    model
-        The physics.
-    """
-    columns = model.columns
-    # in the order of the columns, each once
-    names = dict.fromkeys(column.element or "background" for column in columns)
-    fixed = np.zeros((len(columns), len(names)))
-    for i, column in enumerate(columns):
-        j = list(names).index(column.element or "background")
-        fixed[i, j] = 1.0 if column.kind == "element" else np.nan
-    known = Knowledge.nothing(len(names), len(columns))
-    return Knowledge(tuple(names), fixed, known.ties, single_elements=True)

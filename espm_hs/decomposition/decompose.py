@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from numbers import Number
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 
-from espm_hs.decomposition.checks import (
-    check_binning,
-    check_lines,
-    check_size,
-    check_strengths,
-)
 from espm_hs.decomposition.constraints import Knowledge
-from espm_hs.decomposition.prior_knowledge import number_of_phases, read_known_phases
-from espm_hs.decomposition.result import PhaseAnalysis, fingerprint
+from espm_hs.decomposition.prior_knowledge import (
+    ELEMENTS,
+    number_of_phases,
+    read_known_phases,
+)
+from espm_hs.decomposition.result import ModelRecord, PhaseAnalysis, fingerprint
 from espm_hs.decomposition.search import PhaseSearch
 from espm_hs.factorization import (
+    STRONGEST,
     USUAL_SPARSITY,
     Bins,
+    Factorization,
+    FitOptions,
     Grid,
     Penalties,
     Problem,
-    check_options,
     check_start,
     choose_smoothness,
+    choose_sparsity,
     coarse_maps,
     deviance_residuals,
     expected_deviance,
@@ -35,47 +37,22 @@ from espm_hs.factorization import (
     off_zero,
     usual_binning,
 )
+from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.factorization.counts.reading import read_counts
-from espm_hs.physics import SpectrumModel
+from espm_hs.physics.linear_model import LinearModel
 
-# What maps of known phases share with the fit that found them.
-MAP_OPTIONS = ("max_iter", "tol", "n_jobs")
+# An element can be quantified if this share of its counts is in channels in use.
+LEAST_SHARE_IN_USE = 0.01
+# What a result has from the fit as it is.
+OF_THE_FIT = ("W", "objective", "history", "n_iter", "converged", "n_agreeing")
 
 
-def decompose(
-    data,
-    model: SpectrumModel,
-    n_phases: int | None,
-    *,
-    pixels: np.ndarray | None = None,
-    channels: np.ndarray | None = None,
-    pixel_size: tuple[float, ...] | None = None,
-    known_phases: Mapping | str | Knowledge | None = None,
-    fixed_composition: Mapping | None = None,
-    simplex: str | None = "elements",
-    sparsity: float | str = 0.0,
-    smoothness: float | str | Sequence[float] = 0.0,
-    init: str | tuple = "nndsvd",
-    binning: str | int = 1,
-    callback: Callable[[int, float], None] | None = None,
-    **options,
-) -> PhaseAnalysis:
-    """Find the phases of a map.
+@dataclass(frozen=True, eq=False)
+class DecompositionOptions(FitOptions):
+    """How to look for phases; checks itself.
 
     Parameters
     ----------
-    data
-        Counts, shape (*navigation, n_channels): numpy, dask or sparse.
-    model
-        Physics over the same channels.
-    n_phases
-        Number of phases; None where ``known_phases`` says it.
-    pixels, channels
-        Boolean: the pixels, shape (prod(navigation),), and channels to use, None for
-        all. Channels outside ``model.channels`` are never used.
-    pixel_size
-        Size of a pixel along each navigation axis, in one unit, for the smoothness;
-        None: square.
     known_phases
         Phase number or name -> what is known of the phase, any of
 
@@ -91,25 +68,149 @@ def decompose(
         decomposition are taken as they are.
     fixed_composition
         Phase number -> {element: atomic fraction}: "composition" alone.
-    sparsity
-        As in `espm_hs.EspmNMF`; "auto" takes what predicts counts best that are set
-        aside, see `espm_hs.factorization.choose_sparsity`.
     simplex, init
         As in `espm_hs.EspmNMF`. Where the start is a name, phases of whose spectrum
-        nothing is known are freed from overlaps and support films, see
-        `espm_hs.decomposition.separation` and `espm_hs.decomposition.support`.
+        nothing is known are freed from what they were found together with, see
+        `espm_hs.decomposition.separation`.
+    sparsity
+        As in `espm_hs.EspmNMF`; "auto" takes what predicts held-out counts best, see
+        `espm_hs.factorization.choose_sparsity`; None takes the usual strength, which
+        is 0 where the phases are elements, as there is a little of many of them in
+        every pixel.
     smoothness
         As in `espm_hs.EspmNMF`, but of the maps alone: the phases are found without;
-        "auto" takes what predicts counts best that are set aside, for each phase; or a
-        number for each phase.
+        "auto" takes what predicts held-out counts best, for each phase; or a number
+        for each phase.
     binning
         Phases are found from the sums of ``binning`` pixels along each axis, and then
         mapped in full resolution; "auto" bins until there are some 300 counts.
-    callback
-        Called with the number of iterations and F now and then.
-    **options
-        ``solver``, ``n_init``, ``max_iter``, ``tol``, ``random_state``, ``n_jobs`` of
-        `espm_hs.factorization.factorize`.
+    pixel_size
+        Size of a pixel along each navigation axis, in one unit, for the smoothness;
+        None: square.
+    solver, n_init, max_iter, tol, random_state, n_jobs, check_every, callback
+        As in `espm_hs.factorization.FitOptions`.
+
+    Raises
+    ------
+    ValueError
+        If an option makes no sense.
+    """
+
+    known_phases: Mapping | str | Knowledge | None = None
+    fixed_composition: Mapping | None = None
+    simplex: str | None = "elements"
+    sparsity: float | str | None = 0.0
+    smoothness: float | str | Sequence[float] = 0.0
+    init: str | tuple = "nndsvd"
+    binning: str | int = 1
+    pixel_size: tuple[float, ...] | None = None
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.sparsity is None:
+            usual = 0.0 if self.elements_are_phases else USUAL_SPARSITY
+            object.__setattr__(self, "sparsity", usual)
+        self._check_binning()
+        strengths: Any = self.smoothness
+        if several := not isinstance(strengths, str) and np.ndim(strengths) > 0:
+            object.__setattr__(self, "smoothness", tuple(strengths))
+        for strength in strengths if several else [strengths]:
+            _check_strength("smoothness", strength, several)
+        _check_strength("sparsity", self.sparsity)
+
+    @property
+    def elements_are_phases(self) -> bool:
+        """Whether a component of each element is wanted, see `prior_knowledge`."""
+        return isinstance(self.known_phases, str) and self.known_phases == ELEMENTS
+
+    def _check_binning(self) -> None:
+        binning = self.binning
+        if isinstance(binning, str) and binning == "auto":
+            return
+        if not isinstance(binning, Integral) or binning < 1:
+            raise ValueError(
+                f"`binning` is {binning!r}; needed is 'auto' or a number of pixels "
+                ">= 1."
+            )
+        if binning > 1 and self.simplex == "abundances":
+            raise ValueError(
+                f"`binning` is {binning}, but the abundances of each pixel add up to 1 "
+                "with simplex='abundances', and those of several pixels do not. Use "
+                "`binning=1`, or `s.rebin`."
+            )
+
+    @property
+    def fit(self) -> FitOptions:
+        """Those of each fit, which have nothing of the search around it."""
+        names = (option.name for option in fields(FitOptions))
+        return FitOptions(**{name: getattr(self, name) for name in names})
+
+    @property
+    def penalties(self) -> Penalties:
+        """Penalties of the fit, before those that are "auto" are chosen."""
+        sparsity: Any = USUAL_SPARSITY if self.sparsity == "auto" else self.sparsity
+        smoothness: Any = 0.0 if self.smoothness == "auto" else self.smoothness
+        return Penalties(sparsity, smoothness)
+
+    def chosen_binning(self, counts: AnyCounts, navigation: tuple[int, ...]) -> int:
+        """Return the binning; where that is "auto", the one that suits the counts."""
+        if self.binning != "auto":
+            return int(self.binning)
+        in_counts = self.simplex != "abundances"
+        return usual_binning(counts, navigation) if in_counts else 1
+
+    def chosen_penalties(self, counts: AnyCounts, problem: Problem) -> Penalties:
+        """Return the penalties of a problem, with the sparsity if that is "auto"."""
+        if self.sparsity != "auto":
+            return problem.penalties
+        strength = choose_sparsity(
+            counts,
+            problem,
+            n_init=self.n_init,
+            random_state=self.random_state,
+            n_jobs=self.n_jobs,
+        )
+        return replace(problem.penalties, sparsity=strength)
+
+
+def _check_strength(name: str, value: Any, several: bool = False) -> None:
+    """Raise ValueError for a strength that is neither a number nor "auto"."""
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    word = isinstance(value, str) and value == "auto" and not several
+    if not (word or (number and 0 <= value <= STRONGEST)):
+        raise ValueError(
+            f"`{name}` must be 'auto' or a finite number >= 0, at most "
+            f"{STRONGEST:g}; got {value!r}."
+        )
+
+
+def decompose(
+    data: Any,
+    model: LinearModel,
+    n_phases: int | None,
+    options: DecompositionOptions | None = None,
+    *,
+    pixels: np.ndarray | None = None,
+    channels: np.ndarray | None = None,
+    **changes: Any,
+) -> PhaseAnalysis:
+    """Find the phases of a map.
+
+    Parameters
+    ----------
+    data
+        Counts, shape (*navigation, n_channels): numpy, dask or sparse.
+    model
+        Linear model over the same channels.
+    n_phases
+        Number of phases; None where ``known_phases`` says it.
+    options
+        How to look for them; None: the defaults.
+    pixels, channels
+        Boolean: the pixels, shape (prod(navigation),), and channels to use, None for
+        all. Channels outside ``model.channels`` are never used.
+    **changes
+        Options by name, see `DecompositionOptions`.
 
     Returns
     -------
@@ -121,37 +222,12 @@ def decompose(
     ValueError, TypeError
         If an argument makes no sense or the data are not counts.
     """
+    options = replace(options or DecompositionOptions(), **changes)
     navigation = data.shape[:-1] or (1,)
     used = model.channels if channels is None else model.channels & channels
-    n_phases = number_of_phases(n_phases, known_phases, model)
-    check_size(n_phases, navigation, pixels, used)
-    check_lines(model, used)
-    check_binning(binning, simplex)
-    check_strengths(sparsity, smoothness)
-    known = read_known_phases(
-        known_phases,
-        fixed_composition,
-        model,
-        n_phases,
-        navigation=navigation,
-        pixels=pixels,
-        channels=used,
-    )
-    strength = USUAL_SPARSITY if sparsity == "auto" else sparsity
-    if not isinstance(smoothness, str | Number):
-        smoothness = tuple(smoothness)
     # everything but the data is checked before the data are read
-    problem = Problem(
-        int(used.sum()),
-        n_phases,
-        G=model.G[used],
-        simplex=simplex,
-        simplex_rows=model.element_columns,
-        **known.constraints(pixels),
-        penalties=Penalties(strength, 0.0 if smoothness == "auto" else smoothness),
-        grid=Grid.from_shape(navigation, pixels, pixel_size),
-    )
-    check_options(**options)
+    known, problem = _problem(model, n_phases, options, navigation, pixels, used)
+    init = options.init
     n_pixels = int(np.prod(navigation) if pixels is None else pixels.sum())
     check_start(init, problem, n_pixels)
     counts = read_counts(data, pixels, used)
@@ -160,43 +236,145 @@ def decompose(
             "All counts in the chosen pixels and channels are zero: there is nothing "
             "to decompose. Check `navigation_mask`, `signal_mask` and the data."
         )
-    if binning == "auto":
-        in_counts = simplex != "abundances"
-        binning = usual_binning(counts, navigation) if in_counts else 1
+    binning = options.chosen_binning(counts, navigation)
     bins = Bins.from_shape(navigation, binning, pixels)
     if known.single_elements:
-        options["n_init"] = 1  # all starts are the same
-    fit = PhaseSearch(
-        *_in_bins(counts, problem, bins, binning),
-        model,
-        used,
-        known,
-        options | {"callback": callback},
-    )
+        options = replace(options, n_init=1)  # all starts are the same
+    binned = _in_bins(counts, problem, bins, binning)
+    search = PhaseSearch(*binned, model, used, known, options.fit)
     if binning > 1 and not isinstance(init, str) and init[1] is not None:
         init = (init[0], bins.sum(init[1]))
-    found, errors = fit.run(init, choose=sparsity == "auto")
-    strength = fit.problem.penalties.sparsity
-    penalties = replace(problem.penalties, sparsity=strength)
-    problem = replace(problem, G=fit.problem.G, penalties=penalties)
+    found, errors = search.run(init, options.chosen_penalties)
+    sparsity = search.problem.penalties.sparsity
+    penalties = replace(problem.penalties, sparsity=sparsity)
+    problem = replace(problem, G=search.problem.G, penalties=penalties)
     # of the phases, before noise and smoothness of single pixels move their totals
-    misfit = _misfit(counts, problem.spectra(found.W) @ found.H.sum(axis=0), model)
-    if binning > 1 or smoothness != 0:
-        found, problem = _on_pixels(
-            counts, problem, found, bins, smoothness, fit.options
-        )
-    analysis = _analysis(fit, problem, counts, found, errors, misfit, pixels, binning)
-    if analysis.interrupted:
+    mean = problem.spectra(found.W) @ found.H.sum(axis=0)
+    ratio = _deviance_ratio(counts.spectrum, mean, len(model.columns))
+    if binning > 1 or options.smoothness != 0:
+        found, problem = _on_pixels(counts, problem, found, bins, options)
+    interrupted = found.interrupted or errors.interrupted
+    if interrupted:
         warnings.warn(
             f"The fit was interrupted after {found.n_iter} iterations; the best "
             "result so far is kept.",
             UserWarning,
             stacklevel=3,
         )
-    return analysis
+    return PhaseAnalysis(
+        model_record=ModelRecord.of(search.model),
+        knowledge=known,
+        covariance=errors.covariance,
+        bias=errors.bias,
+        feasible_ranges=errors.feasible_ranges,
+        **_in_user_units(problem, found, used, pixels),
+        channels=used,
+        fingerprint=fingerprint(counts),
+        misfit=ratio,
+        interrupted=interrupted,
+        n_starts=len(found.objectives),
+        binning=binning,
+        sparsity=sparsity,
+        smoothness=problem.penalties.strengths(problem.n_components),
+        **{name: getattr(found, name) for name in OF_THE_FIT},
+    )
 
 
-def _in_bins(counts, problem, bins, binning):
+def _problem(
+    model: LinearModel,
+    n_phases: int | None,
+    options: DecompositionOptions,
+    navigation: tuple[int, ...],
+    pixels: np.ndarray | None,
+    channels: np.ndarray,
+) -> tuple[Knowledge, Problem]:
+    """Return what is known of the phases, and what is to be solved for them."""
+    if options.elements_are_phases:
+        n_phases = number_of_phases(n_phases, options.known_phases, model)
+    n_phases = check_size(n_phases, navigation, pixels, channels)
+    check_lines(model, channels)
+    if model.column_factors is not None:
+        raise ValueError(
+            "The columns of the model have factors that differ from pixel to pixel, "
+            "and the phases of a decomposition have one spectrum each. Give a model "
+            "whose `column_factors` are None, with mean factors in G."
+        )
+    if options.known_phases is None and not options.fixed_composition:
+        known = Knowledge.nothing(n_phases, len(model.columns))
+    else:
+        known = read_known_phases(
+            options.known_phases,
+            options.fixed_composition,
+            model,
+            n_phases,
+            navigation=navigation,
+            pixels=pixels,
+            channels=channels,
+        )
+    return known, Problem(
+        int(channels.sum()),
+        n_phases,
+        G=model.G[channels],
+        simplex=options.simplex,
+        simplex_rows=model.element_columns,
+        **known.constraints(pixels),
+        penalties=options.penalties,
+        grid=Grid.from_shape(navigation, pixels, options.pixel_size),
+    )
+
+
+def check_size(
+    n_phases: int | None,
+    navigation: tuple[int, ...],
+    pixels: np.ndarray | None,
+    channels: np.ndarray,
+) -> int:
+    """Return the number of phases; ValueError for one that the data cannot bear."""
+    if n_phases is None:
+        raise ValueError(
+            "The number of phases is not given. Say how many to look for with "
+            "`s.decomposition(algorithm='espm', output_dimension=3)`; "
+            "`s.estimate_number_of_phases()` finds how many there are."
+        )
+    if isinstance(n_phases, bool) or not isinstance(n_phases, (int, np.integer)):
+        raise ValueError(f"`output_dimension` must be an integer, got {n_phases!r}.")
+    n_pixels = int(np.prod(navigation)) if pixels is None else int(pixels.sum())
+    n_channels = int(channels.sum())
+    for number, what, mask in (
+        (n_pixels, "pixels", "navigation_mask"),
+        (n_channels, "channels", "signal_mask"),
+    ):
+        if number == 0:
+            raise ValueError(
+                f"All {what} are masked. In `{mask}`, True means left out: give the "
+                "inverse mask, or none."
+            )
+    largest = min(n_pixels, n_channels)
+    if not 1 <= n_phases <= largest:
+        raise ValueError(
+            f"`output_dimension` is {n_phases}, but must be between 1 and {largest} "
+            f"for {n_pixels} pixels and {n_channels} channels in use."
+        )
+    return int(n_phases)
+
+
+def check_lines(model: LinearModel, channels: np.ndarray) -> None:
+    """Raise ValueError for elements whose lines are all in masked channels."""
+    rows = model.element_columns
+    kept = (model.G[channels].sum(axis=0) / model.G.sum(axis=0))[rows]
+    shares = zip(model.elements, kept, strict=True)
+    lost = [name for name, share in shares if share < LEAST_SHARE_IN_USE]
+    if lost:
+        raise ValueError(
+            f"The lines of {', '.join(lost)} are in channels that `signal_mask` leaves "
+            "out, so nothing can be said about them. Unmask their channels, or remove "
+            "them with `s.set_elements([...])`."
+        )
+
+
+def _in_bins(
+    counts: AnyCounts, problem: Problem, bins: Bins, binning: int
+) -> tuple[AnyCounts, Grid, Problem]:
     """Return what phases are found from: counts, their neighbours and the problem."""
     support = problem.support
     if binning > 1:
@@ -204,100 +382,80 @@ def _in_bins(counts, problem, bins, binning):
         # a bin may hold what any of its pixels may
         support = None if support is None else bins.sum(support) > 0
     # smooth maps are better maps, but what they leave over goes into the spectra
-    penalties = Penalties(problem.penalties.sparsity)
+    penalties = problem.penalties.separable()
     found_from = replace(problem, penalties=penalties, support=support)
     return counts, Grid.from_shape(bins.shape, bins.used), found_from
 
 
-def _on_pixels(counts, problem, found, bins, smoothness, options):
+def _on_pixels(
+    counts: AnyCounts,
+    problem: Problem,
+    found: Factorization,
+    bins: Bins,
+    options: DecompositionOptions,
+) -> tuple[Factorization, Problem]:
     """Return the phases that were found with their maps in full resolution.
 
     The problem that comes with them has the smoothness that was chosen.
     """
     start = problem.allowed(bins.spread(found.H, counts.edges))
     # what an interruption leaves is as it was found, and not made smooth
-    rough = replace(problem, penalties=replace(problem.penalties, smoothness=0.0))
+    rough = replace(problem, penalties=problem.penalties.separable())
     if found.interrupted:
         return replace(found, H=start), rough
     # what one bin paid for holding several phases is shared by its pixels
-    sparsity = problem.penalties.sparsity * bins.n_bins / counts.n_pixels
-    problem = replace(problem, penalties=replace(problem.penalties, sparsity=sparsity))
+    penalties = problem.penalties.shared(bins.n_bins / counts.n_pixels)
+    problem = replace(problem, penalties=penalties)
     start = problem.allowed(off_zero(start))
-    common = {name: options[name] for name in MAP_OPTIONS if name in options}
+    totals = found.H.sum(axis=0) if problem.simplex != "abundances" else None
+    limits: dict[str, Any] = {
+        name: getattr(options, name) for name in ("max_iter", "tol", "n_jobs")
+    }
+    seed, n_jobs = options.random_state, options.n_jobs
+    fit = counts, problem, found.W
     try:
-        if smoothness == "auto":
-            seed = options.get("random_state")
+        if options.smoothness == "auto":
             strength = choose_smoothness(
-                counts,
-                problem,
-                found.W,
-                start=start,
-                random_state=seed,
-                n_jobs=options.get("n_jobs"),
+                *fit, start=start, random_state=seed, n_jobs=n_jobs
             )
-            penalties = replace(problem.penalties, smoothness=strength)
+            penalties = replace(penalties, smoothness=strength)
             problem = replace(problem, penalties=penalties)
-        start = coarse_maps(counts, problem, found.W, start, **common)
+            fit = counts, problem, found.W
+        start = coarse_maps(*fit, start, **limits)
         H, objective = fit_maps(
-            counts,
-            problem,
-            found.W,
-            start=start,
-            totals=found.H.sum(axis=0) if problem.simplex != "abundances" else None,
-            callback=options.get("callback"),
-            **common,
+            *fit, start=start, totals=totals, callback=options.callback, **limits
         )
     except KeyboardInterrupt:
         return replace(found, H=start, interrupted=True), rough
     return replace(found, H=H, objective=objective), problem
 
 
-def _misfit(counts, mean, model) -> float:
-    """Deviance of the summed spectrum over its expectation."""
+def _deviance_ratio(spectrum: np.ndarray, mean: np.ndarray, n_columns: int) -> float:
+    """Return the deviance of the summed spectrum over its expectation."""
     mean = mean + 1e-9
-    residuals = deviance_residuals(counts.spectrum, mean)
+    residuals = deviance_residuals(spectrum, mean)
     # channels of few counts deviate by less than 1 each
-    expected = max(1.0, expected_deviance(mean) - len(model.columns))
+    expected = max(1.0, expected_deviance(mean) - n_columns)
     return float((residuals**2).sum() / expected)
 
 
-def _analysis(fit, problem, counts, found, errors, misfit, pixels, binning):
-    """Return the result in user units, over the whole map and energy axis."""
-    model, used = fit.model, fit.channels
+def _in_user_units(
+    problem: Problem,
+    found: Factorization,
+    channels: np.ndarray,
+    pixels: np.ndarray | None,
+) -> dict[str, Any]:
+    """Return spectra, loadings and atoms over the whole map and energy axis."""
     D = problem.spectra(found.W)
     in_counts = problem.simplex != "abundances"
     scale = D.sum(axis=0) if in_counts else np.ones(found.W.shape[1])
     scale = np.maximum(scale, np.finfo(float).tiny)
-    spectra = np.full((used.size, found.W.shape[1]), np.nan)
-    spectra[used] = D / scale
+    spectra = np.full((channels.size, found.W.shape[1]), np.nan)
+    spectra[channels] = D / scale
     loadings = np.asarray(found.H * scale)
     if pixels is not None:
         everywhere = np.full((pixels.size, loadings.shape[1]), np.nan)
         everywhere[pixels] = loadings
         loadings = everywhere
-    covariance, pull, mixing, stopped = errors
-    fractions = found.W[model.element_columns].sum(axis=0)
-    return PhaseAnalysis(
-        model=model,
-        knowledge=fit.known,
-        W=found.W,
-        covariance=covariance,
-        pull=pull,
-        spectra=spectra,
-        loadings=loadings,
-        atoms=fractions / scale,
-        channels=used,
-        fingerprint=fingerprint(counts),
-        objective=found.objective,
-        misfit=misfit,
-        history=found.history,
-        n_iter=found.n_iter,
-        converged=found.converged,
-        interrupted=found.interrupted or stopped,
-        n_starts=len(found.objectives),
-        n_agreeing=found.n_agreeing,
-        binning=binning,
-        sparsity=fit.problem.penalties.sparsity,
-        smoothness=problem.penalties.strengths(problem.n_components),
-        mixing=mixing,
-    )
+    atoms = found.W[problem.rows_on_simplex].sum(axis=0) / scale
+    return {"spectra": spectra, "loadings": loadings, "atoms": atoms}

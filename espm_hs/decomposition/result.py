@@ -3,53 +3,120 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from operator import attrgetter
+from typing import Any
 
 import numpy as np
 
-from espm_hs.decomposition.ambiguity import Doubt, doubts
+from espm_hs.decomposition.ambiguity import Ambiguity, ambiguities
 from espm_hs.decomposition.constraints import Knowledge
-from espm_hs.factorization import Counts
-from espm_hs.physics import SpectrumModel
+from espm_hs.decomposition.self_consistency import phase_matrices
+from espm_hs.factorization.counts.counts import AnyCounts
+from espm_hs.physics.linear_model import LinearModel, read_model
 
 # Version of the layout in which results are stored.
 STORAGE_VERSION = 2
+# Arrays that every result has, and the keys of those that are stored by another name.
+_ARRAYS = ("W", "covariance", "bias", "spectra", "atoms", "fingerprint", "history")
+_KEYS = {"bias": "pull", "feasible_ranges": "mixing"}
+# Numbers by type; older files lack those that have a default.
+_NUMBERS = {
+    "objective": float,
+    "misfit": float,
+    "n_iter": int,
+    "converged": bool,
+    "interrupted": bool,
+    "n_starts": int,
+    "n_agreeing": int,
+    "binning": int,
+    "sparsity": float,
+}
+# What comes of stored values that are missing or something else than was written.
+_DAMAGE = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 
 
-def fingerprint(counts: Counts) -> np.ndarray:
-    """Three numbers that change when pixels are moved, cropped or edited.
+def fingerprint(counts: AnyCounts) -> np.ndarray:
+    """Return three numbers that change when pixels are moved, cropped or edited.
 
-    Number of pixels, all counts, and the sum over pixels of position times counts.
+    They are the number of pixels, all counts, and the sum over pixels of position times
+    counts.
     """
     return counts.moments
 
 
-def phase_matrices(model: SpectrumModel, composition: np.ndarray) -> np.ndarray:
-    """Model matrix of each phase as absorbed by the phase itself.
+def _damaged(error: Exception) -> ValueError:
+    return ValueError(
+        f"The stored phases are damaged ({error}). Find them again with "
+        "`s.decomposition(algorithm='espm', output_dimension=...)`."
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class ModelRecord:
+    """What a result knows of its model without building it.
 
     Parameters
     ----------
-    model
-        Physics; without a mass thickness the matrices are all the same.
-    composition
-        Atomic fractions, shape (n_elements, n_phases).
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n_phases, n_channels, n_columns).
+    elements
+        Names of the quantified columns, in order.
+    columns
+        Label of each column.
+    element_columns
+        Boolean, shape (n_columns,): columns that are quantified.
+    kind
+        Name under which the class of the model is registered; None in older files.
+    description
+        What the model's own ``to_dict`` wrote.
     """
-    n_phases = composition.shape[1]
-    if not model.mass_thickness:
-        return np.broadcast_to(model.G, (n_phases, *model.G.shape))
-    matrices = []
-    for fractions in composition.T:
-        known = dict(zip(model.elements, fractions.tolist(), strict=True))
-        # a phase without elements absorbs as the sample does on average
-        own = model.replace(composition=known) if fractions.sum() > 0 else model
-        matrices.append(own.G)
-    return np.stack(matrices)
+
+    elements: tuple[str, ...]
+    columns: tuple[str, ...]
+    element_columns: np.ndarray
+    kind: str | None
+    description: Mapping[str, Any] = field(repr=False)
+
+    @classmethod
+    def of(cls, model: LinearModel) -> ModelRecord:
+        """Return the record of a model that is there."""
+        labels = tuple(column.label for column in model.columns)
+        rows = np.asarray(model.element_columns, bool)
+        found = cls(tuple(model.elements), labels, rows, model.kind, model.to_dict())
+        found.__dict__["model"] = model
+        return found
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> ModelRecord:
+        """Read what `to_dict` wrote, and what older versions did."""
+        kind, description = stored.get("kind"), stored["model"]
+        if not {"elements", "columns", "element_columns"} <= set(stored):
+            return cls.of(read_model(kind, description))
+        return cls(
+            tuple(str(name) for name in stored["elements"]),
+            tuple(str(label) for label in stored["columns"]),
+            np.asarray(stored["element_columns"], bool),
+            kind,
+            dict(description),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return arrays and text that HyperSpy can write to a file."""
+        return {
+            "kind": self.kind or "",
+            "model": dict(self.description),
+            "elements": list(self.elements),
+            "columns": list(self.columns),
+            "element_columns": self.element_columns,
+        }
+
+    @cached_property
+    def model(self) -> LinearModel:
+        """The model itself, built when it is first asked for."""
+        model = read_model(self.kind, self.description)
+        if tuple(column.label for column in model.columns) != self.columns:
+            raise ValueError("the model has other columns than those of the phases")
+        return model
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +125,8 @@ class PhaseAnalysis:
 
     Parameters
     ----------
-    model
-        The physics the fit used; its ``composition``, if any, is that of the whole.
+    model_record
+        The model that the fit used, refined with the composition of the whole.
     knowledge
         What was known of the phases before.
     W
@@ -67,7 +134,7 @@ class PhaseAnalysis:
     covariance
         Shape (n_phases, n_columns, n_columns): covariance of W in each phase, from the
         noise of the counts.
-    pull
+    bias
         Shape (n_columns, n_phases): W less what it would be with half the counts in
         each pixel, the scale of its bias.
     spectra
@@ -87,10 +154,10 @@ class PhaseAnalysis:
     objective
         F at the end of the fit, in nats.
     misfit
-        Deviance of the summed spectrum over what Poisson noise makes one expect: about
-        1 for a model that has all elements and the right energy scale.
+        Deviance ratio: deviance of the summed spectrum over what Poisson noise makes
+        one expect, about 1 for a model that has all elements and the right axis.
     history
-        F during the fit. Where each phase absorbs by its own composition, the fit is
+        F during the fit. Where G depends on the composition of each phase, the fit is
         repeated, and F starts again with every new G.
     n_iter
         Iterations of the fit.
@@ -105,17 +172,17 @@ class PhaseAnalysis:
         are those of that fit.
     sparsity
         Strength with which the phases were found, given or chosen.
-    mixing
+    feasible_ranges
         Shape (2, n_phases, n_phases): how far the counts let phases be mixed, see
         `espm_hs.factorization.mixing_ranges`. None for a single phase and where the
         fit was interrupted.
     """
 
-    model: SpectrumModel
+    model_record: ModelRecord
     knowledge: Knowledge
     W: np.ndarray
     covariance: np.ndarray
-    pull: np.ndarray
+    bias: np.ndarray
     spectra: np.ndarray
     loadings: np.ndarray | None
     atoms: np.ndarray
@@ -132,7 +199,7 @@ class PhaseAnalysis:
     n_agreeing: int = 1
     binning: int = 1
     sparsity: float = 0.0
-    mixing: np.ndarray | None = None
+    feasible_ranges: np.ndarray | None = None
 
     @property
     def n_phases(self) -> int:
@@ -140,11 +207,28 @@ class PhaseAnalysis:
         return self.W.shape[1]
 
     @cached_property
+    def model(self) -> LinearModel:
+        """The model that the fit used; what was loaded builds it when first asked.
+
+        Raises
+        ------
+        ValueError
+            If its stored description is damaged.
+        """
+        try:
+            model = self.model_record.model
+            if model.channels.shape != self.channels.shape:
+                raise ValueError("the model has other channels than the phases")
+        except _DAMAGE as error:
+            raise _damaged(error) from error
+        return model
+
+    @cached_property
     def G(self) -> np.ndarray:
         """Model matrix of each phase, (n_phases, n_channels, n_columns).
 
-        They differ in the absorption in the sample, that of each phase being due to its
-        own composition; single elements absorb as the whole does.
+        They differ where the matrix depends on the composition, which is that of each
+        phase; single elements have the matrix of the whole.
         """
         if self.knowledge.single_elements:
             return np.broadcast_to(self.model.G, (self.n_phases, *self.model.G.shape))
@@ -158,23 +242,28 @@ class PhaseAnalysis:
     @property
     def elements(self) -> tuple[str, ...]:
         """Elements of the composition."""
-        return self.model.elements
+        return self.model_record.elements
+
+    @property
+    def element_columns(self) -> np.ndarray:
+        """Boolean, shape (n_columns,): rows of W that are atomic fractions."""
+        return self.model_record.element_columns
 
     @property
     def composition(self) -> np.ndarray:
         """Element rows of W, shape (n_elements, n_phases)."""
-        return self.W[self.model.element_columns]
+        return self.W[self.element_columns]
 
     @property
     def composition_covariance(self) -> np.ndarray:
         """Covariance of `composition`, (n_phases, n_elements, n_elements).
 
-        That of the counts, and the pull as an error of its own.
+        It is that of the counts, with the bias as an error of its own.
         """
-        rows = self.model.element_columns
-        pull = self.pull[rows].T
+        rows = self.element_columns
+        bias = self.bias[rows].T
         counted = self.covariance[:, rows][:, :, rows]
-        return counted + pull[:, :, None] * pull[:, None, :]
+        return counted + bias[:, :, None] * bias[:, None, :]
 
     @property
     def smoothness_text(self) -> str:
@@ -183,13 +272,25 @@ class PhaseAnalysis:
         return numbers[0] if len(set(numbers)) == 1 else ", ".join(numbers)
 
     @cached_property
-    def doubts(self) -> list[Doubt]:
-        """What the counts leave open about each phase; empty where `mixing` is None."""
-        if self.mixing is None:
+    def ambiguities(self) -> list[Ambiguity]:
+        """What the counts leave open about each phase.
+
+        Empty where `feasible_ranges` is None.
+        """
+        if self.feasible_ranges is None:
             return []
-        return doubts(
-            self.elements, self.composition, self.spectra, self.mixing, self.labels
+        return ambiguities(
+            self.elements,
+            self.composition,
+            self.spectra,
+            self.feasible_ranges,
+            self.labels,
         )
+
+    # the names of before
+    doubts = property(attrgetter("ambiguities"))
+    mixing = property(attrgetter("feasible_ranges"))
+    pull = property(attrgetter("bias"))
 
     def __str__(self) -> str:
         """Text in the manner of HyperSpy's decomposition info."""
@@ -198,7 +299,6 @@ class PhaseAnalysis:
         )
         if self.interrupted:
             ending = "interrupted"
-        columns = [column.label for column in self.model.columns]
         names = [f"{j} {x}" for j, x in enumerate(self.knowledge.names) if x]
         return "\n".join(
             [
@@ -206,7 +306,7 @@ class PhaseAnalysis:
                 "  algorithm=espm",
                 f"  output_dimension={self.n_phases}",
                 *([f"  known phases: {', '.join(names)}"] if names else []),
-                f"  columns of the model: {', '.join(columns)}",
+                f"  columns of the model: {', '.join(self.model_record.columns)}",
                 f"  objective={self.objective:.8g} after {self.n_iter} iterations "
                 f"({ending})",
                 f"  {self.n_agreeing} of {self.n_starts} start(s) ended there",
@@ -215,44 +315,28 @@ class PhaseAnalysis:
                 f"smoothness of the maps {self.smoothness_text}",
                 "  deviance of the summed spectrum over its expectation="
                 f"{self.misfit:.3g}",
-                *(f"  {doubt}" for doubt in self.doubts),
+                *(f"  {ambiguity}" for ambiguity in self.ambiguities),
             ]
         )
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Return arrays, numbers and text that HyperSpy can write to a file.
 
         The loadings are left out: they belong to `learning_results`.
         """
-        stored = {} if self.mixing is None else {"mixing": self.mixing}
-        return stored | {
+        arrays = [*_ARRAYS, "channels", "smoothness"]
+        arrays += [] if self.feasible_ranges is None else ["feasible_ranges"]
+        return {
             "version": STORAGE_VERSION,
-            "model": self.model.to_dict(),
-            "columns": [column.label for column in self.model.columns],
+            **self.model_record.to_dict(),
             "knowledge": self.knowledge.to_dict(),
-            "W": self.W,
-            "covariance": self.covariance,
-            "pull": self.pull,
-            "spectra": self.spectra,
-            "atoms": self.atoms,
-            "channels": self.channels,
-            "fingerprint": self.fingerprint,
+            **{_KEYS.get(name, name): getattr(self, name) for name in arrays},
             # numpy's scalars are not what every writer takes
-            "objective": float(self.objective),
-            "misfit": float(self.misfit),
-            "history": self.history,
-            "n_iter": int(self.n_iter),
-            "converged": bool(self.converged),
-            "interrupted": bool(self.interrupted),
-            "n_starts": int(self.n_starts),
-            "n_agreeing": int(self.n_agreeing),
-            "binning": int(self.binning),
-            "sparsity": float(self.sparsity),
-            "smoothness": self.smoothness,
+            **{name: kind(getattr(self, name)) for name, kind in _NUMBERS.items()},
         }
 
     @classmethod
-    def from_dict(cls, stored: Mapping) -> PhaseAnalysis:
+    def from_dict(cls, stored: Mapping[str, Any]) -> PhaseAnalysis:
         """Read what `to_dict` wrote.
 
         Raises
@@ -270,94 +354,50 @@ class PhaseAnalysis:
         try:
             found = cls._read(stored)
             found._check_shapes()
-        # whatever is missing or something else than `to_dict` wrote
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-            raise ValueError(
-                f"The stored phases are damaged ({error}). Find them again with "
-                "`s.decomposition(algorithm='espm', output_dimension=...)`."
-            ) from error
+        except _DAMAGE as error:
+            raise _damaged(error) from error
         return found
 
     @classmethod
-    def _read(cls, stored: Mapping) -> PhaseAnalysis:
+    def _read(cls, stored: Mapping[str, Any]) -> PhaseAnalysis:
         """Read the present layout, as it comes."""
-        W = np.asarray(stored["W"], float)
+        names = [*_ARRAYS, *(["feasible_ranges"] if "mixing" in stored else [])]
+        arrays: dict[str, Any] = {
+            name: np.asarray(stored[_KEYS.get(name, name)], float) for name in names
+        }
+        n_columns, n_phases = arrays["W"].shape
         known = stored.get("knowledge")
-        if known is None:
-            knowledge = Knowledge.nothing(W.shape[1], W.shape[0])
-        else:
-            knowledge = Knowledge.from_dict(known)
-        arrays = ["W", "covariance", "pull", "spectra", "atoms", "fingerprint"]
-        arrays += ["mixing"] if "mixing" in stored else []
         return cls(
-            model=SpectrumModel.from_dict(stored["model"]),
-            knowledge=knowledge,
+            model_record=ModelRecord.from_dict(stored),
+            knowledge=Knowledge.nothing(n_phases, n_columns)
+            if known is None
+            else Knowledge.from_dict(known),
             loadings=None,
-            history=np.asarray(stored["history"], float),
             channels=np.asarray(stored["channels"], bool),
-            objective=float(stored["objective"]),
-            misfit=float(stored["misfit"]),
-            n_iter=int(stored["n_iter"]),
-            converged=bool(stored["converged"]),
-            interrupted=bool(stored["interrupted"]),
-            n_starts=int(stored.get("n_starts", 1)),
-            n_agreeing=int(stored.get("n_agreeing", 1)),
-            binning=int(stored.get("binning", 1)),
-            sparsity=float(stored.get("sparsity", 0.0)),
             # one number in files of older versions
-            smoothness=np.full(W.shape[1], stored.get("smoothness", 0.0), float),
-            **{name: np.asarray(stored[name], float) for name in arrays},
+            smoothness=np.full(n_phases, stored.get("smoothness", 0.0), float),
+            **arrays,
+            **{
+                name: kind(stored[name])
+                for name, kind in _NUMBERS.items()
+                if name in stored or not hasattr(cls, name)
+            },
         )
 
     def _check_shapes(self) -> None:
         """Raise ValueError for arrays that do not belong to each other."""
-        k, n_columns = self.n_phases, len(self.model.columns)
-        n_channels = self.model.channels.size
+        k, n_columns = self.n_phases, len(self.model_record.columns)
         needed = {
+            "element_columns": (n_columns,),
             "W": (n_columns, k),
+            "composition": (len(self.elements), k),
             "covariance": (k, n_columns, n_columns),
-            "pull": (n_columns, k),
-            "spectra": (n_channels, k),
+            "bias": (n_columns, k),
+            "spectra": (self.channels.size, k),
             "atoms": (k,),
-            "channels": (n_channels,),
+            "channels": (self.channels.size,),
             "fingerprint": (3,),
         }
         for name, shape in needed.items():
             if (found := getattr(self, name).shape) != shape:
                 raise ValueError(f"{name} has shape {found} where {shape} belongs")
-
-
-def stored_loadings(learning_results, n_pixels: int, n_phases: int) -> np.ndarray:
-    """Return the loadings that a decomposition into phases left in a signal.
-
-    Parameters
-    ----------
-    learning_results
-        The signal's.
-    n_pixels
-        Number of pixels of the signal.
-    n_phases
-        Number of phases that were found.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n_pixels, n_phases), NaN in the pixels left out.
-
-    Raises
-    ------
-    RuntimeError
-        If there are none, or not those of this signal.
-    """
-    loadings = learning_results.loadings
-    if (
-        learning_results.decomposition_algorithm != "espm"
-        or loadings is None
-        or loadings.shape != (n_pixels, n_phases)
-    ):
-        raise RuntimeError(
-            "The maps of the phases are not in `learning_results`: slicing empties it "
-            "and other decompositions replace it. The phases are still known: map them "
-            "with `s.decomposition(algorithm='espm', init='previous')`."
-        )
-    return np.asarray(loadings, dtype=float)

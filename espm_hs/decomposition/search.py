@@ -2,55 +2,104 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from espm_hs.decomposition.inclusion import find_inclusion
+from espm_hs.decomposition.constraints import Knowledge
 from espm_hs.decomposition.self_consistency import (
     continued,
-    settle_absorption,
-    settle_phases,
+    self_consistent_model,
+    self_consistent_phases,
 )
-from espm_hs.decomposition.separation import accompanying, find_overlap, separate
-from espm_hs.decomposition.support import find_support
+from espm_hs.decomposition.separation import (
+    Overlap,
+    accompanying,
+    find_films,
+    find_inclusion,
+    find_overlap,
+    separate,
+)
 from espm_hs.factorization import (
     Factorization,
+    FitOptions,
+    Grid,
     Penalties,
     Problem,
-    choose_sparsity,
     composition_covariance,
     factorize,
     mixing_ranges,
     uptake,
 )
+from espm_hs.factorization.counts.counts import AnyCounts
+from espm_hs.physics.linear_model import LinearModel
 
 
+@dataclass(frozen=True)
+class Errors:
+    """How well the phases are known.
+
+    Parameters
+    ----------
+    covariance
+        Of W, shape (n_phases, n_columns, n_columns).
+    bias
+        Shape (n_columns, n_phases), see `espm_hs.factorization.composition_covariance`.
+    feasible_ranges
+        Shape (2, n_phases, n_phases), see `espm_hs.factorization.mixing_ranges`; None
+        where they were not asked for.
+    interrupted
+        Whether the user did not want to wait for all of them.
+    """
+
+    covariance: np.ndarray
+    bias: np.ndarray
+    feasible_ranges: np.ndarray | None = None
+    interrupted: bool = False
+
+
+@dataclass(eq=False)
 class PhaseSearch:
-    """Finds phases; ``problem`` and ``model`` follow what is found."""
+    """Finds phases; ``problem`` and ``model`` follow what is found.
 
-    def __init__(self, counts, grid, problem, model, channels, known, options):
-        self.counts, self.grid, self.problem = counts, grid, problem
-        self.model, self.channels, self.known = model, channels, known
-        self.options = options
+    Parameters
+    ----------
+    counts, grid, problem
+        What is fitted, and which of its pixels are neighbours.
+    model, channels
+        The linear model and its channels in use.
+    known
+        What is known of the phases.
+    options
+        Those of `espm_hs.factorization.factorize`.
+    """
 
-    def run(self, init, choose=False):
-        """Return the factorisation, and what is known of its errors.
+    counts: AnyCounts
+    grid: Grid
+    problem: Problem
+    model: LinearModel
+    channels: np.ndarray
+    known: Knowledge
+    options: FitOptions
 
-        ``choose`` the sparsity first.
-        """
-        if self.model.mass_thickness:
-            self.model = settle_absorption(
+    def __post_init__(self):
+        self.rows, self.n_jobs = self.model.element_columns, self.options.n_jobs
+
+    def run(
+        self,
+        init: str | tuple,
+        choose_penalties: Callable[[AnyCounts, Problem], Penalties],
+    ) -> tuple[Factorization, Errors]:
+        """Return the factorisation and its errors."""
+        if self.model.depends_on_composition:
+            self.model = self_consistent_model(
                 self.model, self.counts.spectrum, self.channels
             )
             self.problem = replace(self.problem, G=self.model.G[self.channels])
-        if choose:
-            names = ("n_init", "random_state", "n_jobs")
-            options = {n: self.options[n] for n in names if n in self.options}
-            strength = choose_sparsity(self.counts, self.problem, **options)
-            self.problem = replace(self.problem, penalties=Penalties(strength))
-        found = factorize(self.counts, self.problem, init=init, **self.options)
-        found = self._settled(found)
+        penalties = choose_penalties(self.counts, self.problem)
+        self.problem = replace(self.problem, penalties=penalties)
+        found = self._fit(init, self.options)
         named = isinstance(init, str)
         if named:
             unknown = self.known.free & ~self.known.located
@@ -58,11 +107,28 @@ class PhaseSearch:
         errors = self._errors(found)
         if named:
             found, errors = self._separated(found, errors)
-        return found, self._with_mixing(found, *errors)
+        return found, self._with_feasible_ranges(found, errors)
 
-    def _separated(self, found, errors):
+    def _fit(self, init: str | tuple, options: FitOptions) -> Factorization:
+        """Fit the phases, each with the matrix of its own composition."""
+        found = factorize(self.counts, self.problem, init=init, options=options)
+        if self.model.depends_on_composition and not self.known.single_elements:
+            found, self.problem = self_consistent_phases(
+                self.counts, self.problem, found, self.model, self.channels, options
+            )
+        return found
+
+    def _state(
+        self, found: Factorization
+    ) -> tuple[AnyCounts, Problem, np.ndarray, np.ndarray]:
+        """Return the fit as what asks for its errors takes it."""
+        return self.counts, self.problem, found.W, found.H
+
+    def _separated(
+        self, found: Factorization, errors: Errors
+    ) -> tuple[Factorization, Errors]:
         """Take phases out of others for as long as some are found in others."""
-        rows, k = self.model.element_columns, self.problem.n_components
+        k = self.problem.n_components
         in_counts = self.problem.simplex != "abundances"
         # what is known not to be in a phase, and still is everywhere with it
         counts = self.problem.spectra(found.W).sum(axis=0) * found.H
@@ -80,74 +146,59 @@ class PhaseSearch:
                 break
             start = found.W, found.H
             for overlap in overlaps:
-                start = separate(*start, overlap, rows)
-            again = factorize(
-                self.counts, self.problem, init=start, **self.options | {"n_init": 1}
-            )
-            found = continued(found, self._settled(again))
+                start = separate(*start, overlap, self.rows)
+            again = self._fit(start, replace(self.options, n_init=1))
+            found = continued(found, again)
             errors = self._errors(found)
         return found, errors
 
-    def _overlaps(self, found, errors, hosts, with_films):
+    def _overlaps(
+        self, found: Factorization, errors: Errors, hosts: set[int], with_films: bool
+    ) -> list[Overlap]:
         """Return what to take out of phases next: a film, or the surest overlap."""
-        rows = self.model.element_columns
-        apart = self.known.apart(rows)
+        allowed = self.known.apart(self.rows)
         if with_films:
-            columns = dict(zip(self.model.elements, np.flatnonzero(rows), strict=True))
-            films = find_support(found.W, found.H, columns, self.grid)
-            films = [film for film in films if apart[film.phase, film.other]]
+            places = np.flatnonzero(self.rows).tolist()
+            columns = dict(zip(self.model.elements, places, strict=True))
+            films = find_films(found.W, found.H, columns, self.grid)
+            films = [film for film in films if allowed[film.phase, film.other]]
             if films:
                 return films
-        overlap = find_overlap(found.W, errors[0], rows, hosts, apart)
+        overlap = find_overlap(found.W, errors.covariance, self.rows, hosts, allowed)
         return [] if overlap is None else [overlap]
 
-    def _inclusions(self, found, errors):
+    def _inclusions(self, found: Factorization, errors: Errors) -> list[Overlap]:
         """Return what to take out of a phase that the counts see nowhere alone."""
-        rows, n_jobs = self.model.element_columns, self.options.get("n_jobs")
-        allowed = self.known.apart(rows) & self.known.free[:, None]
-
-        def taken_up(pairs):
-            fit = self.counts, self.problem, found.W, found.H
-            return uptake(*fit, pairs, n_jobs=n_jobs)
-
-        overlap = find_inclusion(found.W, errors[0], rows, allowed, taken_up)
+        overlap = find_inclusion(
+            found.W,
+            errors.covariance,
+            self.rows,
+            self.known.apart(self.rows) & self.known.free[:, None],
+            lambda pairs: uptake(*self._state(found), pairs, n_jobs=self.n_jobs),
+        )
         return [] if overlap is None else [overlap]
 
-    def _settled(self, found):
-        if not self.model.mass_thickness or self.known.single_elements:
-            return found
-        found, self.problem = settle_phases(
-            self.counts, self.problem, found, self.model, self.channels, **self.options
-        )
-        return found
-
-    def _errors(self, found):
-        """Covariance of W, pull on it, and whether the user did not want to wait."""
-        n_jobs = self.options.get("n_jobs")
+    def _errors(self, found: Factorization) -> Errors:
+        """Return covariance and bias of W, NaN if the user did not want to wait."""
         try:
-            errors = composition_covariance(
-                self.counts, self.problem, found.W, found.H, n_jobs=n_jobs
-            )
-            return *errors, False
+            errors = composition_covariance(*self._state(found), n_jobs=self.n_jobs)
+            return Errors(*errors)
         except KeyboardInterrupt:
             n_columns, k = found.W.shape
             unknown = np.full((k, n_columns, n_columns), np.nan)
-            return unknown, np.full_like(found.W, np.nan), True
+            return Errors(unknown, np.full_like(found.W, np.nan), interrupted=True)
 
-    def _with_mixing(self, found, covariance, pull, stopped):
-        """Errors, how far the phases may be mixed, and whether the user stopped."""
-        mixing, elements = None, self.known.single_elements
-        if not (
-            elements or stopped or found.interrupted or self.problem.n_components == 1
-        ):
-            n_jobs = self.options.get("n_jobs")
-            try:
-                mixing = mixing_ranges(
-                    self.counts, self.problem, found.W, found.H, n_jobs=n_jobs
-                )
-            except KeyboardInterrupt:
-                stopped = True
-        return covariance, pull, mixing, stopped
+    def _with_feasible_ranges(self, found: Factorization, errors: Errors) -> Errors:
+        """Add how far the phases may be mixed, where that can be asked."""
+        stopped = errors.interrupted or found.interrupted
+        alone = self.known.single_elements or self.problem.n_components == 1
+        if stopped or alone:
+            return errors
+        try:
+            ranges = mixing_ranges(*self._state(found), n_jobs=self.n_jobs)
+        except KeyboardInterrupt:
+            return replace(errors, interrupted=True)
+        return replace(errors, feasible_ranges=ranges)
 
 
 def _largest_first(
@@ -160,7 +211,7 @@ def _largest_first(
     share = problem.spectra(found.W).sum(axis=0) * found.H.sum(axis=0)
     order, places = np.arange(share.size), np.flatnonzero(unknown)
     order[places] = places[np.argsort(-share[places], kind="stable")]
-    if problem.G.ndim == 3:
+    if problem.G is not None and problem.G.ndim == 3:
         problem = replace(problem, G=problem.G[order])
     W, H = (array[:, order].copy() for array in (found.W, found.H))
     return replace(found, W=W, H=H), problem

@@ -1,4 +1,8 @@
-"""Self-absorption by the composition that is found."""
+"""Models whose matrix depends on the composition, consistent with what is found.
+
+The composition follows from the matrix and the matrix from the composition, so both are
+found in turn until the composition has settled.
+"""
 
 from __future__ import annotations
 
@@ -7,80 +11,113 @@ from dataclasses import replace
 
 import numpy as np
 
-from espm_hs.decomposition.result import phase_matrices
-from espm_hs.factorization import Factorization, factorize, fit_spectrum
-from espm_hs.physics import SpectrumModel
+from espm_hs.factorization import (
+    Factorization,
+    FitOptions,
+    Problem,
+    factorize,
+    fit_spectrum,
+)
+from espm_hs.factorization.counts.counts import AnyCounts
+from espm_hs.physics.linear_model import LinearModel
 
-# The composition that absorbs is iterated until no fraction moves by more.
+# The composition has settled when no fraction moves by more.
 SETTLED = 1e-3
-MAX_ABSORPTION_ROUNDS = 20
-# Iterations of a fit, when nothing else is said.
-MAX_ITER = 1000
+MAX_ROUNDS = 20
 
 
-def settle_absorption(
-    model: SpectrumModel, spectrum: np.ndarray, channels: np.ndarray
-) -> SpectrumModel:
-    """Return the model with the composition that the summed spectrum implies.
-
-    Self-absorption depends on the composition, and the composition on how much was
-    absorbed: the spectrum is fitted again with the composition of the last fit until
-    no atomic fraction moves by more than 0.1 %.
+def phase_matrices(model: LinearModel, composition: np.ndarray) -> np.ndarray:
+    """Return the matrix of each phase, refined with the phase's own composition.
 
     Parameters
     ----------
     model
-        Model with a mass thickness.
+        The model; the matrices are all the same if it does not depend on the
+        composition. A phase without elements has that of the model itself.
+    composition
+        Atomic fractions, shape (n_elements, n_phases).
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n_phases, n_channels, n_columns).
+    """
+    if not model.depends_on_composition:
+        return np.broadcast_to(model.G, (composition.shape[1], *model.G.shape))
+    return np.stack([_refined(model, one).G for one in composition.T])
+
+
+def self_consistent_model(
+    model: LinearModel, spectrum: np.ndarray, channels: np.ndarray
+) -> LinearModel:
+    """Return the model with the composition that the summed spectrum implies.
+
+    The spectrum is fitted again with the composition of the last fit until no atomic
+    fraction moves by more than 0.1 %.
+
+    Parameters
+    ----------
+    model
+        The model; it is returned as it is if it does not depend on the composition.
     spectrum
         Summed counts, shape (channels.sum(),).
     channels
         Boolean, shape (n_channels,): channels in use.
     """
+    if not model.depends_on_composition:
+        return model
     last = np.zeros(len(model.elements))
-    for _ in range(MAX_ABSORPTION_ROUNDS):
+    for _ in range(MAX_ROUNDS):
         weights, _ = fit_spectrum(model.G[channels], spectrum)
         fractions = _fractions(weights[model.element_columns])
         if np.abs(fractions - last).max() < SETTLED or fractions.sum() == 0:
             return model
-        last = fractions
-        composition = dict(zip(model.elements, fractions.tolist(), strict=True))
-        model = model.replace(composition=composition)
-    return _unsettled(model)
+        last, model = fractions, _refined(model, fractions)
+    _warn_unsettled(model)
+    return model
 
 
-def _unsettled(result):
-    """Warn that composition and absorption chase each other."""
-    warnings.warn(
-        f"The composition still moves by more than {100 * SETTLED:g} at.% after "
-        f"{MAX_ABSORPTION_ROUNDS} rounds of the correction for absorption. Check the "
-        "thickness and density of `s.set_analysis_parameters`.",
-        UserWarning,
-        stacklevel=4,
-    )
-    return result
-
-
-def settle_phases(counts, problem, found, model, channels, **options):
-    """Let each phase absorb by its own composition, until that settles.
+def self_consistent_phases(
+    counts: AnyCounts,
+    problem: Problem,
+    found: Factorization,
+    model: LinearModel,
+    channels: np.ndarray,
+    options: FitOptions,
+) -> tuple[Factorization, Problem]:
+    """Give each phase the matrix of its own composition, until that settles.
 
     F depends on the composition through G here, so this goes on outside the
     factorisation, which starts each time from where it stood.
+
+    Parameters
+    ----------
+    counts, problem, found
+        The fit so far.
+    model, channels
+        The model and the channels in use.
+    options
+        Those of `espm_hs.factorization.factorize`; ``max_iter`` is for all rounds.
     """
-    options["n_init"] = 1
-    left = options.pop("max_iter", MAX_ITER) - found.n_iter
+    left = options.max_iter - found.n_iter
     rows = model.element_columns
-    for _ in range(MAX_ABSORPTION_ROUNDS):
+    for _ in range(MAX_ROUNDS):
         if found.interrupted or left <= 0:
             return found, problem
         last = _fractions(found.W[rows])
         problem = replace(problem, G=phase_matrices(model, last)[:, channels])
-        start = (found.W, found.H)
-        again = factorize(counts, problem, init=start, max_iter=left, **options)
+        again = factorize(
+            counts,
+            problem,
+            init=(found.W, found.H),
+            options=replace(options, n_init=1, max_iter=left),
+        )
         left -= again.n_iter
         found = continued(found, again)
         if np.abs(_fractions(found.W[rows]) - last).max() < SETTLED:
             return found, problem
-    return _unsettled((found, problem))
+    _warn_unsettled(model)
+    return found, problem
 
 
 def continued(found: Factorization, again: Factorization) -> Factorization:
@@ -94,7 +131,25 @@ def continued(found: Factorization, again: Factorization) -> Factorization:
     )
 
 
-def _fractions(amounts):
-    """Columns scaled to sum 1; those of zeros stay."""
+def _refined(model: LinearModel, fractions: np.ndarray) -> LinearModel:
+    """Return the model of a composition, shape (n_elements,); zeros leave it as is."""
+    if fractions.sum() == 0:
+        return model
+    return model.refined(dict(zip(model.elements, fractions.tolist(), strict=True)))
+
+
+def _fractions(amounts: np.ndarray) -> np.ndarray:
+    """Return columns scaled to sum 1; those of zeros stay."""
     total = amounts.sum(axis=0)
     return amounts / np.where(total > 0, total, 1.0)
+
+
+def _warn_unsettled(model: LinearModel) -> None:
+    """Warn that the composition and the model chase each other."""
+    warnings.warn(
+        f"The composition still moves by more than {100 * SETTLED:g} at.% after "
+        f"{MAX_ROUNDS} rounds in which the model was refined with it. "
+        f"{model.advice.get('unsettled', '')}".strip(),
+        UserWarning,
+        stacklevel=4,
+    )

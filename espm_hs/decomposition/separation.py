@@ -1,27 +1,51 @@
-"""Phases that were found together with what lies above or below them."""
+"""Phases that contain another one: overlaps, inclusions and support films.
+
+What the counts cannot tell apart, the composition of the phases can: of every element
+that only the other phase has, a phase that contains it has the same share. All three
+searches return an `Overlap`, which `separate` takes out.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 
 import numpy as np
+
+from espm_hs.factorization import Grid
 
 # Ratios agree when they lie within so many standard errors.
 AGREEMENT = 2.0
 # A fraction is not zero if it is so many times its error.
 CERTAIN = 3.0
 # A fraction is taken as known to this part of itself at best.
-BEST = 0.005
-# Phases are separated if chance would make their elements agree less often than this,
-# ratios being spread evenly over a factor of 100 ...
+BEST_PRECISION = 0.005
+# Phases overlap if chance would make their elements agree less often than this, ratios
+# being spread evenly over a factor of 100 ...
 LARGEST_CHANCE = 0.001
 DECADES = np.log(100.0)
 # ... and if at least so much of the other phase is in it.
-LEAST_AMOUNT = 0.05
+LEAST_OVERLAP = 0.05
 # A phase accompanies another one if it has this share of the counts of a pixel where
 # so much of the other one is: more than it gets where grains of both share a pixel.
 LEAST_SHARE = 0.3
 ALWAYS = 0.9
+# A phase is nowhere alone if an eighth of the counts would put more of the other one
+# into it by so many of their standard errors.
+LEAST_UPTAKE = 2.5
+# Less of an inclusion is a matter of what the phase is made of.
+LEAST_INCLUSION = 0.2
+# What support films are made of, where one element is all there is. Those of several
+# elements show as overlaps.
+FILM_MATERIALS = ("C",)
+# A phase is made of a material if so much of its atoms is.
+PURE = 0.95
+# A film that is filled up is even: of what structure its map had, this is left at most.
+LEAST_STRUCTURE = 0.1
+# Less of a film in a phase than this is a matter of its errors.
+LEAST_FILM = 0.02
+
+Pairs = list[tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -44,15 +68,68 @@ class Overlap:
     other: int
     amount: float
     columns: np.ndarray
-    chance: float
+    chance: float = 0.0
+
+
+class _Amounts:
+    """W with its standard errors, both of shape (n_columns, n_phases)."""
+
+    def __init__(self, W: np.ndarray, covariance: np.ndarray, elements: np.ndarray):
+        variance = np.diagonal(covariance, axis1=1, axis2=2).T
+        self.W, self.errors = W, np.sqrt(np.maximum(variance, 0.0))
+        self.present = elements[:, None] & (CERTAIN * self.errors < W)
+
+    def ratios(self, columns: np.ndarray, i: int, j: int):
+        """Return what phase i has of some columns over what j has, and its errors."""
+        own, others = self.W[columns, i], self.W[columns, j]
+        ratio = own / others
+        error = np.hypot(self.errors[columns, i], ratio * self.errors[columns, j])
+        return ratio, np.maximum(error / others, BEST_PRECISION)
+
+    def shared_part(self, i: int, j: int) -> Overlap | None:
+        """Return what of phase j may be in i, None if that is less than its error."""
+        known = np.flatnonzero(self.present[:, j])
+        if known.size == 0:
+            return None
+        ratio, error = self.ratios(known, i, j)
+        if not np.isfinite(error).all():
+            return None
+        alike = ratio - AGREEMENT * error <= (ratio + AGREEMENT * error).min()
+        ratio, error = ratio[alike], error[alike]
+        weight = error**-2.0
+        amount = float(weight @ ratio / weight.sum())
+        if amount < max(CERTAIN / np.sqrt(weight.sum()), LEAST_OVERLAP):
+            return None
+        width = np.minimum(2 * AGREEMENT * error / amount / DECADES, 1.0)
+        # the one that is known best says where the others would have to be
+        chance = float(np.prod(np.sort(width)[1:]))
+        return Overlap(i, j, amount, known[alike], chance)
+
+    def shared_parts(self, allowed: np.ndarray) -> list[Overlap]:
+        """Return those of all pairs of phases of which one may hold the other."""
+        pairs = np.argwhere(allowed & ~np.eye(len(allowed), dtype=bool))
+        found = (self.shared_part(i, j) for i, j in pairs.tolist())
+        return [overlap for overlap in found if overlap is not None]
+
+    def solid_solution(self, shared: Overlap) -> bool:
+        """Whether two phases are members of one series rather than one in the other."""
+        i, j = shared.phase, shared.other
+        if not (self.present[:, i] & ~self.present[:, j]).any():
+            return True
+        left = self.present[:, j].copy()
+        left[shared.columns] = False
+        ratio, error = self.ratios(left, i, j)
+        apart = np.abs(np.subtract.outer(ratio, ratio)) / np.hypot.outer(error, error)
+        np.fill_diagonal(apart, np.inf)
+        return bool((apart < AGREEMENT).any())
 
 
 def find_overlap(
     W: np.ndarray,
     covariance: np.ndarray,
     elements: np.ndarray,
-    hosts=frozenset(),
-    apart: np.ndarray | None = None,
+    hosts: Set[int] = frozenset(),
+    allowed: np.ndarray | None = None,
 ) -> Overlap | None:
     """Return the overlap that is least likely by chance, None if all may be chance.
 
@@ -67,63 +144,122 @@ def find_overlap(
     hosts
         Phases that another one was taken out of: the foil is thicker than what lies in
         them, which is why they are in every phase that has all of their elements.
-    apart
+    allowed
         Boolean, shape (n_phases, n_phases): whether the phase of a row may have that of
         a column taken out of it; None: all may.
 
     Notes
     -----
     Where a phase i lies everywhere in another one, j, the counts cannot tell W_i from
-    W_i + a W_j, the rest of W_j H_j being so much less; the sparsity term prefers the
-    sum, which has fewer phases in a pixel. Of every element that only j has, the sum
-    has a times as much as j: the smallest of the ratios W_ci / W_cj agree.
+    W_i + a W_j, the rest of W_j H_j being so much less; the fit prefers the sum, which
+    has fewer phases in a pixel. Of every element that only j has, the sum has a times
+    as much as j: the smallest of the ratios W_ci / W_cj agree.
     """
-    errors = standard_errors(covariance)
-    others = ~np.eye(W.shape[1], dtype=bool)
-    pairs = np.argwhere(others if apart is None else others & apart)
-    found = [shared_part(W, errors, elements, i, j) for i, j in pairs.tolist()]
+    if allowed is None:
+        allowed = np.ones((W.shape[1], W.shape[1]), bool)
     likely = [
         one
-        for one in found
-        if one is not None and (one.chance < LARGEST_CHANCE or one.other in hosts)
+        for one in _Amounts(W, covariance, elements).shared_parts(allowed)
+        if one.chance < LARGEST_CHANCE or one.other in hosts
     ]
     return min(likely, key=lambda one: one.chance, default=None)
 
 
-def standard_errors(covariance: np.ndarray) -> np.ndarray:
-    """Return those of W, shape (n_columns, n_phases)."""
-    return np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2).T, 0.0))
+def find_inclusion(
+    W: np.ndarray,
+    covariance: np.ndarray,
+    elements: np.ndarray,
+    allowed: np.ndarray,
+    uptake: Callable[[Pairs], dict[tuple[int, int], float]],
+) -> Overlap | None:
+    """Return what is surest to be another phase in a phase, None if nothing is.
 
+    Parameters
+    ----------
+    W, covariance, elements, allowed
+        As in `find_overlap`.
+    uptake
+        As `espm_hs.factorization.uptake`, of pairs of phases; called once if there are
+        any.
 
-def ratios(W, errors, columns, i, j) -> tuple[np.ndarray, np.ndarray]:
-    """Return what phase i has of some columns over what j has, and standard errors."""
-    ratio = W[columns, i] / W[columns, j]
-    error = np.hypot(errors[columns, i], ratio * errors[columns, j]) / W[columns, j]
-    return ratio, np.maximum(error, BEST)
+    Notes
+    -----
+    An overlap of one or two elements cannot be told by their amounts. It can where the
+    preference for few phases in a pixel has gone further than the counts like: a phase
+    that no pixel shows alone takes up more of its host the fewer counts there are. Its
+    host is taken out as far as elements permit, since among answers that the counts
+    allow, that with the fewer elements is the simpler.
 
-
-def shared_part(W, errors, elements, i, j) -> Overlap | None:
-    """Return what of phase j may be in phase i, None if that is less than its error."""
-    known = np.flatnonzero(elements & (CERTAIN * errors[:, j] < W[:, j]))
-    if known.size == 0:
+    In a solid solution no pixel need show its end members either, and they need not be
+    simple. A phase is one if it has no element that the other one lacks, or if two of
+    the elements that are left are in both in the same proportion.
+    """
+    amounts = _Amounts(W, covariance, elements)
+    found = {
+        (one.phase, one.other): one
+        for one in amounts.shared_parts(allowed)
+        if one.amount >= LEAST_INCLUSION and not amounts.solid_solution(one)
+    }
+    if not found:
         return None
-    ratio, error = ratios(W, errors, known, i, j)
-    if not np.isfinite(error).all():
-        return None
-    alike = ratio - AGREEMENT * error <= (ratio + AGREEMENT * error).min()
-    ratio, error = ratio[alike], error[alike]
-    weight = error**-2.0
-    amount = float(weight @ ratio / weight.sum())
-    if amount < max(CERTAIN / np.sqrt(weight.sum()), LEAST_AMOUNT):
-        return None
-    width = np.minimum(2 * AGREEMENT * error / amount / DECADES, 1.0)
-    # the one that is known best says where the others would have to be
-    chance = float(np.prod(np.sort(width)[1:]))
-    return Overlap(i, j, amount, known[alike], chance)
+    taken = uptake(list(found))
+    surest = max(found, key=taken.__getitem__)
+    return found[surest] if taken[surest] > LEAST_UPTAKE else None
+
+
+def find_films(
+    W: np.ndarray, H: np.ndarray, elements: dict[str, int], grid: Grid
+) -> list[Overlap]:
+    """Return a support film in the phases that lie on it, an entry for each of these.
+
+    Parameters
+    ----------
+    W
+        Shape (n_columns, n_phases), the fractions of the elements adding up to 1.
+    H
+        Shape (n_pixels, n_phases), in atoms.
+    elements
+        Column of each element.
+    grid
+        Neighbours of the pixels.
+
+    Notes
+    -----
+    Particles on a carbon film are found with the film in them, and the map of the film
+    has holes there. If the carbon in the other phases fills the holes up, as it does
+    not where particles lie inside of carbon and take its place, it is that of the film.
+    """
+    for material in FILM_MATERIALS:
+        column = elements.get(material)
+        if column is None:
+            continue
+        film = int(np.argmax(W[column]))
+        amounts = W[column] / max(W[column, film], np.finfo(float).tiny)
+        amounts[film] = 0.0
+        amounts[amounts < LEAST_FILM] = 0.0
+        if W[column, film] <= PURE or not amounts.any():
+            continue
+        H = np.asarray(H)
+        left = _structure(H[:, film] + H @ amounts, grid)
+        if left < LEAST_STRUCTURE * _structure(H[:, film], grid):
+            return [
+                Overlap(phase, film, amounts[phase], np.array([column]))
+                for phase in np.flatnonzero(amounts).tolist()
+            ]
+    return []
+
+
+def _structure(map_: np.ndarray, grid: Grid) -> float:
+    """Covariance of neighbours, which noise has not."""
+    away = map_ - map_.mean()
+    pixels, column = np.nonzero(grid.neighbours >= 0)
+    if pixels.size == 0:
+        return 0.0
+    return float((away[pixels] * away[grid.neighbours[pixels, column]]).mean())
 
 
 def accompanying(H: np.ndarray, phases: np.ndarray) -> set[int]:
-    """Phases that are found wherever one of some phases is.
+    """Return the phases that are found wherever one of some phases is.
 
     Parameters
     ----------
@@ -153,7 +289,7 @@ def separate(
     H
         Shape (n_pixels, n_phases).
     overlap
-        From `find_overlap`.
+        What to take out.
     elements
         Boolean, shape (n_columns,): rows of W that add up to 1.
 

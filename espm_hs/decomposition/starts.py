@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from espm_hs.decomposition.result import PhaseAnalysis
-from espm_hs.physics import SpectrumModel
+from espm_hs.physics.linear_model import LinearModel
 
 # What the earlier model had no column for starts with this share of the counts.
-NEW = 1e-3
+SHARE_OF_NEW_COLUMNS = 1e-3
 
 
 def previous_start(
-    found: PhaseAnalysis, model: SpectrumModel, loadings: np.ndarray | None
+    found: PhaseAnalysis, model: LinearModel, loadings: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return W and H with which a fit goes on where another one ended.
 
@@ -38,7 +38,7 @@ def previous_start(
         [
             found.W[before[column.label]]
             if column.label in before
-            else NEW * whole / counts[i]
+            else SHARE_OF_NEW_COLUMNS * whole / counts[i]
             for i, column in enumerate(model.columns)
         ]
     )

@@ -1,23 +1,38 @@
 """Poisson non-negative matrix factorisation of sparse counts.
 
-Nothing here knows of X-rays or of HyperSpy: the input is a table of counts
-(pixels x channels), the known matrix ``G`` (channels x columns) and options.
+The input is a table of counts (pixels x channels), the known matrix ``G`` (channels x
+columns) and options. What the counts are of, and where G comes from, does not matter
+here.
 """
 
-from espm_hs.factorization.counts.binning import Bins, usual_binning
+from espm_hs.factorization.counts.chunks import summed_spectrum
 from espm_hs.factorization.counts.counts import Counts
-from espm_hs.factorization.counts.grid import Grid
-from espm_hs.factorization.counts.scattered_counts import ScatteredCounts
-from espm_hs.factorization.counts.sums import summed_spectrum
-from espm_hs.factorization.cross_validation import choose_smoothness, held_out, thin
+from espm_hs.factorization.counts.distributed import ScatteredCounts
+from espm_hs.factorization.counts.grid import Bins, Grid, usual_binning
+from espm_hs.factorization.cross_validation import (
+    USUAL_SPARSITY,
+    choose_smoothness,
+    choose_sparsity,
+    held_out,
+    sparsity_losses,
+    thin,
+)
 from espm_hs.factorization.estimator import EspmNMF
-from espm_hs.factorization.problem import STRONGEST, Penalties, Problem
+from espm_hs.factorization.penalties import (
+    STRONGEST,
+    Penalties,
+    Penalty,
+    Smoothness,
+    Sparsity,
+)
+from espm_hs.factorization.problem import Problem
 from espm_hs.factorization.regression import (
     deviance_residuals,
     divergence,
     expected_deviance,
     fit_spectrum,
 )
+from espm_hs.factorization.solvers.base import FitOptions
 from espm_hs.factorization.solvers.initialization import check_start
 from espm_hs.factorization.solvers.maps import (
     coarse_maps,
@@ -31,16 +46,13 @@ from espm_hs.factorization.solvers.multi_start import (
     factorize,
     uninterrupted,
 )
-from espm_hs.factorization.sparsity_choice import (
-    USUAL_SPARSITY,
-    choose_sparsity,
-    sparsity_losses,
+from espm_hs.factorization.uncertainty.abundances import (
+    abundance_covariance,
+    smoothed_covariance,
 )
-from espm_hs.factorization.uncertainty.abundances import abundance_covariance
 from espm_hs.factorization.uncertainty.ambiguity import mixing_ranges
 from espm_hs.factorization.uncertainty.composition import composition_covariance
-from espm_hs.factorization.uncertainty.smoothing import smoothed_covariance
-from espm_hs.factorization.uncertainty.uptake import uptake
+from espm_hs.factorization.uncertainty.information import uptake
 
 __all__ = [
     "STRONGEST",
@@ -49,10 +61,14 @@ __all__ = [
     "Counts",
     "EspmNMF",
     "Factorization",
+    "FitOptions",
     "Grid",
     "Penalties",
+    "Penalty",
     "Problem",
     "ScatteredCounts",
+    "Smoothness",
+    "Sparsity",
     "abundance_covariance",
     "check_options",
     "check_start",

@@ -1,34 +1,45 @@
-"""Counts split in two, to fit one part and to judge the fit by the other."""
+"""Held-out counts: one part is fitted, the other judges the strength of penalties."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
-from numba import njit
 
-from espm_hs.factorization.counts.counts import Counts
+from espm_hs.factorization.counts.counts import AnyCounts, Counts
 from espm_hs.factorization.counts.rows import Rows
 from espm_hs.factorization.counts.storage import Store
+from espm_hs.factorization.kernels import compiled
 from espm_hs.factorization.kernels.registers import add_log, total_log
-from espm_hs.factorization.problem import Penalties, Problem
+from espm_hs.factorization.penalties import Sparsity
+from espm_hs.factorization.problem import Problem
 from espm_hs.factorization.solvers.maps import fit_maps
+from espm_hs.factorization.solvers.multi_start import factorize, uninterrupted
 
 # The part of the counts that is fitted.
 FITTED = 0.8
 # Strengths of smoothness that are tried. All of them: counts that hit a model of zero
 # make the loss of rough maps a matter of chance.
-STRENGTHS = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+SMOOTHNESS_TRIED = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 # The strength of a component is moved if the loss falls by so much.
-CHANCE = 1.0
+CHANCE_FALL = 1.0
 # Visits of a pixel for each: the maps of one strength are the start of the next.
-MAX_ITER = 30
-TOL = 1e-3
+VISITS = 30
+VISIT_TOL = 1e-3
 # Of large maps no more pixels are looked at, in so many strips.
-ENOUGH_PIXELS = 1 << 14
+PIXELS_TO_TELL = 1 << 14
 STRIPS = 8
 # Model of a count where there is none, as a share of the mean count per entry.
-FLOOR = 1e-6
+HELD_OUT_FLOOR = 1e-6
+# Strengths of sparsity that are tried: the usual one is taken unless another one is
+# better by so many standard errors.
+USUAL_SPARSITY = Sparsity.default
+SPARSITY_TRIED = (0.1, 0.3, USUAL_SPARSITY, 3.0, 10.0)
+USUAL = SPARSITY_TRIED.index(USUAL_SPARSITY)
+SIGNIFICANT = 2.0
+# Draws of the held-out counts.
+N_DRAWS = 3
 
 
 def thin(counts: Counts, share: float, rng) -> tuple[Counts, Counts]:
@@ -71,9 +82,9 @@ def held_out(counts: Counts, D: np.ndarray, H: np.ndarray) -> float:
     D
         Spectra, shape (n_channels, n_components).
     H
-        Abundances, shape (n_pixels, n_components), for the dose of the counts.
+        Abundances, shape (n_pixels, n_components), in the units of these counts.
     """
-    floor = FLOOR * counts.dose / counts.n_channels
+    floor = HELD_OUT_FLOOR * counts.mean_counts / counts.n_channels
     edges = counts.blocks
     losses = [
         block_loss(part, D, H[first:last], floor)
@@ -88,7 +99,7 @@ def block_loss(part: Counts, D: np.ndarray, H: np.ndarray, floor: float) -> floa
     return float(H.sum(axis=0) @ D.sum(axis=0) - logs)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _log_likelihood(indptr, channels, values, D, H, floor):
     """Sum x log y over the pixels of H (p, k), for spectra D (e, k)."""
     logs = 0.0, 1.0, 1.0
@@ -102,7 +113,7 @@ def _log_likelihood(indptr, channels, values, D, H, floor):
 
 
 def choose_smoothness(
-    counts: Counts,
+    counts: AnyCounts,
     problem: Problem,
     W: np.ndarray,
     *,
@@ -117,7 +128,7 @@ def choose_smoothness(
     counts
         The data, n_pixels x n_channels.
     problem
-        G, sparsity and grid.
+        G, penalties and grid.
     W
         Composition, shape (n_columns, n_components).
     start
@@ -131,7 +142,7 @@ def choose_smoothness(
     -------
     tuple of float
         That of each component; 0 if pixels have no neighbours, or if the values are not
-        integers, i.e. not what a detector counted.
+        integers, i.e. no counts.
 
     Notes
     -----
@@ -143,36 +154,40 @@ def choose_smoothness(
     map some strips are enough to tell.
     """
     none = (0.0,) * problem.n_components
-    if not counts.integer or not problem.grid.connected:
+    if not counts.integer or not (problem.grid and problem.grid.connected):
         return none
-    seen, dose = strips(counts.n_pixels), counts.dose
+    seen, mean_counts = strips(counts.n_pixels), counts.mean_counts
     counts, problem, start = counts.take(seen), problem.take(seen), start[seen]
     rng = np.random.default_rng(random_state)
     fitted, others = thin(counts, FITTED, rng)
     if not (fitted.n_nonzeros and others.n_nonzeros):
         return none
-    # shares add up to 1 whatever the dose, which then is in W
+    # shares add up to 1 whatever the counts, which then are in W
     on_simplex = problem.simplex == "abundances"
     W, H = (FITTED * W, start) if on_simplex else (W, FITTED * start)
     D = (1 / FITTED - 1) * problem.spectra(W)
 
     def trial(places, H):
         """Loss of the strengths at places of their list, and their maps."""
-        strengths = tuple(STRENGTHS[n] for n in places)
-        penalties = Penalties(problem.penalties.sparsity, strengths)
+        strengths = tuple(SMOOTHNESS_TRIED[n] for n in places)
+        penalties = replace(problem.penalties, smoothness=strengths)
         smooth = replace(problem, penalties=penalties)
-        settings = {"max_iter": MAX_ITER, "tol": TOL, "n_jobs": n_jobs}
+        settings: dict[str, Any] = {
+            "max_iter": VISITS,
+            "tol": VISIT_TOL,
+            "n_jobs": n_jobs,
+        }
         H, _ = fit_maps(fitted, smooth, W, start=H, **settings)
         return held_out(others, D, H), H
 
     best = _best_strengths(trial, problem.n_components, H)
-    return tuple((FITTED * dose / counts.dose * np.array(best)).tolist())
+    return tuple((FITTED * mean_counts / counts.mean_counts * np.array(best)).tolist())
 
 
 def _best_strengths(trial, k, H) -> list[float]:
     """Strengths of k components with the lowest loss, from ``trial``."""
     losses, maps = [], []
-    for n in range(len(STRENGTHS)):
+    for n in range(len(SMOOTHNESS_TRIED)):
         loss, H = trial([n] * k, H)
         losses.append(loss)
         maps.append(H)
@@ -184,13 +199,13 @@ def _best_strengths(trial, k, H) -> list[float]:
     for j in range(k):
         around = {places[j]: best}
         for step in (1, -1):
-            while 0 <= places[j] + step < len(STRENGTHS):
+            while 0 <= places[j] + step < len(SMOOTHNESS_TRIED):
                 tried = list(places)
                 tried[j] += step
                 if tried[j] in around:
                     break
                 around[tried[j]], there = trial(tried, H)
-                if around[tried[j]] > best - CHANCE:
+                if around[tried[j]] > best - CHANCE_FALL:
                     break
                 best, places, H = around[tried[j]], tried, there
         strengths.append(_lowest(places[j], around))
@@ -201,15 +216,120 @@ def strips(n_pixels: int) -> np.ndarray:
     """Pixels to look at, boolean: all of a small map, of a large one some strips."""
     length = -(-n_pixels // STRIPS)
     within = np.arange(n_pixels) % length
-    return within < max(1, min(length, ENOUGH_PIXELS // STRIPS))
+    return within < max(1, min(length, PIXELS_TO_TELL // STRIPS))
 
 
 def _lowest(n: int, losses: dict[int, float]) -> float:
     """Strength at the bottom of a parabola through the loss at n and its neighbours."""
     # there is none between 0 and the weakest
     if n < 2 or not {n - 1, n + 1} <= losses.keys():
-        return STRENGTHS[n]
-    around = np.log(STRENGTHS[n - 1 : n + 2])
+        return SMOOTHNESS_TRIED[n]
+    around = np.log(SMOOTHNESS_TRIED[n - 1 : n + 2])
     bend, slope, _ = np.polyfit(around, [losses[n - 1], losses[n], losses[n + 1]], 2)
     lowest = -slope / (2 * bend) if bend > 0 else around[1]
     return float(np.exp(np.clip(lowest, around[0], around[2])))
+
+
+def choose_sparsity(
+    counts: AnyCounts,
+    problem: Problem,
+    *,
+    n_init: int = 1,
+    random_state=None,
+    n_jobs: int | None = None,
+) -> float:
+    """Sparsity with which components of most of the counts predict the others best.
+
+    Parameters
+    ----------
+    counts
+        The data, n_pixels x n_channels.
+    problem
+        G and constraints.
+    n_init
+        Starts of the fit with the usual strength, from which the others go on.
+    random_state
+        Seed: None, int or `numpy.random.Generator`.
+    n_jobs
+        As in `factorize`.
+
+    Returns
+    -------
+    float
+        1, the usual strength, unless another one is better by two standard errors of
+        the difference over three draws; also if the values are not integers.
+
+    Notes
+    -----
+    Held-out counts see what the term does to abundances: too weak it leaves their
+    noise, too strong it makes mixtures pure. They do not see how far components are
+    mixed with each other, since that leaves all means as they are.
+    """
+    loss = sparsity_losses(
+        counts, problem, n_init=n_init, random_state=random_state, n_jobs=n_jobs
+    )
+    gain = loss[:, [USUAL]] - loss
+    error = gain.std(axis=0, ddof=1) / np.sqrt(N_DRAWS)
+    certain = gain.mean(axis=0) > SIGNIFICANT * error
+    best = np.argmax(np.where(certain, gain.mean(axis=0), 0.0))
+    return SPARSITY_TRIED[best] if certain.any() else USUAL_SPARSITY
+
+
+def sparsity_losses(
+    counts: AnyCounts,
+    problem: Problem,
+    *,
+    n_init: int = 1,
+    random_state=None,
+    n_jobs: int | None = None,
+) -> np.ndarray:
+    """Negative log-likelihood of held-out counts, for each strength.
+
+    Parameters
+    ----------
+    counts, problem, n_init, random_state, n_jobs
+        As in `choose_sparsity`.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n_thinnings, n_strengths), in nats but for a constant; zeros if there is
+        nothing to hold out.
+    """
+    loss = np.zeros((N_DRAWS, len(SPARSITY_TRIED)))
+    if not counts.integer:
+        return loss
+    seen = strips(counts.n_pixels)
+    penalties = problem.penalties.separable()
+    problem = replace(problem, grid=None, penalties=penalties).take(seen)
+    counts = counts.take(seen)
+    rng = np.random.default_rng(random_state)
+    options = {"random_state": rng, "n_jobs": n_jobs}
+    for row in loss:
+        fitted, others = thin(counts, FITTED, rng)
+        if not (fitted.n_nonzeros and others.n_nonzeros):
+            return np.zeros_like(loss)
+        fits = _fits(fitted, problem, n_init, options)
+        row[:] = [_loss(others, problem, fits[x]) for x in SPARSITY_TRIED]
+    return loss
+
+
+def _fits(counts, problem, n_init, options):
+    """Fit with each strength, outwards from the usual one."""
+    fits: dict[float, tuple] = {}
+    for way in (SPARSITY_TRIED[USUAL:], SPARSITY_TRIED[USUAL::-1]):
+        last = fits.get(USUAL_SPARSITY)
+        for strength in way:
+            if strength not in fits:
+                start = {"n_init": n_init} if last is None else {"init": last}
+                penalties = replace(problem.penalties, sparsity=strength)
+                sparse = replace(problem, penalties=penalties)
+                found = uninterrupted(factorize(counts, sparse, **start, **options))
+                fits[strength] = found.W, found.H
+            last = fits[strength]
+    return fits
+
+
+def _loss(others, problem, fit):
+    W, H = fit
+    return held_out(others, (1 / FITTED - 1) * problem.spectra(W), H)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from numbers import Integral
 
 import numpy as np
 from sklearn.base import (
@@ -17,7 +16,8 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from espm_hs.arguments import float_array
 from espm_hs.factorization.counts.counts import Counts
 from espm_hs.factorization.counts.grid import Grid
-from espm_hs.factorization.problem import Penalties, Problem
+from espm_hs.factorization.penalties import Penalties
+from espm_hs.factorization.problem import Problem
 from espm_hs.factorization.solvers.maps import fit_loadings
 from espm_hs.factorization.solvers.multi_start import factorize
 
@@ -243,7 +243,7 @@ class EspmNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def _problem(self, n_channels, n_pixels):
         k = self.n_components
-        if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
+        if not isinstance(k, (int, np.integer)) or isinstance(k, bool) or k < 1:
             raise ValueError(f"`n_components` must be an integer >= 1, got {k!r}.")
         grid = None
         if self.navigation_shape is not None:
@@ -283,7 +283,7 @@ class EspmNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 stacklevel=3,
             )
         # in one step: Ctrl-C leaves all of it or nothing
-        vars(self).update(
+        self.__dict__.update(
             W_=found.W,
             components_=problem.spectra(found.W).T,
             reconstruction_err_=found.objective,
@@ -292,13 +292,17 @@ class EspmNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             n_agreeing_=found.n_agreeing,
             converged_=found.converged,
             _problem_=problem,
-            _dose=counts.dose,
+            _mean_counts=counts.mean_counts,
         )
         return counts, found
 
     def _loadings(self, counts):
         return fit_loadings(
-            counts, self._problem_, self.W_, dose=self._dose, n_jobs=self.n_jobs
+            counts,
+            self._problem_,
+            self.W_,
+            mean_counts=self._mean_counts,
+            n_jobs=self.n_jobs,
         )
 
     @property
@@ -315,7 +319,8 @@ class EspmNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 def _map_shape(shape, n_pixels) -> tuple[int, ...]:
     """Check the shape of a map of so many pixels."""
     sizes = shape if isinstance(shape, (tuple, list, np.ndarray)) else ()
-    if not len(sizes) or not all(isinstance(n, Integral) and n > 0 for n in sizes):
+    whole = (isinstance(n, (int, np.integer)) and n > 0 for n in sizes)
+    if not len(sizes) or not all(whole):
         raise ValueError(
             "`navigation_shape` must be a tuple of positive integers such as (64, 64), "
             f"got {shape!r}."

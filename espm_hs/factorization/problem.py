@@ -2,63 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from numbers import Real
 
 import numpy as np
 
 from espm_hs.arguments import check_choice
 from espm_hs.factorization.counts.grid import Grid
+from espm_hs.factorization.penalties import Penalties
 
 SIMPLEX = ("elements", "abundances", None)
-# The sparsity term bends at this share of the abundances of a pixel.
-SPARSITY_BEND = 0.01
-# Nats: beyond it, the counts have no say.
-STRONGEST = 1e9
-
-
-@dataclass(frozen=True)
-class Penalties:
-    """Strength of the terms beside the likelihood.
-
-    Both are in nats, as the likelihood is, and do not depend on the unit of G.
-
-    Parameters
-    ----------
-    sparsity
-        ``sparsity * (sum(log(1 + share / 0.01)) - log(101))`` in each pixel, a share
-        being h over the sum of h, with h in counts: nothing for a pure pixel; pulls
-        small shares to zero and leaves the counts of each pixel alone.
-    smoothness
-        ``smoothness * N / 2 * sum((h_p - h_q)**2)`` over neighbouring pixels p, q,
-        for h in units of N, the mean counts per pixel. Where pixels are not square,
-        each pair weighs by the inverse square of its distance. A number, or a tuple
-        with one for each component.
-    """
-
-    sparsity: float = 0.0
-    smoothness: float | tuple[float, ...] = 0.0
-
-    def __post_init__(self):
-        smoothness = self.smoothness
-        several = smoothness if isinstance(smoothness, tuple) else (smoothness,)
-        given = [("sparsity", self.sparsity), *(("smoothness", x) for x in several)]
-        for name, value in given:
-            if not (isinstance(value, Real) and 0 <= value <= STRONGEST):
-                raise ValueError(
-                    f"`{name}` must be a finite number >= 0, at most {STRONGEST:g}; "
-                    f"got {value!r}."
-                )
-
-    @property
-    def smooth(self) -> bool:
-        """Whether there is any smoothness."""
-        return bool(np.any(np.asarray(self.smoothness) > 0))
-
-    def strengths(self, n_components: int) -> np.ndarray:
-        """Smoothness of each component, shape (n_components,)."""
-        return np.full(n_components, self.smoothness, dtype=float)
+_NONE = Penalties()
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +49,7 @@ class Problem:
         Boolean, shape (n_pixels, n_components): which components a pixel may hold, at
         least one of them (None: all).
     penalties
-        Strength of sparsity and smoothness.
+        Terms of F beside the likelihood.
     grid
         Neighbours of the pixels; only read when ``penalties.smooth``.
 
@@ -114,18 +68,13 @@ class Problem:
     fixed: np.ndarray | None = None
     ties: np.ndarray | None = None
     support: np.ndarray | None = None
-    penalties: Penalties = field(default_factory=Penalties)
+    penalties: Penalties = _NONE
     grid: Grid | None = None
 
     def __post_init__(self):
         check_choice("simplex", self.simplex, SIMPLEX)
         self._check_G()
-        smoothness = self.penalties.smoothness
-        if isinstance(smoothness, tuple) and len(smoothness) != self.n_components:
-            raise ValueError(
-                f"`smoothness` must be a number, or {self.n_components} numbers for as "
-                f"many components, got {len(smoothness)}."
-            )
+        self.penalties.check(self.n_components)
         if self.penalties.smooth and self.grid is None:
             raise ValueError(
                 "`smoothness` needs to know which pixels are neighbours: give the "
@@ -202,12 +151,12 @@ class Problem:
         if not self.support.any(axis=1).all():
             raise ValueError("`support` must leave a component to each pixel.")
 
-    @property
+    @cached_property
     def n_columns(self) -> int:
         """Number of rows of W."""
         return self.n_channels if self.G is None else self.G.shape[-1]
 
-    @property
+    @cached_property
     def rows_on_simplex(self) -> np.ndarray:
         """Boolean, shape (n_columns,)."""
         if self.simplex_rows is None:
@@ -215,14 +164,20 @@ class Problem:
         return np.asarray(self.simplex_rows, bool)
 
     @cached_property
+    def tied(self) -> Grid | None:
+        """The grid, where pixels have neighbours and penalties tie these; else None."""
+        grid = self.grid if self.penalties.smooth else None
+        return grid if grid is not None and grid.connected else None
+
+    @cached_property
     def column_sum(self) -> np.ndarray:
         """Counts that W = 1 makes, ``G^T 1``, shape (n_columns, n_components)."""
         return self._transposed(np.ones((self.n_channels, self.n_components)))
 
     @cached_property
-    def _mixing(self) -> dict[int, np.ndarray]:
+    def _transforms(self) -> dict[int, np.ndarray]:
         """M of the components that have one, (n_columns, n_columns)."""
-        mixing = {}
+        transforms = {}
         for j in range(self.n_components):
             M = None
             if self.fixed is not None and not np.isnan(self.fixed[:, j]).all():
@@ -230,8 +185,8 @@ class Problem:
             if self.ties is not None:
                 M = self.ties[j] if M is None else M @ self.ties[j]
             if M is not None and not np.array_equal(M, np.eye(self.n_columns)):
-                mixing[j] = M
-        return mixing
+                transforms[j] = M
+        return transforms
 
     def _keep(self, fixed):
         """M that keeps fixed fractions."""
@@ -255,14 +210,14 @@ class Problem:
     def compose(self, V: np.ndarray) -> np.ndarray:
         """W of the free variables V, both (n_columns, n_components)."""
         W = V.copy()
-        for j, M in self._mixing.items():
+        for j, M in self._transforms.items():
             W[:, j] = M @ V[:, j]
         return W
 
     def variables(self, W: np.ndarray) -> np.ndarray:
         """V that comes closest to a given W, both (n_columns, n_components)."""
         V = np.array(W, dtype=np.float64)
-        for j, M in self._mixing.items():
+        for j, M in self._transforms.items():
             if self.fixed is not None:
                 fractions = np.nan_to_num(self.fixed[:, j])
                 if fractions.sum() > 1 - 1e-9:
@@ -281,7 +236,8 @@ class Problem:
         """Return the problem of some pixels; boolean, shape (n_pixels,)."""
         support = None if self.support is None else self.support[pixels]
         grid = None if self.grid is None else self.grid.take(pixels)
-        return replace(self, support=support, grid=grid)
+        penalties = self.penalties.take(pixels)
+        return replace(self, support=support, grid=grid, penalties=penalties)
 
     def spectra(self, W: np.ndarray) -> np.ndarray:
         """``G W``, shape (n_channels, n_components), C-contiguous."""
@@ -297,8 +253,9 @@ class Problem:
 
     def tied_matrices(self) -> list[np.ndarray]:
         """``G M`` of each component, each (n_channels, n_columns); G is not None."""
-        matrices = [self.G] * self.n_components if self.G.ndim == 2 else list(self.G)
-        for j, M in self._mixing.items():
+        G = np.asarray(self.G)
+        matrices = [G] * self.n_components if G.ndim == 2 else list(G)
+        for j, M in self._transforms.items():
             matrices[j] = matrices[j] @ M
         return matrices
 
@@ -312,9 +269,9 @@ class Problem:
 
     def _untied(self, A):
         """``M^T A``."""
-        if not self._mixing:
+        if not self._transforms:
             return A
         A = A.copy()
-        for j, M in self._mixing.items():
+        for j, M in self._transforms.items():
             A[:, j] = M.T @ A[:, j]
         return A

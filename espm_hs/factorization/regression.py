@@ -9,6 +9,11 @@ from scipy.stats import poisson
 # Share of the mean count that is added to the model, so that a count where the model
 # is zero costs much but not infinitely much.
 FLOOR = 1e-9
+# Fisher scoring swings when a step gains more than this part of what the last one did.
+SWINGING = 0.1
+# Share of the expected curvature that is added to the observed one, which is singular
+# where fewer channels than columns have counts.
+EXPECTED = 1e-3
 
 
 def fit_spectrum(
@@ -21,8 +26,10 @@ def fit_spectrum(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find non-negative weights that make G w the most likely mean of Poisson counts.
 
-    Fisher scoring: least squares with the variances of the last model, under w >= 0,
-    with a step that is halved until the likelihood does not fall.
+    Fisher scoring, that is, least squares with the variances of the last model under
+    w >= 0, with a step that is halved until the likelihood does not fall. Where counts
+    are few, what they say differs from what they are expected to say, and such steps
+    swing about the optimum: Newton's method takes over.
 
     Parameters
     ----------
@@ -50,8 +57,14 @@ def fit_spectrum(
     w = np.full(A.shape[1], x.sum() / A.shape[1]) if start is None else start * scale
     y = A @ w + floor
     F = divergence(x, y)
+    newton, last_fall = False, np.inf
     for _ in range(max_iter):
-        target = _weighted_nnls(A, x - floor, y)
+        if newton:
+            variance = y**2 / (x + EXPECTED * y)
+            aim = (y - floor) + (x - y) * (variance / y)
+            target = _weighted_nnls(A, aim, variance)
+        else:
+            target = _weighted_nnls(A, x - floor, y)
         step, fall = 1.0, -1.0
         while fall < 0 and step > 1e-6:
             trial = w + step * (target - w)
@@ -63,6 +76,8 @@ def fit_spectrum(
         w, F = trial, F - fall
         if fall <= tol * max(F, 1.0):
             break
+        newton = newton or fall > SWINGING * last_fall
+        last_fall = fall
     return w / scale, A @ w + floor
 
 

@@ -1,66 +1,57 @@
-"""The numbers of `set_analysis_parameters`, to be filled in by hand."""
+"""What windows set: numbers of an analysis, elements, channels; no widgets here."""
 
-from __future__ import annotations
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import hyperspy.api as hs
+import numpy as np
 import traits.api as t
 from hyperspy.ui_registry import add_gui_method
 
-from espm_hs.metadata import reader
+from espm_hs.arguments import plain_float
 from espm_hs.metadata.describe import describe
-from espm_hs.metadata.reader import NODE, beam_energy
+from espm_hs.metadata.reader import energy_axis, kev_per_unit, read
+from espm_hs.metadata.schema import ITEMS
+from espm_hs.physics import atomic_number
 
-# Trait -> its name in the list that `describe` makes.
-_DESCRIBED = {
-    "beam_energy": "beam energy",
-    "thickness": "thickness",
-    "density": "density",
-    "elevation_angle": "elevation_angle",
-    "energy_resolution_MnKa": "energy_resolution_MnKa",
-}
-_MICROSCOPE = ("beam_energy", "elevation_angle", "energy_resolution_MnKa")
+# Items of the schema that have a field.
+_FIELDS = {name: item for name, item in ITEMS.items() if item.label}
+STATES = ("", "sample", "stray")
 
 
 @add_gui_method(toolkey="espm_hs.AnalysisParameters")
 class AnalysisParameters(t.HasTraits):
-    """
-    Parameters of the analysis of a signal, None where they are not known.
+    """Parameters of the analysis of a signal, None where they are not known.
+
+    There is a trait for each item of the schema that has a label.
 
     Parameters
     ----------
-    signal : EDSespmSpectrum
-        Whose metadata are read, and written by `store`.
+    signal
+        The signal of which the metadata are read, and written by `store`.
     """
 
-    beam_energy = t.Union(None, t.Float, label="Beam energy (keV)")
-    thickness = t.Union(None, t.Float, label="Thickness (nm)")
-    density = t.Union(None, t.Float, label="Density (g/cm³)")
-    elevation_angle = t.Union(None, t.Float, label="Elevation of the detector (°)")
-    energy_resolution_MnKa = t.Union(None, t.Float, label="Resolution at Mn Kα (eV)")
-    minimum_energy = t.Union(None, t.Float, label="Fitted from (keV)")
+    # opens the window; HyperSpy's decorator adds it
+    gui: Callable[..., Any]
 
-    def __init__(self, signal):
+    def __init__(self, signal: Any):
         super().__init__()
         self.signal = signal
-        metadata, original = signal.metadata, signal.original_metadata
-        rows = {row[0]: row[2] for row in describe(metadata, original)}
+        trees = signal.metadata, signal.original_metadata
+        rows = {row[0]: row[2] for row in describe(*trees)}
         #: Trait -> what is a default or missing, and the call that sets it.
-        self.remarks = {name: rows[row] for name, row in _DESCRIBED.items()}
-        eds = metadata.get_item("Acquisition_instrument.TEM.Detector.EDS")
-        self.beam_energy = beam_energy(metadata)
-        self.thickness = reader.thickness(metadata)
-        self.density = reader.density(metadata)
-        for name in _MICROSCOPE[1:]:
-            value = eds.get_item(name) if eds is not None else None
-            self.trait_set(**{name: None if value is None else float(value)})
-        self.minimum_energy = metadata.get_item(f"{NODE}.minimum_energy")
+        self.remarks = {
+            name: rows.get(item.shown, "") for name, item in _FIELDS.items()
+        }
+        self.trait_set(**{name: read(name, *trees) for name in _FIELDS})
         self._before = self.trait_get(self.names)
 
     @property
     def names(self) -> list[str]:
         """Names of the parameters, in order."""
-        return [*_DESCRIBED, "minimum_energy"]
+        return list(_FIELDS)
 
-    def store(self, *_) -> None:
+    def store(self, *_: Any) -> None:
         """Write what has changed to the metadata.
 
         Raises
@@ -68,14 +59,162 @@ class AnalysisParameters(t.HasTraits):
         ValueError
             If a value makes no sense; nothing is written then.
         """
-        changed = {
-            name: value
-            for name, value in self.trait_get(self.names).items()
-            if value is not None and value != self._before[name]
-        }
-        microscope = {k: v for k, v in changed.items() if k in _MICROSCOPE}
-        others = {k: v for k, v in changed.items() if k not in _MICROSCOPE}
-        self.signal.set_analysis_parameters(**others)
-        if microscope:
-            self.signal.set_microscope_parameters(**microscope)
+        calls: dict[str, dict] = {"set_analysis_parameters": {}}
+        for name, value in self.trait_get(self.names).items():
+            if value is not None and value != self._before[name]:
+                calls.setdefault(_FIELDS[name].method, {})[name] = value
+        for method, changed in calls.items():
+            getattr(self.signal, method)(**changed)
         self._before = self.trait_get(self.names)
+
+
+for _name, _item in _FIELDS.items():
+    _trait = t.Union(None, t.Float, label=_item.label, desc=_item.sentence)
+    AnalysisParameters.add_class_trait(_name, _trait)
+
+
+@add_gui_method(toolkey="espm_hs.ElementPicker")
+class ElementPicker(t.HasTraits):
+    """Which elements are in the sample, and which are stray.
+
+    Parameters
+    ----------
+    signal
+        The signal of which the metadata are read, and written by `store`.
+
+    Attributes
+    ----------
+    states
+        Symbol -> "sample" or "stray", for those that are either.
+    """
+
+    # opens the window; HyperSpy's decorator adds it
+    gui: Callable[..., Any]
+
+    states = t.Dict(t.Str, t.Enum(*STATES[1:]))
+
+    def __init__(self, signal: Any):
+        super().__init__()
+        self.signal = signal
+        trees = signal.metadata, signal.original_metadata
+        sample = dict.fromkeys(read("elements", *trees) or [], "sample")
+        stray = dict.fromkeys(read("stray_elements", *trees) or [], "stray")
+        self.states = stray | sample
+
+    def turn(self, symbol: str) -> str:
+        """Change an element from nothing to sample, to stray, to nothing; return it.
+
+        Raises
+        ------
+        ValueError
+            If there is no such element.
+        """
+        atomic_number(symbol)
+        state = STATES[(STATES.index(self.states.get(symbol, "")) + 1) % len(STATES)]
+        states = {k: v for k, v in self.states.items() if k != symbol}
+        self.states = states | ({symbol: state} if state else {})
+        return state
+
+    def chosen(self, state: str) -> list[str]:
+        """Return the symbols in a state, by atomic number."""
+        symbols = [symbol for symbol, one in self.states.items() if one == state]
+        return sorted(symbols, key=atomic_number)
+
+    def store(self, *_: Any) -> None:
+        """Write the elements to the metadata, in the place of those before."""
+        self.signal.set_elements(self.chosen("sample"))
+        self.signal.set_analysis_parameters(stray_elements=self.chosen("stray"))
+
+
+class ChannelMask:
+    """Channels to leave out, to be given as ``signal_mask``.
+
+    Parameters
+    ----------
+    signal
+        The signal that they are of.
+    ranges
+        Pairs of energies in keV.
+
+    Raises
+    ------
+    ValueError
+        If a range makes no sense, or holds no channel.
+    """
+
+    def __init__(self, signal: Any, ranges: Sequence[tuple[float, float]] = ()):
+        self._signal = signal
+        self._axis = signal.axes_manager.signal_axes[0]
+        self._energy = energy_axis(self._axis)
+        self._plotted: Any = None
+        self._spans: list = []
+        for pair in ranges:
+            if not (isinstance(pair, list | tuple | np.ndarray) and len(pair) == 2):
+                raise ValueError(
+                    "A range is a pair of energies in keV, as in "
+                    f"`s.mask_channels((2.0, 2.6), (7.8, 8.3))`; got {pair!r}."
+                )
+            self.add(*pair)
+
+    @property
+    def ranges(self) -> list[tuple[float, float]]:
+        """Pairs of energies in keV, as they are now."""
+        unit = kev_per_unit(self._axis)
+        return [(span.left * unit, span.right * unit) for span in self._spans]
+
+    def add(self, low: float, high: float) -> None:
+        """Ignore the channels from one energy to another, keV.
+
+        Raises
+        ------
+        ValueError
+            If the second is not above the first, or no channel is between them.
+        TypeError
+            If one is no number.
+        """
+        low, high = plain_float("low", low), plain_float("high", high)
+        if not low < high:
+            raise ValueError(
+                "A range goes from a lower to a higher energy in keV; got "
+                f"{low:g} to {high:g}."
+            )
+        inside = (self._energy >= low) & (self._energy <= high)
+        if not inside.any():
+            raise ValueError(
+                f"The range from {low:g} to {high:g} keV holds no channel; those of "
+                f"the signal go from {self._energy[0]:g} to {self._energy[-1]:g} keV."
+            )
+        unit = kev_per_unit(self._axis)
+        self._spans.append(hs.roi.SpanROI(low / unit, high / unit))
+        if self._plotted is not None:
+            self._show(self._spans[-1])
+
+    def plot(self) -> None:
+        """Plot the summed spectrum with the ranges, which can be dragged and resized.
+
+        Without a range there is one in the middle to begin with.
+        """
+        summed = self._signal._summed()
+        axis = {**self._axis.get_axis_dictionary(), "navigate": False}
+        self._plotted = hs.signals.Signal1D(summed, axes=[axis])
+        self._plotted.plot()
+        if not self._spans:
+            first, last = self._energy[[0, -1]]
+            self.add(first + 0.45 * (last - first), first + 0.55 * (last - first))
+            return
+        for span in self._spans:
+            self._show(span)
+
+    def _show(self, span: Any) -> None:
+        span.add_widget(self._plotted, color="#D55E00")
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        """Return True in the channels to leave out."""
+        mask = np.zeros(self._energy.size, bool)
+        for low, high in self.ranges:
+            mask |= (self._energy >= low) & (self._energy <= high)
+        return mask if dtype is None else mask.astype(dtype)
+
+    def __repr__(self) -> str:
+        texts = [f"{low:.3g} to {high:.3g} keV" for low, high in self.ranges]
+        return f"ChannelMask({', '.join(texts) or 'nothing'})"

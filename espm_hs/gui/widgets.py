@@ -1,14 +1,13 @@
 """The widgets of ipywidgets; HyperSpy finds them by the names in the yaml."""
 
-from __future__ import annotations
-
 import html
+from collections.abc import Callable
+from typing import Any
 
 import ipywidgets
 from IPython.display import display as show
 
-from espm_hs.gui.elements import ElementPicker
-from espm_hs.gui.parameters import AnalysisParameters
+from espm_hs.gui.parameters import AnalysisParameters, ElementPicker
 from espm_hs.physics.xray.elements import SYMBOLS
 
 _COLOURS = {"": "#F4F4F4", "sample": "#56B4E9", "stray": "#BBBBBB"}
@@ -27,9 +26,10 @@ _ROWS = (
 )
 
 
-def analysis_parameters(obj: AnalysisParameters, display: bool = True, **_):
-    """
-    Show a field for each parameter, with what is a default beside it.
+def analysis_parameters(
+    obj: AnalysisParameters, display: bool = True, **_: Any
+) -> dict | None:
+    """Show a field for each parameter, with what is a default beside it.
 
     Returns
     -------
@@ -37,37 +37,27 @@ def analysis_parameters(obj: AnalysisParameters, display: bool = True, **_):
         Widgets by name, if they are not displayed.
     """
     fields, lines = {}, []
-    message = ipywidgets.HTML()
     for name in obj.names:
-        value = getattr(obj, name)
+        value, trait = getattr(obj, name), obj.trait(name)
         field = ipywidgets.Text("" if value is None else f"{value:g}")
         field.layout.width = "8em"
+        field.tooltip = trait.desc
         fields[name] = field
-        remark = html.escape(obj.remarks.get(name, ""))
-        label = ipywidgets.Label(obj.trait(name).label, layout={"width": "15em"})
-        note = ipywidgets.HTML(f"<small>{remark}</small>")
+        label = ipywidgets.Label(trait.label, layout={"width": "15em"})
+        note = ipywidgets.HTML(f"<small>{html.escape(obj.remarks[name])}</small>")
         lines.append(ipywidgets.HBox([label, field, note]))
 
-    def store(_):
-        try:
-            for name, field in fields.items():
-                text = field.value.strip()
-                setattr(obj, name, float(text) if text else None)
-            obj.store()
-        except (ValueError, TypeError) as error:
-            message.value = f"<b>{html.escape(str(error))}</b>"
-        else:
-            message.value = "Stored in the metadata."
+    def store() -> None:
+        for name, field in fields.items():
+            text = field.value.strip()
+            setattr(obj, name, float(text) if text else None)
+        obj.store()
 
-    button = ipywidgets.Button(description="Store")
-    button.on_click(store)
-    widget = ipywidgets.VBox([*lines, button, message])
-    return _finished(widget, {**fields, "store": button, "message": message}, display)
+    return _form(lines, store, fields, "", display)
 
 
-def element_picker(obj: ElementPicker, display: bool = True, **_):
-    """
-    Show a periodic table: a click makes an element one of the sample, then a stray one.
+def element_picker(obj: ElementPicker, display: bool = True, **_: Any) -> dict | None:
+    """Show a periodic table: a click makes an element one of the sample, then stray.
 
     Returns
     -------
@@ -75,7 +65,6 @@ def element_picker(obj: ElementPicker, display: bool = True, **_):
         Widgets by name, if they are not displayed.
     """
     buttons, cells = {}, []
-    message = ipywidgets.HTML("<small>blue: sample, grey: stray</small>")
     for row in _ROWS:
         for column in range(1, 19):
             if column not in row:
@@ -89,30 +78,34 @@ def element_picker(obj: ElementPicker, display: bool = True, **_):
             button.on_click(lambda one: _turn(obj, one))
             buttons[symbol] = button
             cells.append(button)
+    layout = {"grid_template_columns": "repeat(18, 2.6em)"}
+    grid = ipywidgets.GridBox(cells, layout=layout)
+    hint = "<small>blue: sample, grey: stray</small>"
+    return _form([grid], obj.store, buttons, hint, display)
 
-    def store(_):
+
+def _turn(picker: ElementPicker, button: ipywidgets.Button) -> None:
+    button.style.button_color = _COLOURS[picker.turn(button.description)]
+
+
+def _form(
+    body: list, store: Callable[[], None], parts: dict, hint: str, display: bool
+) -> dict | None:
+    """Show widgets with a button that stores, and what comes of it."""
+    message = ipywidgets.HTML(hint)
+    button = ipywidgets.Button(description="Store")
+
+    def clicked(_: Any) -> None:
         try:
-            obj.store()
-        except ValueError as error:
+            store()
+        except (ValueError, TypeError) as error:
             message.value = f"<b>{html.escape(str(error))}</b>"
         else:
             message.value = "Stored in the metadata."
 
-    grid = ipywidgets.GridBox(
-        cells, layout={"grid_template_columns": "repeat(18, 2.6em)"}
-    )
-    finish = ipywidgets.Button(description="Store")
-    finish.on_click(store)
-    widget = ipywidgets.VBox([grid, finish, message])
-    return _finished(widget, {**buttons, "store": finish, "message": message}, display)
-
-
-def _turn(picker, button) -> None:
-    button.style.button_color = _COLOURS[picker.turn(button.description)]
-
-
-def _finished(widget, parts, display):
+    button.on_click(clicked)
+    widget = ipywidgets.VBox([*body, button, message])
     if display:
         show(widget)
         return None
-    return {"widget": widget, "wdict": parts}
+    return {"widget": widget, "wdict": parts | {"store": button, "message": message}}

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from espm_hs.metadata.reader import (
-    EDS,
-    NODE,
-    USUAL_RESOLUTION,
-    beam_energy,
-    density,
-    energy_axis,
-    microscope_number,
-    sample_elements,
-    stray_elements,
-    thickness,
-)
+from espm_hs.metadata.reader import energy_axis, in_header, item, read, stated
+from espm_hs.metadata.schema import ITEMS, Item, Tree
 from espm_hs.physics import SpectrumModel
 from espm_hs.physics.xray.emission import check_beam_energy
 
-# What eXSpy fills in when a file does not say, with its unit.
-EXSPY_DEFAULTS = {
-    "elevation_angle": (35.0, "degrees"),
-    "azimuth_angle": (0.0, "degrees"),
-    "energy_resolution_MnKa": (USUAL_RESOLUTION, "eV"),
-}
+if TYPE_CHECKING:
+    from hyperspy.axes import DataAxis
+
+#: Name, value, remark.
+Row = tuple[str, str, str]
+
+_NUMBERS = (
+    *("thickness", "density"),
+    *("elevation_angle", "azimuth_angle", "energy_resolution_MnKa"),
+)
+# Without one of these there is no self-absorption.
+_SAMPLE = ("thickness", "density")
 
 
-def describe(metadata, original_metadata, axis=None) -> list[tuple[str, str, str]]:
+def describe(
+    metadata: Tree, original_metadata: Tree | None, axis: DataAxis | None = None
+) -> list[Row]:
     """List what an analysis would use: (name, value, remark).
 
     The remark says what is a default, what is missing and which call sets it.
@@ -35,78 +34,79 @@ def describe(metadata, original_metadata, axis=None) -> list[tuple[str, str, str
     Parameters
     ----------
     metadata, original_metadata
-        Of an EDS signal.
+        The two trees of an EDS signal.
     axis
-        Its energy axis, to name elements that have no line on it; None: not checked.
+        Energy axis of the signal, to name elements that have no line on it; None: not
+        checked.
 
     Raises
     ------
     ValueError
-        If a number in the metadata is none.
+        If what should be a number in the metadata is not.
     """
-    rows = [_describe_beam(metadata)]
-    rows += _describe_elements(metadata, axis)
-    rows += _describe_sample(metadata)
-    for name, (default, unit) in EXSPY_DEFAULTS.items():
-        value = microscope_number(metadata, f"{EDS}.{name}", name, unit)
-        remark = ""
-        if value is None:
-            remark = f"missing: s.set_microscope_parameters({name}=...)"
-        elif value == default:
-            remark = (
-                "eXSpy's default, perhaps not measured: "
-                f"s.set_microscope_parameters({name}=...)"
-            )
-        rows.append((name, "-" if value is None else f"{value:g}", remark))
-    rows += _describe_velox(metadata, original_metadata)
-    stored = metadata.has_item(f"{NODE}.detector")
+    trees = metadata, original_metadata
+    rows = [_number("beam_energy", *trees)]
+    for name, example in (("elements", None), ("stray_elements", ["Cu"])):
+        rows.append(_elements(ITEMS[name], example, trees, axis))
+    rows += [_number(name, *trees) for name in _NUMBERS]
+    rows += _not_used("elevation_angle", *trees)
+    known = ITEMS["detector"]
     rows.append(
-        (
-            "detector",
-            "as set" if stored else "windowless SDD",
-            "" if stored else "default: s.set_analysis_parameters(detector=...)",
-        )
+        (known.shown, "windowless SDD", f"default: {known.call()}")
+        if item(metadata, known.path) is None
+        else (known.shown, "as set", "")
     )
     return rows
 
 
-def _describe_beam(metadata):
-    energy = beam_energy(metadata)
-    if energy is None:
-        call = "s.set_microscope_parameters(beam_energy=200)"
-        return ("beam energy", "-", f"missing: {call}")
-    return ("beam energy", f"{energy:g} keV", "")
+def _number(name: str, metadata: Tree, original_metadata: Tree | None) -> Row:
+    """Row of a number, with what is a default, missing, or read from elsewhere."""
+    known = ITEMS[name]
+    value = read(name, metadata, original_metadata)
+    _, program = stated(name, metadata, original_metadata)
+    # eXSpy's own stand without a unit
+    unit = f" {known.unit}" if known.default is None else ""
+    remark = ""
+    if value is None:
+        remark = f"missing: {known.call()}"
+        if name in _SAMPLE:
+            call = "s.set_analysis_parameters(thickness=, density=)"
+            remark = f"missing, no absorption: {call}"
+    elif program:
+        default = item(metadata, known.path)
+        instead = "" if default is None else f", not eXSpy's default of {default:g}"
+        remark = f"from the header of {program}{instead}: {known.call()}"
+    elif not known.is_stated(value):
+        remark = f"eXSpy's default, perhaps not measured: {known.call()}"
+    return known.shown, "-" if value is None else f"{value:g}{unit}", remark
 
 
-def _describe_elements(metadata, axis):
-    elements, stray = sample_elements(metadata) or [], stray_elements(metadata)
-    remarks = ["missing: s.set_elements(['O', 'Si'])"] * (not elements)
-    remarks += _unseen(metadata, axis, elements, "s.set_elements({})")
-    call = "s.set_analysis_parameters(stray_elements={})"
-    stray_remarks = [call.format(["Cu"])] * (not stray)
-    stray_remarks += _unseen(metadata, axis, stray, call)
-    return [
-        ("elements", ", ".join(elements) or "-", "".join(remarks)),
-        ("stray elements", ", ".join(stray) or "none", "".join(stray_remarks)),
-    ]
+def _elements(
+    known: Item,
+    example: list | None,
+    trees: tuple[Tree, Tree | None],
+    axis: DataAxis | None,
+) -> Row:
+    """Row of elements, with those that have no line on the axis."""
+    symbols = read(known.name, *trees) or []
+    remark, nothing = "", "-" if example is None else "none"
+    if not symbols:
+        remark = known.call(example) if example else f"missing: {known.call()}"
+    elif lost := _without_a_line(read("beam_energy", *trees), axis, symbols):
+        kept = [symbol for symbol in symbols if symbol not in lost]
+        remark = f"no line of {', '.join(lost)} in the energy range"
+        remark += f": {known.call(kept)}" if kept else ""
+    return known.shown, ", ".join(symbols) or nothing, remark
 
 
-def _unseen(metadata, axis, elements, call):
-    """Remark on elements without a line, none or one, with the call that drops them."""
-    lost = _without_a_line(metadata, axis, elements)
-    if not lost:
-        return []
-    kept = [element for element in elements if element not in lost]
-    advice = f": {call.format(kept)}" if kept else ""
-    return [f"no line of {', '.join(lost)} in the energy range{advice}"]
-
-
-def _without_a_line(metadata, axis, elements):
-    """Those of the elements that a model of this axis would not take."""
-    if axis is None:
+def _without_a_line(
+    beam_energy: float | None, axis: DataAxis | None, elements: Iterable[str]
+) -> list[str]:
+    """Return those of the elements that a model of this axis would not take."""
+    if axis is None or beam_energy is None:
         return []
     try:
-        energy, beam = energy_axis(axis), check_beam_energy(beam_energy(metadata))
+        energy, beam = energy_axis(axis), check_beam_energy(beam_energy)
     except (TypeError, ValueError):  # an axis or a beam that no model takes
         return []
     lost = []
@@ -118,41 +118,11 @@ def _without_a_line(metadata, axis, elements):
     return lost
 
 
-def _describe_sample(metadata):
-    depth, mean_density = thickness(metadata), density(metadata)
-    remark = "missing, no absorption: s.set_analysis_parameters(thickness=, density=)"
-    return [
-        (
-            "thickness",
-            "-" if depth is None else f"{depth:g} nm",
-            remark * (depth is None),
-        ),
-        (
-            "density",
-            "-" if mean_density is None else f"{mean_density:g} g/cm3",
-            remark * (mean_density is None),
-        ),
-    ]
-
-
-def _describe_velox(metadata, original_metadata):
-    """Velox files state the detector's elevation where HyperSpy does not look."""
-    detectors = original_metadata.get_item("Detectors")
-    if detectors is None:
+def _not_used(name: str, metadata: Tree, original_metadata: Tree | None) -> list[Row]:
+    """Row of what the header of the file says otherwise than the metadata."""
+    used, program = stated(name, metadata, original_metadata)
+    header, _ = in_header(name, metadata, original_metadata)
+    if program or used is None or header is None or abs(header - float(used)) < 0.5:
         return []
-    angles = []
-    for _, node in detectors:
-        angle = node.get_item("ElevationAngle") if hasattr(node, "get_item") else None
-        if angle is not None:
-            angles.append(np.degrees(float(angle)))
-    used = metadata.get_item(f"{EDS}.elevation_angle")
-    angles = [angle for angle in angles if angle > 0]
-    if not angles or used is None or abs(angles[0] - float(used)) < 0.5:
-        return []
-    return [
-        (
-            "elevation in the file's header",
-            f"{angles[0]:.1f}",
-            f"not used: s.set_microscope_parameters(elevation_angle={angles[0]:.1f})",
-        )
-    ]
+    call = ITEMS[name].call(f"{header:.1f}")
+    return [("elevation in the file's header", f"{header:.1f}", f"not used: {call}")]

@@ -1,47 +1,69 @@
-"""Analysis parameters in HyperSpy metadata, read and made a model.
+"""Items of HyperSpy's metadata, read as `schema` describes them and made a model.
 
-Where they live:
+What the metadata do not state, or state as eXSpy fills it in, is looked for where the
+program of the file wrote it: see `quirks`. What a user sets is written by `writer`.
 
-- ``Sample.elements`` (eXSpy's), ``Sample.thickness`` with ``thickness_units``,
-  ``Sample.density`` with ``density_units``;
-- ``Acquisition_instrument.TEM``: eXSpy's beam energy, angles and resolution;
-- ``EDS_espm``: stray elements, split and rescaled lines, detector, take-off angles of
-  several detectors, the energy from which spectra are fitted, spectra of a background,
-  solid angle, number of pixels that the live time is for.
-
-Where a file of the package espm says it in another way, `espm_files` reads it. What a
-user sets is written by `set_parameters`; `parameter_checks` knows what it can be.
+Readers differ in what ``live_time`` of a map means: the time of one pixel, or that of
+all. So it is stated with `set_analysis_parameters(live_time_of=...)`, and kept as the
+number of pixels that the live time is for: that stays true when the map is cut, and
+when HyperSpy adds up live times with the pixels.
 """
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
+from functools import lru_cache, partial
+from math import pi
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from exspy.utils.eds import take_off_angle
+from scipy.constants import elementary_charge
 
-from espm_hs.metadata.checks import (
-    MAX_DENSITY,
-    MAX_THICKNESS,
-    as_detector,
-    check_parameter,
-)
-from espm_hs.metadata.quirks import espm_package
+from espm_hs.arguments import did_you_mean
+from espm_hs.metadata.quirks import QUIRKS
+from espm_hs.metadata.schema import ITEMS, Tree, as_detector, check_node, per_unit
 from espm_hs.physics import Detector, SpectrumModel
+from espm_hs.physics.xray.arguments import POSITION
 
-NODE = "EDS_espm"
-TEM = "Acquisition_instrument.TEM"
-EDS = f"{TEM}.Detector.EDS"
-
-# HyperSpy's own unit of Sample.thickness is the metre, in which a value without
-# thickness_units is therefore read.
-NM_PER_UNIT = {"nm": 1.0, "um": 1e3, "µm": 1e3, "cm": 1e7, "m": 1e9}
-# eXSpy's, where a file does not say; eV.
-USUAL_RESOLUTION = 130.0
+if TYPE_CHECKING:
+    from hyperspy.axes import DataAxis
 
 
-def energy_axis(axis) -> np.ndarray:
-    """Channel centres in keV of a HyperSpy signal axis.
+# Units in which a thickness may be, by their names in pint.
+LENGTHS = ("nm", "um", "µm", "cm", "m")
+# In the order in which `exspy.utils.eds.take_off_angle` takes them.
+_ANGLES = ("tilt_stage", "azimuth_angle", "elevation_angle", "tilt_beta")
+# What a model is made from.
+_OF_A_MODEL = (
+    *("beam_energy", "elements", "stray_elements", "split_lines", "line_factors"),
+    *("detector", "energy_resolution_MnKa", "minimum_energy", "extra_spectra"),
+    *("thickness", "thickness_units", "density", "take_off_angle", *_ANGLES),
+)
+
+
+# -- the energy axis ---------------------------------------------------------------
+
+
+def kev_per_unit(axis: DataAxis) -> float:
+    """Return how many keV one unit of an energy axis is.
+
+    Raises
+    ------
+    ValueError
+        If its units are not of energy.
+    """
+    found = per_unit(str(axis.units), "keV")
+    if found is None:
+        raise ValueError(
+            f"The units of the energy axis are {axis.units!r}; needed is a unit of "
+            "energy, such as 'keV'. Set them with `s.axes_manager[-1].units = 'keV'`."
+        )
+    return found
+
+
+def energy_axis(axis: DataAxis) -> np.ndarray:
+    """Return the channel centres of a HyperSpy signal axis, keV.
 
     Raises
     ------
@@ -54,25 +76,180 @@ def energy_axis(axis) -> np.ndarray:
             "with `s.interpolate_on_axis` or set its scale with "
             "`s.axes_manager[-1].scale`."
         )
-    try:
-        in_kev = {"ev": 1e-3, "kev": 1.0, "mev": 1e3}[str(axis.units).strip().lower()]
-    except KeyError:
+    return (axis.offset + axis.scale * np.arange(axis.size)) * kev_per_unit(axis)
+
+
+# -- items -------------------------------------------------------------------------
+
+
+def item(metadata: Tree | None, path: str) -> Any:
+    """Return what is in the metadata at a path, nodes as dictionaries; else None."""
+    found: Any = None if metadata is None else metadata.get_item(path)
+    return found.as_dictionary() if hasattr(found, "as_dictionary") else found
+
+
+def stated(
+    name: str, metadata: Tree, original_metadata: Tree | None = None
+) -> tuple[Any, str]:
+    """Return an item as it is in the metadata, or as the program of the file wrote it.
+
+    Parameters
+    ----------
+    name
+        Name of the item in the schema.
+    metadata, original_metadata
+        The two trees of a signal.
+
+    Returns
+    -------
+    value
+        Unchecked; None if there is none.
+    program
+        Name of the program by whose habit it was read; empty if by none.
+    """
+    value = item(metadata, ITEMS[name].path)
+    if ITEMS[name].is_stated(value):
+        return value, ""
+    found, program = in_header(name, metadata, original_metadata)
+    return (value if found is None else found), program
+
+
+def in_header(
+    name: str, metadata: Tree, original_metadata: Tree | None = None
+) -> tuple[Any, str]:
+    """As `stated`, but only what the program of the file wrote in a way of its own."""
+    for quirk in QUIRKS:
+        if (
+            name in quirk.READS
+            and all(item(metadata, x) is not None for x in quirk.METADATA)
+            and all(item(original_metadata, x) is not None for x in quirk.ORIGINAL)
+        ):
+            trees = partial(item, metadata), partial(item, original_metadata)
+            found = quirk.READS[name](*trees)
+            if found is not None:
+                return found, quirk.PROGRAM
+    return None, ""
+
+
+def read(name: str, metadata: Tree, original_metadata: Tree | None = None) -> Any:
+    """Return an item as plain data in the unit of the schema, or None.
+
+    Parameters
+    ----------
+    name
+        Name of the item in the schema.
+    metadata, original_metadata
+        The two trees of a signal.
+
+    Raises
+    ------
+    ValueError
+        If the value makes no sense; the message names the call that sets it.
+    """
+    trees = metadata, original_metadata
+    value, _ = stated(name, *trees)
+    if name == "thickness":
+        return _thickness(value, stated("thickness_units", *trees)[0])
+    return _plain(name, value)
+
+
+#: Thickness of the sample in nm, and its density in g/cm3: `read` without the name.
+thickness, density = partial(read, "thickness"), partial(read, "density")
+
+
+def stray_elements(metadata: Tree, original_metadata: Tree | None = None) -> list[str]:
+    """Return the symbols of the stray elements; see `read`."""
+    return read("stray_elements", metadata, original_metadata) or []
+
+
+def take_off_angle(metadata: Tree, original_metadata: Tree | None = None) -> float:
+    """Return the take-off angle in degrees, of several detectors the mean.
+
+    Raises
+    ------
+    ValueError
+        If an angle is not set or makes no sense.
+    """
+    names = ("take_off_angle", *_ANGLES)
+    found = {name: stated(name, metadata, original_metadata)[0] for name in names}
+    if (angle := _take_off_angle(found)) is None:
         raise ValueError(
-            f"The units of the energy axis are {axis.units!r}; needed is 'keV' or "
-            "'eV'. Set them with `s.axes_manager[-1].units = 'keV'`."
-        ) from None
-    return (axis.offset + axis.scale * np.arange(axis.size)) * in_kev
+            "The take-off angle is not known. Set the detector's angles with "
+            f"{POSITION}."
+        )
+    return float(np.mean(angle))
 
 
-def build_model(metadata, axis, **overrides) -> SpectrumModel:
+def _plain(name: str, value: Any) -> Any:
+    return None if value is None else ITEMS[name].read(value)
+
+
+def _thickness(value: Any, units: Any) -> float | None:
+    """Return a thickness of the metadata in nm; without units it is in metres."""
+    length = _plain("thickness", value)
+    if length is None:
+        return None
+    units = "" if units is None else str(units)
+    unit = units or "m"
+    if unit not in LENGTHS:
+        raise ITEMS["thickness_units"].refusal(
+            f"is {unit!r}; known are {list(LENGTHS)}."
+        )
+    in_nm = length * per_unit(unit, "nm")
+    known = ITEMS["thickness"]
+    if in_nm > known.most:
+        hint = "" if units else " Without thickness_units it is read in metres."
+        raise known.refusal(f"is {length:g} {unit}, {known.excess}.{hint}")
+    return in_nm
+
+
+def _detector(stored: Mapping | None, resolution: float | None) -> Detector:
+    found = as_detector("windowless" if stored is None else stored)
+    return found if resolution is None else found.replace(resolution=resolution)
+
+
+def _take_off_angle(found: Mapping[str, Any]) -> float | list[float] | None:
+    if found["take_off_angle"] is not None:
+        return _plain("take_off_angle", found["take_off_angle"])
+    tilt, azimuth, elevation, beta = (_plain(name, found[name]) for name in _ANGLES)
+    if None in (tilt, azimuth, elevation):
+        return None
+    # eXSpy takes seconds to import, and simulations do without
+    from exspy.utils.eds import take_off_angle
+
+    angle = float(take_off_angle(tilt, azimuth, elevation, beta or 0.0))
+    if not 0 < angle <= 90:
+        raise ValueError(
+            f"An elevation of {elevation:g}, an azimuth of {azimuth:g} and stage tilts "
+            f"of {tilt:g} and {beta or 0.0:g} degrees make a take-off angle of "
+            f"{angle:.3g}; needed is one above 0 up to 90. Set them with {POSITION}, "
+            "or the angle itself with "
+            f"`{ITEMS['take_off_angle'].call()}`."
+        )
+    return angle
+
+
+# -- the model ---------------------------------------------------------------------
+
+
+def build_model(
+    metadata: Tree,
+    axis: DataAxis,
+    original_metadata: Tree | None = None,
+    **overrides: Any,
+) -> SpectrumModel:
     """Return the `SpectrumModel` that metadata and energy axis describe.
+
+    As long as these are the same it is the same model.
 
     Parameters
     ----------
     metadata
         Metadata of an EDS signal in eXSpy's layout.
     axis
-        Its energy axis.
+        Energy axis of the signal.
+    original_metadata
+        Metadata of the file that the signal was read from.
     **overrides
         Arguments of `SpectrumModel` that take the place of the metadata's.
 
@@ -85,285 +262,118 @@ def build_model(metadata, axis, **overrides) -> SpectrumModel:
         If `SpectrumModel` has no such argument.
     """
     check_node(metadata)
-    known = inspect.signature(SpectrumModel).parameters
-    if unknown := [name for name in overrides if name not in known]:
-        raise TypeError(
-            f"A model does not know {', '.join(map(repr, unknown))}. It takes "
-            f"{', '.join(known)}."
-        )
+    if overrides:
+        known = inspect.signature(SpectrumModel).parameters
+        if unknown := [name for name in overrides if name not in known]:
+            hint = did_you_mean(unknown[0], known)
+            raise TypeError(
+                f"A model does not know {', '.join(map(repr, unknown))}.{hint} It "
+                f"takes {', '.join(known)}."
+            )
+    found = _Stated(energy=energy_axis(axis))
+    for name in _OF_A_MODEL:
+        found[name] = stated(name, metadata, original_metadata)[0]
+    if overrides:
+        return SpectrumModel(**_arguments(found, overrides))
+    return _model(found)
+
+
+class _Stated(dict):
+    """Values that metadata state, by which a model is remembered."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(_frozen(self))
+
+    def __eq__(self, other: object) -> bool:
+        return _frozen(self) == _frozen(other)
+
+
+def _frozen(value: Any) -> tuple:
+    """Return a description of a value that no other value has, to be compared."""
+    if isinstance(value, Mapping):
+        return tuple((name, _frozen(one)) for name, one in value.items())
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        return value.dtype.str, value.shape, value.tobytes()
+    if isinstance(value, list | tuple | np.ndarray):
+        return type(value), tuple(map(_frozen, value))
+    return type(value), repr(value)
+
+
+@lru_cache(maxsize=8)
+def _model(found: _Stated) -> SpectrumModel:
+    return SpectrumModel(**_arguments(found, {}))
+
+
+def _arguments(found: _Stated, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a model from what metadata state."""
     arguments = {
-        "energy": energy_axis(axis),
-        "beam_energy": beam_energy(metadata),
-        "elements": sample_elements(metadata),
-        "stray_elements": stray_elements(metadata),
-        "split_lines": _split_lines(metadata),
-        "detector": detector(metadata),
-        "thickness": thickness(metadata),
-        "density": density(metadata),
+        name: _plain(name, found[name])
+        for name in _OF_A_MODEL
+        if name not in (*_ANGLES, "thickness", "thickness_units", "take_off_angle")
     }
-    for name in ("line_factors", "minimum_energy", "take_off_angle", "extra_spectra"):
-        if (value := _stored(metadata, name)) is not None:
-            arguments[name] = value
-    arguments.update(overrides)
-    if "take_off_angle" not in arguments:
-        arguments["take_off_angle"] = _take_off_angle(metadata)
-    _require(arguments)
-    return SpectrumModel(**arguments)
-
-
-def check_node(metadata) -> None:
-    """Raise ValueError if something else is where this package keeps its own."""
-    node = metadata.get_item(NODE)
-    if node is not None and not hasattr(node, "as_dictionary"):
-        raise ValueError(
-            f"{NODE} in the metadata is {node!r}; needed is a node with the parameters "
-            f"of the analysis. Remove it with `del s.metadata.{NODE}`."
-        )
-
-
-def _require(arguments):
-    """Raise ValueError for what a model cannot do without."""
-    elements = arguments["elements"]
-    if elements is None or len(elements) == 0:
-        raise ValueError(
-            "No elements are set, so there is nothing to look for. Set those of the "
-            "sample with `s.set_elements(['O', 'Si', ...])`."
-        )
+    resolution = arguments.pop("energy_resolution_MnKa")
+    arguments["energy"] = found["energy"]
+    arguments["detector"] = _detector(arguments["detector"], resolution)
+    arguments["thickness"] = _thickness(found["thickness"], found["thickness_units"])
+    arguments |= overrides
+    if "take_off_angle" not in overrides:
+        arguments["take_off_angle"] = _take_off_angle(found)
     if arguments["beam_energy"] is None:
+        beam = ITEMS["beam_energy"]
         raise ValueError(
-            "The beam energy is not set. Set it with "
-            "`s.set_microscope_parameters(beam_energy=200)` (keV)."
+            f"The {beam.shown} is not set. Set it with `{beam.call()}` ({beam.unit})."
         )
-    if (arguments["thickness"] is None) != (arguments["density"] is None):
-        missing = "thickness" if arguments["thickness"] is None else "density"
-        given = "density" if missing == "thickness" else "thickness"
-        raise ValueError(
-            f"The sample has a {given} but no {missing}, and self-absorption needs "
-            f"both. Set it with `s.set_analysis_parameters({missing}=...)` "
-            "(thickness in nm, density in g/cm3)."
-        )
-    if arguments["thickness"] is not None and arguments["take_off_angle"] is None:
-        raise ValueError(
-            "Self-absorption needs the take-off angle. Set the detector's angles with "
-            "`s.set_microscope_parameters(elevation_angle=..., azimuth_angle=..., "
-            "tilt_stage=...)`."
-        )
+    if arguments["elements"] is None:
+        arguments["elements"] = ()  # which the model refuses
+    return {
+        name: value
+        for name, value in arguments.items()
+        if value is not None or name in overrides
+    }
 
 
-def beam_energy(metadata) -> float | None:
-    """Beam energy in keV, or None."""
-    call = "s.set_microscope_parameters(beam_energy=200)"
-    return number(metadata, f"{TEM}.beam_energy", call, "keV")
+# -- the dose ----------------------------------------------------------------------
+
+_NEEDED = ("beam_current", "live_time", "live_time_pixels", "solid_angle")
+# What stands behind a call in the place of the unit.
+_HINTS = {"live_time_pixels": "or 'map'"}
 
 
-def sample_elements(metadata) -> list[str] | None:
-    """Symbols of the elements of the sample, or None.
-
-    Raises
-    ------
-    ValueError
-        If they are something else than texts.
-    """
-    elements = _item(metadata, "Sample.elements")
-    if elements is None:
-        return None
-    if isinstance(elements, str):
-        return [elements]  # a list of one, of which some writers make a text
-    if not isinstance(elements, list | tuple | np.ndarray):
-        raise ValueError(
-            f"Sample.elements in the metadata is {elements!r}; needed is a list of "
-            "symbols. Set them with `s.set_elements(['O', 'Si', ...])`."
-        )
-    return [str(element) for element in elements]
-
-
-def stray_elements(metadata) -> list[str]:
-    """Symbols of the stray elements."""
-    stray = _stored(metadata, "stray_elements")
-    return espm_package.stray_elements(metadata) if stray is None else stray
-
-
-def _split_lines(metadata) -> dict | None:
-    """Which lines of elements count, or None."""
-    stored = _stored(metadata, "split_lines")
-    split = espm_package.split_lines(metadata) if stored is None else stored
-    return split or None
-
-
-def solid_angle(metadata) -> float | None:
-    """Solid angle of the detector in sr, or None."""
-    call = "s.set_analysis_parameters(solid_angle=0.7)"
-    found = number(metadata, f"{NODE}.solid_angle", call, "sr")
-    return espm_package.solid_angle(metadata) if found is None else found
-
-
-def thickness(metadata) -> float | None:
-    """Thickness of the sample in nm, or None.
-
-    Raises
-    ------
-    ValueError
-        If it is no number, in an unknown unit, or more than 1 mm.
-    """
-    call = "s.set_analysis_parameters(thickness=...)"
-    value = _not_negative(metadata, "Sample.thickness", call, "nm")
-    if value is None:
-        return None
-    stated = metadata.get_item("Sample.thickness_units")
-    unstated = "cm" if espm_package.is_from_espm(metadata) else "m"
-    units = str(stated or unstated)
-    if units not in NM_PER_UNIT:
-        raise ValueError(
-            f"Sample.thickness_units is {units!r}; known are {list(NM_PER_UNIT)}. Set "
-            f"the thickness with `{call}` (nm)."
-        )
-    in_nm = value * NM_PER_UNIT[units]
-    if in_nm > MAX_THICKNESS:
-        hint = "" if stated else "Without thickness_units it is read in metres. "
-        raise ValueError(
-            f"Sample.thickness is {value:g} {units}, which no electron passes. {hint}"
-            f"Set it with `{call}` (nm)."
-        )
-    return in_nm
-
-
-def density(metadata) -> float | None:
-    """Density of the sample in g/cm3, or None."""
-    call = "s.set_analysis_parameters(density=...)"
-    value = _not_negative(metadata, "Sample.density", call, "g/cm3")
-    if value is not None and value > MAX_DENSITY:
-        raise ValueError(
-            f"Sample.density in the metadata is {value:g}, more than any matter has. "
-            f"Set it with `{call}` (g/cm3)."
-        )
-    return value
-
-
-def _not_negative(metadata, path, call, unit) -> float | None:
-    """As `number`, from 0 up."""
-    value = number(metadata, path, call, unit)
-    if value is not None and value < 0:
-        raise ValueError(
-            f"{path} in the metadata is {value:g}, which is negative. Set it with "
-            f"`{call}` ({unit})."
-        )
-    return value
-
-
-def number(metadata, path: str, call: str, unit: str) -> float | None:
-    """Read a number from metadata, or None.
+def dose(metadata: Tree) -> float:
+    """Return electrons of a pixel x share of the sphere that the detector covers.
 
     Parameters
     ----------
     metadata
-        Of a signal.
-    path
-        Of the item.
-    call
-        What sets the item, for the message.
-    unit
-        Of the number, for the message.
+        Metadata of a signal, with beam current (nA), live time (s), what that is the
+        time of, and solid angle (sr).
 
     Raises
     ------
     ValueError
-        If the item is something else than a finite number.
+        If one of them is not known or not positive; the message names the calls that
+        set what is missing.
     """
-    value = _item(metadata, path)
-    if value is None:
-        return None
-    try:
-        found = np.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
-        found = np.nan
-    if not np.isfinite(found):
+    values = _exposure(metadata)
+    if missing := [ITEMS[name] for name, value in values.items() if not value > 0]:
+        calls = [
+            f"`{one.call()}` ({_HINTS.get(one.name, one.unit)})" for one in missing
+        ]
         raise ValueError(
-            f"{path} in the metadata is {value!r}; needed is a number in {unit}. Set "
-            f"it with `{call}` ({unit})."
+            "Amounts per area need the dose of a pixel, and what is missing is: "
+            f"{', '.join(one.shown for one in missing)}. Set it with "
+            f"{' and '.join(calls)}."
         )
-    return found
+    current, time, pixels, angle = values.values()
+    electrons = 1e-9 * current / elementary_charge * time / pixels
+    return electrons * angle / (4 * pi)
 
 
-def microscope_number(metadata, path: str, name: str, unit: str) -> float | None:
-    """As `number`, for what `set_microscope_parameters` sets by name."""
-    call = f"s.set_microscope_parameters({name}=...)"
-    return number(metadata, path, call, unit)
+def has_dose(metadata: Tree) -> bool:
+    """Whether all is known that `dose` needs."""
+    return all(value > 0 for value in _exposure(metadata).values())
 
 
-def detector(metadata) -> Detector:
-    """Detector of the metadata: what was set, else a windowless one.
-
-    Its resolution is always the one of ``energy_resolution_MnKa``.
-    """
-    stored = _stored(metadata, "detector")
-    found = Detector.preset("windowless") if stored is None else as_detector(stored)
-    name = "energy_resolution_MnKa"
-    resolution = microscope_number(metadata, f"{EDS}.{name}", name, "eV")
-    if resolution in (None, USUAL_RESOLUTION):
-        resolution = espm_package.resolution(metadata) or resolution
-    return found if resolution is None else found.replace(resolution=resolution)
-
-
-def _stored(metadata, name: str):
-    """Parameter of `set_analysis_parameters`, or None.
-
-    Raises
-    ------
-    ValueError
-        If it is none that could be set: metadata can come from others.
-    """
-    value = _item(metadata, f"{NODE}.{name}")
-    if value is None:
-        return None
-    if name == "stray_elements" and isinstance(value, str):
-        value = [value]  # a list of one, of which some writers make a text
-    try:
-        return check_parameter(name, value)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{NODE}.{name} in the metadata cannot be used. {error} Set it with "
-            f"`s.set_analysis_parameters({name}=...)`."
-        ) from None
-
-
-def _item(metadata, path: str):
-    """Item of the metadata or None, nodes as dictionaries."""
-    item = metadata.get_item(path)
-    return item.as_dictionary() if hasattr(item, "as_dictionary") else item
-
-
-def detector_angles(metadata) -> tuple[float | None, ...]:
-    """Stage tilt, azimuth, elevation and second tilt in degrees, None where unknown.
-
-    In the order in which `exspy.utils.eds.take_off_angle` takes them.
-    """
-    tilt, azimuth, elevation = (
-        microscope_number(metadata, path, name, "degrees")
-        for path, name in (
-            (f"{TEM}.Stage.tilt_alpha", "tilt_stage"),
-            (f"{EDS}.azimuth_angle", "azimuth_angle"),
-            (f"{EDS}.elevation_angle", "elevation_angle"),
-        )
-    )
-    path = f"{TEM}.Stage.tilt_beta"
-    beta = number(metadata, path, f"s.metadata.set_item('{path}', 0.0)", "degrees")
-    return tilt, azimuth, elevation, beta or 0.0
-
-
-def _take_off_angle(metadata) -> float | None:
-    """Take-off angle in degrees, or None if an angle is missing."""
-    angles = detector_angles(metadata)
-    if None in angles:
-        return espm_package.take_off_angle(metadata)
-    found = float(take_off_angle(*angles))
-    if not 0 < found <= 90:
-        tilt, azimuth, elevation, beta = angles
-        raise ValueError(
-            f"An elevation of {elevation:g}, an azimuth of {azimuth:g} and stage tilts "
-            f"of {tilt:g} and {beta:g} degrees make a take-off angle of {found:.3g}; "
-            "needed is one above 0 up to 90. Set them with "
-            "`s.set_microscope_parameters(elevation_angle=..., azimuth_angle=..., "
-            "tilt_stage=...)`, or the angle itself with "
-            "`s.set_analysis_parameters(take_off_angle=...)`."
-        )
-    return found
+def _exposure(metadata: Tree) -> dict[str, float]:
+    """Return name -> value of what `dose` needs, 0 for what is not known."""
+    return {name: read(name, metadata) or 0.0 for name in _NEEDED}

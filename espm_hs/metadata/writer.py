@@ -1,101 +1,73 @@
-"""Analysis parameters that a user sets: checked, and written to HyperSpy metadata.
+"""What is written to a signal, which gets all of it or stays as it was.
 
-Where they are written, and how they are read back, says `parameters`.
+Parameters that a user sets are checked first; the versions and options behind a result
+are written as plain text and numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from importlib.metadata import version
+from numbers import Real
+from typing import Any
 
-from espm_hs.metadata.checks import as_detector, check_parameter
-from espm_hs.metadata.reader import EDS, NODE, check_node, sample_elements
-from espm_hs.physics import Detector
+import numpy as np
 
-# Parameters of the sample, with the unit that is written beside them.
-SAMPLE_UNITS = {"thickness": "nm", "density": "g/cm3"}
+from espm_hs.metadata.reader import density, kev_per_unit, read
+from espm_hs.metadata.schema import ITEMS, NODE, Tree, as_detector, check_node
 
 
-def check_parameters(**given) -> dict:
-    """Check analysis parameters and return them as what metadata can hold.
+class AllOrNothing:
+    """Takes back what was written to a signal if an error or Ctrl-C came in between.
+
+    Computing comes before, with the signal as it is; this is for the lines that write.
+    It is no generator: one that is interrupted at its end would take back what was
+    complete, whenever it is collected.
 
     Parameters
     ----------
-    **given
-        As `espm_hs.metadata.checks.CHECKS` names them; None: not given. The
-        resolution that a `Detector` or its dictionary states goes to
-        ``energy_resolution_MnKa``.
-
-    Returns
-    -------
-    dict
-        Metadata item -> value, for the parameters that were given.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If a value is out of range, naming the parameter.
+    signal
+        Its metadata, `learning_results` and first signal axis are looked after.
     """
-    given = {name: value for name, value in given.items() if value is not None}
-    checked = {name: check_parameter(name, value) for name, value in given.items()}
-    items = {}
-    for name, value in checked.items():
-        if name in SAMPLE_UNITS:
-            items[f"Sample.{name}"] = value
-            items[f"Sample.{name}_units"] = SAMPLE_UNITS[name]
-        else:
-            items[f"{NODE}.{name}"] = value
-    if _states_resolution(detector := given.get("detector")):
-        items[f"{EDS}.energy_resolution_MnKa"] = as_detector(detector).resolution
-    return items
+
+    def __init__(self, signal: Any) -> None:
+        self.signal = signal
+
+    def __enter__(self) -> AllOrNothing:
+        self.axis = self.signal.axes_manager.signal_axes[0]
+        # other axes than uniform ones have none, and cannot be analysed either
+        self.scale = {
+            name: getattr(self.axis, name)
+            for name in ("offset", "scale")
+            if hasattr(self.axis, name)
+        }
+        spaces = [*_nodes(self.signal.metadata), vars(self.signal.learning_results)]
+        self.before = [(space, dict(space)) for space in spaces]
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
+        if kind is None:
+            return
+        for space, items in self.before:
+            space.clear()
+            space.update(items)
+        for name, value in self.scale.items():
+            if getattr(self.axis, name) != value:
+                setattr(self.axis, name, value)
 
 
-def _states_resolution(detector) -> bool:
-    """Whether a resolution comes with the detector: not with the name of a preset."""
-    return isinstance(detector, Detector) or (
-        isinstance(detector, Mapping) and "resolution" in detector
-    )
+def _nodes(metadata: Tree) -> Iterator[dict]:
+    """Items of each node of HyperSpy metadata."""
+    items = vars(metadata)
+    yield items
+    for item in items.values():
+        value = item.get("_dtb_value_") if isinstance(item, dict) else None
+        if isinstance(value, type(metadata)):
+            yield from _nodes(value)
 
 
-def check_stray(metadata, stray) -> None:
-    """Raise ValueError for stray elements that the sample has, too."""
-    sample = sample_elements(metadata) or []
-    if both := [element for element in stray if element in sample]:
-        names = ", ".join(both)
-        raise ValueError(
-            f"{names} cannot be both in the sample and stray: the same lines would "
-            f"count twice. Leave {names} out of `stray_elements`, or set the elements "
-            "of the sample without it first, with `s.set_elements([...])`."
-        )
-
-
-def check_calibration(metadata, parameters) -> None:
-    """Raise ValueError if what is to be calibrated could not be written.
-
-    A mass thickness becomes a thickness by the density.
-    """
-    if "mass_thickness" in parameters and metadata.get_item("Sample.density") is None:
-        raise ValueError(
-            "To write a fitted mass thickness as a thickness the density is needed: "
-            "set it with `s.set_analysis_parameters(thickness=..., density=...)` (nm, "
-            "g/cm3)."
-        )
-
-
-def calibrated_parameters(metadata, found) -> dict:
-    """Metadata items that a `Calibration` changes, but for the energy axis."""
-    after = found.after
-    items = check_parameters(detector=after.detector)
-    if after.minimum_energy != found.before.minimum_energy:
-        items |= check_parameters(minimum_energy=after.minimum_energy)
-    if "mass_thickness" in found.errors:
-        density = float(metadata.get_item("Sample.density"))
-        # kg/m2 over g/cm3 is 1e-3 m
-        items |= check_parameters(thickness=1e6 * after.mass_thickness / density)
-    return items
-
-
-def write_parameters(metadata, items: dict) -> None:
-    """Write checked parameters, replacing whole nodes and keeping the others.
+def write_parameters(metadata: Tree, items: Mapping[str, Any]) -> None:
+    """Write values by their paths, replacing whole nodes and keeping the others.
 
     Raises
     ------
@@ -105,7 +77,190 @@ def write_parameters(metadata, items: dict) -> None:
     check_node(metadata)
     for path, value in items.items():
         # a dictionary would be merged into the node that is there
-        if metadata.has_item(path):
-            parent, _, name = path.rpartition(".")
-            delattr(metadata.get_item(parent), name)
+        remove(metadata, path)
         metadata.set_item(path, value)
+
+
+def remove(metadata: Tree, path: str) -> None:
+    """Remove what is at a path, if there is anything."""
+    if metadata.has_item(path):
+        parent, _, name = path.rpartition(".")
+        delattr(metadata.get_item(parent) if parent else metadata, name)
+
+
+# Packages whose version can change a result.
+PACKAGES = ("espm-hs", "hyperspy", "exspy", "numpy", "scipy", "numba", "xraylib")
+# Stands for None, which not every writer takes.
+NOTHING = "none"
+
+
+def provenance(options: Mapping) -> dict:
+    """Versions of the packages and options of a decomposition, ready to be stored.
+
+    Parameters
+    ----------
+    options
+        Name -> value; arrays are described by their shape, generators by their type.
+
+    Returns
+    -------
+    dict
+        "versions" and "options", holding text, numbers and booleans only.
+    """
+    return {
+        "versions": {name: version(name) for name in PACKAGES},
+        "options": {name: _plain(value) for name, value in options.items()},
+    }
+
+
+def read_options(stored: Any) -> dict:
+    """Return options from what `provenance` made of them.
+
+    Parameters
+    ----------
+    stored
+        Its "options".
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+    """
+    if not isinstance(stored, Mapping):
+        raise ValueError(
+            f"The stored options are damaged: they are {stored!r}. Find the phases "
+            "again with `s.decomposition(algorithm='espm', output_dimension=...)`."
+        )
+    return {
+        name: None if isinstance(value, str) and value == NOTHING else value
+        for name, value in stored.items()
+    }
+
+
+def calibration_record(found: Any) -> dict:
+    """Return what a `Calibration` changed, ready to be stored.
+
+    Parameters
+    ----------
+    found
+        The `Calibration` that `calibrate` returns.
+    """
+    names, before, after = zip(*found.rows(), strict=True)
+    return {
+        "quantities": list(names),
+        "before": list(before),
+        "after": list(after),
+        "errors": dict(found.errors),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Return numbers and text as every writer takes them, the rest described."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, (str, bool, np.bool_)):
+        return value if isinstance(value, str) else bool(value)
+    if isinstance(value, Real):
+        return int(value) if isinstance(value, (int, np.integer)) else float(value)
+    if isinstance(value, Mapping):
+        return _text(value)
+    if isinstance(value, (tuple, list)) and all(isinstance(x, Real) for x in value):
+        return [float(x) for x in value]
+    if isinstance(value, (tuple, list)):
+        return "(" + ", ".join(str(_plain(one)) for one in value) + ")"
+    return _text(value)
+
+
+def _text(value: Any) -> str:
+    """Write out what is given by name: no file takes all names for those of groups."""
+    if isinstance(value, Mapping):
+        inner = (f"{name!r}: {_text(one)}" for name, one in value.items())
+        return f"{{{', '.join(inner)}}}"
+    return f"array {value.shape}" if isinstance(value, np.ndarray) else repr(value)
+
+
+def check_parameters(**given: Any) -> dict[str, Any]:
+    """Check analysis parameters and return them as what metadata can hold.
+
+    Parameters
+    ----------
+    **given
+        Values by the names of the schema; None: not given. The resolution that a
+        `Detector` or its dictionary states goes to ``energy_resolution_MnKa``, that of
+        a preset does not.
+
+    Returns
+    -------
+    dict
+        Path in the metadata -> value, for the parameters that were given.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a value is out of range, naming the parameter.
+    """
+    items = {}
+    for name, value in given.items():
+        if value is None:
+            continue
+        known = ITEMS[name]
+        items[known.path] = known.given(value)
+        if known.path.startswith("Sample."):
+            items[f"{known.path}_units"] = known.unit
+    detector = given.get("detector")
+    if detector is None or isinstance(detector, str):
+        return items
+    if not isinstance(detector, Mapping) or "resolution" in detector:
+        path = ITEMS["energy_resolution_MnKa"].path
+        items[path] = as_detector(detector).resolution
+    return items
+
+
+def check_stray(metadata: Tree, stray: Iterable[str]) -> None:
+    """Raise ValueError for stray elements that the sample has, too."""
+    sample = read("elements", metadata) or []
+    if both := [element for element in stray if element in sample]:
+        names = ", ".join(both)
+        raise ValueError(
+            f"{names} cannot be both in the sample and stray: the same lines would "
+            f"count twice. Leave {names} out of `stray_elements`, or set the elements "
+            "of the sample without it first, with `s.set_elements([...])`."
+        )
+
+
+def check_calibration(metadata: Tree, parameters: Collection[str]) -> None:
+    """Raise ValueError if what is to be calibrated could not be written.
+
+    A mass thickness becomes a thickness by the density.
+    """
+    if "mass_thickness" in parameters and density(metadata) is None:
+        raise ValueError(
+            "To write a fitted mass thickness as a thickness the density is needed: "
+            "set it with `s.set_analysis_parameters(thickness=..., density=...)` (nm, "
+            "g/cm3)."
+        )
+
+
+def calibrated_parameters(metadata: Tree, found: Any) -> dict[str, Any]:
+    """Return the items that a `Calibration` changes, but for the energy axis."""
+    after = found.after
+    items = check_parameters(detector=after.detector)
+    if after.minimum_energy != found.before.minimum_energy:
+        items |= check_parameters(minimum_energy=after.minimum_energy)
+    if "mass_thickness" in found.errors:
+        # kg/m2 over g/cm3 is 1e-3 m
+        thickness = 1e6 * after.mass_thickness / density(metadata)
+        items |= check_parameters(thickness=thickness)
+    return items
+
+
+def write_calibration(signal: Any, found: Any) -> None:
+    """Write a `Calibration` to energy axis and metadata of a signal, or nothing."""
+    axis = signal.axes_manager.signal_axes[0]
+    unit = kev_per_unit(axis)
+    first, second = found.after.energy[:2]
+    items = calibrated_parameters(signal.metadata, found)
+    items[f"{NODE}.calibration"] = calibration_record(found)
+    with AllOrNothing(signal):
+        axis.offset, axis.scale = float(first) / unit, float(second - first) / unit
+        write_parameters(signal.metadata, items)

@@ -1,17 +1,35 @@
-"""Candidates compared by how well they predict counts that were set aside."""
+"""Candidates compared by how well they predict counts that are held out.
 
-from __future__ import annotations
+Each count goes to the fitted ones or the others by chance, which leaves both Poisson
+and independent. What is real in the model of some counts helps to predict the others;
+what fits their noise makes the prediction worse.
+"""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any, ClassVar, TypeVar
 
+import dask.array as da
 import numpy as np
 
-from espm_hs.factorization import Counts
+from espm_hs.arguments import check_number, generator
+from espm_hs.decomposition.decompose import check_lines, check_size
+from espm_hs.decomposition.self_consistency import self_consistent_model
+from espm_hs.factorization import (
+    Counts,
+    Factorization,
+    Penalties,
+    Problem,
+    factorize,
+    held_out,
+    thin,
+    uninterrupted,
+)
+from espm_hs.factorization.cross_validation import FITTED
+from espm_hs.physics.linear_model import LinearModel
 
-# The part of the counts that is fitted.
-FITTED = 0.8
+_Comparison = TypeVar("_Comparison", bound="Comparison")
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,8 +41,8 @@ class Comparison:
     numbers
         The candidates, rising.
     loss
-        Shape (n_numbers, n_thinnings): negative log-likelihood of the counts that were
-        set aside, in nats, less the lowest mean.
+        Shape (n_numbers, n_thinnings): negative log-likelihood of the held-out counts,
+        in nats, less the lowest mean.
     """
 
     # A candidate is worse when its loss is larger by so many standard errors of the
@@ -51,9 +69,146 @@ class Comparison:
         worse = self.mean - self.mean.min() > self.significant * self.error
         return int(self.numbers[np.argmin(worse)])
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Return arrays and numbers that HyperSpy can write to a file."""
-        return {"numbers": self.numbers, "loss": self.loss, "best": self.best}
+        return vars(self) | {"best": self.best}
+
+    @classmethod
+    def from_dict(cls: type[_Comparison], stored: Mapping[str, Any]) -> _Comparison:
+        """Read what `to_dict` wrote."""
+        values: dict[str, Any] = {one.name: stored[one.name] for one in fields(cls)}
+        for name, value in values.items():
+            values[name] = value if np.isscalar(value) else np.asarray(value)
+        return cls(**values)
+
+
+@dataclass(frozen=True, eq=False)
+class CrossValidation:
+    """Fits some of the counts of a map and predicts the others.
+
+    Parameters
+    ----------
+    data
+        Counts, shape (*navigation, n_channels): numpy, dask or sparse; integers. They
+        are read when they are needed.
+    start
+        Physics over the same channels.
+    penalties
+        Of the fits.
+    pixels, channels
+        As in `decompose`.
+    n_thinnings
+        How often counts are held out, at least twice.
+    n_init, random_state, n_jobs
+        As in `espm_hs.EspmNMF`.
+    callback
+        Called after each prediction with how many are done and how many there are.
+
+    Raises
+    ------
+    ValueError
+        If counts are held out less than twice.
+    """
+
+    data: np.ndarray | da.Array
+    start: LinearModel
+    penalties: Penalties
+    pixels: np.ndarray | None = None
+    channels: np.ndarray | None = None
+    n_thinnings: int = 4
+    n_init: int = 4
+    random_state: int | np.random.Generator | None = None
+    n_jobs: int | None = None
+    callback: Callable[[int, int], None] | None = None
+
+    def __post_init__(self) -> None:
+        check_number("n_thinnings", self.n_thinnings, 2, whole=True)
+
+    @property
+    def navigation(self) -> tuple[int, ...]:
+        """Shape of the map."""
+        return self.data.shape[:-1] or (1,)
+
+    @cached_property
+    def used(self) -> np.ndarray:
+        """Channels that are fitted, boolean."""
+        channels = self.start.channels
+        return channels if self.channels is None else channels & self.channels
+
+    @cached_property
+    def rng(self) -> np.random.Generator:
+        """What draws the counts, and the starts of the fits."""
+        return generator(self.random_state)
+
+    def check(self, *sizes: int) -> None:
+        """Raise ValueError if the data cannot bear one of some numbers of phases."""
+        for n_phases in sizes:
+            check_size(n_phases, self.navigation, self.pixels, self.used)
+        check_lines(self.start, self.used)
+
+    @cached_property
+    def counts(self) -> Counts:
+        """Counts of the pixels and channels in use."""
+        counts = Counts.from_array(self.data, pixels=self.pixels, channels=self.used)
+        if counts.values.dtype.kind != "u" or counts.n_nonzeros == 0:
+            raise ValueError(
+                "Held-out counts are to judge, but the data are not integers above "
+                "zero. Give the counts as they were measured."
+            )
+        return counts
+
+    @cached_property
+    def model(self) -> LinearModel:
+        """Physics that absorbs by the composition of the whole."""
+        return self_consistent_model(self.start, self.counts.spectrum, self.used)
+
+    def problem(self, n_phases: int) -> Problem:
+        """Return what a fit with so many phases minimises."""
+        return Problem(
+            self.counts.n_channels,
+            n_phases,
+            G=self.model.G[self.used],
+            simplex_rows=self.model.element_columns,
+            penalties=self.penalties,
+        )
+
+    def fit(self, counts: Counts, problem: Problem, **options: Any) -> Factorization:
+        """Factorise some counts; Ctrl-C ends the comparison."""
+        options = {"n_init": self.n_init, "n_jobs": self.n_jobs} | options
+        found = factorize(counts, problem, random_state=self.rng, **options)
+        return uninterrupted(found)
+
+    def losses(
+        self,
+        counts: Counts,
+        n_candidates: int,
+        predict: Callable[[Counts], Iterator[tuple[np.ndarray, np.ndarray]]],
+    ) -> np.ndarray:
+        """Hold counts out again and again, and judge the predictions of all candidates.
+
+        Parameters
+        ----------
+        counts
+            The data.
+        n_candidates
+            How many there are.
+        predict
+            From the fitted counts to the spectra, shape (n_channels, n_phases), and
+            the loadings, shape (n_pixels, n_phases), of each candidate, one by one.
+
+        Returns
+        -------
+        numpy.ndarray
+            `Comparison.loss`, shape (n_candidates, n_thinnings).
+        """
+        loss = np.empty((n_candidates, self.n_thinnings))
+        for t in range(self.n_thinnings):
+            fitted, others = thin(counts, FITTED, self.rng)
+            for i, (D, H) in enumerate(predict(fitted)):
+                loss[i, t] = held_out(others, (1 / FITTED - 1) * D, H)
+                if self.callback is not None:
+                    self.callback(t * n_candidates + i + 1, loss.size)
+        return loss - loss.mean(axis=1).min()
 
 
 def check_numbers(name: str, numbers: Iterable[int], example: str) -> list[int]:
@@ -68,20 +223,3 @@ def check_numbers(name: str, numbers: Iterable[int], example: str) -> list[int]:
             f"such as {example}."
         )
     return rising
-
-
-def check_thinnings(n_thinnings: int) -> None:
-    """Raise ValueError unless counts are set aside at least twice."""
-    if not isinstance(n_thinnings, (int, np.integer)) or n_thinnings < 2:
-        raise ValueError(
-            f"`n_thinnings` must be an integer of at least 2, got {n_thinnings!r}."
-        )
-
-
-def check_counted(counts: Counts, judged: str) -> None:
-    """Raise ValueError unless the data are integer counts that can be split."""
-    if counts.values.dtype.kind != "u" or counts.n_nonzeros == 0:
-        raise ValueError(
-            f"{judged} judged by counts that are set aside, but the data are not "
-            "integers above zero. Give the counts as they were measured."
-        )

@@ -4,12 +4,18 @@ Ionisation, emission, absorption and detection of characteristic X-rays and
 bremsstrahlung, joined in `SpectrumModel`. Energies in keV, cross sections in cm2.
 """
 
+from espm_hs.physics.linear_model import (
+    Column,
+    LinearModel,
+    Parameter,
+    read_model,
+    register_model,
+)
 from espm_hs.physics.xray.absorption import (
     escape_through,
     mass_absorption_coefficient,
     mass_thickness,
 )
-from espm_hs.physics.xray.columns import Column
 from espm_hs.physics.xray.detector import Detector
 from espm_hs.physics.xray.elements import (
     atomic_number,
@@ -21,13 +27,15 @@ from espm_hs.physics.xray.emission import EmissionLine, emission_lines
 from espm_hs.physics.xray.ionization import ionization_cross_section
 from espm_hs.physics.xray.kfactors import line_factors_from_kfactors, read_kfactors
 from espm_hs.physics.xray.model import SpectrumModel
-from espm_hs.physics.xray.sources import Lines, Sources
+from espm_hs.physics.xray.unabsorbed import Lines, Sources
 
 __all__ = [
     "Column",
     "Detector",
     "EmissionLine",
+    "LinearModel",
     "Lines",
+    "Parameter",
     "Sources",
     "SpectrumModel",
     "atomic_number",
@@ -41,4 +49,6 @@ __all__ = [
     "mass_thickness",
     "mass_to_atomic_fractions",
     "read_kfactors",
+    "read_model",
+    "register_model",
 ]

@@ -1,16 +1,31 @@
-"""Figure of the fit: a summed spectrum, its model, and what is left."""
+"""Figures of the fit: a summed spectrum, its model, and what is left."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from itertools import cycle
+from typing import TYPE_CHECKING, Any
 
+import hyperspy.api as hs
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from espm_hs.arguments import check_choice
-from espm_hs.factorization import summed_spectrum
-from espm_hs.plotting.results import chosen_pixels, column_weights, read_results
+from espm_hs.decomposition.result import PhaseAnalysis
+from espm_hs.factorization import Counts, summed_spectrum
+from espm_hs.factorization.counts.reading import kept_counts
+from espm_hs.plotting.maps import draw_navigation
+from espm_hs.plotting.results import (
+    SummedFit,
+    chosen_pixels,
+    column_weights,
+    fitted_pixels,
+    physics_of,
+    read_results,
+)
 from espm_hs.plotting.spectra import (
     draw_labels,
     draw_sigmas,
@@ -21,6 +36,13 @@ from espm_hs.plotting.spectra import (
 )
 from espm_hs.plotting.style import COLOURS, GREY, as_text, phase_colour
 
+if TYPE_CHECKING:
+    from hyperspy.axes import DataAxis
+    from hyperspy.signals import BaseSignal
+
+    from espm_hs.decomposition.result import PhaseAnalysis
+
+
 PARTS = ("phases", "elements")
 # Counts that the model expects of a channel, below which residuals are taken over the
 # width of a peak: those of single channels would be those of single photons.
@@ -29,15 +51,21 @@ _FEW = 5.0
 _LINEAR = 30
 # Lines beyond the number of colours are drawn in other styles.
 _STYLES = ("-", (0, (4, 1)), (0, (1, 1)))
+# Part of each axis that a region covers at first.
+_SIZE = 0.2
 
 
-def plot_fit(signal, where=None, parts="phases", log: bool | None = None) -> Figure:
-    """
-    Plot a summed spectrum, its model, what that consists of, and what is left.
+def plot_fit(
+    signal: BaseSignal,
+    where: Any = None,
+    parts: str = "phases",
+    log: bool | None = None,
+) -> Figure:
+    """Plot a summed spectrum, its model, what that consists of, and what is left.
 
     Parameters
     ----------
-    signal : EDSespmSpectrum
+    signal
         With a decomposition by ``algorithm="espm"``.
     where
         A position, (x, y) as in `inav` (integers are indices, floats have the units of
@@ -65,10 +93,10 @@ def plot_fit(signal, where=None, parts="phases", log: bool | None = None) -> Fig
     check_choice("parts", parts, PARTS)
     found, loadings = read_results(signal)
     pixels = chosen_pixels(signal, loadings, where)
-    totals = loadings[pixels].sum(axis=0)
     counts = summed_spectrum(signal.data, pixels)
+    fit = SummedFit(found, counts, loadings[pixels].sum(axis=0))
     figure = plt.figure(figsize=(9, 5.6), layout="constrained")
-    draw_fit(figure, found, totals, counts, parts, log)
+    _draw_fit(figure, fit, parts, log)
     if where is not None:
         n = int(pixels.sum())
         text = f"{n} pixels" if np.ndim(where) > 0 and n > 1 else f"pixel {where}"
@@ -76,24 +104,20 @@ def plot_fit(signal, where=None, parts="phases", log: bool | None = None) -> Fig
     return figure
 
 
-def draw_fit(figure, found, totals, counts, parts, log=None) -> None:
-    """
-    Draw a spectrum and its model on an empty figure.
-
-    Parameters
-    ----------
-    totals : array, shape (n_phases,)
-        Sum of the loadings of the pixels whose sum is ``counts``.
-    """
+def _draw_fit(
+    figure: Figure, fit: SummedFit, parts: str, log: bool | None = None
+) -> None:
+    """Draw a spectrum, its model and the residual on an empty figure."""
     top, bottom = figure.subplots(2, 1, height_ratios=[3, 1], sharex=True)
-    fitted = found.spectra @ totals
-    _draw_model(top, found, totals, counts, fitted, parts, log)
-    _draw_residual(bottom, found, counts, fitted)
+    _draw_model(top, fit, parts, log)
+    _draw_residual(bottom, fit)
 
 
-def _draw_model(axes, found, totals, counts, fitted, parts, log) -> None:
+def _draw_model(axes: Axes, fit: SummedFit, parts: str, log: bool | None) -> None:
     """Draw data, model and the parts of the model, with labelled lines."""
-    energy, used = found.model.energy, found.channels
+    found, counts, totals = fit
+    energy, used = physics_of(found).energy, found.channels
+    fitted = fit.fitted
     weights = column_weights(found) * totals
     columns = np.einsum("jec,cj->ec", found.G, weights)
     columns[~used] = np.nan
@@ -122,9 +146,10 @@ def _draw_model(axes, found, totals, counts, fitted, parts, log) -> None:
     axes.figure.legend(fontsize="small", frameon=False, loc="outside right upper")
 
 
-def _draw_elements(axes, found, columns) -> None:
+def _draw_elements(axes: Axes, found: PhaseAnalysis, columns: np.ndarray) -> None:
     """Draw the lines of each element, and those of stray ones in grey."""
-    groups: dict[tuple[str, bool], list[int]] = {}
+    groups: dict[tuple[str | None, bool], list[int]] = {}
+    energy = physics_of(found).energy
     for i, column in enumerate(found.model.columns):
         if column.kind != "background":
             key = (column.element, column.kind == "stray")
@@ -135,15 +160,16 @@ def _draw_elements(axes, found, columns) -> None:
         colour, style = next(greys if stray else looks)
         label = f"{element} stray" if stray else element
         part = columns[:, those].sum(axis=1)
-        axes.plot(found.model.energy, part, color=colour, ls=style, lw=1.2, label=label)
+        axes.plot(energy, part, color=colour, ls=style, lw=1.2, label=label)
 
 
-def _draw_residual(axes, found, counts, fitted) -> None:
+def _draw_residual(axes: Axes, fit: SummedFit) -> None:
     """Draw counts minus model in standard deviations."""
-    used = found.channels
-    energy, left, expected = found.model.energy[used], counts - fitted, fitted
+    found, used = fit.found, fit.found.channels
+    energy, expected = physics_of(found).energy[used], fit.fitted
+    left = fit.counts - expected
     label = "residual (σ)"
-    if np.median(fitted[used]) < _FEW:
+    if np.median(expected[used]) < _FEW:
         left, expected = (within_a_peak(found, one) for one in (left, expected))
         label = "residual of\na peak width (σ)"
     else:
@@ -153,3 +179,224 @@ def _draw_residual(axes, found, counts, fitted) -> None:
     draw_sigmas(axes, residual)
     axes.set_xlabel("energy (keV)")
     axes.set_ylabel(label)
+
+
+# -- a region that is moved on the map by hand ---------------------------------------
+
+
+def plot_fit_of_region(signal: BaseSignal, parts: str = "phases") -> Figure:
+    """Plot the map with a region to move, and the fit of the spectrum in it.
+
+    Parameters
+    ----------
+    signal
+        With a decomposition by ``algorithm="espm"``.
+    parts
+        As in `plot_fit`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure of `plot_fit`; ``roi`` is the region.
+
+    Raises
+    ------
+    RuntimeError
+        If the signal has no such decomposition.
+    ValueError
+        If it has not one or two navigation axes, or ``parts`` is neither.
+    """
+    check_choice("parts", parts, PARTS)
+    found, loadings = read_results(signal)
+    axes = signal.axes_manager.navigation_axes
+    if len(axes) not in (1, 2):
+        raise ValueError(
+            "A region needs one or two navigation axes, and this signal has "
+            f"{len(axes)}. Plot positions or masks: `s.plot_fit(where)`."
+        )
+    shape = signal.data.shape[:-1]
+    maps = loadings.reshape(*shape, found.n_phases)
+    roi = _region(axes)
+    figure = plt.figure(figsize=(9, 5.6), layout="constrained")
+
+    def draw(*_: Any) -> None:
+        region = _slices(roi, axes)
+        part = maps[region].reshape(-1, found.n_phases)
+        fitted = fitted_pixels(part)
+        counts = summed_spectrum(signal.data[region], fitted)
+        figure.clear()
+        _draw_fit(figure, SummedFit(found, counts, np.nansum(part, axis=0)), parts)
+        title = f"{int(fitted.sum())} pixels"
+        figure.axes[0].set_title(title, loc="left", fontsize="medium")
+        figure.canvas.draw_idle()
+
+    navigator = signal.sum(axis=signal.axes_manager.signal_axes).T
+    if navigator._lazy:
+        navigator.compute(show_progressbar=False)
+    navigator.plot()
+    roi.add_widget(navigator, axes=navigator.axes_manager.signal_axes)
+    roi.events.changed.connect(draw, [])
+    figure.roi = roi  # type: ignore[attr-defined]  # lives as long as the figure
+    draw()
+    return figure
+
+
+def _region(axes: Sequence[DataAxis]) -> hs.roi.SpanROI | hs.roi.RectangularROI:
+    """Region in the middle of the map: a rectangle, or a span along a line."""
+    ends = []
+    for axis in axes:
+        middle, half = axis.size // 2, max(1, round(_SIZE * axis.size / 2))
+        low, high = max(0, middle - half), min(axis.size - 1, middle + half)
+        ends.append((axis.index2value(low), axis.index2value(high)))
+    if len(ends) == 1:
+        return hs.roi.SpanROI(*ends[0])
+    (left, right), (top, bottom) = ends
+    return hs.roi.RectangularROI(left, top, right, bottom)
+
+
+def _slices(roi: Any, axes: Sequence[DataAxis]) -> tuple[slice, ...]:
+    """Pixels of a region in array order, at least one along each axis."""
+    names = [("left", "right"), ("top", "bottom")]
+    slices = []
+    for axis, (low, high) in zip(axes, names, strict=False):
+        first, last = (
+            _nearest(axis, float(getattr(roi, name))) for name in (low, high)
+        )
+        first = min(first, axis.size - 1)
+        slices.append(slice(first, max(first + 1, last)))
+    return tuple(slices[::-1])
+
+
+def _nearest(axis: DataAxis, value: float) -> int:
+    """Index of a value, which may be beyond the ends of the axis."""
+    if value > axis.high_value:
+        return axis.size
+    return int(axis.value2index(max(value, axis.low_value)))
+
+
+# Numbers in an array of pixels and bands: 32 MB.
+_BLOCK = 1 << 22
+
+
+def plot_residuals(signal: BaseSignal) -> Figure:
+    """Plot how significantly the data differ from the model, by energy and by pixel.
+
+    Parameters
+    ----------
+    signal
+        With a decomposition by ``algorithm="espm"``.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Left: counts minus model of the summed spectrum, within a window as wide as a
+        peak (FWHM), in standard deviations; the energies of the largest ones are
+        written beside them: a positive one is a line that the model lacks. Right: for
+        each pixel, Pearson's chi-square over bands of energy with equal numbers of
+        counts, less its expectation and over its standard deviation: about 0 +- 1
+        where the model holds, large where a phase is missing.
+
+    Raises
+    ------
+    RuntimeError
+        If the signal has no such decomposition.
+    """
+    found, loadings = read_results(signal)
+    has_map = len(signal.axes_manager.navigation_axes) > 0
+    widths = [6.0] + [3.2] * has_map
+    figure = plt.figure(figsize=(sum(widths), 3.2), layout="constrained")
+    axes = figure.subplots(1, len(widths), width_ratios=widths, squeeze=False)
+    counts = summed_spectrum(signal.data, fitted_pixels(loadings))
+    _draw_by_energy(axes[0, 0], SummedFit(found, counts, np.nansum(loadings, axis=0)))
+    if has_map:
+        significance = pixel_significance(signal, found, loadings, counts)
+        _draw_by_pixel(axes[0, 1], signal, significance)
+    return figure
+
+
+# -- by energy -------------------------------------------------------------------
+
+
+def _draw_by_energy(axes: Axes, fit: SummedFit) -> None:
+    """Residual within the width of a peak around each channel."""
+    found, fitted = fit.found, fit.fitted
+    expected = np.maximum(within_a_peak(found, fitted), 1e-300)
+    window = within_a_peak(found, fit.counts - fitted) / np.sqrt(expected)
+    energy = physics_of(found).energy[found.channels]
+    axes.plot(energy, window, color="black", lw=0.8)
+    draw_sigmas(axes, window)
+    _label_extremes(axes, energy, window)
+    axes.set_xlabel("energy (keV)")
+    axes.set_ylabel("residual within a peak width (σ)")
+
+
+def _label_extremes(
+    axes: Axes, energy: np.ndarray, values: np.ndarray, most: int = 6
+) -> None:
+    """Write the energy beside the largest residuals, one for each stretch of them."""
+    beyond = np.abs(np.nan_to_num(values)) > 5
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], beyond, [0]])))
+    stretches = zip(edges[::2], edges[1::2], strict=True)
+    tops = [a + int(np.argmax(np.abs(values[a:b]))) for a, b in stretches]
+    for top in sorted(tops, key=lambda i: -abs(values[i]))[:most]:
+        offset, va = ((0, 2), "bottom") if values[top] > 0 else ((0, -2), "top")
+        look: dict[str, Any] = {
+            "textcoords": "offset points",
+            "fontsize": "x-small",
+            "ha": "center",
+        }
+        text = f"{energy[top]:.2f}"
+        axes.annotate(text, (energy[top], values[top]), offset, va=va, **look)
+
+
+# -- by pixel --------------------------------------------------------------------
+
+
+def _draw_by_pixel(axes: Axes, signal: BaseSignal, significance: np.ndarray) -> None:
+    """Map or profile of the significance, 0 in the middle of the colours."""
+    extent = max(3.0, np.nanpercentile(np.abs(significance), 99.5))
+    look: dict[str, Any] = {"cmap": plt.get_cmap("PuOr_r"), "limits": (-extent, extent)}
+    draw_navigation(axes, signal, significance, "excess of χ² (σ)", colour=GREY, **look)
+
+
+def pixel_significance(
+    signal: BaseSignal, found: PhaseAnalysis, loadings: np.ndarray, spectrum: np.ndarray
+) -> np.ndarray:
+    """Chi-square of each pixel, standardised, shape (n_pixels,).
+
+    For a Poisson number x of expectation y, (x - y)**2 / y has expectation 1 and
+    variance 2 + 1/y, however small y is.
+    """
+    used = fitted_pixels(loadings)
+    counts = kept_counts(signal.data, used, found.channels)
+    spectrum = spectrum[found.channels]
+    share = np.cumsum(spectrum) / max(spectrum.sum(), 1)
+    n_bands = int(np.clip(spectrum.sum() / max(1, used.sum()) / 5, 8, 64))
+    starts = np.unique(np.searchsorted(share, np.arange(n_bands) / n_bands))
+    bands = np.add.reduceat(found.spectra[found.channels], starts, axis=0)
+    work = partial(_chi_square, starts, bands)
+    significance = np.full(used.size, np.nan)
+    parts = counts.over_blocks(work, counts.hold(loadings[used]))
+    significance[used] = np.concatenate(parts)
+    return significance
+
+
+def _chi_square(
+    starts: np.ndarray, bands: np.ndarray, counts: Counts, loadings: np.ndarray
+) -> np.ndarray:
+    """Chi-square of each pixel of a block, over the bands that begin at ``starts``."""
+    band = np.searchsorted(starts, np.arange(counts.n_channels), side="right") - 1
+    significance = np.empty(counts.n_pixels)
+    step = max(1, _BLOCK // starts.size)
+    for first in range(0, counts.n_pixels, step):
+        some = slice(first, min(first + step, counts.n_pixels))
+        part = counts.part(some.start, some.stop)
+        counted = np.zeros((part.n_pixels, starts.size))
+        pixel = np.repeat(np.arange(part.n_pixels), np.diff(part.indptr))
+        np.add.at(counted, (pixel, band[part.channels]), part.values)
+        # the floor keeps one count where nothing is expected from ruling a pixel
+        expected = np.maximum(loadings[some] @ bands.T, 1e-3)
+        excess = (counted - expected) ** 2 / expected - 1
+        variance = (2 + 1 / expected).sum(axis=1)
+        significance[some] = excess.sum(axis=1) / np.sqrt(variance)
+    return significance

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib import patheffects
+from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
+from matplotlib.font_manager import FontProperties
+from matplotlib.patheffects import withStroke
+from matplotlib.text import Text
+from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
-from espm_hs.plotting.style import as_text
+from espm_hs.plotting.style import as_text, no_ticks
+
+if TYPE_CHECKING:
+    from hyperspy.axes import DataAxis
+    from hyperspy.signals import BaseSignal
 
 
 def draw_navigation(
-    axes,
-    signal,
-    values,
+    axes: Axes,
+    signal: BaseSignal,
+    values: np.ndarray,
     label: str,
     *,
     colour: str,
@@ -25,7 +35,8 @@ def draw_navigation(
     navigation = signal.axes_manager.navigation_axes
     values = values.reshape(signal.data.shape[:-1])
     if len(navigation) == 1:
-        _draw_profile(axes, navigation[0], values, colour)
+        axes.plot(navigation[0].axis, values, color=colour, lw=1)
+        axes.set_xlabel(_axis_label(navigation[0]), fontsize="small")
         if limits[0] == 0:
             axes.set_ylim(bottom=0)
         axes.set_ylabel(label)
@@ -33,76 +44,59 @@ def draw_navigation(
     if len(navigation) > 2:
         # what does not fit into a plane is averaged over
         values = np.nanmean(values, axis=tuple(range(len(navigation) - 2)))
-    cmap = (cmap or plt.get_cmap("cividis")).with_extremes(bad="#D0D0D0")
-    image = _draw_map(axes, *navigation[:2], values, cmap, limits)
-    axes.figure.colorbar(image, ax=axes, label=label, shrink=0.9)
-
-
-def _draw_profile(axes, navigation, values, colour: str) -> None:
-    """Values along a navigation axis."""
-    axes.plot(navigation.axis, values, color=colour, lw=1)
-    axes.set_xlabel(_axis_label(navigation), fontsize="small")
-
-
-def _draw_map(axes, x, y, values, cmap: Colormap, limits):
-    """Image with a scale bar, if its axes have units; return the image."""
+    x, y = navigation[:2]
     width, height = (a.size * (float(a.scale) if a.is_uniform else 1.0) for a in (x, y))
     image = axes.imshow(
         values,
-        cmap=cmap,
+        cmap=(cmap or plt.get_cmap("cividis")).with_extremes(bad="#D0D0D0"),
         vmin=limits[0],
         vmax=limits[1],
         extent=(0, width, height, 0),
         interpolation="nearest",
-        aspect=1 if _same_units(x, y) else "auto",
+        aspect="equal" if _same_units(x, y) else "auto",
     )
-    axes.set_xticks([])
-    axes.set_yticks([])
+    no_ticks(axes)
     if _units(x):
         _draw_scale_bar(axes, width, height, _units(x))
-    return image
+    axes.figure.colorbar(image, ax=axes, label=label, shrink=0.9)
 
 
-def _draw_scale_bar(axes, width: float, height: float, units: str) -> None:
+def _draw_scale_bar(axes: Axes, width: float, height: float, units: str) -> None:
     """Bar of 1, 2 or 5 times a power of ten, up to a third of the width."""
     power = 10 ** np.floor(np.log10(width / 3))
     length = max(m * power for m in (1, 2, 5) if m * power <= width / 3)
     text = f"{length:g} {units}"
     if units in ("µm", "um") and length < 0.1:
         text = f"{1e3 * length:g} nm"
-    left, base = 0.05 * width, 0.93 * height
-    outline = [patheffects.withStroke(linewidth=2.5, foreground="black")]
-    axes.plot(
-        [left, left + length],
-        [base, base],
-        color="white",
-        lw=2.5,
-        solid_capstyle="butt",
-        path_effects=[patheffects.withStroke(linewidth=4, foreground="black")],
-    )
-    axes.text(
-        left + length / 2,
-        base - 0.02 * height,
+    bar = AnchoredSizeBar(
+        axes.transData,
+        length,
         text,
+        "lower left",
+        size_vertical=0.015 * height,
+        label_top=True,
+        sep=2,
+        borderpad=0.7,
         color="white",
-        fontsize="x-small",
-        ha="center",
-        va="bottom",
-        path_effects=outline,
+        frameon=False,
+        fontproperties=FontProperties(size="x-small"),
     )
+    for artist in (*bar.findobj(Text), *bar.size_bar.get_children()):
+        artist.set_path_effects([withStroke(linewidth=2, foreground="black")])
+    axes.add_artist(bar)
 
 
-def _units(axis) -> str:
+def _units(axis: DataAxis) -> str:
     """Units of an axis as text; none for HyperSpy's <undefined>."""
     text = str(axis.units)
     return "" if text in ("None", "<undefined>", "") else as_text(text)
 
 
-def _same_units(x, y) -> bool:
+def _same_units(x: DataAxis, y: DataAxis) -> bool:
     return x.is_uniform and y.is_uniform and _units(x) == _units(y)
 
 
-def _axis_label(axis) -> str:
+def _axis_label(axis: DataAxis) -> str:
     name = as_text(str(axis.name)) if str(axis.name) != "<undefined>" else "pixel"
     units = _units(axis)
     return f"{name} ({units})" if units else name

@@ -1,35 +1,21 @@
 """Gallery of the phantoms of `espm_hs.simulation`."""
 
-from __future__ import annotations
+from collections.abc import Sequence
 
-from dataclasses import dataclass
-
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from scipy.spatial import cKDTree
 
-from espm_hs.plotting.style import phase_colour
+from espm_hs.plotting.style import no_ticks, panels, phase_colour
 from espm_hs.simulation import phantoms
 
 _SHAPE = (150, 200)
-_COLUMNS = 3
-
-
-@dataclass(frozen=True, eq=False)
-class _Panel:
-    """What is shown of a phantom: its maps, names of the phases, images it used."""
-
-    maps: np.ndarray
-    names: tuple[str, ...]
-    sources: tuple[np.ndarray, ...] = ()
 
 
 def plot_phantoms() -> Figure:
-    """
-    Plot an example of each phantom.
+    """Plot an example of each phantom.
 
     Returns
     -------
@@ -39,73 +25,61 @@ def plot_phantoms() -> Figure:
         thicknesses in nm, the paler it is. An image that was turned into maps stands
         in a corner of its panel.
     """
-    panels = _panels()
-    rows = -(-len(panels) // _COLUMNS)
-    figure, axes = plt.subplots(
-        rows,
-        _COLUMNS,
-        figsize=(3.6 * _COLUMNS, 3.25 * rows),
-        squeeze=False,
-        layout="constrained",
-    )
-    for ax, (name, panel) in zip(axes.flat, panels.items(), strict=False):
-        _draw(ax, name, panel)
-    for ax in axes.flat[len(panels) :]:
-        ax.remove()
+    examples = _examples()
+    figure, axes = panels(len(examples), 3, 3.6, 3.25)
+    for ax, (name, example) in zip(axes, examples.items(), strict=True):
+        _draw(ax, name, *example)
     return figure
 
 
-def _panels() -> dict[str, _Panel]:
-    """Return an example of each phantom, by the name of its function."""
-    grey = _particle_image()
-    hills = _hills([(0.22, 0.2), (0.66, 0.42), (0.3, 0.76)])
-    stripes = phantoms.lamellae(_SHAPE, 2, 40, angle=90)
+def _examples() -> dict[str, tuple]:
+    """Return maps, names of the phases and images behind the maps, by function."""
+    round_ones = phantoms.core_shell_particles(_SHAPE, _particles(), 0.5, support=6)
+    grey = round_ones.sum(axis=-1)
+    hills = [_hill(*place) for place in ((0.2, 0.2), (0.7, 0.4), (0.3, 0.8))]
+    cut, whole = (0.36, 0.30, 0.29, 1.5), (0.62, 0.70, 0.32, 2.1)
+    spheres = [phantoms.Sphere(*cut), phantoms.Sphere(*whole)]
+    thickness = phantoms.wedge(_SHAPE, 5, 80)[..., None]
+    labels = phantoms.random_fields(_SHAPE, 4, length=28, seed=3).argmax(axis=-1)
+    ordinals = ("first", "second", "third", "fourth")
     return {
-        "spheres_in_matrix": _Panel(
-            phantoms.spheres_in_matrix(
-                _SHAPE,
-                [
-                    phantoms.Sphere(0.36, 0.30, 0.29, 1.5),
-                    phantoms.Sphere(0.62, 0.70, 0.32, 2.1),
-                ],
-            ),
+        "spheres_in_matrix": (
+            phantoms.spheres_in_matrix(_SHAPE, spheres),
             ("matrix", "cut sphere", "whole sphere"),
         ),
-        "core_shell_particles": _Panel(
-            phantoms.core_shell_particles(
-                _SHAPE, _particles(), pixel_size=0.5, support=6
-            ),
+        "core_shell_particles": (
+            round_ones,
             ("film", "core", "shell"),
         ),
-        "wedge": _Panel(
-            stripes * phantoms.wedge(_SHAPE, 5, 80)[..., None],
+        "wedge": (
+            phantoms.lamellae(_SHAPE, 2, 40, angle=90) * thickness,
             ("first, 5 to 80 nm", "second, 5 to 80 nm"),
         ),
-        "grain_boundary": _Panel(
+        "grain_boundary": (
             phantoms.grain_boundary(_SHAPE, 6, 0.9, angle=25, ripple=9),
             ("first grain", "second grain", "boundary"),
         ),
-        "lamellae": _Panel(
+        "lamellae": (
             phantoms.lamellae(_SHAPE, 3, 48, angle=-35, blur=2),
-            ("first", "second", "third"),
+            ordinals[:3],
         ),
-        "random_fields": _Panel(
+        "random_fields": (
             phantoms.random_fields(_SHAPE, 4, length=28, contrast=4, seed=5),
-            ("first", "second", "third", "fourth"),
+            ordinals,
         ),
-        "maps_from_labels": _Panel(
-            phantoms.maps_from_labels(_grains(), blur=1),
+        "maps_from_labels": (
+            phantoms.maps_from_labels(labels, blur=1),
             ("label 0", "1", "2", "3"),
         ),
-        "maps_from_image": _Panel(
+        "maps_from_image": (
             phantoms.maps_from_image(grey, n_phases=3),
             ("dark", "grey", "bright"),
-            (grey,),
+            grey,
         ),
-        "maps_from_arrays": _Panel(
+        "maps_from_arrays": (
             phantoms.maps_from_arrays(np.full(_SHAPE, 0.1), *hills),
-            ("0.1", "first", "second", "third"),
-            hills,
+            ("0.1", *ordinals[:3]),
+            *hills,
         ),
     }
 
@@ -123,70 +97,38 @@ def _particles() -> list[phantoms.CoreShell]:
     return [phantoms.CoreShell(*place) for place in places]
 
 
-def _coordinates() -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns of the pixels, as fractions of the height of the map."""
+def _hill(row: float, column: float) -> np.ndarray:
+    """Image of a hill around a place in fractions of height and width."""
     y, x = np.indices(_SHAPE)
-    return y / _SHAPE[0], x / _SHAPE[0]
+    squares = (y - row * _SHAPE[0]) ** 2 + (x - column * _SHAPE[1]) ** 2
+    return np.exp(-20 * squares / _SHAPE[0] ** 2)
 
 
-def _grains() -> np.ndarray:
-    """Labels of a polycrystal: each pixel belongs to the nearest of random points."""
-    points = np.random.default_rng(3).random((40, 2)) * [1, _SHAPE[1] / _SHAPE[0]]
-    nearest = cKDTree(points).query(np.stack(_coordinates(), axis=-1))[1]
-    return nearest % 4
-
-
-def _particle_image() -> np.ndarray:
-    """Grey image of bright particles."""
-    y, x = _coordinates()
-    rng = np.random.default_rng(8)
-    image = np.zeros(_SHAPE)
-    for brightness in rng.choice([0.25, 0.5, 0.75, 1.0], 18):
-        centre_y, centre_x = rng.random(2) * [1, _SHAPE[1] / _SHAPE[0]]
-        distance = np.hypot(y - centre_y, x - centre_x)
-        disc = brightness / (1 + np.exp((distance - rng.uniform(0.06, 0.15)) / 0.006))
-        image = np.maximum(image, disc)
-    return image
-
-
-def _hills(centres) -> tuple[np.ndarray, ...]:
-    """Images of one hill each, around centres in fractions of height and width."""
-    y, x = _coordinates()
-    width = _SHAPE[1] / _SHAPE[0]
-    return tuple(
-        np.exp(-20 * ((y - centre_y) ** 2 + (x - centre_x * width) ** 2))
-        for centre_y, centre_x in centres
-    )
-
-
-def _draw(axes, name: str, panel: _Panel) -> None:
+def _draw(
+    axes: Axes, name: str, maps: np.ndarray, labels: Sequence[str], *sources: np.ndarray
+) -> None:
     """Composite of the maps, the legend below, the sources in a corner."""
-    colours = [phase_colour(j) for j in range(panel.maps.shape[-1])]
-    axes.imshow(_composite(panel.maps, colours), interpolation="nearest")
+    colours = [phase_colour(j) for j in range(maps.shape[-1])]
+    axes.imshow(_composite(maps, colours), interpolation="nearest")
     axes.set_title(name, family="monospace", weight="bold", fontsize="medium")
-    axes.set_xticks([])
-    axes.set_yticks([])
-    handles = [
-        Patch(color=colour, label=label)
-        for colour, label in zip(colours, panel.names, strict=True)
-    ]
+    no_ticks(axes)
+    pairs = zip(colours, labels, strict=True)
     axes.legend(
-        handles=handles,
+        handles=[Patch(color=colour, label=label) for colour, label in pairs],
         loc="upper center",
         bbox_to_anchor=(0.5, 0.0),
-        ncols=len(handles),
+        ncols=len(labels),
         frameon=False,
         fontsize="small",
         handlelength=0.9,
         handletextpad=0.4,
         columnspacing=1.0,
     )
-    for i, source in enumerate(panel.sources):
+    for i, source in enumerate(sources):
         inset = axes.inset_axes((0.015 + 0.25 * i, 0.02, 0.24, 0.24))
         inset.imshow(source, cmap="gray", aspect="auto")
-        inset.set(xticks=[], yticks=[])
-        for spine in inset.spines.values():
-            spine.set(color="white", linewidth=1.2)
+        no_ticks(inset)
+        inset.spines[:].set(color="white", linewidth=1.2)
 
 
 def _composite(maps: np.ndarray, colours: list[str]) -> np.ndarray:

@@ -1,29 +1,51 @@
-"""Figure of the phases: map, spectrum and composition of each."""
+"""Figures of the result: the phases, and the composition of each pixel."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import dask
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from espm_hs.metadata.reader import item
+from espm_hs.metadata.schema import ITEMS
 from espm_hs.physics import atomic_number
 from espm_hs.plotting.maps import draw_navigation
-from espm_hs.plotting.results import column_weights, read_results
-from espm_hs.plotting.spectra import draw_labels, energy_limits, find_peaks, set_heights
-from espm_hs.plotting.style import as_text, phase_colour
-from espm_hs.quantification.composition import to_percent
+from espm_hs.plotting.results import column_weights, physics_of, read_results
+from espm_hs.plotting.spectra import (
+    Peak,
+    draw_labels,
+    energy_limits,
+    find_peaks,
+    set_heights,
+)
+from espm_hs.plotting.style import ERRORS, as_text, panels, phase_colour
+from espm_hs.quantification.percent_with_errors import to_percent
 
-# Widths of the columns of the figure, inches.
+if TYPE_CHECKING:
+    from hyperspy.signals import BaseSignal
+
+    from espm_hs.decomposition.result import PhaseAnalysis
+
+# Widths of the columns of the figure of the phases, inches.
 _MAP_WIDTH, _SPECTRUM_WIDTH, _BARS_WIDTH = 2.9, 4.8, 2.6
+# Maps of elements in a row.
+_COLUMNS = 4
 
 
-def plot_phases(signal) -> Figure:
-    """
-    Plot map, spectrum and composition of each phase.
+# -- phases --------------------------------------------------------------------------
+
+
+def plot_phases(signal: BaseSignal) -> Figure:
+    """Plot map, spectrum and composition of each phase.
 
     Parameters
     ----------
-    signal : EDSespmSpectrum
+    signal
         With a decomposition by ``algorithm="espm"``.
 
     Returns
@@ -43,7 +65,11 @@ def plot_phases(signal) -> Figure:
     _, percent, variance = to_percent(found)
     errors = np.sqrt(variance)
     has_map = len(signal.axes_manager.navigation_axes) > 0
-    figure, axes = _grid(found.n_phases, has_map)
+    widths = [_MAP_WIDTH] * has_map + [_SPECTRUM_WIDTH, _BARS_WIDTH]
+    size = (sum(widths), 0.5 + 2.0 * found.n_phases)
+    figure = plt.figure(figsize=size, layout="constrained")
+    shape = (found.n_phases, len(widths))
+    axes = figure.subplots(*shape, width_ratios=widths, squeeze=False)
     parts = zip(found.G, column_weights(found).T, strict=True)
     peaks = [find_peaks(found, G * weights) for G, weights in parts]
     energies = energy_limits(found, peaks)
@@ -56,30 +82,21 @@ def plot_phases(signal) -> Figure:
         _draw_spectrum(row[-2], found, j, peaks[j], energies)
         _draw_bars(row[-1], found.elements, percent[:, j], errors[:, j], colour)
         row[-1].set_ylim(0, 1.22 * np.nanmax(percent, initial=1.0))
+        row[-2].tick_params(labelbottom=j == found.n_phases - 1)
     axes[-1, -2].set_xlabel("energy (keV)")
     axes[0, -1].set_title("composition (at.%)", fontsize="medium")
     return figure
 
 
-def _grid(n_phases: int, has_map: bool) -> tuple[Figure, np.ndarray]:
-    """Figure and its axes, a row for each phase; energies below the last row only."""
-    widths = [_MAP_WIDTH] * has_map + [_SPECTRUM_WIDTH, _BARS_WIDTH]
-    figure, axes = plt.subplots(
-        n_phases,
-        len(widths),
-        figsize=(sum(widths), 0.5 + 2.0 * n_phases),
-        width_ratios=widths,
-        squeeze=False,
-        layout="constrained",
-    )
-    for row in axes[:-1]:
-        row[-2].tick_params(labelbottom=False)
-    return figure, axes
-
-
-def _draw_spectrum(axes, found, phase, peaks, limits) -> None:
+def _draw_spectrum(
+    axes: Axes,
+    found: PhaseAnalysis,
+    phase: int,
+    peaks: list[Peak],
+    limits: tuple[float, float],
+) -> None:
     """Spectrum of a phase with labelled lines."""
-    energy, spectrum = found.model.energy, found.spectra[:, phase]
+    energy, spectrum = physics_of(found).energy, found.spectra[:, phase]
     colour = phase_colour(phase)
     axes.plot(energy, spectrum, color=colour, lw=1.2)
     axes.set_xlim(limits)
@@ -90,29 +107,118 @@ def _draw_spectrum(axes, found, phase, peaks, limits) -> None:
     axes.set_ylabel("share of counts")
 
 
-def _draw_bars(axes, elements, percent, errors, colour: str) -> None:
+def _draw_bars(
+    axes: Axes,
+    elements: Sequence[str],
+    percent: np.ndarray,
+    errors: np.ndarray,
+    colour: str,
+) -> None:
     """Atomic percent of the elements of a phase, by atomic number."""
     order = sorted(range(len(elements)), key=lambda i: atomic_number(elements[i]))
     elements = [elements[i] for i in order]
     percent, errors = percent[order], errors[order]
     places = np.arange(len(elements))
     axes.bar(places, percent, color=colour, alpha=0.75, width=0.7)
-    axes.errorbar(
-        places, percent, yerr=errors, fmt="none", ecolor="black", lw=0.8, capsize=2
-    )
-    size = "x-small" if len(elements) < 9 else 5
+    axes.errorbar(places, percent, yerr=errors, **ERRORS)
+    look: dict[str, Any] = {
+        "textcoords": "offset points",
+        "fontsize": "x-small" if len(elements) < 9 else 5,
+        "ha": "left" if len(elements) < 5 else "center",
+    }
     # above the error bar, as long as that does not leave the axes
     tops = np.minimum(percent + errors, 1.05 * np.nanmax(percent, initial=1.0))
     for place, value, top in zip(places, percent, tops, strict=True):
         if np.isfinite(value) and value >= 0.05:
-            axes.annotate(
-                f"{value:.1f}",
-                (place, max(value, top)),
-                xytext=(2, 2),
-                textcoords="offset points",
-                fontsize=size,
-                ha="left" if len(elements) < 5 else "center",
-                va="bottom",
-            )
+            axes.annotate(f"{value:.1f}", (place, max(value, top)), (2, 2), **look)
     axes.set_xticks(places, elements, fontsize="small" if len(elements) < 13 else 6)
     axes.set_xlim(-0.6, len(elements) - 0.4)
+
+
+# -- pixels --------------------------------------------------------------------------
+
+
+def plot_composition(
+    signal: BaseSignal,
+    units: str = "atomic",
+    elements: Sequence[str] | None = None,
+    oxygen: str | Mapping[str, float] = "measured",
+) -> Figure:
+    """Plot a map of each element in percent.
+
+    Parameters
+    ----------
+    signal
+        With a decomposition by ``algorithm="espm"``.
+    units, elements, oxygen
+        As in `EDSespmSpectrum.quantify`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Maps by atomic number, each from 0 to its own largest value, pixels without
+        counts grey; profiles with one standard deviation along a line; bars for a
+        single spectrum.
+
+    Raises
+    ------
+    RuntimeError, ValueError
+        As `quantify`.
+    """
+    maps = signal.quantify("pixels", units, elements, oxygen)
+    if any(one._lazy for one in maps):
+        # all in one go, so that the map is read once
+        computed = dask.compute(*(one.data for one in maps))
+        for one, values in zip(maps, computed, strict=True):
+            one.data = values
+    maps.sort(key=lambda one: atomic_number(_symbol(one)))
+    label = "at.%" if units == "atomic" else "wt.%"
+    n_axes = len(signal.axes_manager.navigation_axes)
+    if n_axes == 0:
+        return _element_bars(maps, label)
+    if n_axes == 1:
+        return _profiles(maps, signal, label)
+    figure, axes = panels(len(maps), _COLUMNS, 2.9, 2.35)
+    for ax, one in zip(axes, maps, strict=True):
+        draw_navigation(ax, signal, one.data, label, colour="")
+        ax.set_title(_symbol(one), loc="left", weight="bold")
+        # noise of a few pixels is no reason to hide the map
+        top = np.nanpercentile(one.data, 99.8) if np.isfinite(one.data).any() else 0
+        ax.images[0].set_clim(0, max(top, 1.0))
+    return figure
+
+
+def _symbol(of_element: BaseSignal) -> str:
+    return item(of_element.metadata, ITEMS["elements"].path)[0]
+
+
+def _variance(of_element: BaseSignal) -> np.ndarray:
+    return item(of_element.metadata, "Signal.Noise_properties.variance").data
+
+
+def _profiles(maps: list[BaseSignal], signal: BaseSignal, label: str) -> Figure:
+    """All elements along a line, each with one standard deviation."""
+    figure, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
+    position = signal.axes_manager.navigation_axes[0].axis
+    for i, one in enumerate(maps):
+        error = np.sqrt(np.asarray(_variance(one)))
+        colour, symbol = phase_colour(i), _symbol(one)
+        low, high = np.maximum(one.data - error, 0), one.data + error
+        axes.fill_between(position, low, high, color=colour, alpha=0.2, lw=0)
+        draw_navigation(axes, signal, one.data, label, colour=colour)
+        axes.lines[-1].set_label(symbol)
+    axes.autoscale(axis="y")
+    axes.set_ylim(bottom=0)
+    figure.legend(frameon=False, loc="outside right upper")
+    return figure
+
+
+def _element_bars(maps: list[BaseSignal], label: str) -> Figure:
+    """One bar for each element, with one standard deviation."""
+    figure, axes = plt.subplots(figsize=(4.5, 3.2), layout="constrained")
+    symbols = [_symbol(one) for one in maps]
+    variances = [_variance(one) for one in maps]
+    values, errors = np.ravel([one.data for one in maps]), np.sqrt(np.ravel(variances))
+    _draw_bars(axes, symbols, values, errors, phase_colour(0))
+    axes.set_ylabel(label)
+    return figure

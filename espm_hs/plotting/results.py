@@ -2,13 +2,43 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
 import numpy as np
 
-from espm_hs.decomposition.result import PhaseAnalysis, stored_loadings
-from espm_hs.quantification.composition import check_channels
+from espm_hs.decomposition.result import PhaseAnalysis
+from espm_hs.physics import SpectrumModel
+from espm_hs.quantification.pixels import check_channels
+
+if TYPE_CHECKING:
+    from hyperspy.axes import DataAxis
+    from hyperspy.signals import BaseSignal
 
 
-def read_results(signal) -> tuple[PhaseAnalysis, np.ndarray]:
+class SummedFit(NamedTuple):
+    """Spectrum of several pixels and what was fitted to it.
+
+    Attributes
+    ----------
+    found
+        Result of the decomposition.
+    counts
+        Sum over the pixels, shape (n_channels,).
+    totals
+        Sum of their loadings, shape (n_phases,).
+    """
+
+    found: PhaseAnalysis
+    counts: np.ndarray
+    totals: np.ndarray
+
+    @property
+    def fitted(self) -> np.ndarray:
+        """Model of the counts, shape (n_channels,)."""
+        return self.found.spectra @ self.totals
+
+
+def read_results(signal: BaseSignal) -> tuple[PhaseAnalysis, np.ndarray]:
     """Analysis and loadings, the latter of shape (n_pixels, n_phases).
 
     Raises
@@ -18,11 +48,10 @@ def read_results(signal) -> tuple[PhaseAnalysis, np.ndarray]:
     """
     found = signal.analysis_results()
     check_channels(found, signal.data)
-    n_pixels = int(np.prod(signal.data.shape[:-1]))
-    return found, stored_loadings(signal.learning_results, n_pixels, found.n_phases)
+    return found, signal._loadings(found)
 
 
-def chosen_pixels(signal, loadings, where) -> np.ndarray:
+def chosen_pixels(signal: BaseSignal, loadings: np.ndarray, where: Any) -> np.ndarray:
     """Fitted pixels among those that ``where`` names, flat; see `plot_fit`.
 
     Raises
@@ -57,7 +86,7 @@ def chosen_pixels(signal, loadings, where) -> np.ndarray:
     return chosen
 
 
-def _index(axis, position) -> int:
+def _index(axis: DataAxis, position: float) -> int:
     """Index of a position on an axis: an integer is one, a float has its units."""
     size = axis.size
     if isinstance(position, float):
@@ -75,13 +104,18 @@ def _index(axis, position) -> int:
     return index
 
 
-def column_weights(found) -> np.ndarray:
+def physics_of(found: PhaseAnalysis) -> SpectrumModel:
+    """Model of a result, which of an EDS signal is one of X-rays."""
+    return cast(SpectrumModel, found.model)
+
+
+def column_weights(found: PhaseAnalysis) -> np.ndarray:
     """Weights of the columns of each phase's G that give `found.spectra`."""
     unscaled = np.einsum("jec,cj->j", found.G[:, found.channels], found.W)
     scaled = found.spectra[found.channels].sum(axis=0)
     return found.W * (scaled / np.maximum(unscaled, 1e-300))
 
 
-def fitted_pixels(loadings) -> np.ndarray:
+def fitted_pixels(loadings: np.ndarray) -> np.ndarray:
     """Pixels that were fitted, shape (n_pixels,)."""
     return ~np.isnan(loadings[:, 0])

@@ -1,12 +1,15 @@
 """Spectra on axes: lines to label and where, scales to choose, sums over peaks."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from sklearn.isotonic import isotonic_regression
 
+from espm_hs.decomposition.result import PhaseAnalysis
+from espm_hs.physics import EmissionLine
+from espm_hs.plotting.results import physics_of
 from espm_hs.plotting.style import GREY
 
 # A line is labelled where it makes this share of the spectrum at its energy.
@@ -22,8 +25,7 @@ _LABEL_WIDTH = 0.15
 # -- peaks -----------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Peak:
+class Peak(NamedTuple):
     """Label of a family of lines: where it stands and how high its peak is."""
 
     energy: float
@@ -32,16 +34,16 @@ class Peak:
     stray: bool
 
 
-def find_peaks(found, parts) -> list[Peak]:
-    """
-    Families of lines that stand out of a spectrum, by increasing energy.
+def find_peaks(found: PhaseAnalysis, parts: np.ndarray) -> list[Peak]:
+    """Families of lines that stand out of a spectrum, by increasing energy.
 
     Parameters
     ----------
-    found : PhaseAnalysis
+    found
         For the lines and the channels in use.
-    parts : array, shape (n_channels, n_columns)
-        What each column of the model has in the spectrum.
+    parts
+        Shape (n_channels, n_columns). What each column of the model has in the
+        spectrum.
 
     Returns
     -------
@@ -49,50 +51,46 @@ def find_peaks(found, parts) -> list[Peak]:
     """
     total = parts.sum(axis=1)
     peaks = []
-    for i, column in enumerate(found.model.columns):
-        if column.kind == "background" or not parts[:, i].any():
+    for column, part in zip(found.model.columns, parts.T, strict=True):
+        if column.kind == "background" or not part.any():
             continue
-        for family in column.family:
-            share, peak = _family_peak(found, i, family, parts[:, i], total)
-            if peak is not None and share > _LABELLED_SHARE:
-                peaks.append(peak)
+        for family in column.family or ():
+            line = _main_line(found, column.element, family)
+            if line is None:
+                continue
+            channel = int(np.argmin(np.abs(physics_of(found).energy - line.energy)))
+            stands_out = part[channel] > _LABELLED_SHARE * total[channel]
+            if found.channels[channel] and stands_out:
+                text = f"{column.element} {family}{'α' if 'a1' in line.name else ''}"
+                stray = column.kind == "stray"
+                peaks.append(Peak(line.energy, total[channel], text, stray))
     return sorted(peaks, key=lambda peak: peak.energy)
 
 
-def _family_peak(found, i, family, part, total) -> tuple[float, Peak | None]:
-    """Share of a family of column i in the spectrum at its main line, and label."""
-    model, column = found.model, found.model.columns[i]
-    line = _main_line(model, column.element, family)
-    if line is None:
-        return 0.0, None
-    channel = int(np.argmin(np.abs(model.energy - line.energy)))
-    if not found.channels[channel] or total[channel] <= 0:
-        return 0.0, None
-    text = f"{column.element} {family}{'α' if 'a1' in line.name else ''}"
-    peak = Peak(line.energy, total[channel], text, column.kind == "stray")
-    return part[channel] / total[channel], peak
-
-
-def _main_line(model, element, family):
-    lines = [
-        line
-        for line in model.emission_lines
-        if line.element == element and line.family == family
-    ]
-    return max(lines, key=lambda line: line.cross_section, default=None)
+def _main_line(
+    found: PhaseAnalysis, element: str | None, family: str
+) -> EmissionLine | None:
+    """Strongest line of a family, if there is any in the model."""
+    lines = physics_of(found).emission_lines
+    own = (x for x in lines if x.element == element and x.family == family)
+    return max(own, key=lambda line: line.cross_section, default=None)
 
 
 # -- scales of the axes ----------------------------------------------------------
 
 
-def energy_limits(found, peaks) -> tuple[float, float]:
+def energy_limits(
+    found: PhaseAnalysis, peaks: Iterable[Iterable[Peak]]
+) -> tuple[float, float]:
     """Energies to show: from 0 to a little above the highest labelled peak, keV."""
-    fitted = found.model.energy[found.channels]
+    fitted = physics_of(found).energy[found.channels]
     highest = max((peak.energy for row in peaks for peak in row), default=fitted[-1])
     return min(0.0, fitted[0]), min(fitted[-1], 1.18 * highest + 0.2)
 
 
-def set_heights(axes, spectrum, peaks, log: bool | None = None) -> None:
+def set_heights(
+    axes: Axes, spectrum: np.ndarray, peaks: Iterable[Peak], log: bool | None = None
+) -> None:
     """Choose the scale in which the labelled peaks can be read; leave them room.
 
     Unless ``log`` says which scale it is.
@@ -112,7 +110,7 @@ def set_heights(axes, spectrum, peaks, log: bool | None = None) -> None:
     axes.set_ylim(bottom, bottom * (highest / bottom) ** (1 / _BELOW_LABELS))
 
 
-def draw_sigmas(axes, values) -> None:
+def draw_sigmas(axes: Axes, values: np.ndarray) -> None:
     """Lines at 0 and at three standard deviations, and room for all values."""
     axes.axhline(0, color=GREY, lw=0.6)
     axes.axhspan(-3, 3, color=GREY, alpha=0.15, lw=0)
@@ -120,10 +118,10 @@ def draw_sigmas(axes, values) -> None:
     axes.set_ylim(*(1.15 * value for value in extremes))
 
 
-def within_a_peak(found, spectrum) -> np.ndarray:
+def within_a_peak(found: PhaseAnalysis, spectrum: np.ndarray) -> np.ndarray:
     """Sum of a spectrum over the width of a peak around each used channel."""
-    energy = found.model.energy[found.channels]
-    half = 0.5e-3 * found.model.detector.fwhm(energy)
+    energy = physics_of(found).energy[found.channels]
+    half = 0.5e-3 * physics_of(found).detector.fwhm(energy)
     cumulated = np.concatenate([[0.0], np.cumsum(spectrum[found.channels])])
     first = np.searchsorted(energy, energy - half)
     last = np.searchsorted(energy, energy + half, side="right")
@@ -133,13 +131,12 @@ def within_a_peak(found, spectrum) -> np.ndarray:
 # -- labels ----------------------------------------------------------------------
 
 
-def draw_labels(axes, peaks, width: float) -> None:
-    """
-    Write the names of lines upright along the top, with a thread to each peak.
+def draw_labels(axes: Axes, peaks: Iterable[Peak], width: float) -> None:
+    """Write the names of lines upright along the top, with a thread to each peak.
 
     Parameters
     ----------
-    width : float
+    width
         Of the axes, inches.
     """
     low, high = axes.get_xlim()
@@ -164,7 +161,9 @@ def draw_labels(axes, peaks, width: float) -> None:
         )
 
 
-def _spread(positions, step: float, low: float, high: float) -> np.ndarray:
+def _spread(
+    positions: Sequence[float], step: float, low: float, high: float
+) -> np.ndarray:
     """Positions moved as little as possible (least squares) to be a step apart."""
     if not positions:
         return np.empty(0)

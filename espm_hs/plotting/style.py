@@ -1,7 +1,10 @@
-"""Colours and text of the figures."""
+"""Colours, text and layout of the figures."""
 
-from __future__ import annotations
+from typing import Any
 
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.mathtext import MathTextParser
 
 # The palette of Okabe and Ito (2008), which colour-blind readers can tell apart.
@@ -16,6 +19,8 @@ COLOURS = (
     "#B5A800",  # its yellow, darkened: it has to be read as a line on white
 )
 GREY = "#707070"
+# Standard deviations on bars.
+ERRORS: dict[str, Any] = {"fmt": "none", "ecolor": "black", "lw": 0.8, "capsize": 2}
 
 
 def phase_colour(phase: int) -> str:
@@ -30,3 +35,19 @@ def as_text(name: str) -> str:
     except ValueError:
         return name.replace("$", r"\$")
     return name
+
+
+def panels(
+    n: int, columns: int, width: float, height: float
+) -> tuple[Figure, list[Axes]]:
+    """Figure with rows of panels, each so many inches wide and high; and its axes."""
+    columns = min(columns, n)
+    rows = -(-n // columns)
+    size = (columns * width, 0.1 + rows * height)
+    figure = plt.figure(figsize=size, layout="constrained")
+    return figure, [figure.add_subplot(rows, columns, i + 1) for i in range(n)]
+
+
+def no_ticks(axes: Axes) -> None:
+    """Take the ticks from an image."""
+    axes.set(xticks=[], yticks=[])

@@ -1,25 +1,19 @@
 """Repetitions of a measurement, drawn from its fit: a check of the stated errors."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from typing import Any
 
 import dask.array as da
 import numpy as np
-from dask import delayed
 
 from espm_hs.arguments import generator
-from espm_hs.decomposition.decompose import decompose
+from espm_hs.decomposition.decompose import DecompositionOptions, decompose
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.factorization import uninterrupted
 
-# What of the options of a fit its repetitions share; smoothness is that of the maps.
-SHARED = (
-    "simplex",
-    "solver",
-    "max_iter",
-    "tol",
-)
+# What of the options of a fit its repetitions share.
+SHARED = ("simplex", "solver", "max_iter", "tol")
 # Abundances start at this share of their mean at least: zeros would stay zeros.
 LEAST = 1e-4
 # Numbers drawn at a time.
@@ -31,9 +25,9 @@ def replicates(
     loadings: np.ndarray,
     navigation: tuple[int, ...],
     n: int,
-    options: Mapping,
+    options: Mapping[str, Any],
     *,
-    random_state=0,
+    random_state: int | np.random.Generator | None = 0,
     n_jobs: int = -1,
 ) -> Iterator[PhaseAnalysis]:
     """Decompose counts that are drawn from a fit, again and again.
@@ -47,7 +41,7 @@ def replicates(
     navigation
         Shape of the map.
     n
-        Number of repetitions, at least 2.
+        Number of repetitions.
     options
         Of the decomposition.
     random_state
@@ -59,50 +53,43 @@ def replicates(
     ------
     PhaseAnalysis
         Its phases in the order of the original.
-
-    Raises
-    ------
-    ValueError
-        If ``n`` is not an integer of at least 2.
     """
-    if not isinstance(n, (int, np.integer)) or n < 2:
-        raise ValueError(f"`n` must be an integer of at least 2, got {n!r}.")
     rng = generator(random_state)
     pixels = ~np.isnan(loadings).any(axis=1)
-    settings = {name: options[name] for name in SHARED if name in options}
     H = np.maximum(loadings[pixels], LEAST * loadings[pixels].mean(axis=0))
     atoms = np.where(analysis.atoms > 0, analysis.atoms, 1.0)
+    settings = {name: options[name] for name in SHARED if name in options}
+    # what the result has of the options was chosen in the end
+    names = [one.name for one in fields(DecompositionOptions)]
+    settings |= {n: getattr(analysis, n) for n in names if hasattr(analysis, n)}
+    settings["smoothness"] = 0.0  # that is of the maps
+    how = DecompositionOptions(
+        **settings,
+        known_phases=analysis.knowledge,
+        init=(np.maximum(analysis.W, np.finfo(float).tiny), H * atoms),
+        n_jobs=n_jobs,
+    )
+    mean = _expected(analysis, loadings, navigation or (1,))
     for _ in range(n):
+        source = da.random.default_rng(int(rng.integers(2**32)))
+        drawn = source.poisson(mean, size=mean.shape, chunks=mean.chunks)
         repetition = decompose(
-            _drawn(analysis, loadings, navigation or (1,), rng),
+            drawn,
             analysis.model,
             analysis.n_phases,
-            known_phases=analysis.knowledge,
+            how,
             pixels=pixels,
             channels=analysis.channels,
-            binning=analysis.binning,
-            sparsity=analysis.sparsity,
-            init=(np.maximum(analysis.W, np.finfo(float).tiny), H * atoms),
-            n_jobs=n_jobs,
-            **settings,
         )
         yield uninterrupted(repetition)
 
 
-def _drawn(analysis, loadings, navigation, rng) -> da.Array:
-    """Poisson counts of the fitted model, drawn some rows of the map at a time."""
+def _expected(
+    analysis: PhaseAnalysis, loadings: np.ndarray, navigation: tuple[int, ...]
+) -> da.Array:
+    """Return the expected counts, (*navigation, n_channels), some rows at a time."""
     spectra = np.nan_to_num(analysis.spectra).T
     loadings = np.nan_to_num(loadings).reshape(*navigation, -1)
     step = max(1, BLOCK // (spectra.shape[1] * int(np.prod(navigation[1:]))))
-    chunks = []
-    for first in range(0, navigation[0], step):
-        some = loadings[first : first + step]
-        seed = rng.integers(2**32, size=4).tolist()
-        shape = (*some.shape[:-1], spectra.shape[1])
-        draw = delayed(_draw, pure=False)(seed, some, spectra)
-        chunks.append(da.from_delayed(draw, shape, np.int64))
-    return da.concatenate(chunks)
-
-
-def _draw(seed, loadings, spectra):
-    return np.random.default_rng(seed).poisson(loadings @ spectra)
+    rows = da.from_array(loadings, chunks=(step, *loadings.shape[1:]))
+    return da.matmul(rows, spectra)

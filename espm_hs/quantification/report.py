@@ -3,15 +3,126 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from numbers import Real
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from prettytable import PrettyTable
 
+from espm_hs.arguments import check_mapping
 from espm_hs.decomposition.result import PhaseAnalysis
-from espm_hs.quantification.composition import amounts_of, closed
-from espm_hs.quantification.systematic_errors import line_errors, look_alikes
+from espm_hs.physics import SpectrumModel
+from espm_hs.quantification.percent_with_errors import ATOMIC, Basis, closed, propagated
+
+if TYPE_CHECKING:
+    import pandas
+
+
+#: Relative standard uncertainty of emission, by family. K: fluorescence yields to 2-3 %
+#: (Krause, J. Phys. Chem. Ref. Data 8 (1979) 307, above Z = 20) and ionisation relative
+#: to other K shells; L and M: yields and Coster-Kronig rates to 5-15 %, ionisation to
+#: 10 % and more (Campbell, At. Data Nucl. Data Tables 85 (2003) 291; Llovet et al.,
+#: J. Phys. Chem. Ref. Data 43 (2014) 013102).
+LINE_ERRORS = {"K": 0.03, "L": 0.10, "M": 0.15}
+# Columns are look-alikes where the data know a combination of them with less than this
+# share of the information on each of them alone, ...
+ALIKE = 0.02
+# ... and those belong to it that make up this share of the combination.
+INVOLVED = 0.3
+
+
+def line_errors(
+    analysis: PhaseAnalysis, given: Mapping[str, float] | None = None
+) -> np.ndarray:
+    """Return the relative error of the amount of each element that atomic data cause.
+
+    Parameters
+    ----------
+    analysis
+        Result of a decomposition.
+    given
+        Family ("K", "L", "M") or element -> relative standard uncertainty that differs
+        from `LINE_ERRORS`; a standard that was measured makes it small.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n_elements,). Where lines of several families count, it is that of the
+        mean, weighted with the counts that they make.
+
+    Raises
+    ------
+    ValueError
+        If a name is neither family nor element, or a value is no share.
+    TypeError
+        If they are no mapping.
+    """
+    given = {} if given is None else given
+    what = "families or elements to relative errors, such as {'L': 0.05}"
+    check_mapping("line_errors", given, what)
+    given = dict(given)
+    known = [*LINE_ERRORS, *analysis.elements]
+    for name, value in given.items():
+        if name not in known or not isinstance(value, Real) or not 0 <= value < 1:
+            raise ValueError(
+                f"`line_errors` has {name!r}: {value!r}; needed are relative errors "
+                f"from 0 to 1 by {', '.join(known)}, such as {{'L': 0.05}}."
+            )
+    model, table, errors = analysis.model, LINE_ERRORS | given, []
+    if not isinstance(model, SpectrumModel):  # another physics has no such data
+        return np.zeros(len(analysis.elements))
+    columns = [column for column in model.columns if column.kind == "element"]
+    for element, column in zip(analysis.elements, columns, strict=True):
+        lines = [x for x in model.emission_lines if x.element == element]
+        lines = [x for x in lines if x.family in (column.family or "")]
+        counts = [x.cross_section * model.detector.efficiency(x.energy) for x in lines]
+        mean = np.average([table[x.family] for x in lines], weights=counts)
+        errors.append(given.get(element, float(mean)))
+    return np.array(errors)
+
+
+def look_alikes(analysis: PhaseAnalysis) -> list[str]:
+    """Name what the data can hardly tell apart.
+
+    Parameters
+    ----------
+    analysis
+        Result of a decomposition.
+
+    Returns
+    -------
+    list of str
+        Texts like "Pt and Zr L" for columns of the model, "phases 0 and 2" for spectra
+        of phases. Backgrounds are free to resemble each other.
+    """
+    channels = analysis.channels
+    spectra = analysis.spectra[channels]
+    mean = spectra.mean(axis=1)
+    weight = 1 / np.sqrt(np.where(mean > 0, mean, np.inf))
+    columns = analysis.model.columns
+    lines = [i for i, column in enumerate(columns) if column.kind != "background"]
+    G = analysis.G.mean(axis=0)[channels]
+    alike = _alike((G * weight[:, None])[:, lines], [columns[i].label for i in lines])
+    names = [name or str(j) for j, name in enumerate(analysis.knowledge.names)]
+    phases = _alike(spectra * weight[:, None], names)
+    return [*alike, *(f"phases {group}" for group in phases)]
+
+
+def _alike(matrix: np.ndarray, names: list[str]) -> list[str]:
+    """Name groups of columns that a combination of them nearly cancels."""
+    length = np.linalg.norm(matrix, axis=0)
+    matrix = matrix / np.where(length > 0, length, 1.0)
+    values, vectors = np.linalg.eigh(matrix.T @ matrix)
+    groups = []
+    for value, vector in zip(values, vectors.T, strict=True):
+        involved = np.flatnonzero(np.abs(vector) > INVOLVED)
+        if value < ALIKE and involved.size > 1:
+            *first, last = (names[i] for i in involved)
+            groups.append(f"{', '.join(first)} and {last}")
+    return groups
+
 
 # The model is said not to fit when its deviance is larger than expected by this factor.
 BAD_FIT = 2.0
@@ -20,7 +131,7 @@ POOR = 0.02
 # Said below the table.
 ERRORS = (
     "Errors are one standard deviation: counts, their noise; bias, what half of them "
-    "would change; line data, of yields and cross sections."
+    "would change; atomic data, the uncertainty of yields and cross sections."
 )
 # An element is not found if its amount is below so many standard errors.
 FOUND = 2.0
@@ -31,13 +142,16 @@ class Entry(NamedTuple):
 
     Attributes
     ----------
-    phase : int
-    element : str
-    percent : float
-    statistical, bias, systematic : float
+    phase
+        Number of the phase.
+    element
+        Symbol.
+    percent
+        Of the atoms or of the mass.
+    statistical, bias, systematic
         Standard errors in percent: from the noise of the counts, from there being few
-        of them in a pixel, from the data of the lines.
-    limit : float or None
+        of them in a pixel, from the uncertainty of the atomic data.
+    limit
         For an element that is not found: what is above it would have been, with 95 %
         confidence (percent, 100 at most); else None.
     """
@@ -84,7 +198,7 @@ class Report:
     def header(self) -> tuple[str, ...]:
         """Names of the columns."""
         percent = {"atomic": "at.%", "weight": "wt.%"}[self.units]
-        return ("phase", "element", percent, "counts", "bias", "line data", "total")
+        return ("phase", "element", percent, "counts", "bias", "atomic data", "total")
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return the lines as text; "< limit" for what is not found."""
@@ -103,35 +217,31 @@ class Report:
         fit = f"Deviance of the summed spectrum over its expectation: {self.misfit:.3g}"
         return [fit, *self.remarks]
 
+    def _table(self, rows: list[tuple[str, ...]]) -> PrettyTable:
+        table = PrettyTable(self.header, border=False)
+        table.align = "r"
+        table.align["phase"] = table.align["element"] = "l"
+        table.add_rows([list(row) for row in rows])
+        return table
+
     def __str__(self) -> str:
-        lines, last = [], None
-        width = max(5, *(len(name) for name in self.names)) + 2
-        for row in (self.header, *self.rows()):
-            # the phase is said once
-            first = "" if row[0] == last else row[0]
-            last = row[0]
-            lines.append(
-                f"{first:{width}}{row[1]:9}" + "".join(f"{x:>11}" for x in row[2:])
-            )
-        return "\n".join([*lines, ERRORS, *self.footer()])
+        rows = self.rows()
+        before = ["", *(row[0] for row in rows)]
+        # each phase is named once
+        once = [
+            ("" if row[0] == last else row[0], *row[1:])
+            for row, last in zip(rows, before[:-1], strict=True)
+        ]
+        return "\n".join([self._table(once).get_string(), ERRORS, *self.footer()])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        def cells(row, tag):
-            return "".join(f"<{tag}>{html.escape(x)}</{tag}>" for x in row)
-
-        body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in self.rows())
         notes = "<br>".join(html.escape(line) for line in self.footer())
-        head = f"<thead><tr>{cells(self.header, 'th')}</tr></thead>"
-        return f"<table>{head}<tbody>{body}</tbody></table><p>{notes}</p>"
+        return f"{self._table(self.rows()).get_html_string()}<p>{notes}</p>"
 
-    def to_dataframe(self):
+    def to_dataframe(self) -> pandas.DataFrame:
         """Return the entries as a table of pandas.
-
-        Returns
-        -------
-        pandas.DataFrame
 
         Raises
         ------
@@ -157,9 +267,7 @@ def _shown(entry: Entry) -> str:
 
 def report(
     analysis: PhaseAnalysis,
-    units: str = "atomic",
-    elements: Sequence[str] | None = None,
-    oxygen: str | Mapping[str, float] = "measured",
+    basis: Basis = ATOMIC,
     errors: Mapping[str, float] | None = None,
 ) -> Report:
     """Compose the report of a decomposition.
@@ -168,43 +276,35 @@ def report(
     ----------
     analysis
         Result of a decomposition.
-    units, elements, oxygen
-        As in `amounts_of`.
+    basis
+        What makes up 100 %.
     errors
-        Relative errors of line data, see `line_errors`.
-
-    Returns
-    -------
-    Report
+        Relative uncertainties of the atomic data, see `line_errors`.
     """
-    symbols, per_atom = amounts_of(analysis, units, elements, oxygen)
+    symbols, per_atom = basis.of(analysis.elements)
     relative = line_errors(analysis, errors)
-    rows = analysis.model.element_columns
+    rows = analysis.element_columns
+    atoms, biases = analysis.composition, analysis.bias[rows]
+    counted = analysis.covariance[:, rows][:, :, rows]
+    atomic_data = relative[:, None] * np.isnan(analysis.knowledge.fixed[rows]) * atoms
     entries = []
     for j in range(analysis.n_phases):
-        atoms = analysis.composition[:, j]
-        if not atoms.any():  # a component of background or stray elements
+        if not atoms[:, j].any():  # a component of background or spurious elements
             continue
-        percent, jacobian = closed(per_atom @ atoms)
-        response = jacobian @ per_atom
-        counted = analysis.covariance[j][np.ix_(rows, rows)]
-        statistical = np.sqrt(np.einsum("ea,ab,eb->e", response, counted, response))
-        bias = np.abs(response @ analysis.pull[rows, j])
-        measured = np.isnan(analysis.knowledge.fixed[rows, j])
-        systematic = np.sqrt(response**2 @ (relative * measured * atoms) ** 2)
+        percent, response = closed(per_atom, atoms[:, j])
+        statistical = np.sqrt(propagated(response, counted[j]))
+        bias = np.abs(response @ biases[:, j])
+        systematic = np.sqrt(response**2 @ atomic_data[:, j] ** 2)
+        numbers = [x.tolist() for x in (percent, statistical, bias, systematic)]
         limits = _limits(percent, np.hypot(statistical, bias))
-        entries += [
-            Entry(j, symbol, *(float(x) for x in numbers), limit)
-            for symbol, limit, *numbers in zip(
-                symbols, limits, percent, statistical, bias, systematic, strict=True
-            )
-        ]
+        rows_of_phase = zip(symbols, *numbers, limits, strict=True)
+        entries += [Entry(j, *row) for row in rows_of_phase]
     names = tuple(name or str(j) for j, name in enumerate(analysis.knowledge.names))
     remarks = tuple(_remarks(analysis))
-    return Report(units, tuple(entries), analysis.misfit, names, remarks)
+    return Report(basis.units, tuple(entries), analysis.misfit, names, remarks)
 
 
-def _limits(percent, error):
+def _limits(percent: np.ndarray, error: np.ndarray) -> list[float | None]:
     """Limits of detection of elements that are not found, None for the others.
 
     One-sided, 95 %: an amount at its bound has an exponential law, of which 5 % lie
@@ -218,14 +318,14 @@ def _limits(percent, error):
     return [float(x) if no else None for x, no in zip(limits, missing, strict=True)]
 
 
-def _remarks(analysis):
+def _remarks(analysis: PhaseAnalysis) -> Iterator[str]:
     """Say what speaks against taking the numbers as they are."""
     if analysis.n_starts > 1:
         yield (
             f"{analysis.n_agreeing} of {analysis.n_starts} starts ended in this "
             "optimum."
         )
-    yield from map(str, analysis.doubts)
+    yield from map(str, analysis.ambiguities)
     if analysis.misfit > BAD_FIT:
         yield (
             "The model does not fit: errors are larger than stated. Look at "
@@ -238,13 +338,12 @@ def _remarks(analysis):
         )
     if groups := look_alikes(analysis):
         yield f"Hardly to be told apart: {'; '.join(groups)}."
-    moves = np.abs(analysis.pull[analysis.model.element_columns])
-    poor = [
+    bias = np.abs(analysis.bias[analysis.element_columns])
+    if poor := [
         label
-        for label, most in zip(analysis.labels, moves.max(axis=0), strict=True)
-        if most > POOR
-    ]
-    if poor:
+        for label, largest in zip(analysis.labels, bias.max(axis=0), strict=True)
+        if largest > POOR
+    ]:
         yield (
             f"Not well known: {', '.join(poor)}. Half the counts would change more "
             "than 2 at.%. Find phases in larger bins, "

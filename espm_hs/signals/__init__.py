@@ -1,6 +1,5 @@
 """Signal classes: what a user of HyperSpy calls."""
 
-from espm_hs.signals.eds_espm import EDSespmSpectrum
-from espm_hs.signals.lazy import LazyEDSespmSpectrum
+from espm_hs.signals.eds_espm import EDSespmSpectrum, LazyEDSespmSpectrum
 
 __all__ = ["EDSespmSpectrum", "LazyEDSespmSpectrum"]

@@ -1,22 +1,62 @@
-"""HyperSpy's masks (True = left out) as flat arrays of what is used."""
+"""What HyperSpy's user gives, as it is needed: masks, known phases, progress bars."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from numbers import Real
+from typing import Any
 
 import hyperspy.api as hs
 import numpy as np
+from hyperspy.external.progressbar import progressbar
 
 from espm_hs.arguments import check_number
+from espm_hs.metadata.reader import energy_axis
+
+# Energies of a known spectrum and of the map agree within this part of a channel.
+SAME_CHANNEL = 0.01
 
 
-def used_pixels(signal, mask) -> np.ndarray | None:
-    """Pixels in use, flat in array order, from a HyperSpy mask (True = out)."""
+def progress_bar(show: bool | None, *args: Any, **options: Any) -> Any:
+    """Return HyperSpy's progress bar.
+
+    Parameters
+    ----------
+    show
+        Whether it is shown; None for HyperSpy's preference.
+    *args, **options
+        As `tqdm` takes them.
+    """
+    if show is None:
+        show = hs.preferences.General.show_progressbar
+    return progressbar(*args, disable=not show, **options)
+
+
+def used_pixels(signal: Any, mask: Any) -> np.ndarray | None:
+    """Return the pixels in use, flat in array order.
+
+    Parameters
+    ----------
+    signal
+        The map.
+    mask
+        HyperSpy's mask of pixels, True where they are left out: an array, a signal, or
+        a number, the threshold of `vacuum_mask`. None: all pixels are used.
+
+    Returns
+    -------
+    array of bool or None
+        True where pixels are used; None for all of them.
+
+    Raises
+    ------
+    ValueError
+        If the mask is not boolean or has another shape than the map.
+    """
     if mask is None:
         return None
     if isinstance(mask, Real) and not isinstance(mask, bool):
-        check_number("navigation_mask", mask)
-        mask = signal.vacuum_mask(float(mask))
+        threshold = float(mask)
+        check_number("navigation_mask", threshold)
+        mask = signal.vacuum_mask(threshold)
     shape = signal.axes_manager.navigation_shape
     is_signal = isinstance(mask, hs.signals.BaseSignal)
     if is_signal and shape and mask.axes_manager.signal_dimension > 0:
@@ -39,8 +79,8 @@ def used_pixels(signal, mask) -> np.ndarray | None:
     return ~(array if is_signal else array.T).ravel()
 
 
-def used_channels(signal, mask) -> np.ndarray | None:
-    """Channels in use from a HyperSpy mask (True = out)."""
+def used_channels(signal: Any, mask: Any) -> np.ndarray | None:
+    """Return the channels in use from HyperSpy's mask; see `used_pixels`."""
     if mask is None:
         return None
     array = _boolean("signal_mask", mask, "a boolean array or signal")
@@ -53,9 +93,9 @@ def used_channels(signal, mask) -> np.ndarray | None:
     return ~array
 
 
-def _boolean(name, mask, needed) -> np.ndarray:
-    """Array of a mask, which must be boolean."""
-    array = np.asarray(mask.data if isinstance(mask, hs.signals.BaseSignal) else mask)
+def _boolean(name: str, mask: Any, needed: str) -> np.ndarray:
+    """Return the array of a mask, which must be boolean."""
+    array = _data(mask)
     if array.dtype != bool:
         kind = repr(mask) if isinstance(mask, str) else f"of type {array.dtype}"
         raise ValueError(
@@ -63,3 +103,65 @@ def _boolean(name, mask, needed) -> np.ndarray:
             "the result of a comparison."
         )
     return array
+
+
+def _data(value: Any) -> np.ndarray:
+    is_signal = isinstance(value, hs.signals.BaseSignal)
+    return np.asarray(value.data if is_signal else value)
+
+
+def arrays_of(signal: Any, known_phases: Any) -> Any:
+    """Return ``known_phases`` with the spectra and maps that are signals as arrays.
+
+    Parameters
+    ----------
+    signal
+        The map that they are about.
+    known_phases
+        As in `decomposition`; what makes no sense is left for later checks.
+
+    Raises
+    ------
+    ValueError
+        If a spectrum is several, or on another energy axis.
+    """
+    if not isinstance(known_phases, Mapping):
+        return known_phases
+    return {
+        key: {kind: _known(signal, value, key, kind) for kind, value in kinds.items()}
+        if isinstance(kinds, Mapping)
+        else kinds
+        for key, kinds in known_phases.items()
+    }
+
+
+def _known(signal: Any, value: Any, key: Any, kind: Any) -> Any:
+    """Return what is known of a phase, an array where it is a spectrum or a map."""
+    if kind not in ("spectrum", "map"):
+        return value
+    data = _data(value)
+    if kind == "map" or not isinstance(value, hs.signals.BaseSignal):
+        return data
+    where = f"`known_phases[{key!r}][{kind!r}]`"
+    if data.size != data.shape[-1]:
+        raise ValueError(
+            f"{where} holds {data.size // data.shape[-1]} spectra; needed is one. Take "
+            "their sum, `.sum()`."
+        )
+    ours, theirs = signal.axes_manager.signal_axes[0], value.axes_manager[-1]
+    if not _same_energies(energy_axis(ours), energy_axis(theirs)):
+        raise ValueError(
+            f"{where} has {theirs.size} channels of {theirs.scale:g} {theirs.units} "
+            f"from {theirs.offset:g} {theirs.units}, the map {ours.size} of "
+            f"{ours.scale:g} {ours.units} from {ours.offset:g} {ours.units}. Give a "
+            "spectrum over the channels of the map, or an array if they are the same."
+        )
+    return data.ravel()
+
+
+def _same_energies(ours: np.ndarray, theirs: np.ndarray) -> bool:
+    """Whether two energy axes have the same channels, keV."""
+    if ours.size != theirs.size:
+        return False
+    apart = np.abs(ours - theirs)[[0, -1]].max()
+    return bool(apart <= SAME_CHANNEL * (ours[-1] - ours[0]) / max(1, ours.size - 1))

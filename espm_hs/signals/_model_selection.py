@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-import hyperspy.api as hs
-from hyperspy.external.progressbar import progressbar
+import numpy as np
+from exspy.signals import EDSTEMSpectrum
 
-from espm_hs.metadata.reader import NODE
-from espm_hs.metadata.transaction import AllOrNothing
-from espm_hs.metadata.writer import write_parameters
-from espm_hs.model_selection.binning import BinningChoice, choose_binning
-from espm_hs.model_selection.n_phases import PhaseNumber, estimate_number
-from espm_hs.signals._masks import used_channels, used_pixels
+from espm_hs.factorization import USUAL_SPARSITY, Penalties
+from espm_hs.metadata.reader import item
+from espm_hs.metadata.schema import NODE
+from espm_hs.metadata.writer import AllOrNothing, write_parameters
+from espm_hs.model_selection.cross_validation import Comparison, CrossValidation
+from espm_hs.model_selection.n_phases_and_binning import (
+    BinningChoice,
+    PhaseNumber,
+    choose_binning,
+    estimate_number,
+)
+from espm_hs.signals._masks import progress_bar, used_channels, used_pixels
+
+if TYPE_CHECKING:
+    from hyperspy.signals import BaseSignal
+    from matplotlib.figure import Figure
 
 PHASE_NUMBER = f"{NODE}.number_of_phases"
 BINNING = f"{NODE}.best_binning"
 
 
-class ModelSelection:
-    """Finds what counts bear out by setting some aside; part of `EDSespmSpectrum`."""
+class ModelSelection(EDSTEMSpectrum):
+    """Finds what the counts bear out by holding some out; part of `EDSespmSpectrum`."""
 
     def estimate_number_of_phases(
         self,
@@ -27,17 +39,17 @@ class ModelSelection:
         *,
         n_thinnings: int = 4,
         n_init: int = 4,
-        sparsity: float = 1.0,
-        navigation_mask=None,
-        signal_mask=None,
-        random_state=0,
+        sparsity: float = USUAL_SPARSITY,
+        navigation_mask: BaseSignal | np.ndarray | float | None = None,
+        signal_mask: BaseSignal | np.ndarray | None = None,
+        random_state: int | np.random.Generator | None = 0,
         n_jobs: int = -1,
         show_progressbar: bool | None = None,
         plot: bool = False,
     ) -> int:
         """Find how many phases the counts bear out.
 
-        A fifth of the counts, drawn at random, is set aside. The phases that are found
+        A fifth of the counts, drawn at random, is held out. The phases that are found
         in the others predict it the better the truer they are; those that only fit
         noise make the prediction worse. The result is the smallest number that
         predicts no worse than the best, within a standard error.
@@ -47,7 +59,7 @@ class ModelSelection:
         numbers
             Numbers of phases to compare, at least two.
         n_thinnings
-            How often counts are set aside, at least twice.
+            How often counts are held out, at least twice.
         n_init, sparsity, random_state, n_jobs
             As in `decomposition`.
         navigation_mask, signal_mask
@@ -68,19 +80,15 @@ class ModelSelection:
         ValueError
             If an argument makes no sense, or the data are not integer counts.
         """
-
-        def estimate(model, **options):
-            return estimate_number(self.data, model, numbers, **options)
-
         found = self._compare(
             PHASE_NUMBER,
-            estimate,
-            navigation_mask,
-            signal_mask,
+            partial(estimate_number, numbers=numbers),
             show_progressbar,
+            penalties=Penalties(sparsity),
+            pixels=used_pixels(self, navigation_mask),
+            channels=used_channels(self, signal_mask),
             n_thinnings=n_thinnings,
             n_init=n_init,
-            sparsity=sparsity,
             random_state=random_state,
             n_jobs=n_jobs,
         )
@@ -95,18 +103,18 @@ class ModelSelection:
         *,
         n_thinnings: int = 4,
         n_init: int = 4,
-        sparsity: float = 1.0,
-        navigation_mask=None,
-        signal_mask=None,
-        random_state=0,
+        sparsity: float = USUAL_SPARSITY,
+        navigation_mask: BaseSignal | np.ndarray | float | None = None,
+        signal_mask: BaseSignal | np.ndarray | None = None,
+        random_state: int | np.random.Generator | None = 0,
         n_jobs: int = -1,
         show_progressbar: bool | None = None,
         plot: bool = False,
     ) -> int:
         """Find the binning of the map that trades noise against resolution best.
 
-        A fifth of the counts, drawn at random, is set aside. The phases of the others
-        are mapped with each binning, and the maps predict what was set aside in each
+        A fifth of the counts, drawn at random, is held out. The phases of the others
+        are mapped with each binning, and the maps predict what was held out in each
         pixel: badly where they are noisy, and where a bin hides what is inside. The
         result is the smallest binning that predicts no worse than the best, within two
         standard errors.
@@ -119,7 +127,7 @@ class ModelSelection:
             Pixels along each axis to take together, at least two candidates. None: from
             1 to 32, as long as 16 bins are left.
         n_thinnings
-            How often counts are set aside, at least twice.
+            How often counts are held out, at least twice.
         n_init, sparsity, random_state, n_jobs
             As in `decomposition`.
         navigation_mask, signal_mask
@@ -152,21 +160,15 @@ class ModelSelection:
         >>> binned.axes_manager.navigation_shape == (24 // b, 24 // b)
         True
         """
-
-        def estimate(model, **options):
-            return choose_binning(
-                self.data, model, output_dimension, binnings, **options
-            )
-
         found = self._compare(
             BINNING,
-            estimate,
-            navigation_mask,
-            signal_mask,
+            partial(choose_binning, n_phases=output_dimension, binnings=binnings),
             show_progressbar,
+            penalties=Penalties(sparsity),
+            pixels=used_pixels(self, navigation_mask),
+            channels=used_channels(self, signal_mask),
             n_thinnings=n_thinnings,
             n_init=n_init,
-            sparsity=sparsity,
             random_state=random_state,
             n_jobs=n_jobs,
         )
@@ -175,39 +177,34 @@ class ModelSelection:
         return found.best
 
     def _compare(
-        self, kept, estimate, navigation_mask, signal_mask, show_progressbar, **options
-    ):
+        self,
+        kept: str,
+        estimate: Callable[..., Comparison],
+        show_progressbar: bool | None,
+        **options: Any,
+    ) -> Comparison:
         """Return what ``estimate`` finds, and keep it as an item of the metadata.
 
-        It is called with model, masks and a progress bar.
+        It is called with the map, and how counts are held out.
         """
-        if show_progressbar is None:
-            show_progressbar = hs.preferences.General.show_progressbar
         model = self.physical_model()
-        pixels = used_pixels(self, navigation_mask)
-        channels = used_channels(self, signal_mask)
-        bar = progressbar(disable=not show_progressbar, desc="counts set aside")
+        bar = progress_bar(show_progressbar, desc="held-out counts")
 
-        def advance(done, total):
+        def advance(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
         try:
-            found = estimate(
-                model, pixels=pixels, channels=channels, callback=advance, **options
-            )
+            trial = CrossValidation(self.data, model, callback=advance, **options)
+            found = estimate(trial)
         finally:
             bar.close()
         with AllOrNothing(self):
             write_parameters(self.metadata, {kept: found.to_dict()})
         return found
 
-    def plot_number_of_phases(self):
-        """Plot how well each number of phases predicts counts that were set aside.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
+    def plot_number_of_phases(self) -> Figure:
+        """Plot how well each number of phases predicts held-out counts.
 
         Raises
         ------
@@ -219,12 +216,8 @@ class ModelSelection:
         stored = self._compared(PHASE_NUMBER, "s.estimate_number_of_phases()")
         return plotting.plot_phase_number(PhaseNumber.from_dict(stored))
 
-    def plot_binning(self):
-        """Plot how well maps of each binning predict counts that were set aside.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
+    def plot_binning(self) -> Figure:
+        """Plot how well maps of each binning predict held-out counts.
 
         Raises
         ------
@@ -236,8 +229,9 @@ class ModelSelection:
         stored = self._compared(BINNING, "s.estimate_binning(3)")
         return plotting.plot_binning(BinningChoice.from_dict(stored))
 
-    def _compared(self, where, call):
-        stored = self.metadata.get_item(where)
+    def _compared(self, where: str, call: str) -> dict[str, Any]:
+        """Return a comparison that was kept, or say which call makes it."""
+        stored = item(self.metadata, where)
         if stored is None:
             raise RuntimeError(f"There is nothing to plot yet. Call `{call}`.")
-        return stored.as_dictionary()
+        return stored

@@ -1,11 +1,11 @@
 """Figures of the results: methods of the signal classes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
+from exspy.signals import EDSTEMSpectrum
 
-class Figures:
+
+class Figures(EDSTEMSpectrum):
     """Draws results; part of `EDSespmSpectrum`."""
 
     def plot_phases(self):

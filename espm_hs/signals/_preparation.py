@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from exspy.signals import EDSTEMSpectrum
 
 from espm_hs.arguments import check_choice
 from espm_hs.calibration.element_identification import Suggestions, suggest
@@ -12,21 +14,23 @@ from espm_hs.calibration.energy_scale import DEFAULT as CALIBRATED
 from espm_hs.calibration.energy_scale import Calibration, calibrate, check_names
 from espm_hs.factorization import summed_spectrum
 from espm_hs.metadata import reader
-from espm_hs.metadata.provenance import calibration_record
-from espm_hs.metadata.reader import NODE
-from espm_hs.metadata.transaction import AllOrNothing
+from espm_hs.metadata.schema import ITEMS
 from espm_hs.metadata.writer import (
-    calibrated_parameters,
+    AllOrNothing,
     check_calibration,
     check_parameters,
     check_stray,
+    write_calibration,
     write_parameters,
 )
 from espm_hs.physics import Detector, SpectrumModel
 from espm_hs.signals._masks import used_channels
 
+if TYPE_CHECKING:
+    from espm_hs.gui import ChannelMask
 
-class Preparation:
+
+class Preparation(EDSTEMSpectrum):
     """Makes the physical model; part of `EDSespmSpectrum`."""
 
     def set_analysis_parameters(
@@ -108,11 +112,13 @@ class Preparation:
             solid_angle=solid_angle,
             live_time_pixels=self._pixels_of(live_time_of),
         )
-        check_stray(self.metadata, given.get(f"{NODE}.stray_elements", ()))
+        check_stray(self.metadata, given.get(ITEMS["stray_elements"].path, ()))
         with AllOrNothing(self):
             write_parameters(self.metadata, given)
 
-    def edit_analysis_parameters(self, display: bool = True, toolkit=None):
+    def edit_analysis_parameters(
+        self, display: bool = True, toolkit: Any = None
+    ) -> dict | None:
         """Open a window, or widget, with the parameters of the analysis.
 
         Units are beside the numbers, and what is a default or missing is said. The
@@ -132,7 +138,7 @@ class Preparation:
 
         return AnalysisParameters(self).gui(display=display, toolkit=toolkit)
 
-    def pick_elements(self, display: bool = True, toolkit=None):
+    def pick_elements(self, display: bool = True, toolkit: Any = None) -> dict | None:
         """Open a periodic table to pick elements of the sample and stray ones.
 
         The same by calls: `set_elements`, and `set_analysis_parameters` with
@@ -152,7 +158,9 @@ class Preparation:
 
         return ElementPicker(self).gui(display=display, toolkit=toolkit)
 
-    def mask_channels(self, *ranges: tuple[float, float], plot: bool | None = None):
+    def mask_channels(
+        self, *ranges: tuple[float, float], plot: bool | None = None
+    ) -> ChannelMask:
         """Choose channels to ignore, by numbers or by dragging.
 
         Parameters
@@ -191,11 +199,11 @@ class Preparation:
         """Return the number of pixels that the live time is for."""
         if live_time_of is None:
             return None
-        known = {"pixel": 1, "map": max(1, self.axes_manager.navigation_size)}
+        known = {"pixel": 1, "map": self.axes_manager.navigation_size or 1}
         check_choice("live_time_of", live_time_of, known)
         return known[live_time_of]
 
-    def physical_model(self, **overrides) -> SpectrumModel:
+    def physical_model(self, **overrides: Any) -> SpectrumModel:
         """Return the model of the spectrum that the metadata describe.
 
         Parameters
@@ -213,13 +221,31 @@ class Preparation:
         ValueError
             If the metadata lack elements or beam energy or contradict each other.
         """
-        axis = self.axes_manager.signal_axes[0]
-        return reader.build_model(self.metadata, axis, **overrides)
+        axis, header = self.axes_manager.signal_axes[0], self.original_metadata
+        return reader.build_model(self.metadata, axis, header, **overrides)
+
+    def get_take_off_angle(self) -> float:
+        """Return the take-off angle of the physical model, degrees.
+
+        It follows from stage tilts and detector position, where the header of the file
+        stands for a position that is eXSpy's default, if it was not set with
+        `set_analysis_parameters`. Of several detectors it is the mean.
+
+        Raises
+        ------
+        ValueError
+            If an angle is not set or makes no sense.
+
+        See Also
+        --------
+        exspy.utils.eds.take_off_angle
+        """
+        return reader.take_off_angle(self.metadata, self.original_metadata)
 
     def refine_calibration(
         self,
         parameters: Sequence[str] = CALIBRATED,
-        signal_mask=None,
+        signal_mask: Any = None,
         plot: bool = False,
         print_info: bool = True,
     ) -> Calibration:
@@ -257,20 +283,13 @@ class Preparation:
         The composition need not be known, but the elements should be complete: see
         `suggest_elements`.
         """
-        check_names(parameters)
-        check_calibration(self.metadata, parameters)
         model = self.physical_model()
+        check_names(model, parameters)
+        check_calibration(self.metadata, parameters)
         channels = used_channels(self, signal_mask)
         spectrum = self._summed()
         found = calibrate(model, spectrum, parameters, channels)
-        items = calibrated_parameters(self.metadata, found)
-        items[f"{NODE}.calibration"] = calibration_record(found)
-        axis = self.axes_manager.signal_axes[0]
-        unit = 1.0 if str(axis.units).lower() == "kev" else 1e3
-        first, second = found.after.energy[:2]
-        with AllOrNothing(self):
-            axis.offset, axis.scale = float(first) * unit, float(second - first) * unit
-            write_parameters(self.metadata, items)
+        write_calibration(self, found)
         if print_info:
             print(found)
         if plot:
@@ -280,7 +299,7 @@ class Preparation:
         return found
 
     def suggest_elements(
-        self, add: bool = False, signal_mask=None, print_info: bool = True
+        self, add: bool = False, signal_mask: Any = None, print_info: bool = True
     ) -> Suggestions:
         """Name elements that the summed spectrum shows and the model lacks.
 
@@ -306,7 +325,7 @@ class Preparation:
         if print_info:
             print(found)
         if add and found.missing:
-            stray = reader.stray_elements(self.metadata)
+            stray = reader.stray_elements(self.metadata, self.original_metadata)
             self.set_analysis_parameters(
                 stray_elements=[*stray, *(one.element for one in found.missing)]
             )

@@ -1,26 +1,34 @@
-"""What the phases are made of: methods of the signal classes."""
-
-from __future__ import annotations
+"""What the phases are made of, and how much of it there is: methods of the signals."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-import hyperspy.api as hs
+import dask.array as da
 import numpy as np
-from hyperspy.external.progressbar import progressbar
+from exspy.signals import EDSTEMSpectrum
+from hyperspy.signals import BaseSignal
 
-from espm_hs.arguments import check_number
-from espm_hs.decomposition.result import PhaseAnalysis, stored_loadings
-from espm_hs.metadata.provenance import read_options
-from espm_hs.metadata.reader import NODE
+from espm_hs.arguments import check_choice, check_number
+from espm_hs.calibration.energy_scale import absorbing_mass_thickness
+from espm_hs.decomposition.result import PhaseAnalysis
+from espm_hs.metadata import reader
+from espm_hs.metadata.reader import item
+from espm_hs.metadata.schema import RESULTS
+from espm_hs.metadata.writer import read_options
+from espm_hs.quantification.areal_density import (
+    areal_densities,
+    check_thickness,
+    mass_thicknesses,
+    nm_per_mass,
+)
 from espm_hs.quantification.bootstrap import replicates
-from espm_hs.quantification.composition import pixel_composition, to_percent
+from espm_hs.quantification.percent_with_errors import Basis, to_percent
+from espm_hs.quantification.pixels import Array, pixel_amounts, pixel_composition
 from espm_hs.quantification.report import Report, report
-from espm_hs.signals._tagged import check_target, phase_axis, tagged, with_variance
-
-RESULTS = f"{NODE}.results"
+from espm_hs.signals._masks import progress_bar
 
 
-class Quantification:
+class Quantification(EDSTEMSpectrum):
     """Turns the phases of a decomposition into numbers; part of `EDSespmSpectrum`."""
 
     def analysis_results(self) -> PhaseAnalysis:
@@ -35,21 +43,21 @@ class Quantification:
         """
         return PhaseAnalysis.from_dict(self._results())
 
-    def _results(self) -> dict:
+    def _results(self) -> Mapping:
         """Return what the last espm decomposition stored."""
-        stored = self.metadata.get_item(RESULTS)
+        stored = item(self.metadata, RESULTS)
         if stored is None:
             raise RuntimeError(
                 "There are no phases yet. Find them with "
                 "`s.decomposition(algorithm='espm', output_dimension=...)`."
             )
-        if not hasattr(stored, "as_dictionary"):
+        if not isinstance(stored, Mapping):
             raise ValueError(
                 f"{RESULTS} in the metadata is {stored!r}, where phases are stored. "
                 "Find them again with `s.decomposition(algorithm='espm', "
                 "output_dimension=...)`."
             )
-        return stored.as_dictionary()
+        return stored
 
     def quantify(
         self,
@@ -57,7 +65,7 @@ class Quantification:
         units: str = "atomic",
         elements: Sequence[str] | None = None,
         oxygen: str | Mapping[str, float] = "measured",
-    ) -> list:
+    ) -> list[BaseSignal]:
         """Composition of the phases or of each pixel, in percent.
 
         Parameters
@@ -78,10 +86,10 @@ class Quantification:
         list of hyperspy.api.signals.BaseSignal
             One for each element, of shape (n_phases,) or of the shape of the map, with
             the variance in ``metadata.Signal.Noise_properties.variance``. That of the
-            phases is the inverse Fisher information with the abundances profiled out;
-            that of pixels takes the phases as known. The pixels of a lazy map are lazy.
-            NaN where there are no atoms, in a phase of background alone or a pixel
-            without counts.
+            phases is the inverse Fisher information with the abundances profiled out,
+            and the bias; that of pixels takes the phases as known. The pixels of a lazy
+            map are lazy. NaN where there are no atoms, in a phase of background alone
+            or a pixel without counts.
 
         Raises
         ------
@@ -92,29 +100,17 @@ class Quantification:
             If an argument is unknown, an element is named twice, or an element has no
             usual valence and none is given.
         """
-        check_target(target)
+        _check_target(target)
         found = self.analysis_results()
+        basis = Basis(units, elements, oxygen)
         if target == "phases":
-            symbols, percent, variance = to_percent(found, units, elements, oxygen)
-            axes, shape = phase_axis(found), (found.n_phases,)
-        else:
-            symbols, percent, variance = pixel_composition(
-                found,
-                self.data,
-                self._loadings(found),
-                units,
-                elements,
-                oxygen,
-                lazy=self._lazy_maps,
+            return _signals(
+                f"{units} percent of", _phase_axis(found), *to_percent(found, basis)
             )
-            axes, shape = self._map_axes(), self.data.shape[:-1] or (1,)
-        title = f"{units} percent of {{}}"
-        return [
-            with_variance(
-                title.format(symbol), p.reshape(shape), v.reshape(shape), axes, [symbol]
-            )
-            for symbol, p, v in zip(symbols, percent, variance, strict=True)
-        ]
+        maps = pixel_composition(
+            found, self.data, self._loadings(found), basis, self._lazy_maps
+        )
+        return _signals(f"{units} percent of", self._map_axes(), *maps)
 
     def bootstrap_quantification(
         self,
@@ -125,7 +121,7 @@ class Quantification:
         random_state: int = 0,
         n_jobs: int = -1,
         show_progressbar: bool | None = None,
-    ) -> list:
+    ) -> list[BaseSignal]:
         """Composition of the phases in simulated repetitions of the measurement.
 
         A parametric bootstrap, to check the errors that `quantify` states: counts are
@@ -158,31 +154,24 @@ class Quantification:
             As `quantify`.
         """
         check_number("n", n, 2, whole=True)
-        found = self.analysis_results()
-        options = read_options(self._results().get("options"))
+        found, basis = self.analysis_results(), Basis(units, elements, oxygen)
         repetitions = replicates(
             found,
             self._loadings(found),
             self.data.shape[:-1],
             n,
-            options,
+            read_options(self._results().get("options")),
             random_state=random_state,
             n_jobs=n_jobs,
         )
-        if show_progressbar is None:
-            show_progressbar = hs.preferences.General.show_progressbar
-        bar = progressbar(repetitions, total=n, disable=not show_progressbar)
-        tables = [to_percent(one, units, elements, oxygen) for one in bar]
+        bar = progress_bar(show_progressbar, repetitions, total=n)
+        tables = [to_percent(one, basis) for one in bar]
         axes = [
-            *phase_axis(found),
+            *_phase_axis(found),
             {"name": "Repetition", "size": n, "navigate": True},
         ]
-        signals = []
-        for i, symbol in enumerate(tables[0][0]):
-            percent = np.stack([table[1][i] for table in tables], axis=1)
-            title = f"{units} percent of {symbol}"
-            signals.append(tagged(title, percent, axes, [symbol]))
-        return signals
+        percent = np.stack([table[1] for table in tables], axis=2)
+        return _signals(f"{units} percent of", axes, tables[0][0], percent)
 
     def print_quantification(
         self,
@@ -199,7 +188,7 @@ class Quantification:
             As in `quantify`.
         line_errors
             Family of lines ("K", "L", "M") or element -> relative uncertainty of its
-            line data, in place of 3, 10 and 15 %.
+            atomic data, in place of 3, 10 and 15 %.
 
         Returns
         -------
@@ -212,23 +201,218 @@ class Quantification:
             As `quantify`.
         """
         found = self.analysis_results()
-        table = report(found, units, elements, oxygen, line_errors)
+        table = report(found, Basis(units, elements, oxygen), line_errors)
         print(table)
         return table
 
-    def _loadings(self, found):
-        """Return the loadings, which must be those of this signal."""
-        n_pixels = int(np.prod(self.data.shape[:-1]))
-        return stored_loadings(self.learning_results, n_pixels, found.n_phases)
+    def estimate_areal_densities(
+        self,
+        elements: Sequence[str] | None = None,
+        oxygen: str | Mapping[str, float] = "measured",
+    ) -> list[BaseSignal]:
+        """Atoms of each element per area, in each pixel.
+
+        Beam current, live time, what that is the time of, and solid angle must be
+        known: see `set_analysis_parameters`.
+
+        Parameters
+        ----------
+        elements, oxygen
+            As in `quantify`.
+
+        Returns
+        -------
+        list of hyperspy.api.signals.BaseSignal
+            Atoms per nm2, one map for each element, with the variance that the counts
+            imply (for phases taken as known).
+
+        Raises
+        ------
+        RuntimeError, ValueError
+            As `quantify`; and if the dose is not known.
+        """
+        found, dose = self.analysis_results(), reader.dose(self.metadata)
+        symbols, per_loading = areal_densities(
+            found, dose, Basis("atomic", elements, oxygen)
+        )
+        maps = self._amount_maps(found, per_loading)
+        return _signals("atoms per nm2 of", self._map_axes(), symbols, *maps)
+
+    def estimate_mass_thickness(
+        self,
+        target: str = "pixels",
+        method: str | None = None,
+        elements: Sequence[str] | None = None,
+        oxygen: str | Mapping[str, float] = "measured",
+    ) -> BaseSignal:
+        """Mass thickness in kg/m2, from the dose or from absorption alone.
+
+        Parameters
+        ----------
+        target
+            "pixels" for a map; "phases" for a map of what each phase contributes.
+        method
+            "dose": atoms per area times their masses; beam current, live time, what
+            that is the time of, and solid angle must be known. "absorption": from the
+            summed spectrum, in which the sample absorbs some lines more than others;
+            one number for the whole map. None: "dose" if that is known.
+        elements, oxygen
+            As in `quantify`: what has mass. Elements that cannot be seen, like
+            hydrogen, are missed. Not for "absorption".
+
+        Returns
+        -------
+        hyperspy.api.signals.BaseSignal
+            A map; maps along an axis "Phase"; or a single value. The variance is that
+            of the counts.
+
+        Raises
+        ------
+        RuntimeError, ValueError
+            As `quantify`; and if the dose is not known, or, for the absorption, the
+            take-off angle.
+
+        Warns
+        -----
+        UserWarning
+            If the dose speaks for another thickness, by more than a factor of two, than
+            the thickness and density that are set.
+
+        Notes
+        -----
+        Absorption is seen in elements with lines of very different energies in one
+        column: set ``split_lines={"Fe": None}`` where the L lines are reliable. What it
+        shows of an uneven foil is the mean weighted by the photons, i.e. by the
+        thickness itself where little is absorbed.
+        """
+        _check_target(target)
+        check_choice("method", method, ("dose", "absorption", None))
+        if method is None:
+            method = "dose" if reader.has_dose(self.metadata) else "absorption"
+        if method == "dose":
+            return self._thickness(target, Basis("weight", elements, oxygen))
+        value, error = absorbing_mass_thickness(
+            self.physical_model(thickness=100.0, density=1.0), self._summed()
+        )
+        axes = [{"name": "Map", "size": 1, "navigate": True}]
+        return _signal("Mass thickness", axes, np.array([value]), np.array([error**2]))
+
+    def estimate_thickness(
+        self,
+        density: float | Sequence[float] | None = None,
+        target: str = "pixels",
+        elements: Sequence[str] | None = None,
+        oxygen: str | Mapping[str, float] = "measured",
+    ) -> BaseSignal:
+        """Thickness in nm, from the dose.
+
+        Parameters
+        ----------
+        density
+            g/cm3, of the sample or of each phase. None: that of the metadata.
+        target, elements, oxygen
+            As in `estimate_mass_thickness`.
+
+        Returns
+        -------
+        hyperspy.api.signals.BaseSignal
+            Map of the thickness, or of the part of each phase in it.
+
+        Raises
+        ------
+        RuntimeError, ValueError
+            As `estimate_mass_thickness`; and if there is no density.
+        """
+        _check_target(target)
+        if density is None:
+            density = reader.density(self.metadata)
+        if density is None:
+            raise ValueError(
+                "A thickness needs a density. Give it, "
+                "`s.estimate_thickness(density=...)` (g/cm3, a number or one for each "
+                "phase), or set it with `s.set_analysis_parameters(density=...)`."
+            )
+        return self._thickness(target, Basis("weight", elements, oxygen), density)
+
+    def _thickness(
+        self,
+        target: str,
+        basis: Basis,
+        density: float | Sequence[float] | None = None,
+    ) -> BaseSignal:
+        """Mass thickness in kg/m2, or, with a density, thickness in nm."""
+        found, dose = self.analysis_results(), reader.dose(self.metadata)
+        mass = mass_thicknesses(found, dose, basis)
+        check_thickness(found.model, self._loadings(found) @ mass)
+        title, per_loading, axes = "Mass thickness", mass, self._map_axes()
+        if density is not None:
+            title = "Thickness"
+            per_loading = mass * nm_per_mass(density, found.n_phases)
+        if target == "phases":
+            axes = [*_phase_axis(found), *axes]
+            return _signal(title, axes, *self._amount_maps(found, np.diag(per_loading)))
+        pair = self._amount_maps(found, per_loading[None, :])
+        return _signal(title, axes, *(one[0] for one in pair))
+
+    def _amount_maps(
+        self, found: PhaseAnalysis, per_loading: np.ndarray
+    ) -> tuple[Array, Array]:
+        """Amounts and variances, shaped as the map, for each row of per_loading."""
+        loadings = self._loadings(found)
+        return pixel_amounts(found, self.data, loadings, per_loading, self._lazy_maps)
 
     @property
     def _lazy_maps(self) -> bool:
         """Whether maps of this signal are lazy; a single spectrum has none."""
         return self._lazy and self.axes_manager.navigation_dimension > 0
 
-    def _map_axes(self) -> list[dict]:
+    def _map_axes(self) -> list[dict[str, Any]]:
         """Navigation axes, in array order."""
         return [
             {**axis.get_axis_dictionary(), "navigate": True}
             for axis in reversed(self.axes_manager.navigation_axes)
         ]
+
+
+def _check_target(target: str) -> None:
+    """Raise ValueError for a target that is not known."""
+    check_choice("target", target, ("phases", "pixels"))
+
+
+def _phase_axis(found: PhaseAnalysis) -> list[dict[str, Any]]:
+    """Axis of signals that have a number for each phase."""
+    return [{"name": "Phase", "size": found.n_phases, "navigate": True}]
+
+
+def _signals(
+    what: str,
+    axes: list[dict[str, Any]],
+    symbols: Sequence[str],
+    values: Array,
+    variances: Array | None = None,
+) -> list[BaseSignal]:
+    """One signal with its variance for each element."""
+    spread = [None] * len(symbols) if variances is None else variances
+    return [
+        _signal(f"{what} {symbol}", axes, one, variance, symbol)
+        for symbol, one, variance in zip(symbols, values, spread, strict=True)
+    ]
+
+
+def _signal(
+    title: str,
+    axes: list[dict[str, Any]],
+    values: Array,
+    variance: Array | None = None,
+    element: str | None = None,
+) -> BaseSignal:
+    """One signal with its variance, titled and tagged as eXSpy's are."""
+    metadata: dict[str, Any] = {"General": {"title": title}}
+    if element is not None:
+        metadata["Sample"] = {"elements": [element]}
+    signal = BaseSignal(values, axes=axes, metadata=metadata)
+    if isinstance(values, da.Array):
+        signal = signal.as_lazy()
+    if variance is not None:
+        signal.set_noise_variance(_signal(f"Variance of {title}", axes, variance))
+    return signal

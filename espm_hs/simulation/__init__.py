@@ -10,10 +10,9 @@ from espm_hs.simulation.datasets import (
     particles,
 )
 from espm_hs.simulation.effects import Effects
+from espm_hs.simulation.emission import Phase
 from espm_hs.simulation.experiment import Experiment
-from espm_hs.simulation.phases import Phase
-from espm_hs.simulation.recording import record
-from espm_hs.simulation.truth import GroundTruth, ground_truth
+from espm_hs.simulation.recording import GroundTruth, ground_truth, record
 
 __all__ = [
     "DATASETS",

@@ -1,13 +1,15 @@
-"""Built-in data sets: experiments with fixed samples, any dose, seed and effects."""
+"""Built-in data sets: fixed samples, with counts, seed and effects of one's choice."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from espm_hs.physics import SpectrumModel
 from espm_hs.simulation.effects import Effects
+from espm_hs.simulation.emission import Phase
 from espm_hs.simulation.experiment import Experiment
 from espm_hs.simulation.phantoms import (
     CoreShell,
@@ -16,10 +18,21 @@ from espm_hs.simulation.phantoms import (
     spheres_in_matrix,
 )
 from espm_hs.simulation.phantoms import grain_boundary as boundary_maps
-from espm_hs.simulation.phases import Phase
 from espm_hs.simulation.recording import record
 
+if TYPE_CHECKING:
+    from hyperspy.signals import BaseSignal
+
 Shape = tuple[int, int]
+
+
+class _Sample(NamedTuple):
+    """What a data set shows: arguments of `Experiment`."""
+
+    model: SpectrumModel
+    phases: list[Phase]
+    thickness: np.ndarray
+    stray: dict[str, float] = {}  # noqa: RUF012 - never changed
 
 
 def particles(
@@ -29,9 +42,8 @@ def particles(
     *,
     effects: Effects | None = None,
     lazy: bool = False,
-):
-    """
-    Two particles in a matrix: a chondrite in small.
+) -> BaseSignal:
+    """Two particles in a matrix: a chondrite in small.
 
     Taenite (iron-nickel metal) and ilmenite (FeTiO3), each a sphere, in olivine, with
     stray copper of the grid: 200 keV, foil of 100 nm, 2 nm per pixel, 1024 channels
@@ -41,15 +53,15 @@ def particles(
 
     Parameters
     ----------
-    shape : tuple of int
+    shape
         Rows and columns.
-    counts_per_pixel : float
+    counts_per_pixel
         Expected number of counts of a pixel, mean of the map.
-    seed : int
+    seed
         The same seed gives the same map.
-    effects : Effects, optional
+    effects
         What the metadata, and so the fit, do not know.
-    lazy : bool
+    lazy
         Return a lazy signal, whose counts are kept sparse.
 
     Returns
@@ -81,9 +93,8 @@ def grain_boundary(
     *,
     effects: Effects | None = None,
     lazy: bool = False,
-):
-    """
-    Wavy boundary between two grains with a film of glass in it.
+) -> BaseSignal:
+    """Wavy boundary between two grains with a film of glass in it.
 
     Alumina and yttrium-doped zirconia; the glass of Si, Ca, Al and O reaches 60 % of
     the thickness in the boundary and falls off as a Gaussian of 1 nm, so that it is
@@ -110,9 +121,8 @@ def core_shell(
     *,
     effects: Effects | None = None,
     lazy: bool = False,
-):
-    """
-    Platinum-iron particles with a shell of magnetite, on carbon.
+) -> BaseSignal:
+    """Platinum-iron particles with a shell of magnetite, on carbon.
 
     Cores of Fe16Pt84 in shells of Fe3O4 on a film of 20 nm, with stray copper of the
     grid. In projection a core is never seen without its shell, and iron is in both.
@@ -138,9 +148,8 @@ def mantle(
     *,
     effects: Effects | None = None,
     lazy: bool = False,
-):
-    """
-    Minerals of the lower mantle: the synthetic map of Teurtrie et al. (2024).
+) -> BaseSignal:
+    """Minerals of the lower mantle: the synthetic map of Teurtrie et al. (2024).
 
     A matrix and two spheres that partly overlap and fill at most half the thickness,
     so that their own spectra are seen nowhere. 200 keV, take-off angle 35 degrees,
@@ -166,18 +175,17 @@ def experiment(
     counts_per_pixel: float | None = None,
     effects: Effects | None = None,
 ) -> Experiment:
-    """
-    Return the experiment behind a data set: for its means, or for many draws.
+    """Return the experiment behind a data set: for its means, or for many draws.
 
     Parameters
     ----------
-    name : str
+    name
         One of `DATASETS`.
-    shape : tuple of int, optional
+    shape
         Rows and columns; default that of the data set.
-    counts_per_pixel : float, optional
+    counts_per_pixel
         Mean of the map; default that of the data set.
-    effects : Effects, optional
+    effects
         What the model does not know.
 
     Returns
@@ -193,22 +201,28 @@ def experiment(
         raise ValueError(
             f"There is no data set {name!r}: there are {', '.join(DATASETS)}."
         )
-    usual = DATASETS[name].__defaults__
-    return _BUILDERS[name](shape or usual[0], counts_per_pixel or usual[1], effects)
+    usual = DATASETS[name].__defaults__ or ()
+    shape = usual[0] if shape is None else shape
+    counts = usual[1] if counts_per_pixel is None else counts_per_pixel
+    model, phases, maps, stray = _SAMPLES[name][0](shape)
+    return Experiment(model, phases, maps, counts, stray=stray, effects=effects)
 
 
-def _recorded(name, shape, counts_per_pixel, seed, effects, lazy):
-    made = _BUILDERS[name](shape, counts_per_pixel, effects)
-    return record(
-        made,
-        seed,
-        pixel_size=_PIXEL_SIZES[name],
-        title=f"Simulated {name.replace('_', ' ')}",
-        lazy=lazy,
-    )
+def _recorded(
+    name: str,
+    shape: Shape,
+    counts: float,
+    seed: int,
+    effects: Effects | None,
+    lazy: bool,
+) -> BaseSignal:
+    made = experiment(name, shape, counts, effects)
+    title = f"Simulated {name.replace('_', ' ')}"
+    pixel_size = _SAMPLES[name][1]
+    return record(made, seed, pixel_size=pixel_size, title=title, lazy=lazy)
 
 
-def _particles(shape, counts_per_pixel, effects) -> Experiment:
+def _particles(shape: Shape) -> _Sample:
     olivine = {"O": 4, "Mg": 1.8, "Si": 1, "Fe": 0.2}
     ilmenite = {"O": 3, "Mg": 0.1, "Ti": 1, "Fe": 0.9}
     model = SpectrumModel(
@@ -227,17 +241,11 @@ def _particles(shape, counts_per_pixel, effects) -> Experiment:
     ]
     metal = Sphere(y=0.36, x=0.33, radius=0.22, thickness=1.6)
     oxide = Sphere(y=0.66, x=0.70, radius=0.22, thickness=1.7)
-    return Experiment(
-        model,
-        phases,
-        100 * spheres_in_matrix(shape, [metal, oxide]),
-        counts_per_pixel,
-        stray={"Cu": 0.03},
-        effects=effects,
-    )
+    maps = 100 * spheres_in_matrix(shape, [metal, oxide])
+    return _Sample(model, phases, maps, {"Cu": 0.03})
 
 
-def _grain_boundary(shape, counts_per_pixel, effects) -> Experiment:
+def _grain_boundary(shape: Shape) -> _Sample:
     model = SpectrumModel(
         0.01 * np.arange(2048),
         beam_energy=200,
@@ -251,17 +259,12 @@ def _grain_boundary(shape, counts_per_pixel, effects) -> Experiment:
         Phase("zirconia", {"Zr": 0.94, "Y": 0.06, "O": 1.97}, 6.0, 0.14),
         Phase("glass", {"Si": 1, "Ca": 0.3, "Al": 0.4, "O": 2.9}, 2.7, 0.1),
     ]
-    maps = boundary_maps(
-        shape,
-        width=4 * min(shape) / 96,
-        segregation=0.6,
-        angle=20,
-        ripple=4 * min(shape) / 96,
-    )
-    return Experiment(model, phases, 60 * maps, counts_per_pixel, effects=effects)
+    width = 4 * min(shape) / 96
+    maps = boundary_maps(shape, width, segregation=0.6, angle=20, ripple=width)
+    return _Sample(model, phases, 60 * maps)
 
 
-def _core_shell(shape, counts_per_pixel, effects) -> Experiment:
+def _core_shell(shape: Shape) -> _Sample:
     model = SpectrumModel(
         -0.1 + 0.01 * np.arange(2048),
         beam_energy=200,
@@ -284,12 +287,10 @@ def _core_shell(shape, counts_per_pixel, effects) -> Experiment:
         CoreShell(y=0.50, x=0.52, radius=0.08, core=0.60),
     ]
     maps = core_shell_particles(shape, places, pixel_size=96 / min(shape), support=20)
-    return Experiment(
-        model, phases, maps, counts_per_pixel, stray={"Cu": 0.04}, effects=effects
-    )
+    return _Sample(model, phases, maps, {"Cu": 0.04})
 
 
-def _mantle(shape, counts_per_pixel, effects) -> Experiment:
+def _mantle(shape: Shape) -> _Sample:
     matrix = {"Mg": 0.245, "Fe": 0.035, "Ca": 0.031, "Si": 0.219, "Al": 0.024,
               "O": 0.436, "Cu": 0.05, "Hf": 0.01}  # fmt: skip
     sphere_1 = {"Mg": 0.522, "Fe": 0.104, "O": 0.374, "Cu": 0.05}
@@ -315,25 +316,18 @@ def _mantle(shape, counts_per_pixel, effects) -> Experiment:
         Sphere(y=78 / 128, x=78 / 128, radius=25 / 128, thickness=4.0),
     ]
     maps = spheres_in_matrix(shape, spheres)
-    return Experiment(model, phases, 100 * maps, counts_per_pixel, effects=effects)
+    return _Sample(model, phases, 100 * maps)
 
 
 #: Name -> function that simulates the data set.
-DATASETS: dict[str, Callable] = {
-    "particles": particles,
-    "grain_boundary": grain_boundary,
-    "core_shell": core_shell,
-    "mantle": mantle,
+DATASETS: dict[str, Callable[..., BaseSignal]] = {
+    function.__name__: function
+    for function in (particles, grain_boundary, core_shell, mantle)
 }
-_BUILDERS: dict[str, Callable[..., Experiment]] = {
-    "particles": _particles,
-    "grain_boundary": _grain_boundary,
-    "core_shell": _core_shell,
-    "mantle": _mantle,
-}
-_PIXEL_SIZES = {
-    "particles": 2.0,
-    "grain_boundary": 0.25,
-    "core_shell": 1.0,
-    "mantle": 1.0,
+# Name -> its sample for a shape, and the side of a pixel in nm.
+_SAMPLES: dict[str, tuple[Callable[[Shape], _Sample], float]] = {
+    "particles": (_particles, 2.0),
+    "grain_boundary": (_grain_boundary, 0.25),
+    "core_shell": (_core_shell, 1.0),
+    "mantle": (_mantle, 1.0),
 }

@@ -1,46 +1,44 @@
 """What a real measurement has and the model that is fitted to it does not know."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from espm_hs.arguments import check_number
 from espm_hs.physics import SpectrumModel
 
 
 @dataclass(frozen=True)
 class Effects:
-    """
-    Departures of a measurement from its model; by default none.
+    """Departures of a measurement from its model; by default none.
 
     Parameters
     ----------
-    local_absorption : bool
+    local_absorption
         Each pixel absorbs by the mixture and the mass thickness that it really has,
         instead of each phase by its own composition and the thickness of the model.
-    low_energy_shift : float
+    low_energy_shift
         eV. Incomplete charge collection; see `physics.Detector`.
-    tail : float
+    tail
         Share of each peak in its tail, 0 to 1; see `physics.Detector`.
-    gain_drift : float
+    gain_drift
         Relative change of the gain from the first row of the map to the last, none in
         the middle: 0.001 moves a peak at 10 keV by 10 eV.
-    tilt : float
+    tilt
         Degrees by which the true take-off angle is larger than that of the model.
-    shadowing : float
+    shadowing
         Share of the detector that something hides, 0 to 1: none of it at the first
         column of the map, this much at the last.
-    dead_time : float
+    dead_time
         Share of the real time in which the detector cannot count, 0 to below 1, at
         the mean count rate: bright pixels lose more than dark ones. For a detector
         that is not paralysed by what it misses, G. F. Knoll, Radiation Detection and
         Measurement, chapter 4.
-    hole_counts : mapping of str to float
+    hole_counts
         Element of grid or holder -> its lines as a share of the counts of the map,
         the same in all pixels, also where there is no sample.
-    background_exponent : float
+    background_exponent
         p of a factor E**-p on the bremsstrahlung, whose shape the model does not
         have.
 
@@ -60,7 +58,7 @@ class Effects:
     hole_counts: Mapping[str, float] = field(default_factory=dict)
     background_exponent: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         limits = {
             "low_energy_shift": (0, 200),
             "tail": (0, 1),
@@ -71,9 +69,7 @@ class Effects:
             "background_exponent": (-3, 3),
         }
         for name, (low, high) in limits.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ValueError(f"{name} must be {low} to {high}, found {value}.")
+            check_number(name, getattr(self, name), low, high)
         total = sum(self.hole_counts.values())
         if any(x < 0 for x in self.hole_counts.values()) or total >= 1:
             raise ValueError(
@@ -82,12 +78,11 @@ class Effects:
             )
 
     def true_model(self, model: SpectrumModel) -> SpectrumModel:
-        """
-        Physics of the measurement behind the model that its user has.
+        """Physics of the measurement behind the model that its user has.
 
         Parameters
         ----------
-        model : SpectrumModel
+        model
             What the user takes for the physics.
 
         Returns
@@ -112,12 +107,11 @@ class Effects:
         return model.replace(**changes) if changes else model
 
     def hole_spectrum(self, true_model: SpectrumModel) -> np.ndarray:
-        """
-        Lines that are there without a sample.
+        """Lines that are there without a sample.
 
         Parameters
         ----------
-        true_model : SpectrumModel
+        true_model
             Physics of the measurement.
 
         Returns
@@ -141,12 +135,11 @@ class Effects:
         return total
 
     def exposure(self, shape: tuple[int, ...]) -> np.ndarray:
-        """
-        Share of the detector that each pixel sees.
+        """Share of the detector that each pixel sees.
 
         Parameters
         ----------
-        shape : tuple of int
+        shape
             Of the map.
 
         Returns
@@ -158,12 +151,11 @@ class Effects:
         return np.broadcast_to(1 - self.shadowing * _ramp(shape[-1]), shape)
 
     def gains(self, shape: tuple[int, ...]) -> np.ndarray:
-        """
-        Gain of each pixel over that of the model.
+        """Gain of each pixel over that of the model.
 
         Parameters
         ----------
-        shape : tuple of int
+        shape
             Of the map.
 
         Returns
@@ -176,12 +168,11 @@ class Effects:
         return np.broadcast_to(rows.reshape(-1, *[1] * (len(shape) - 1)), shape)
 
     def live(self, rate: np.ndarray) -> np.ndarray:
-        """
-        Share of the real time in which the detector counts.
+        """Share of the real time in which the detector counts.
 
         Parameters
         ----------
-        rate : array
+        rate
             True count rates, arbitrary unit.
 
         Returns

@@ -1,51 +1,103 @@
-"""Photons that the phases of a sample send to the detector."""
-
-from __future__ import annotations
+"""What a sample is made of, and the photons that its phases send to the detector."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from scipy.constants import Avogadro
 
+from espm_hs.arguments import check_number
 from espm_hs.physics import (
     SpectrumModel,
+    atomic_to_mass_fractions,
+    atomic_weight,
     escape_through,
     mass_absorption_coefficient,
 )
-from espm_hs.simulation.phases import Phase
+from espm_hs.physics.xray.elements import normalised_fractions
+from espm_hs.physics.xray.unabsorbed import CM2_PER_BARN
 
-_CM2_PER_BARN = 1e-24
 _CM_PER_NM = 1e-7
 
 
-class Emission:
+@dataclass(frozen=True, eq=False)
+class Phase:
+    """A material.
+
+    Parameters
+    ----------
+    name
+        For tables and legends.
+    composition
+        Symbol -> atomic fraction; normalised here.
+    density
+        g/cm3.
+    background
+        Share of the photons, among those the detector would count if nothing were
+        absorbed, that is bremsstrahlung: one number, or one for each of the three
+        terms of the model.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range or an element unknown.
     """
-    Counts per nm of each phase and unit of dose, line by line, before absorption.
+
+    name: str
+    composition: Mapping[str, float]
+    density: float
+    background: float | tuple[float, ...] = 0.1
+
+    def __post_init__(self) -> None:
+        check_number(f"density of {self.name} (g/cm3)", self.density, 0, 30, above=True)
+        try:
+            fractions = normalised_fractions(self.composition)
+        except ValueError as error:
+            raise ValueError(f"The composition of {self.name}: {error}") from None
+        object.__setattr__(self, "composition", fractions)
+
+    @property
+    def mass_fractions(self) -> dict[str, float]:
+        """By symbol."""
+        return atomic_to_mass_fractions(self.composition)
+
+    @property
+    def atoms_per_volume(self) -> float:
+        """Atoms in a layer of 1 nm x 1 cm2."""
+        mean = sum(x * atomic_weight(symbol) for symbol, x in self.composition.items())
+        return self.density * _CM_PER_NM * Avogadro / mean
+
+
+class Emission:
+    """Counts per nm of each phase and unit of dose, line by line, before absorption.
 
     A unit of dose is an electron times the share of the sphere that the detector
     covers.
 
     Parameters
     ----------
-    model : SpectrumModel
+    model
         Physics, with all elements of the phases.
-    phases : sequence of Phase
+    phases
         What shines.
-    stray : mapping of str to float
+    stray
         Stray element of the model -> share of the counts of each phase in its lines.
-    background_exponent : float
+    background_exponent
         See `Effects`.
 
     Attributes
     ----------
-    lines : array, shape (n_lines, n_phases)
-        Weights of ``line_spectra``, shape (n_channels, n_lines).
-    background : array, shape (n_channels, n_phases)
-        Bremsstrahlung.
-    energy : array, shape (n_lines + n_channels,)
-        Of the lines, then of the channels (the beam energy for those not fitted), keV.
-    absorption : array, shape (n_lines + n_channels, n_phases)
-        Optical depth of 1 nm of each phase for the lines (0 for stray ones), then for
-        the channels.
+    lines
+        Shape (n_lines, n_phases). Weights of ``line_spectra``, shape (n_channels,
+        n_lines).
+    background
+        Shape (n_channels, n_phases). Bremsstrahlung.
+    energy
+        Shape (n_lines + n_channels,). Of the lines, then of the channels (the beam
+        energy for those not fitted), keV.
+    absorption
+        Shape (n_lines + n_channels, n_phases). Optical depth of 1 nm of each phase for
+        the lines (0 for stray ones), then for the channels.
 
     Raises
     ------
@@ -74,11 +126,11 @@ class Emission:
             [[phase.composition.get(e, 0.0) for phase in phases] for e in elements]
         )
         density = np.array([phase.atoms_per_volume for phase in phases])
-        atoms = fractions * density * _CM2_PER_BARN
+        atoms = fractions * density * CM2_PER_BARN
         self.lines = np.where(sample[:, None], atoms, 0.0)
         from_sample = sums @ self.lines
 
-        background = _backgrounds(model, sources.background, phases)
+        background = _backgrounds(sources.background, phases)
         left = 1 - background.sum(axis=0) - sum(stray.values())
         for phase, rest in zip(phases, left, strict=True):
             if rest <= 0:
@@ -99,13 +151,12 @@ class Emission:
         self.absorption[: len(sample)][~sample] = 0
 
     def spectra(self, thickness: np.ndarray) -> np.ndarray:
-        """
-        Spectra of 1 nm of each phase within a foil of this phase alone.
+        """Spectra of 1 nm of each phase within a foil of this phase alone.
 
         Parameters
         ----------
-        thickness : array, shape (n_phases,)
-            Of the foil, nm.
+        thickness
+            Shape (n_phases,). Of the foil, nm.
 
         Returns
         -------
@@ -119,7 +170,10 @@ class Emission:
         return self.line_spectra @ (self.lines * lines) + self.background * background
 
 
-def _check_elements(model, phases, stray) -> None:
+def _check_elements(
+    model: SpectrumModel, phases: Sequence[Phase], stray: Mapping[str, float]
+) -> None:
+    """Raise ValueError for elements that the model has not."""
     for phase in phases:
         unknown = sorted(set(phase.composition) - set(model.elements))
         if unknown:
@@ -158,13 +212,15 @@ def _terms(phase: Phase, n_terms: int) -> np.ndarray:
     return shares
 
 
-def _backgrounds(model, shapes, phases) -> np.ndarray:
+def _backgrounds(shapes: np.ndarray, phases: Sequence[Phase]) -> np.ndarray:
     """Background of each phase; its sum is its share of the counts."""
     terms = np.array([_terms(phase, shapes.shape[1]) for phase in phases]).T
     return shapes / shapes.sum(axis=0) @ terms
 
 
-def _tilted(backgrounds, model, exponent) -> np.ndarray:
+def _tilted(
+    backgrounds: np.ndarray, model: SpectrumModel, exponent: float
+) -> np.ndarray:
     """Backgrounds times energy**-exponent, with the sums they had."""
     if exponent == 0:
         return backgrounds
@@ -174,12 +230,11 @@ def _tilted(backgrounds, model, exponent) -> np.ndarray:
     return tilted * (backgrounds.sum(axis=0) / np.where(sums > 0, sums, 1.0))
 
 
-def _optical_depths(energy, phases) -> np.ndarray:
-    """Of 1 nm of each phase."""
-    depths = [
-        phase.density
-        * _CM_PER_NM
-        * mass_absorption_coefficient(phase.mass_fractions, energy)
-        for phase in phases
-    ]
-    return np.array(depths).T
+def _optical_depths(energy: np.ndarray, phases: Sequence[Phase]) -> np.ndarray:
+    """Optical depth of 1 nm of each phase, shape (n_energies, n_phases)."""
+    masses = np.array([phase.density * _CM_PER_NM for phase in phases])  # g/cm2
+    fractions = [phase.mass_fractions for phase in phases]
+    return (
+        masses
+        * np.array([mass_absorption_coefficient(one, energy) for one in fractions]).T
+    )

@@ -1,7 +1,5 @@
 """A measurement of a known sample: its means, and draws of its counts."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
@@ -11,46 +9,50 @@ from scipy.sparse import csr_array
 
 from espm_hs.arguments import check_number, generator
 from espm_hs.physics import SpectrumModel
-from espm_hs.simulation.absorption import LocalAbsorption, OwnAbsorption
-from espm_hs.simulation.drawing import counted, stacked, stretched, stretched_means
 from espm_hs.simulation.effects import Effects
-from espm_hs.simulation.emission import Emission
-from espm_hs.simulation.phases import Phase
+from espm_hs.simulation.emission import Emission, Phase
+from espm_hs.simulation.photons import (
+    LocalAbsorption,
+    OwnAbsorption,
+    counted,
+    stacked,
+    stretched,
+    stretched_means,
+)
 
 # Pixels drawn at a time: what is dense of them stays small.
 _BLOCK = 1024
 
 
 class Experiment:
-    """
-    Spectrum image of a sample of known phases.
+    """Spectrum image of a sample of known phases.
 
     Parameters
     ----------
-    model : SpectrumModel
+    model
         Physics as its user knows it, with all elements of the phases.
-    phases : sequence of Phase
+    phases
         Materials.
-    thickness : array, shape (*navigation, n_phases)
-        Of each phase in each pixel, nm; 0 or more.
-    counts_per_pixel : float
+    thickness
+        Shape (*navigation, n_phases). Of each phase in each pixel, nm; 0 or more.
+    counts_per_pixel
         Expected counts of a pixel over the whole energy axis, mean of the map. Sets
         the dose.
-    stray : mapping of str to float, optional
+    stray
         Stray element of the model -> share in the counts of each phase of its lines:
         what scattered electrons excite in the grid.
-    effects : Effects, optional
+    effects
         What the model does not know.
 
     Attributes
     ----------
-    true_model : SpectrumModel
+    true_model
         Physics with the effects.
-    dose : float
+    dose
         Electrons of a pixel x share of the sphere that the detector covers.
-    spectra : array, shape (n_channels, n_phases)
-        Of the phases, without noise, of sum 1: each within a foil of itself that has
-        the mass thickness of the model.
+    spectra
+        Shape (n_channels, n_phases). Of the phases, without noise, of sum 1: each
+        within a foil of itself that has the mass thickness of the model.
 
     Raises
     ------
@@ -88,14 +90,14 @@ class Experiment:
         density = np.array([phase.density for phase in self.phases])
         spectra = emission.spectra(1e6 * self.true_model.mass_thickness / density)
         self.spectra = spectra / spectra.sum(axis=0)
-        self._sample = OwnAbsorption(spectra)
+        self._sample: OwnAbsorption | LocalAbsorption = OwnAbsorption(spectra)
         if self.effects.local_absorption:
             self._sample = LocalAbsorption(emission)
         self._expose(counts_per_pixel)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the map."""
+        """Shape of the map."""
         return self.thickness.shape[:-1]
 
     @property
@@ -105,8 +107,7 @@ class Experiment:
         return np.array([[x.get(e, 0.0) for x in parts] for e in self.model.elements])
 
     def expected(self) -> np.ndarray:
-        """
-        Means of the counts.
+        """Means of the counts.
 
         Returns
         -------
@@ -117,12 +118,11 @@ class Experiment:
         return np.concatenate(means).reshape(*self.shape, -1)
 
     def counts(self, seed: int | np.random.Generator = 0) -> csr_array:
-        """
-        Draw Poisson counts.
+        """Draw Poisson counts.
 
         Parameters
         ----------
-        seed : int or numpy.random.Generator
+        seed
             The same seed gives the same counts.
 
         Returns

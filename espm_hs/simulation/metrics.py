@@ -1,7 +1,5 @@
 """How close what was found comes to the truth."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -21,14 +19,14 @@ __all__ = [
 def map_errors(
     found: ArrayLike, true: ArrayLike, *, rescale: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
-    """
-    Errors of maps, in the unit of the true ones.
+    """Errors of maps, in the unit of the true ones.
 
     Parameters
     ----------
-    found, true : array, shape (..., n_phases)
-        Partners in the same order. Pixels with a NaN are left out.
-    rescale : bool
+    found, true
+        Shape (..., n_phases). Partners in the same order. Pixels with a NaN are left
+        out.
+    rescale
         Multiply each map that was found by the number that brings it closest: for
         loadings, whose scale is a matter of the normalisation of their spectra.
 
@@ -45,29 +43,29 @@ def map_errors(
     ValueError
         If the shapes differ.
     """
-    found, true = _partners(found, true, "maps")
-    found, true = (maps.reshape(-1, maps.shape[-1]) for maps in (found, true))
-    used = known_rows(found, true, "pixel")
-    found, true = found[used], true[used]
+    pair = _partners(found, true, "maps")
+    x, y = (maps.reshape(-1, maps.shape[-1]) for maps in pair)
+    used = known_rows(x, y, "pixel")
+    x, y = x[used], y[used]
     if rescale:
-        square = (found**2).sum(axis=0)
-        factor = (found * true).sum(axis=0) / np.where(square > 0, square, 1.0)
-        found = found * factor
-    mse = ((found - true) ** 2).mean(axis=0)
-    spread = true.std(axis=0)
+        square = (x**2).sum(axis=0)
+        factor = (x * y).sum(axis=0) / np.where(square > 0, square, 1.0)
+        x = x * factor
+    mse = ((x - y) ** 2).mean(axis=0)
+    spread = y.std(axis=0)
     # the standard deviation of equal numbers is rounding
-    even = spread <= 1e-9 * np.abs(true).max(axis=0)
+    even = spread <= 1e-9 * np.abs(y).max(axis=0)
     return mse, 1 - mse / np.where(even, np.nan, spread) ** 2
 
 
 def composition_errors(found: ArrayLike, true: ArrayLike) -> np.ndarray:
-    """
-    Largest error of a fraction in each phase.
+    """Largest error of a fraction in each phase.
 
     Parameters
     ----------
-    found, true : array, shape (n_elements, n_phases)
-        Fractions or percentages of the same elements and phases, in the same order.
+    found, true
+        Shape (n_elements, n_phases). Fractions or percentages of the same elements and
+        phases, in the same order.
 
     Returns
     -------
@@ -79,16 +77,18 @@ def composition_errors(found: ArrayLike, true: ArrayLike) -> np.ndarray:
     ValueError
         If the shapes differ.
     """
-    found, true = _partners(found, true, "compositions")
-    return np.abs(found - true).max(axis=0)
+    x, y = _partners(found, true, "compositions")
+    return np.abs(x - y).max(axis=0)
 
 
-def _partners(found, true, what: str) -> tuple[np.ndarray, np.ndarray]:
+def _partners(
+    found: ArrayLike, true: ArrayLike, what: str
+) -> tuple[np.ndarray, np.ndarray]:
     """Return both as floats; raise ValueError unless they have one shape."""
-    found, true = float_array("found", found), float_array("true", true)
-    if found.shape != true.shape or found.ndim < 1:
+    x, y = float_array("found", found), float_array("true", true)
+    if x.shape != y.shape or x.ndim < 1:
         raise ValueError(
-            f"The {what} that were found and the true ones have shapes {found.shape} "
-            f"and {true.shape}: give partners, in the order of match_phases."
+            f"The {what} that were found and the true ones have shapes {x.shape} and "
+            f"{y.shape}: give partners, in the order of match_phases."
         )
-    return found, true
+    return x, y

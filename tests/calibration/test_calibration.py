@@ -217,7 +217,7 @@ def test_measured_spectra(name, limit):
     s.set_signal_type("EDS_espm")
     if "mantle" in name:
         s.set_elements(["Al", "Ca", "Fe", "Hf", "Lu", "Mg", "Nd", "Si", "Sm", "U"])
-    for _ in range(3):
+    for _ in range(2):
         s.suggest_elements(add=True, print_info=False)
         found = s.refine_calibration(print_info=False)
     assert found.deviance[1] < limit

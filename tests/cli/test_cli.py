@@ -21,7 +21,7 @@ import espm_hs
 from espm_hs.cli import batch, files, settings
 from espm_hs.cli import main as cli
 from espm_hs.cli import workers as many
-from espm_hs.cli.atomic_output import check_targets
+from espm_hs.cli.files import check_targets
 from espm_hs.cli.main import main
 from espm_hs.quantification.report import report
 from espm_hs.simulation import ground_truth, particles
@@ -202,7 +202,7 @@ def test_ctrl_c_writes_nothing(map_file, tmp_path, monkeypatch, no_figures):
         def close(self):
             pass
 
-    monkeypatch.setattr(signals.eds_espm, "progressbar", Bar)
+    monkeypatch.setattr(signals._masks, "progressbar", Bar)
     out = tmp_path / "out"
     result = run("decompose", map_file, map_file, "-n", 2, "-o", out)
     assert result.exit_code == 1

@@ -1,6 +1,6 @@
 """Files that are no maps, or not whole: one line says what is wrong, others go on.
 
-benchmarks/faults.py tries more of them.
+benchmarks/robustness/faults.py tries more of them.
 """
 
 import ctypes

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from espm_hs import metrics, simulation
-from espm_hs.decomposition.inclusion import find_inclusion
+from espm_hs.decomposition.separation import find_inclusion
 from espm_hs.factorization import Counts, Penalties, Problem, factorize, uptake
 
 # Columns: four elements of the sample, a background.

@@ -302,8 +302,8 @@ def test_names_are_shown():
     s.decomposition(output_dimension=3, known_phases=known, **QUIET)
     assert "known phases: 0 iron" in str(s.analysis_results())
     table = str(s.print_quantification())
-    assert "\niron " in table
-    assert "\n1 " in table
+    assert "\n iron " in table
+    assert "\n 1 " in table
     titles = [axes.get_title(loc="left") for axes in s.plot_phases().axes]
     assert [title for title in titles if title] == ["iron", "Phase 1", "Phase 2"]
     legend = s.plot_fit().legends[0].get_texts()

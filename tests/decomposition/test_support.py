@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from espm_hs import metrics
-from espm_hs.decomposition.support import find_support
+from espm_hs.decomposition.separation import find_films
 from espm_hs.factorization import Grid
 from espm_hs.simulation import core_shell
 
@@ -24,7 +24,7 @@ def on_film(share, seed=0):
 
 
 def test_carbon_that_fills_the_holes_of_the_film_is_the_film():
-    (found,) = find_support(*on_film(0.5), COLUMNS, GRID)
+    (found,) = find_films(*on_film(0.5), COLUMNS, GRID)
     assert (found.phase, found.other) == (1, 0)
     assert found.amount == pytest.approx(0.5)
     assert found.columns.tolist() == [0]
@@ -32,19 +32,19 @@ def test_carbon_that_fills_the_holes_of_the_film_is_the_film():
 
 def test_a_carbide_inside_of_carbon_is_left_alone():
     """It takes the place of more carbon than it holds."""
-    assert find_support(*on_film(1.2), COLUMNS, GRID) == []
+    assert find_films(*on_film(1.2), COLUMNS, GRID) == []
 
 
 def test_a_carbide_beside_carbon_is_left_alone():
     W, H = on_film(0.0)
-    assert find_support(W, H, COLUMNS, GRID) == []
+    assert find_films(W, H, COLUMNS, GRID) == []
 
 
 def test_no_film_without_carbon():
     W, H = on_film(0.5)
-    assert find_support(W, H, {"Si": 0, "Fe": 1}, GRID) == []
+    assert find_films(W, H, {"Si": 0, "Fe": 1}, GRID) == []
     W[:, 0] = 0.9, 0.1, 0.0
-    assert find_support(W, H, COLUMNS, GRID) == []
+    assert find_films(W, H, COLUMNS, GRID) == []
 
 
 def test_particles_are_freed_from_the_film():

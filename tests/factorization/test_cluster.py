@@ -24,9 +24,9 @@ from espm_hs.factorization import (
     mixing_ranges,
 )
 from espm_hs.factorization.counts import counts as counts_module
-from espm_hs.factorization.counts import scattered_counts as on_cluster
+from espm_hs.factorization.counts import distributed as on_cluster
+from espm_hs.factorization.counts.distributed import Scattered
 from espm_hs.factorization.counts.reading import cluster_client, read_counts
-from espm_hs.factorization.counts.scattered import Scattered
 from espm_hs.factorization.executors import passes_over
 from espm_hs.factorization.solvers.initialization import even_abundances
 
@@ -100,6 +100,8 @@ def test_arithmetic_of_scattered_maps(client):
     same(y + a, y + x)  # an array of as many pixels
     np.testing.assert_array_equal(a.sum(axis=0), x.sum(axis=0))
     np.testing.assert_array_equal(a[x[:, 0] > 0.5], x[x[:, 0] > 0.5])
+    # as `take` brings counts of some pixels here
+    assert isinstance(a[x[:, 0] > 0.5], np.ndarray)
     kept, z = a.copy(), x.copy()
     a /= a.sum(axis=1, keepdims=True)
     z /= z.sum(axis=1, keepdims=True)
@@ -107,8 +109,40 @@ def test_arithmetic_of_scattered_maps(client):
     z[:, 0] += 2 * z[:, 1]
     same(a, z)
     same(kept, x)
-    with pytest.raises(IndexError, match="columns"):
-        a[3]
+    same(a[3], z[3])
+    # what a map is made of is in the memory order that kernels and sums need
+    for one in (kept[:, [2, 0, 1]], kept.copy(), y + kept):
+        assert all(piece.result().flags.c_contiguous for piece in one.pieces)
+
+
+def test_sums_over_pixels_have_the_bits_of_numpy(client):
+    x = np.random.default_rng(1).lognormal(0, 9, (5000, 3))
+    a = Scattered.from_array(client, x, [0, 700, 701, 5000])
+    assert (a.sum(axis=0) == x.sum(axis=0)).all()
+    assert ((a * x).mean(axis=0) == (x * x).mean(axis=0)).all()
+    # dask adds up the sums of the pieces: this is why it is not asked
+    assert (a.array.sum(axis=0).compute() != x.sum(axis=0)).any()
+
+
+def test_maps_come_from_the_cluster_that_holds_them(client):
+    x = np.random.default_rng(2).random((9, 2))
+    a = Scattered.from_array(client, x, [0, 4, 9])
+    with dask.config.set(scheduler="threads"):
+        np.testing.assert_array_equal(np.log(a) + 1, np.log(x) + 1)
+
+
+def test_zero_divided_by_zero_prints_no_warning(client):
+    x = np.zeros((9, 2))
+    a = Scattered.from_array(client, x, [0, 4, 9])
+
+    def warn(action):
+        warnings.simplefilter(action)
+
+    client.run(warn, "error")
+    try:
+        assert np.isnan(np.asarray(np.log(a / a))).all()
+    finally:
+        client.run(warn, "default")
 
 
 def test_counts(client, data):
@@ -125,6 +159,19 @@ def test_counts(client, data):
         np.testing.assert_array_equal(*parts)
         part = there.part(5, 60).result().to_csr().toarray()
         np.testing.assert_array_equal(part, here.part(5, 60).to_csr().toarray())
+
+
+def test_maps_lie_as_the_counts_do(client, data):
+    lazy, *_ = data
+    _, counts = both(client, lazy)
+    x = np.random.default_rng(3).random((130, 2))
+    elsewhere = Scattered.from_array(client, x, [0, 5, 130])
+    for given in (x, elsewhere, counts.hold(x)):
+        held = counts.hold(given)
+        assert held.edges == counts.edges
+        np.testing.assert_array_equal(held, x)
+    rows = [piece.result() for piece in held.rows(3, 90)]
+    np.testing.assert_array_equal(np.concatenate(rows), x[3:90])
 
 
 def test_errors_of_the_data_are_those_of_one_process(client, data):
@@ -307,7 +354,7 @@ def test_a_worker_that_dies_changes_nothing(client, monkeypatch):
     def lazy_counts_are_there():
         return any(str(key).startswith("_prepared") for key in client.who_has())
 
-    monkeypatch.setattr(signals.eds_espm, "progressbar", Bar)
+    monkeypatch.setattr(signals._masks, "progressbar", Bar)
     found = lazy.decomposition(**QUIET, **options)
     assert killed
     assert found.objective == expected.objective
@@ -336,7 +383,7 @@ def test_tasks_that_fail_change_nothing(client, monkeypatch):
         return block
 
     def failing(call, *arguments):
-        if call[0] == "smooth_pixels":
+        if call[1].__name__ == "smooth_pixels":
             raise MemoryError("too large")
         return usual(call, *arguments)
 

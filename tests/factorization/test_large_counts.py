@@ -2,6 +2,7 @@
 
 import gc
 import threading
+from types import SimpleNamespace
 
 import dask
 import dask.array as da
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from espm_hs.factorization import Counts
-from espm_hs.factorization.counts import chunks, memory, storage
+from espm_hs.factorization.counts import chunks, storage
 
 
 def drawn(shape=(7, 6, 40), mean=0.3, seed=1):
@@ -175,15 +176,16 @@ def test_a_fit_of_counts_on_disk(little_memory):
 
 
 def test_limits_of_memory(tmp_path, monkeypatch):
-    assert memory.available_memory() > 0
+    assert storage.available_memory() > 0
     proc, group = tmp_path / "proc", tmp_path / "cgroup"
     (proc / "self").mkdir(parents=True)
     (group / "user" / "job").mkdir(parents=True)
-    (proc / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:   4096 kB\n")
-    monkeypatch.setattr(memory, "PROC", proc)
-    monkeypatch.setattr(memory, "CGROUP", group)
-    monkeypatch.setattr(memory, "_of_process", lambda: float("inf"))
-    assert memory.available_memory() == 4096 * 1024
+    machine = SimpleNamespace(available=4096 * 1024)
+    monkeypatch.setattr(storage.psutil, "virtual_memory", lambda: machine)
+    monkeypatch.setattr(storage, "PROC", proc)
+    monkeypatch.setattr(storage, "CGROUP", group)
+    monkeypatch.setattr(storage, "left_to_process", lambda: float("inf"))
+    assert storage.available_memory() == 4096 * 1024
     (proc / "self" / "cgroup").write_text("0::/user/job\n")
     (group / "user" / "job" / "memory.max").write_text("max\n")
     (group / "user" / "job" / "memory.current").write_text("10\n")
@@ -191,6 +193,28 @@ def test_limits_of_memory(tmp_path, monkeypatch):
     (group / "user" / "memory.current").write_text("500\n")
     for folder in (group / "user", group / "user" / "job"):
         (folder / "memory.stat").write_text("anon 7\ninactive_file 30\n")
-    assert memory.available_memory() == 530
+    assert storage.available_memory() == 530
     with dask.config.set({"espm_hs.counts-in-memory": None}):
         assert storage.memory_for_counts() == 530 * storage.SHARE
+    # a group as the first version of Linux's had it, beside others
+    old = group / "memory" / "job"
+    old.mkdir(parents=True)
+    (old / "memory.limit_in_bytes").write_text("900\n")
+    (old / "memory.usage_in_bytes").write_text("500\n")
+    (old / "memory.stat").write_text("cache 0\nactive_file 20\ninactive_file 30\n")
+    (proc / "self" / "cgroup").write_text("4:cpu:/x\n3:pids,memory:/job\n")
+    assert storage.available_memory() == 450
+
+
+@pytest.mark.skipif(not hasattr(storage.psutil, "RLIMIT_AS"), reason="no such limit")
+def test_a_limit_on_the_address_space_counts(monkeypatch):
+    class Process:
+        def rlimit(self, kind):
+            assert kind == storage.psutil.RLIMIT_AS
+            return 1000, storage.psutil.RLIM_INFINITY
+
+        def memory_info(self):
+            return SimpleNamespace(vms=400)
+
+    monkeypatch.setattr(storage.psutil, "Process", Process)
+    assert storage.available_memory() == 600

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
@@ -16,6 +16,7 @@ from espm_hs.factorization import (
 
 @settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), dose=st.sampled_from([0.3, 5.0, 1e4]))
+@example(seed=1683, dose=0.3)  # Fisher scoring alone swings about the optimum
 def test_finds_the_optimum_of_a_general_optimiser(seed, dose):
     rng = np.random.default_rng(seed)
     G = 0.05 + rng.random((40, 4)) ** 3

@@ -159,8 +159,8 @@ def test_parts_of_counts_and_grid(small):
 class TestStartsComparedOnAPart:
     @pytest.fixture
     def few(self, monkeypatch):
-        monkeypatch.setattr(solver_module, "ENOUGH_PIXELS", 60)
-        monkeypatch.setattr(solver_module, "ENOUGH_COUNTS", 1000)
+        monkeypatch.setattr(solver_module, "PIXELS_TO_COMPARE", 60)
+        monkeypatch.setattr(solver_module, "COUNTS_TO_COMPARE", 1000)
 
     @pytest.mark.parametrize("simplex", ["elements", "abundances"])
     @pytest.mark.parametrize("sparsity", [0.0, 0.5])

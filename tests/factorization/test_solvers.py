@@ -19,7 +19,6 @@ from espm_hs.factorization.kernels.registers import (
     dot,
     dot_column,
     load,
-    times,
     total_log,
 )
 from espm_hs.factorization.solvers.initialization import assigned, starting_spectra
@@ -258,20 +257,21 @@ def test_sum_of_logarithms(x, exponent):
 
 
 @pytest.mark.kernels
-def test_written_out_vectors_are_the_plain_ones():
-
-    rng = np.random.default_rng(0)
-    D = rng.random((4, 3))
+def test_rows_in_registers():
+    D = np.random.default_rng(0).random((4, 3))
 
     def use(like, D):
         h = load(like, D, 1)
         m = add_square((1.0, 2.0, 3.0, 4.0, 5.0, 6.0), h, D, 2, 0.7)
-        return dot(h, D, 3, 0.5), times(add_row(h, D, 2, 2.0), h), m
+        return h, dot(h, D, 3, 0.5), add_row(h, D, 2, 2.0), m
 
-    plain, compiled = use((0.0,) * 3, D), njit(use)((0.0,) * 3, D)
-    for one, other in zip(plain, compiled, strict=True):
-        np.testing.assert_allclose(one, other)
-    np.testing.assert_allclose(compiled[0], 0.5 + D[3] @ D[1])
+    triangle = np.arange(1.0, 7.0) + 0.7 * np.outer(D[2], D[2])[np.tril_indices(3)]
+    for call in (use, njit(use)):
+        h, product, added, m = call((0.0,) * 3, D)
+        np.testing.assert_array_equal(h, D[1])
+        assert product == pytest.approx(0.5 + D[3] @ D[1])
+        np.testing.assert_allclose(added, D[1] + 2 * D[2])
+        np.testing.assert_allclose(m, triangle)
 
 
 @pytest.mark.kernels

@@ -17,15 +17,23 @@ from espm_hs.physics import (
     mass_thickness,
     mass_to_atomic_fractions,
 )
-from espm_hs.physics.xray.absorption import escape_fraction
-from espm_hs.physics.xray.background import bremsstrahlung
-from espm_hs.physics.xray.escape_peak import (
+from espm_hs.physics.xray.absorption import _tables, escape_through
+from espm_hs.physics.xray.unabsorbed import (
     ESCAPE_ENERGY,
+    Channels,
+    PeakShape,
+    PeakSum,
+    bremsstrahlung,
     escape_share,
     with_escape_peaks,
 )
-from espm_hs.physics.xray.peaks import Channels, Peaks, peak_matrix
-from espm_hs.physics.xray.photoabsorption import _tables
+
+
+def escape_fraction(mass_fractions, energy, mass_thickness, angle):
+    """Mass thickness in kg/m2, that is 0.1 g/cm2."""
+    mu = np.asarray(mass_absorption_coefficient(mass_fractions, energy))
+    return escape_through(0.1 * mass_thickness * mu, angle)
+
 
 amounts = st.dictionaries(
     st.sampled_from(["H", "O", "Mg", "Si", "Fe", "Pt", "U"]),
@@ -281,7 +289,7 @@ def test_peaks_equal_normal_distribution(peaks):
     position, sigma, area = map(np.array, zip(*peaks, strict=True))
     column = np.arange(len(peaks)) % 2
     channels = Channels(offset, scale, size)
-    found = peak_matrix(channels, Peaks(position, sigma, area, column), 2)
+    found = PeakSum(channels, PeakShape(position, sigma), column, 2)(area)
     edges = offset + scale * (np.arange(size + 1) - 0.5)
     expected = np.zeros((size, 2))
     for p, s, a, c in zip(position, sigma, area, column, strict=True):
@@ -292,8 +300,9 @@ def test_peaks_equal_normal_distribution(peaks):
 
 def test_no_peaks():
     none = np.array([])
-    peaks = Peaks(none, none, none, none)
-    assert not peak_matrix(Channels(0, 0.01, 10), peaks, 3, tail=0.1).any()
+    peaks = PeakSum(Channels(0, 0.01, 10), PeakShape(none, none, 0.1), none, 3)
+    assert peaks(none).shape == (10, 3)
+    assert not peaks(none).any()
 
 
 @given(
@@ -301,8 +310,8 @@ def test_no_peaks():
 )
 def test_tail_equals_folded_exponential(sigma, length, tail, position):
     channels = Channels(-8.0, 0.05, 260)
-    peaks = Peaks(*map(np.array, ([position], [sigma], [3.0], [0])))
-    found = peak_matrix(channels, peaks, 1, tail=tail, tail_length=length)[:, 0]
+    shape = PeakShape(np.array([position]), np.array([sigma]), tail, length)
+    found = PeakSum(channels, shape, np.array([0]), 1)(np.array([3.0]))[:, 0]
     edges = channels.offset + channels.scale * (np.arange(channels.size + 1) - 0.5)
     # scipy's has its tail on the right
     folded = np.diff(
@@ -325,8 +334,8 @@ def test_tail_equals_folded_exponential(sigma, length, tail, position):
 def test_tail_moves_the_mean():
     channels = Channels(-2.0, 0.005, 3000)
     energy = -2.0 + 0.005 * np.arange(3000)
-    peaks = Peaks(*map(np.array, ([6.0], [0.05], [1.0], [0])))
-    found = peak_matrix(channels, peaks, 1, tail=0.2, tail_length=0.1)[:, 0]
+    shape = PeakShape(np.array([6.0]), np.array([0.05]), 0.2, 0.1)
+    found = PeakSum(channels, shape, np.array([0]), 1)(np.array([1.0]))[:, 0]
     assert found.sum() == pytest.approx(1, abs=1e-8)
     assert energy @ found == pytest.approx(6 - 0.2 * 0.1, abs=1e-6)
 
@@ -346,11 +355,10 @@ def test_escape_share():
 
 
 def test_escape_peaks_conserve_counts():
-    lines = np.array([1.74, 2.62, 6.40]), np.array([5.0, 2.0, 7.0]), np.arange(3)
-    energy, area, column = with_escape_peaks(*lines)
+    line, share, energy = with_escape_peaks(np.array([1.74, 2.62, 6.40]))
     np.testing.assert_allclose(energy[3:], [2.62 - 1.7398, 6.40 - 1.7398], atol=1e-3)
-    assert column.tolist() == [0, 1, 2, 1, 2]
-    np.testing.assert_allclose(np.bincount(column, area), lines[1])
+    assert line.tolist() == [0, 1, 2, 1, 2]
+    np.testing.assert_allclose(np.bincount(line, share), 1)
     assert pytest.approx(1.7398, abs=1e-3) == ESCAPE_ENERGY
 
 

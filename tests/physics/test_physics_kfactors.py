@@ -13,8 +13,8 @@ from espm_hs.physics import (
     read_kfactors,
 )
 from espm_hs.physics.xray.elements import symbol
+from espm_hs.physics.xray.emission import parse_line
 from espm_hs.physics.xray.kfactors import kfactors
-from espm_hs.physics.xray.line_names import parse_line
 
 IDEAL = Detector.preset("ideal")
 
@@ -105,7 +105,7 @@ def test_reference_of_a_table_may_be_another_line():
 
 
 def test_k_lines_beside_a_vendor_table():
-    # benchmarks/kfactors.py has the whole table and its source
+    # benchmarks/accuracy/kfactors.py has the whole table and its source
     vendor = {
         "Na": 1.064,
         "Al": 1.018,

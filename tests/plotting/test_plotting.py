@@ -4,9 +4,11 @@ import hyperspy.api as hs
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
 from espm_hs import plotting
-from espm_hs.plotting import residuals, results, spectra, style
+from espm_hs.plotting import fit as fit_figures
+from espm_hs.plotting import results, spectra, style
 from espm_hs.simulation import ground_truth, particles
 
 QUIET = {"algorithm": "espm", "print_info": False, "show_progressbar": False}
@@ -37,6 +39,10 @@ def texts(axes):
     return [text.get_text() for text in axes.texts]
 
 
+def scale_bars(axes):
+    return [bar.txt_label.get_text() for bar in axes.findobj(AnchoredSizeBar)]
+
+
 def test_a_row_for_each_phase(decomposed):
     before = decomposed.data.copy()
     figure = plotting.plot_phases(decomposed)
@@ -45,7 +51,7 @@ def test_a_row_for_each_phase(decomposed):
     shown = axes[0].images[0].get_array()
     loadings = decomposed.learning_results.loadings[:, 0].reshape(20, 24)
     np.testing.assert_allclose(shown, loadings)
-    assert texts(axes[0]) == ["10 nm"]
+    assert scale_bars(axes[0]) == ["10 nm"]
     assert {"O Kα", "Mg Kα", "Si Kα"} <= set(texts(axes[1]))
     assert axes[1].get_yscale() == "log"
     # bars by atomic number, of the height of the composition
@@ -112,12 +118,12 @@ def test_pixels_left_out(decomposed):
 def test_lazy_map_in_blocks_gives_the_same(decomposed, monkeypatch):
     found, loadings = results.read_results(decomposed)
     spectrum = decomposed.data.sum(axis=(0, 1))
-    values = residuals.pixel_significance(decomposed, found, loadings, spectrum)
+    values = fit_figures.pixel_significance(decomposed, found, loadings, spectrum)
     lazy = decomposed.as_lazy()
     lazy.data = lazy.data.rechunk((7, 24, 500))
-    monkeypatch.setattr(residuals, "_BLOCK", 500)
+    monkeypatch.setattr(fit_figures, "_BLOCK", 500)
     np.testing.assert_allclose(
-        residuals.pixel_significance(lazy, found, loadings, spectrum), values
+        fit_figures.pixel_significance(lazy, found, loadings, spectrum), values
     )
     for plot in (plotting.plot_fit, plotting.plot_residuals):
         for ours, theirs in zip(plot(lazy).axes, plot(decomposed).axes, strict=True):
@@ -128,7 +134,7 @@ def test_lazy_map_in_blocks_gives_the_same(decomposed, monkeypatch):
 def test_misfit_against_dense_counts(decomposed):
     found, loadings = results.read_results(decomposed)
     spectrum = decomposed.data.sum(axis=(0, 1))
-    values = residuals.pixel_significance(decomposed, found, loadings, spectrum)
+    values = fit_figures.pixel_significance(decomposed, found, loadings, spectrum)
     x = decomposed.data[..., found.channels].reshape(480, -1).astype(float)
     total = x.sum(axis=0)
     n_bands = int(np.clip(x.sum() / 480 / 5, 8, 64))
@@ -179,10 +185,10 @@ def test_plain_pixels_and_micrometres(decomposed):
     s = decomposed.deepcopy()
     for axis in s.axes_manager.navigation_axes:
         axis.units, axis.scale = "µm", 0.002
-    assert texts(plotting.plot_phases(s).axes[0]) == ["10 nm"]
+    assert scale_bars(plotting.plot_phases(s).axes[0]) == ["10 nm"]
     for axis in s.axes_manager.navigation_axes:
         axis.units, axis.scale = "", 1.0
-    assert texts(plotting.plot_phases(s).axes[0]) == []
+    assert scale_bars(plotting.plot_phases(s).axes[0]) == []
 
 
 def test_without_results(decomposed):

@@ -11,9 +11,8 @@ from espm_hs import simulation
 from espm_hs.metrics import match_phases
 from espm_hs.physics import SpectrumModel, atomic_weight
 from espm_hs.physics.xray.kfactors import kfactors
-from espm_hs.quantification import report
-from espm_hs.quantification.stoichiometry import VALENCES, oxygen_per_atom
-from espm_hs.quantification.systematic_errors import _alike
+from espm_hs.quantification.percent_with_errors import VALENCES, Basis, oxygen_per_atom
+from espm_hs.quantification.report import _alike, report
 from espm_hs.simulation import Phase
 
 QUIET = {"algorithm": "espm", "print_info": False}
@@ -124,9 +123,9 @@ class TestErrors:
     def test_line_data(self, grains):
         """Two elements of one family: the error of a ratio, and none of one alone."""
         found = grains.analysis_results()
-        alone = report(found, elements=["Fe"]).entries
+        alone = report(found, Basis(elements=["Fe"])).entries
         assert all(entry.systematic < 1e-9 for entry in alone)
-        for entry in report(found, elements=["Mg", "Si"]).entries:
+        for entry in report(found, Basis(elements=["Mg", "Si"])).entries:
             if entry.limit is None:
                 x = entry.percent / 100
                 assert entry.systematic == pytest.approx(

@@ -1,6 +1,7 @@
 """The signal classes, as a HyperSpy user meets them."""
 
 import copy
+import inspect
 import re
 
 import exspy
@@ -9,9 +10,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from conftest import ELEMENTS, PHASES, make_map
+from hyperspy.signals import LazySignal
 from scipy.optimize import linear_sum_assignment
 from sklearn.exceptions import ConvergenceWarning
 
+from espm_hs.decomposition.decompose import DecompositionOptions
 from espm_hs.physics import Detector
 from espm_hs.signals import EDSespmSpectrum, LazyEDSespmSpectrum
 
@@ -302,7 +305,7 @@ def test_pixels_of_data_that_moved(change):
 
 
 def test_pixels_slab_by_slab_give_the_same(eds, monkeypatch):
-    from espm_hs.quantification import composition as quantification
+    from espm_hs.quantification import pixels as quantification
 
     eds.decomposition(output_dimension=3, **QUIET)
     whole = eds.quantify("pixels")
@@ -486,8 +489,49 @@ def test_return_info_and_print_info(eds, capsys):
     assert eds.decomposition(output_dimension=2, **QUIET) is None
 
 
+@pytest.mark.parametrize(
+    ("kind", "parent", "others"),
+    [
+        (EDSespmSpectrum, hs.signals.BaseSignal, LazySignal),
+        (LazyEDSespmSpectrum, LazySignal, hs.signals.BaseSignal),
+    ],
+)
+def test_help_shows_all_options(kind, parent, others):
+    """Ours with their defaults, and what eXSpy and HyperSpy have for their own."""
+    shown = inspect.signature(kind.decomposition).parameters
+    assert kind.decomposition.__name__ == "decomposition"
+    assert shown["algorithm"].default == "SVD"
+    defaults = {"smoothness": "auto", "n_init": 4, "tol": 1e-4, "binning": "auto"}
+    assert defaults.items() <= {n: x.default for n, x in shown.items()}.items()
+    theirs = set(
+        inspect.signature(exspy.signals.EDSTEMSpectrum.decomposition).parameters
+    )
+    has, has_not = (
+        set(inspect.signature(one.decomposition).parameters) for one in (parent, others)
+    )
+    assert theirs | has <= set(shown)
+    assert not (has_not - has) & set(shown)
+    documented = kind.decomposition.__doc__
+    for name in DecompositionOptions.__dataclass_fields__:
+        if name not in ("pixel_size", "callback", "check_every"):
+            assert name in shown
+            assert f"\n        {name}\n" in documented
+
+
+@pytest.mark.parametrize("given", [{}, {"max_iter": 300}, {"navigation_mask": None}])
+def test_others_get_what_was_given_and_nothing_else(eds, monkeypatch, given):
+    calls = []
+    monkeypatch.setattr(
+        exspy.signals.EDSTEMSpectrum,
+        "decomposition",
+        lambda self, *args, **kwargs: calls.append((args, kwargs)),
+    )
+    eds.decomposition(False, algorithm="NMF", **given)
+    assert calls == [((False,), {"algorithm": "NMF", **given})]
+
+
 def test_interrupt_keeps_the_best_so_far(eds, monkeypatch):
-    from espm_hs import signals
+    from espm_hs.signals import _masks
 
     class Bar:
         n = 0
@@ -506,7 +550,7 @@ def test_interrupt_keeps_the_best_so_far(eds, monkeypatch):
         def close(self):
             pass
 
-    monkeypatch.setattr(signals.eds_espm, "progressbar", Bar)
+    monkeypatch.setattr(_masks, "progressbar", Bar)
     with pytest.warns(UserWarning, match="interrupted"):
         eds.decomposition(output_dimension=3, tol=0, **QUIET)
     assert eds.quantify()[0].data.shape == (3,)
@@ -629,6 +673,11 @@ class TestErrors:
     def test_unknown_argument(self, name):
         message = rf"algorithm='espm'\)` does not know `{name}`.*sparsity, smoothness"
         self.fails(message, TypeError, **{name: None})
+
+    def test_near_miss_of_an_option(self):
+        self.fails("Did you mean `sparsity`", TypeError, sparcity=1.0)
+        self.fails("Did you mean `n_init`", TypeError, n_inits=2, max_iter=3)
+        self.fails("Did you mean `output_dimension`", TypeError, n_phases=3)
 
     @pytest.mark.parametrize(
         ("item", "value", "call"),

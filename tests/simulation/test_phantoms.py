@@ -14,6 +14,7 @@ from espm_hs.simulation import phantoms
 from espm_hs.simulation.phantoms import (
     CoreShell,
     Sphere,
+    area_before,
     core_shell_particles,
     grain_boundary,
     lamellae,
@@ -24,7 +25,6 @@ from espm_hs.simulation.phantoms import (
     spheres_in_matrix,
     wedge,
 )
-from espm_hs.simulation.phantoms.pixels import area_before
 
 SHAPES = st.tuples(st.integers(1, 24), st.integers(1, 24))
 ANGLES = st.floats(-720, 720)

@@ -5,10 +5,11 @@ import tracemalloc
 import hyperspy.api as hs
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from scipy.stats import chi2
 
 from espm_hs import simulation
-from espm_hs.cli.main import _DATASETS
+from espm_hs.cli.main import main
 from espm_hs.factorization import fit_spectrum
 from espm_hs.physics import (
     Detector,
@@ -62,9 +63,9 @@ def both(counts=60.0, effects=None, model=None, **options):
     ("arguments", "message"),
     [
         (({"Fe": 1.0}, 0), "density"),
-        (({"Fe": -1.0}, 5), "0 or more"),
-        (({}, 5), "0 or more"),
-        (({"Fe": 0.0}, 5), "add up to 0"),
+        (({"Fe": -1.0}, 5), "impossible: .* non-negative"),
+        (({}, 5), "no element at all"),
+        (({"Fe": 0.0}, 5), "a fraction above 0"),
         (({"Xx": 1.0}, 5), "Xx"),
     ],
 )
@@ -356,8 +357,16 @@ def test_counts_are_never_dense():
 # -- data sets
 
 
+def test_no_counts_are_not_the_usual_ones():
+    with pytest.raises(ValueError, match="counts_per_pixel"):
+        simulation.experiment("particles", counts_per_pixel=0)
+
+
 def test_command_line_knows_all_data_sets():
-    assert tuple(DATASETS) == _DATASETS
+    found = CliRunner().invoke(main, ["simulate", "--help"]).output
+    assert f"{{{'|'.join(DATASETS)}}}" in found
+    for name in DATASETS:
+        assert f"\n  {name}  " in found
 
 
 @pytest.mark.parametrize("name", DATASETS)

@@ -1,5 +1,6 @@
-"""The code in README and docs runs, and their links lead somewhere."""
+"""The code in README and docs runs; links, files and modules that they name exist."""
 
+import importlib.util
 import json
 import re
 from functools import partial
@@ -14,6 +15,11 @@ from espm_hs import simulation
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+CHANGELOG = ROOT / "CHANGELOG.md"
+# pages name files from here; the page of the architecture from inside a folder, too
+STARTS = [ROOT, ROOT / "docs", ROOT / "espm_hs", ROOT / "espm_hs" / "factorization"]
+# what is written, and not found, where a page names it
+MADE = ["build/", ".venv/", "demo/", "espm-env/", ".espm-hs-", "docs/PAGE.md"]
 # a block that begins so shows a piece of something
 NOT_RUN = "# not run"
 
@@ -66,6 +72,42 @@ def test_links_lead_somewhere(page):
     for target in targets:
         if not target.startswith(("http:", "https:", "mailto:")):
             assert (page.parent / target).exists(), target
+
+
+def paths(page: Path) -> list[str]:
+    """Files and folders that a page names as code, but for those that commands make."""
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```sh\n(.*?)^```|^((?: {4}\S.*\n)+)", text, re.M | re.DOTALL)
+    text = re.sub(r"^```.*?^```", "", text, flags=re.M | re.DOTALL)
+    words = " ".join([*map("".join, blocks), *re.findall(r"`([^`]+)`", text)]).split()
+    kinds = r"[\w./-]+(\.(py|md|rst|ipynb|yaml|cff)|/)|(benchmarks|docs|tests)/[\w./-]+"
+    found = [word for word in words if re.fullmatch(kinds, word)]
+    return [w for w in found if not w.startswith(tuple(MADE))]
+
+
+@pytest.mark.parametrize("page", [*PAGES, CHANGELOG], ids=lambda page: page.stem)
+def test_paths_exist(page):
+    folders = [ROOT / "espm_hs" / word for word in paths(page) if word.endswith("/")]
+    for word in paths(page):
+        starts = STARTS if "/" in word.strip("/") else [*STARTS, *folders]
+        assert any((start / word).exists() for start in starts), word
+
+
+@pytest.mark.parametrize("page", [*PAGES, CHANGELOG], ids=lambda page: page.stem)
+def test_targets_of_make_exist(page):
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"^make ([\w-]+)|`make ([\w-]+)`", text, re.MULTILINE):
+        assert re.search(rf"^{''.join(target)}:", makefile, re.MULTILINE), target
+
+
+def test_modules_that_moved_are_where_the_changelog_says():
+    text = CHANGELOG.read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `.*\| *(`.*`) *\|$", text, re.MULTILINE)
+    modules = {name for row in rows for name in re.findall(r"`([\w.]+)`", row)}
+    assert len(modules) > 40
+    for module in sorted(modules):
+        assert importlib.util.find_spec(f"espm_hs.{module}") is not None, module
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ pytestmark = [
 ]
 # Without compilation, every example takes a hundred times as long.
 COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
-FEW = {"k": [1, 3]} | ({} if COMPILED else {"shape": [(1,), (2, 1), (2, 2)]})
+SMALL = {} if COMPILED else {"shape": [(1,), (2, 1), (2, 2)]}
 
 
 def options(**some):
@@ -52,6 +52,12 @@ def options(**some):
     return st.fixed_dictionaries(
         {name: st.sampled_from(values) for name, values in choices.items()}
     )
+
+
+def few(**some):
+    """Draw options that few kernels are compiled for: each k and type takes its own."""
+    usual = options(k=[3], **SMALL, **some)
+    return usual | options(k=[1], dtype=["f8"], **SMALL, **some)
 
 
 def check_all(o):
@@ -65,13 +71,13 @@ def check_all(o):
 
 
 @settings(max_examples=60)
-@given(o=options(**FEW))
+@given(o=few())
 def test_a_few_problems(o):
     check_all(o)
 
 
 @settings(max_examples=20)
-@given(o=options(**FEW, support=[None]))
+@given(o=few(support=[None]))
 def test_a_few_estimators(o):
     case = draw(**o)
     if case is not None:

@@ -9,16 +9,17 @@ map, or hold parts of its spectra, are then sorted into whole spectra.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import dask
+import dask.array as da
 import numpy as np
+from dask.array.core import slices_from_chunks
 from dask.system import CPU_COUNT
-from numba import njit
 
-from espm_hs.factorization.counts.rows import Reader, Rows
+from espm_hs.factorization.counts.rows import Reader, Rows, pieces, unfolded
+from espm_hs.factorization.kernels import compiled
 
 # Chunks are asked for together up to about this size of dense data ...
 WINDOW_BYTES = 1 << 27
@@ -26,7 +27,9 @@ WINDOW_BYTES = 1 << 27
 PER_CORE = 2
 
 
-def chunks(data, reader: Reader, pixels=None) -> Iterator[Rows]:
+def chunks(
+    data: da.Array, reader: Reader, pixels: np.ndarray | None = None
+) -> Iterator[Rows]:
     """Read a dask array, each chunk once and a few at a time.
 
     Parameters
@@ -46,7 +49,7 @@ def chunks(data, reader: Reader, pixels=None) -> Iterator[Rows]:
     layout = Layout(data, pixels)
     read = computed(layout.tasks(read_chunk, reader), layout.in_window)
     for sorter in layout.sorters():
-        yield sorter(list(itertools.islice(read, layout.per_row)))
+        yield sorter(*itertools.islice(read, layout.per_row))
 
 
 def computed(tasks: Iterator, in_window: int) -> Iterator:
@@ -59,26 +62,27 @@ class Layout:
     """How the chunks of a dask array lie in the map.
 
     Chunks are numbered in C order, those of the first navigation axis being the rows.
+
+    Attributes
+    ----------
+    places : list of tuple of slice
+        Where each chunk lies.
+    per_row : int
+        Number of chunks of a row.
+    in_window : int
+        How many chunks to ask for at a time.
     """
 
-    def __init__(self, data, pixels=None):
+    def __init__(self, data: da.Array, pixels: np.ndarray | None = None):
         self.data = data if data.ndim > 1 else data[None]
-        self.used = None if pixels is None else pixels.reshape(self.data.shape[:-1])
-        self.edges = [np.cumsum((0, *sizes)).tolist() for sizes in self.data.chunks]
+        shape = self.data.shape[:-1]
+        self.used = np.ones(shape, bool) if pixels is None else pixels.reshape(shape)
+        self.places = slices_from_chunks(self.data.chunks)
         self.per_row = int(np.prod(self.data.numblocks[1:]))
-
-    @property
-    def in_window(self) -> int:
-        """How many chunks to ask for at a time."""
         largest = max(1, int(np.prod(self.data.chunksize)) * self.data.dtype.itemsize)
-        return max(PER_CORE * CPU_COUNT, WINDOW_BYTES // largest)
+        self.in_window = max(PER_CORE * CPU_COUNT, WINDOW_BYTES // largest)
 
-    def places(self) -> Iterator[tuple[slice, ...]]:
-        """Yield where each chunk lies."""
-        for index in np.ndindex(self.data.numblocks):
-            yield self._slices(index)
-
-    def tasks(self, function, reader: Reader | None = None) -> Iterator:
+    def tasks(self, function: Callable, reader: Reader | None = None) -> Iterator:
         """Yield a delayed call of a function for each chunk.
 
         Parameters
@@ -90,23 +94,18 @@ class Layout:
             Of the channels of the map.
         """
         call = dask.delayed(function, pure=False)
-        delayed = self.data.to_delayed()
-        places = zip(np.ndindex(delayed.shape), self.places(), strict=True)
-        for index, where in places:
-            wanted = None if self.used is None else self.used[where[:-1]].ravel()
-            channels = where[-1].start, where[-1].stop
-            part = () if reader is None else (reader.within(*channels),)
-            yield call(delayed[index], wanted, *part)
+        delayed = self.data.to_delayed().ravel()
+        for chunk, where in zip(delayed, self.places, strict=True):
+            part = () if reader is None else (reader.within(where[-1]),)
+            used = self.used[where[:-1]].ravel()
+            # masks of whole chunks would be sent to a cluster for nothing
+            yield call(chunk, None if used.all() else used, *part)
 
     def sorters(self) -> Iterator[Sorter]:
         """Yield what sorts the chunks of each row."""
-        for first, last in pairwise(self.edges[0]):
-            used = None if self.used is None else self.used[first:last]
-            yield Sorter((last - first, *self.data.shape[1:-1]), self.edges[1:], used)
-
-    def _slices(self, index) -> tuple[slice, ...]:
-        edges = zip(self.edges, index, strict=True)
-        return tuple(slice(e[i], e[i + 1]) for e, i in edges)
+        along = [(slice(None), *where[1:-1]) for where in self.places[: self.per_row]]
+        for where in self.places[:: self.per_row]:
+            yield Sorter(self.used[where[0]], along)
 
 
 @dataclass(frozen=True)
@@ -115,61 +114,40 @@ class Sorter:
 
     Parameters
     ----------
-    shape
-        Of the pixels of the row.
-    edges
-        Where chunks begin, and the end, along all axes but the first.
     used
-        Boolean, of this shape: pixels in use, None for all.
+        Boolean, of the shape of the row: pixels in use.
+    places
+        Where each chunk lies in the row.
     """
 
-    shape: tuple[int, ...]
-    edges: list[list[int]]
-    used: np.ndarray | None
+    used: np.ndarray
+    places: list[tuple[slice, ...]]
 
-    def __call__(self, pieces: list[Rows]) -> Rows:
+    def __call__(self, *pieces: Rows) -> Rows:
         """Return the rows of all pixels, given those of each chunk in C order."""
         if len(pieces) == 1:
             return pieces[0]
-        used = np.ones(self.shape, bool) if self.used is None else self.used
-        number = np.cumsum(used).reshape(self.shape) - 1
-        slots = []
-        for along in itertools.product(*map(pairwise, self.edges)):
-            where = (slice(None), *(slice(*ends) for ends in along[:-1]))
-            slots.append(number[where][used[where]])
-        return merge(pieces, slots, int(used.sum()))
+        number = np.cumsum(self.used).reshape(self.used.shape) - 1
+        slots = [number[where][self.used[where]] for where in self.places]
+        per_row = np.zeros(int(self.used.sum()), np.int64)
+        for piece, slot in zip(pieces, slots, strict=True):
+            per_row[slot] += piece.per_row
+        cursor = np.cumsum(per_row) - per_row
+        value_type = np.result_type(*(piece.values.dtype for piece in pieces))
+        channels = np.empty(int(per_row.sum()), pieces[0].channels.dtype)
+        values = np.empty(channels.size, value_type)
+        # pieces of the same spectra come in the order of channels
+        for piece, slot in zip(pieces, slots, strict=True):
+            _place(*piece, slot, cursor, channels, values)
+        return Rows(per_row, channels, values)
 
 
-def read_chunk(chunk, wanted, reader: Reader) -> Rows:
+def read_chunk(chunk, wanted: np.ndarray | None, reader: Reader) -> Rows:
     """Read a chunk, see `Reader.read`."""
     return reader.read(chunk, wanted)
 
 
-def merge(pieces: list[Rows], slots: list[np.ndarray], n_pixels: int) -> Rows:
-    """Put the pixels of several pieces where they belong.
-
-    Parameters
-    ----------
-    pieces
-        Those that hold parts of the same spectra must come in the order of energy.
-    slots
-        For each piece, the number of each of its pixels, (n,) int64.
-    n_pixels
-        Number of pixels of the result.
-    """
-    per_row = np.zeros(n_pixels, np.int64)
-    for piece, slot in zip(pieces, slots, strict=True):
-        per_row[slot] += piece.per_row
-    cursor = np.cumsum(per_row) - per_row
-    value_type = np.result_type(*(piece.values.dtype for piece in pieces))
-    channels = np.empty(int(per_row.sum()), pieces[0].channels.dtype)
-    values = np.empty(channels.size, value_type)
-    for piece, slot in zip(pieces, slots, strict=True):
-        _place(*piece, slot, cursor, channels, values)
-    return Rows(per_row, channels, values)
-
-
-@njit(cache=True, nogil=True)
+@compiled()
 def _place(per_row, channels, values, slot, cursor, all_channels, all_values):
     """Copy the entries of row i (n,) to cursor[slot[i]], which moves on."""
     t = 0
@@ -181,3 +159,39 @@ def _place(per_row, channels, values, slot, cursor, all_channels, all_values):
             at += 1
             t += 1
         cursor[slot[i]] = at
+
+
+def summed_spectrum(data, pixels: np.ndarray | None = None) -> np.ndarray:
+    """Add up the spectra of a map.
+
+    Parameters
+    ----------
+    data
+        Shape (..., n_channels): numpy, `sparse` or dask.
+    pixels
+        Boolean, one per unfolded pixel: those to add; None for all.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n_channels,), float64.
+    """
+    total = np.zeros(data.shape[-1])
+    if hasattr(data, "dask"):
+        layout = Layout(data, pixels)
+        sums = computed(layout.tasks(_add_up), layout.in_window)
+        for part, where in zip(sums, layout.places, strict=True):
+            total[where[-1]] += part
+        return total
+    for piece, wanted in pieces(data, pixels):
+        total += _add_up(piece, wanted)
+    return total
+
+
+def _add_up(piece, wanted: np.ndarray | None) -> np.ndarray:
+    """Sum of the wanted pixels of a piece, shape (its channels,)."""
+    piece = unfolded(piece, wanted)
+    if isinstance(piece, np.ndarray):
+        return piece.sum(axis=0, dtype=float)
+    rows = piece.tocoo()
+    return np.bincount(rows.col, rows.data, rows.shape[1])

@@ -7,19 +7,21 @@ arrays: where each pixel begins, the channel of each non-zero, and its value.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from numba import njit
 
 from espm_hs.factorization.counts.chunks import chunks
 from espm_hs.factorization.counts.rows import Reader, Rows, check_type, slabs
 from espm_hs.factorization.counts.storage import Store
+from espm_hs.factorization.kernels import compiled
 
 # Non-zeros per block: small enough that a thread's share stays balanced and its
 # counts stay in the second-level cache, large enough to hide the call.
@@ -35,7 +37,7 @@ MAX_BLOCKS = 64
 DENSE = 0.4
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _sum_rows(indptr, values, sums):
     """Add up the values of each pixel: sums (p,) float64."""
     for p in range(sums.size):
@@ -43,14 +45,14 @@ def _sum_rows(indptr, values, sums):
             sums[p] += values[t]
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _sum_channels(channels, values, sums):
     """Add values (n,) to the sums (e,) float64 of their channels."""
     for t in range(values.size):
         sums[channels[t]] += values[t]
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _saturated(values):
     """Sum x log x - x over values (n,)."""
     total = 0.0
@@ -60,8 +62,132 @@ def _saturated(values):
     return total
 
 
+class AnyCounts(ABC):
+    """What counts here and counts on a cluster have in common.
+
+    Attributes
+    ----------
+    n_pixels, n_channels, n_nonzeros : int
+        Numbers of pixels, of channels, and of stored entries.
+    spectrum : numpy.ndarray
+        Counts of each channel, shape (n_channels,), float64.
+    per_pixel : numpy.ndarray, or what holds one on a cluster
+        Counts of each pixel, shape (n_pixels,), float64.
+    smallest : float
+        Smallest count that is not zero; infinite where there is none.
+    integer : bool
+        Whether all counts are integers.
+    edges : sequence of int
+        First pixel of each place in which the counts are, and the end.
+    """
+
+    # to be read only: set once, or computed when they are needed
+    n_pixels: int
+    n_channels: int
+    n_nonzeros: int
+    spectrum: np.ndarray
+    per_pixel: Any
+    smallest: float
+    integer: bool
+    edges: Sequence[int]
+
+    @abstractmethod
+    def take(self, pixels: np.ndarray) -> Counts:
+        """Return the counts of some pixels here; boolean, shape (n_pixels,)."""
+
+    @abstractmethod
+    def over_blocks(self, function: Callable, *maps, n_jobs: int = 1) -> list:
+        """Call a function with each block of counts, where they are.
+
+        Parameters
+        ----------
+        function
+            Of `Counts`, and of the same pixels of each map.
+        maps
+            Arrays of as many pixels, held where the counts are.
+        n_jobs
+            Number of threads, if the counts are here.
+        """
+
+    @abstractmethod
+    def part(self, first: int, end: int) -> Any:
+        """Return the counts of pixels ``first`` to ``end - 1``, or a future of them."""
+
+    @abstractmethod
+    def rebuilt(self, function: Callable, parts: Iterable[tuple]) -> AnyCounts:
+        """Put together what a function makes of parts of these counts.
+
+        Parameters
+        ----------
+        function
+            Returns `Rows`.
+        parts
+            Its arguments, `part` of the counts among them.
+        """
+
+    @staticmethod
+    def from_parts(
+        function: Callable, parts: Iterable[tuple], like: AnyCounts
+    ) -> AnyCounts:
+        """As ``like.rebuilt(function, parts)``."""
+        return like.rebuilt(function, parts)
+
+    @cached_property
+    def total(self) -> float:
+        """All counts."""
+        return float(self.spectrum.sum())
+
+    @cached_property
+    def mean_counts(self) -> float:
+        """Mean counts of a pixel."""
+        return self.total / self.n_pixels
+
+    @property
+    def dose(self) -> float:
+        """The former name of ``mean_counts``."""
+        return self.mean_counts
+
+    @cached_property
+    def unit(self) -> float:
+        """What counts as one nat: 1, less where values are below 1 on average."""
+        return min(1.0, self.total / self.n_nonzeros) if self.n_nonzeros else 1.0
+
+    @cached_property
+    def dense(self) -> bool:
+        """Whether so many entries are not zero that reading all channels is faster."""
+        return self.n_nonzeros >= DENSE * self.n_pixels * self.n_channels
+
+    @cached_property
+    def saturated(self) -> float:
+        """``sum(x log x - x)``: what turns the likelihood into a divergence."""
+        return float(np.sum(self.over_blocks(Counts.own_saturated)))
+
+    @cached_property
+    def moments(self) -> np.ndarray:
+        """Number of pixels, all counts, and the sum of pixel number times counts.
+
+        Exact where counts are integers, however large the map is.
+        """
+        n_pixels, total, weighted = 0, 0, 0
+        for n, counts, own in self.over_blocks(Counts.own_moments):
+            weighted += own + n_pixels * counts
+            n_pixels, total = n_pixels + n, total + counts
+        return np.array([n_pixels, total, weighted], dtype=float)
+
+    def sample(self, n_pixels: int) -> Counts:
+        """Return every pixel of a small map, every n-th one of a large one, here.
+
+        Parameters
+        ----------
+        n_pixels
+            How many at most; more than half of that where there are as many.
+        """
+        step = -(-self.n_pixels // n_pixels)
+        return self.take(np.arange(self.n_pixels) % step == 0)
+
+
 @dataclass(frozen=True, eq=False)
-class Counts:
+class Counts(AnyCounts):
     """Non-zero counts of a map, pixel after pixel.
 
     Parameters
@@ -82,8 +208,23 @@ class Counts:
     values: np.ndarray
     n_channels: int
 
+    def __post_init__(self):
+        vars(self).update(
+            n_pixels=self.indptr.size - 1,
+            n_nonzeros=self.values.size,
+            # first pixel and end: all of them are in one place
+            edges=(0, self.indptr.size - 1),
+            integer=self.values.dtype.kind == "u",
+        )
+
     @classmethod
-    def from_array(cls, data, *, pixels=None, channels=None) -> Counts:
+    def from_array(
+        cls,
+        data,
+        *,
+        pixels: np.ndarray | None = None,
+        channels: np.ndarray | None = None,
+    ) -> Counts:
         """Read counts from an array, whole or in part, without a dense copy.
 
         Parameters
@@ -130,30 +271,9 @@ class Counts:
             store.append(some)
         return cls(*store.finish(), n_channels)
 
-    @staticmethod
-    def from_parts(function: Callable, parts: Iterable[tuple], like: Counts) -> Counts:
-        """Put together what a function makes of parts of other counts.
-
-        Parameters
-        ----------
-        function
-            Returns `Rows`.
-        parts
-            Its arguments, `part` of the others among them.
-        like
-            The others.
-        """
-        return Counts.from_rows((function(*one) for one in parts), like.n_channels)
-
-    @property
-    def n_pixels(self) -> int:
-        """Number of pixels."""
-        return self.indptr.size - 1
-
-    @property
-    def n_nonzeros(self) -> int:
-        """Number of stored entries."""
-        return self.values.size
+    def rebuilt(self, function: Callable, parts: Iterable[tuple]) -> Counts:
+        """As of all counts, one part after the other."""
+        return Counts.from_rows((function(*one) for one in parts), self.n_channels)
 
     @property
     def nbytes(self) -> int:
@@ -168,38 +288,15 @@ class Counts:
         return sums
 
     @cached_property
-    def spectrum(self) -> np.ndarray:
+    def spectrum(self) -> np.ndarray:  # type: ignore[override]
         """Counts of each channel, shape (n_channels,), float64."""
         sums = np.zeros(self.n_channels)
         _sum_channels(self.channels, self.values, sums)
         return sums
 
-    @property
-    def total(self) -> float:
-        """All counts."""
-        return float(self.spectrum.sum())
-
-    @property
-    def dose(self) -> float:
-        """Mean counts of a pixel."""
-        return self.total / self.n_pixels
-
-    @cached_property
-    def saturated(self) -> float:
-        """``sum(x log x - x)``: what turns the likelihood into a divergence."""
-        return float(np.sum([part.own_saturated() for part in self.parts()]))
-
     def own_saturated(self) -> float:
         """Return `saturated` of a few pixels."""
         return _saturated(self.values)
-
-    @cached_property
-    def moments(self) -> np.ndarray:
-        """Number of pixels, all counts, and the sum of pixel number times counts.
-
-        Exact where counts are integers, however large the map is.
-        """
-        return add_moments(part.own_moments() for part in self.parts())
 
     def own_moments(self) -> tuple:
         """Return `moments` of a few pixels, as numbers of Python."""
@@ -209,20 +306,10 @@ class Counts:
         weighted = np.arange(self.n_pixels) * per_pixel
         return self.n_pixels, per_pixel.sum().item(), weighted.sum().item()
 
-    @property
-    def integer(self) -> bool:
-        """Whether all counts are integers."""
-        return self.values.dtype.kind == "u"
-
     @cached_property
-    def smallest(self) -> float:
+    def smallest(self) -> float:  # type: ignore[override]
         """Smallest count that is not zero; infinite where there is none."""
         return float(self.values.min()) if self.n_nonzeros else np.inf
-
-    @cached_property
-    def unit(self) -> float:
-        """What counts as one nat: 1, less where values are below 1 on average."""
-        return min(1.0, self.total / self.n_nonzeros) if self.n_nonzeros else 1.0
 
     @cached_property
     def blocks(self) -> np.ndarray:
@@ -233,11 +320,6 @@ class Counts:
         """
         cuts = np.searchsorted(self.indptr, block_ends(self.n_nonzeros))
         return np.unique(np.concatenate(([0], cuts, [self.n_pixels])))
-
-    @cached_property
-    def dense(self) -> bool:
-        """Whether so many entries are not zero that `table` is made."""
-        return self.n_nonzeros >= DENSE * self.n_pixels * self.n_channels
 
     @cached_property
     def table(self) -> np.ndarray | None:
@@ -252,23 +334,8 @@ class Counts:
     # counts on a cluster can be lost
     there = True
 
-    @property
-    def edges(self) -> tuple[int, int]:
-        """First pixel and end: all of them are in one place."""
-        return 0, self.n_pixels
-
     def over_blocks(self, function: Callable, *maps, n_jobs: int = 1) -> list:
-        """Call a function with each block of counts, on threads.
-
-        Parameters
-        ----------
-        function
-            Of `Counts`, and of the same pixels of each map.
-        maps
-            Arrays of as many pixels.
-        n_jobs
-            Number of threads.
-        """
+        """Call a function with each block of counts, on threads."""
         edges = list(pairwise(self.blocks.tolist()))
 
         def one(edge):
@@ -311,11 +378,11 @@ class Counts:
         """Return a map of as many pixels, where the counts are."""
         return H
 
-    def part(self, first: int, last: int) -> Counts:
-        """Return the counts of pixels ``first`` to ``last - 1``, not copied."""
-        where = slice(self.indptr[first], self.indptr[last])
+    def part(self, first: int, end: int) -> Counts:
+        """Return the counts of pixels ``first`` to ``end - 1``, not copied."""
+        where = slice(self.indptr[first], self.indptr[end])
         return Counts(
-            self.indptr[first : last + 1] - self.indptr[first],
+            self.indptr[first : end + 1] - self.indptr[first],
             self.channels[where],
             self.values[where],
             self.n_channels,
@@ -326,14 +393,8 @@ class Counts:
         return map(self.part, self.blocks[:-1], self.blocks[1:])
 
     def sample(self, n_pixels: int) -> Counts:
-        """Return every pixel of a small map, every n-th one of a large one.
-
-        Parameters
-        ----------
-        n_pixels
-            How many at most; more than half of that where there are as many.
-        """
-        return self if self.n_pixels <= n_pixels else self.take(every(self, n_pixels))
+        """As of all counts; all of them, where they are few, are not copied."""
+        return self if self.n_pixels <= n_pixels else super().sample(n_pixels)
 
     def to_csr(self) -> sp.csr_array:
         """Return the counts as a scipy matrix of shape (n_pixels, n_channels)."""
@@ -343,11 +404,6 @@ class Counts:
         )
 
 
-def every(counts, n_pixels: int) -> np.ndarray:
-    """Return a mask of every n-th pixel, so many at most."""
-    return np.arange(counts.n_pixels) % -(-counts.n_pixels // n_pixels) == 0
-
-
 def block_ends(n_nonzeros: int) -> np.ndarray:
     """Return how many entries are before the end of each block but the last."""
     n_blocks = 1
@@ -355,12 +411,3 @@ def block_ends(n_nonzeros: int) -> np.ndarray:
         wanted = round(n_nonzeros / BLOCK_NONZEROS)
         n_blocks = min(max(LEAST_BLOCKS, wanted), MAX_BLOCKS)
     return np.linspace(0, n_nonzeros, n_blocks + 1)[1:-1]
-
-
-def add_moments(parts: Iterable[tuple]) -> np.ndarray:
-    """Return the `Counts.moments` of parts of a map that follow each other."""
-    n_pixels, total, weighted = 0, 0, 0
-    for n, counts, own in parts:
-        weighted += own + n_pixels * counts
-        n_pixels, total = n_pixels + n, total + counts
-    return np.array([n_pixels, total, weighted], dtype=float)

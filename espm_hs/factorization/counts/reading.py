@@ -9,13 +9,15 @@ import numpy as np
 from dask.base import get_scheduler
 
 from espm_hs.factorization.counts.counts import Counts
-from espm_hs.factorization.counts.scattered_counts import ScatteredCounts
+from espm_hs.factorization.counts.distributed import ScatteredCounts
 
-# id of a dask array -> (reference to it, its name, masks, counts); the last one only
-_kept: dict[int, tuple] = {}
+# Of the last lazy map that was read: a reference to it, its name, masks, and counts.
+_kept: list[tuple] = []
 
 
-def read_counts(data, pixels=None, channels=None) -> Counts | ScatteredCounts:
+def read_counts(
+    data, pixels: np.ndarray | None = None, channels: np.ndarray | None = None
+) -> Counts | ScatteredCounts:
     """Read counts; keep those of a lazy map for as long as the map is there.
 
     Arguments as in `Counts.from_array`. A lazy map is read on the cluster of the user,
@@ -24,15 +26,14 @@ def read_counts(data, pixels=None, channels=None) -> Counts | ScatteredCounts:
     lazy = hasattr(data, "dask")
     masks = {"pixels": pixels, "channels": channels}
     client = cluster_client() if lazy and data.ndim > 1 else None
+    counts: Counts | ScatteredCounts
     if client is None:
         counts = Counts.from_array(data, **masks)
     else:
         counts = ScatteredCounts.from_array(client, data, **masks)
     if lazy:
-        _kept.clear()
-        key = id(data)
-        there = weakref.ref(data, lambda _: _kept.pop(key, None))
-        _kept[key] = there, data.name, (pixels, channels), counts
+        there = weakref.ref(data, lambda _: _kept.clear())
+        _kept[:] = [(there, data.name, (pixels, channels), counts)]
     return counts
 
 
@@ -50,20 +51,22 @@ def cluster_client():
     return client if isinstance(client, Client) else None
 
 
-def kept_counts(data, pixels=None, channels=None) -> Counts | ScatteredCounts:
+def kept_counts(
+    data, pixels: np.ndarray | None = None, channels: np.ndarray | None = None
+) -> Counts | ScatteredCounts:
     """Return the counts that were read for the decomposition, else read them anew.
 
     Only to be compared with its results: arrays behind a lazy map can change.
     """
-    there, name, masks, counts = _kept.get(id(data), (None, None, (), None))
-    if there is not None and there() is data and name == data.name:
-        pairs = zip(masks, (pixels, channels), strict=True)
-        if all(_alike(*pair) for pair in pairs) and counts.there:
-            return counts
+    for there, name, masks, counts in _kept:
+        if there() is data and name == data.name and counts.there:
+            pairs = zip(masks, (pixels, channels), strict=True)
+            if all(_alike(*pair) for pair in pairs):
+                return counts
     return read_counts(data, pixels, channels)
 
 
-def _alike(mask, other) -> bool:
+def _alike(mask: np.ndarray | None, other: np.ndarray | None) -> bool:
     """Whether two masks are the same, None being all."""
     if mask is None or other is None:
         return all(one is None or one.all() for one in (mask, other))

@@ -11,15 +11,17 @@ from pathlib import Path
 
 import dask
 import numpy as np
+import psutil
 from dask.utils import parse_bytes
 
-from espm_hs.factorization.counts.memory import available_memory
 from espm_hs.factorization.counts.rows import Rows, compact
 
 # The part of the memory that counts may take: a fit holds copies of them, and maps.
 SHARE = 0.2
 # Entries copied at a time when a file is written anew.
 STEP = 1 << 22
+# Where Linux tells of the control groups of a process.
+PROC, CGROUP = Path("/proc"), Path("/sys/fs/cgroup")
 
 
 def memory_for_counts() -> float:
@@ -30,6 +32,65 @@ def memory_for_counts() -> float:
     """
     stated = dask.config.get("espm_hs.counts-in-memory", None)
     return SHARE * available_memory() if stated is None else parse_bytes(stated)
+
+
+def available_memory() -> float:
+    """Bytes that this process can still take.
+
+    The least of what the machine has left, of the limit of the control group (that of
+    a container or of a job on a cluster), and of the limit on the address space.
+    """
+    left = psutil.virtual_memory().available, left_to_group(), left_to_process()
+    return float(max(0, min(left)))
+
+
+def left_to_process() -> float:
+    """Bytes that the limit on the address space leaves, where there is one."""
+    process = psutil.Process()
+    if not hasattr(process, "rlimit"):  # only some systems have it
+        return np.inf
+    most, _ = process.rlimit(psutil.RLIMIT_AS)
+    unlimited = most == psutil.RLIM_INFINITY
+    return np.inf if unlimited else most - process.memory_info().vms
+
+
+def left_to_group() -> float:
+    """Bytes that the control group and those around it leave, of both versions.
+
+    What distributed and psutil tell is the limit of the outermost group, and not what
+    is in use.
+    """
+    least = np.inf
+    try:
+        lines = (PROC / "self" / "cgroup").read_text().splitlines()
+    except OSError:
+        return least
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        folder, names = CGROUP, ("memory.max", "memory.current")
+        if "memory" in controllers.split(","):
+            folder = CGROUP / "memory"
+            names = "memory.limit_in_bytes", "memory.usage_in_bytes"
+        elif controllers:
+            continue
+        innermost = folder / path.lstrip("/")
+        for group in (innermost, *innermost.parents):
+            if group.is_relative_to(CGROUP):
+                least = min(least, _left(group, *names))
+    return least
+
+
+def _left(group: Path, limit: str, used: str) -> float:
+    """Return what a group has left; infinite where it has no limit."""
+    try:
+        most, taken = (group / limit).read_text().strip(), (group / used).read_text()
+        held = (group / "memory.stat").read_text().split()
+    except OSError:
+        return np.inf
+    # what was read from files makes room when it is needed
+    sizes = dict(zip(held[::2], map(float, held[1::2]), strict=True))
+    files = sizes.get("active_file", 0.0) + sizes.get("inactive_file", 0.0)
+    return np.inf if most == "max" else float(most) - float(taken) + files
 
 
 class Store:
@@ -84,35 +145,31 @@ class _Files:
         self.folder = Path(tempfile.mkdtemp(prefix="espm_hs-", dir=parent))
         # also when the program ends before all is read
         self.remove = weakref.finalize(self, shutil.rmtree, self.folder, True)
-        self.channels = self.values = np.empty(0, np.uint8)
-        self.sizes = 0
+        self.types: dict[str, np.dtype] = {}
+        self.n_entries = 0
 
     def append(self, rows: Rows) -> Rows:
         """Write rows; return them without what is written."""
-        if self.sizes == 0:
-            self.channel_type, self.value_type = rows.channels.dtype, rows.values.dtype
-        needed = np.result_type(self.value_type, rows.values.dtype)
-        if needed != self.value_type:
-            self._widen(needed)
-        for name, array in (
-            ("channels", rows.channels),
-            ("values", rows.values.astype(needed, copy=False)),
-        ):
+        for name in ("channels", "values"):
+            array = getattr(rows, name)
+            kind = self.types[name] if self.n_entries else array.dtype
+            self.types[name] = np.result_type(kind, array.dtype)
+            if self.types[name] != kind:
+                self._widen(name, kind)
             with self._named(), open(self.folder / name, "ab") as file:
                 # not by tofile, which ignores what goes wrong at the end
-                file.write(np.ascontiguousarray(array).data)
-        self.sizes += rows.values.size
+                file.write(np.ascontiguousarray(array, self.types[name]).data)
+        self.n_entries += rows.values.size
         return Rows(rows.per_row, rows.channels[:0], rows.values[:0])
 
-    def _widen(self, needed) -> None:
-        """Write the values anew in a type that holds larger ones."""
-        old = np.memmap(self.folder / "values", self.value_type, "r")
+    def _widen(self, name: str, kind: np.dtype) -> None:
+        """Write a file anew in a type that holds larger numbers."""
+        old = np.memmap(self.folder / name, kind, "r")
         with self._named(), open(self.folder / "wider", "wb") as file:
             for first in range(0, old.size, STEP):
-                file.write(old[first : first + STEP].astype(needed).data)
+                file.write(old[first : first + STEP].astype(self.types[name]).data)
         del old
-        (self.folder / "wider").replace(self.folder / "values")
-        self.value_type = needed
+        (self.folder / "wider").replace(self.folder / name)
 
     @contextmanager
     def _named(self) -> Iterator[None]:
@@ -131,10 +188,7 @@ class _Files:
     def finish(self) -> tuple[np.ndarray, np.ndarray]:
         """Return channels and values as arrays that read the files."""
         arrays = []
-        for name, kind in (
-            ("channels", self.channel_type),
-            ("values", self.value_type),
-        ):
+        for name, kind in self.types.items():
             mapped = np.memmap(self.folder / name, kind, "r")
             weakref.finalize(mapped, shutil.rmtree, self.folder, True)
             # the kernels take plain arrays

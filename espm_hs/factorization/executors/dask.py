@@ -8,73 +8,86 @@ rows of abundances around their own from the groups that hold them.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import pairwise
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from espm_hs.factorization.counts.counts import Counts
+from espm_hs.factorization.counts.distributed import (
+    Scattered,
+    ScatteredCounts,
+    rows_of,
+    take_rows,
+)
 from espm_hs.factorization.counts.grid import Grid
-from espm_hs.factorization.counts.scattered import Scattered, take_rows
-from espm_hs.factorization.executors.threads import Passes
-from espm_hs.factorization.problem import Penalties, Problem
+from espm_hs.factorization.executors.threads import Executor, Passes
+from espm_hs.factorization.kernels.arguments import Spectra
+from espm_hs.factorization.problem import Problem
+
+if TYPE_CHECKING:
+    from distributed import Future
 
 
-class ClusterPasses:
+class ClusterPasses(Executor):
     """The methods of `Passes`, for `ScatteredCounts` and `Scattered` abundances."""
 
-    def __init__(self, counts, problem: Problem, dose: float | None = None):
-        self.counts, self.problem, self.client = counts, problem, counts.client
-        self.dose = dose or max(counts.dose, 1e-300)
-        self.on_simplex = problem.simplex == "abundances"
-        self.connected = problem.penalties.smooth and problem.grid.connected
-        self.n_passes = 0
-        self.settings = [self._setting(i) for i in range(len(counts.groups))]
+    def __init__(
+        self,
+        counts: ScatteredCounts,
+        problem: Problem,
+        mean_counts: float | None = None,
+    ):
+        super().__init__(counts, problem, mean_counts)
+        self.client = counts.client
+        self.groups = [self._group(i) for i in range(len(counts.groups))]
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        return None
-
-    def hold(self, H) -> Scattered:
+    def hold(self, H: np.ndarray | Scattered) -> Scattered:
         """Return abundances that are spread as the counts are."""
         return self.counts.hold(H)
 
     def run(self, V, H, *, n_steps=1, step_tol=0.0, with_A=True, with_loss=False):
         """As `Passes.run`."""
         options = {"n_steps": n_steps, "step_tol": step_tol, "with_A": with_A}
-        found = self._everywhere("run", V, H, with_loss=with_loss, **options)
-        return _added(found[-1], 0), self._objective(found, 1) if with_loss else np.nan
+        A, loss = self._everywhere(Passes.run, V, H, with_loss=with_loss, **options)
+        A = A.sum(axis=0)
+        A = A.T if self.counts.dense else A
+        return A, self._objective(loss) if with_loss else np.nan
 
     def smooth_pixels(self, V, H, *, with_loss=False):
         """As `Passes.smooth_pixels`."""
         options = {"with_loss": with_loss, "wanted": with_loss}
-        found = self._everywhere("smooth_pixels", V, H, **options)
-        return self._objective(found, 0) if with_loss else np.nan
+        sums = self._everywhere(Passes.smooth_pixels, V, H, **options)
+        return self._objective(*sums) if with_loss else np.nan
 
     def solve_pixels(self, V, H, *, with_curvature=False, n_steps=50):
         """As `Passes.solve_pixels`."""
         options = {"with_curvature": with_curvature, "n_steps": n_steps}
-        found = self._everywhere("solve_pixels", V, H, **options)
-        S = _added(found[-1], 2) if with_curvature else None
-        return _added(found[-1], 0), self._objective(found, 1), S
+        A, S, loss = self._everywhere(Passes.solve_pixels, V, H, **options)
+        curvature = S.sum(axis=0) if with_curvature else None
+        return A.sum(axis=0), self._objective(loss), curvature
 
     def curvature(self, V, H, dV):
         """As `Passes.curvature`."""
         dD = self.problem.spectra(self.problem.compose(dV))
-        found = self._everywhere("curvature", V, H, dD)[-1]
-        return _added(found, 0), _added(found, 1)
+        dA, dH_sum = self._everywhere(Passes.curvature, V, H, dD)
+        return dA.sum(axis=0), dH_sum.sum(axis=0)
 
-    def _objective(self, found, i) -> float:
-        """F, from the shares of the blocks with each colour."""
-        loss = np.zeros(len(found[0]))
-        for colour in found:
-            loss += [block[i] for block in colour]
+    def _objective(self, loss: np.ndarray) -> float:
         return float(loss.sum() + self.counts.saturated)
 
     def _everywhere(
-        self, method, V, H, *arguments, wanted=True, **options
-    ) -> list[list[tuple]]:
+        self,
+        method: Callable,
+        V: np.ndarray,
+        H: Scattered,
+        *arguments: np.ndarray,
+        wanted: bool = True,
+        **options: Any,
+    ) -> list[np.ndarray]:
         """Call a method of `Passes` for all blocks; H changes as it does there.
 
         What is not wanted is not waited for: the workers go on to the next pass
@@ -82,102 +95,88 @@ class ClusterPasses:
 
         Returns
         -------
-        list of list of tuple
-            For each colour and each block what the method returns for the block alone.
+        list of numpy.ndarray
+            What the method adds up, for each block.
         """
         D = self.problem.spectra(self.problem.compose(V))
-        # with each task: another hop would take longer than sending it again
-        call = method, D, arguments, options
-        done, results = None, []
-        for colour in range(2 if self.connected else 1):
+        # with each task: another hop would take longer than sending it again; older
+        # versions of dask take a tuple that begins with a function for a task
+        call = D, method, arguments, options
+        held, get = H.pieces, take_rows
+        for colour in range(1 if self.grid is None else 2):
             self.n_passes += 1
-            tasks = [
-                self.client.submit(_pass, call, colour, *inputs, pure=False)
-                for inputs in zip(
-                    self.settings, done or H.pieces, self._rims(H, done), strict=True
-                )
+            inputs = zip(self.groups, held, self._rims(held, get), strict=True)
+            held = [
+                self.client.submit(_pass, call, colour, *some, pure=False)
+                for some in inputs
             ]
-            if wanted:
-                results.append(self.client.map(_sums, tasks, pure=False))
-            done = tasks
-        H.pieces = self.client.map(_abundances, done, pure=False)
-        found = self.client.gather(results)
-        return [[block for group in colour for block in group] for colour in found]
+            # the second colour goes on from what the first has done
+            get = _done_rows
+        edges, tail = self.counts.edges, H.shape[1:]
+        H.become(Scattered.made(self.client, edges, tail, _abundances, held))
+        if not wanted:
+            return []
+        sums = self.client.gather(self.client.map(itemgetter(1), held, pure=False))
+        return [np.concatenate(some) for some in zip(*sums, strict=True)]
 
-    def _setting(self, i):
-        """Return a future of what a group needs to know, which stays as it is."""
+    def _group(self, i: int) -> Future:
+        """Return a future of what is known of a group, which stays as it is."""
         problem, grid = self.problem, None
-        first, end = self.counts.edges[i : i + 2]
-        around = first, end
-        if self.connected:
-            grid, *around = self.problem.grid.rows_around(first, end)
-        support = problem.support
-        problem = Problem(
-            problem.n_channels,
-            problem.n_components,
-            simplex=problem.simplex,
-            support=None if support is None else support[slice(*around)],
-            penalties=Penalties(problem.penalties.sparsity),
+        penalties = problem.penalties.separable()
+        first, end = around = self.counts.edges[i : i + 2]
+        if self.grid is not None:
+            grid, *around = self.grid.rows_around(first, end)
+            penalties = problem.penalties
+        support = None if problem.support is None else problem.support[slice(*around)]
+        # spectra come with each pass
+        part = replace(
+            problem,
+            G=None,
+            fixed=None,
+            ties=None,
+            simplex_rows=None,
+            grid=grid,
+            support=support,
+            penalties=penalties.take(slice(*around)),
         )
-        facts = {
-            "problem": problem,
-            "smoothness": self.problem.penalties.strengths(problem.n_components),
-            "grid": grid,
-            "dose": self.dose,
-            "known": {
-                name: getattr(self.counts, name)
-                for name in ("smallest", "unit", "dense")
-            },
-            "cuts": self.counts.cuts(i),
-            "before": first - around[0],
-            "after": around[1] - end,
-        }
-        return self.client.submit(_prepared, facts, self.counts.groups[i], pure=False)
+        padding = first - around[0], around[1] - end
+        facts = {name: getattr(self.counts, name) for name in FACTS_OF_ALL}
+        facts |= {"blocks": np.add(self.counts.cuts[i], padding[0]), "saturated": 0.0}
+        options = part, self.mean_counts, padding, facts
+        return self.client.submit(
+            _prepared, *options, self.counts.groups[i], pure=False
+        )
 
-    def _rims(self, H, done):
+    def _rims(self, held: list[Future], get: Callable) -> Iterator[list]:
         """Yield the abundances above and below those of each group, if it needs any.
 
-        Those of the first colour are taken from what it has ``done``.
+        Parameters
+        ----------
+        held
+            Futures of what ``get`` takes rows of abundances of, as `take_rows`.
+        get
+            See `rows_of`.
         """
-        held, get = (H, take_rows) if done is None else (H.with_pieces(done), _rim)
-        for first, end in pairwise(self.counts.edges):
-            if not self.connected:
-                yield [], []
-                continue
-            _, top, bottom = self.problem.grid.rows_around(first, end)
-            yield held.rows(top, first, get), held.rows(end, bottom, get)
+        edges = self.counts.edges
+        for first, end in pairwise(edges):
+            rims = []
+            if self.grid is not None:
+                _, top, bottom = self.grid.rows_around(first, end)
+                rims = [(top, first), (end, bottom)]
+            yield [rows_of(self.client, held, edges, *rim, get) for rim in rims]
 
 
-def _added(blocks, i) -> np.ndarray:
-    """Sum of an array over the blocks, in their order, and in the memory order."""
-    arrays = [block[i] for block in blocks]
-    order = "F" if arrays[0].flags.f_contiguous else "C"
-    return np.asarray(np.stack(arrays).sum(axis=0), order=order)
+# What the blocks of a group are told of all counts.
+FACTS_OF_ALL = "smallest", "unit", "dense"
 
 
-class _BlockPasses(Passes):
-    """Passes over one block of a group, with one colour.
+class _Group(NamedTuple):
+    """A group of blocks, with the rows around it, as its tasks need it."""
 
-    D comes in the place of V; what the colour before has summed is gone on with.
-    """
-
-    def __init__(self, counts, facts, H, colour, carry):
-        super().__init__(counts, facts["problem"], 1, facts["dose"])
-        if facts["grid"] is not None:
-            self.grid = facts["grid"]
-            mean = 1.0 if self.on_simplex else facts["dose"]
-            self.smoothness = facts["smoothness"] * facts["dose"] / mean**2
-        self.colour, self.carry, self.made = colour, list(carry), []
-
-    def _spectra(self, D):
-        return D, np.maximum(D.sum(axis=0), np.finfo(float).tiny)
-
-    def _zeros(self, shape):
-        self.made.append(self.carry.pop(0) if self.carry else super()._zeros(shape))
-        return self.made[-1]
-
-    def _on_chessboard(self, work):
-        self._on_all_blocks(work, self.colour)
+    counts: Counts
+    problem: Problem
+    mean_counts: float
+    own: slice
 
 
 class _Tied(Grid):
@@ -186,78 +185,81 @@ class _Tied(Grid):
     connected = True
 
 
-def _prepared(facts, counts):
-    """Add what is computed once for all passes."""
-    grid = facts["grid"]
-    if grid is not None:
+class _GroupPasses(Passes):
+    """Passes over the blocks of a group, with one colour.
+
+    D comes in the place of V, and the sums of blocks go on from those that the colour
+    before has left.
+    """
+
+    def __init__(self, group: _Group, colour: int, before: list[np.ndarray]):
+        super().__init__(group.counts, group.problem, 1, group.mean_counts)
+        self.colour, self.before = colour, iter(before)
+        self.sums: list[np.ndarray] = []
+
+    def _spectra(self, D):
+        D_sum = np.maximum(D.sum(axis=0), np.finfo(float).tiny)
+        return Spectra(D, D_sum, self.floor)
+
+    def _zeros(self, shape):
+        before = next(self.before, None)
+        self.sums.append(super()._zeros(shape) if before is None else before.copy())
+        return self.sums[-1]
+
+    def _on_chessboard(self, work):
+        self._on_all_blocks(work, self.colour)
+
+
+def _prepared(problem, mean_counts, padding, facts, counts) -> _Group:
+    """Compute once what all passes of a group need."""
+    if problem.grid is not None:
+        grid = problem.grid
         grid = _Tied(grid.weights, arrays=(grid.neighbours, grid.colours))
-    counts = _padded(counts, facts["before"], facts["after"])
-    counts = counts.known(**facts["known"])
-    return facts | {"grid": grid, "counts": counts}
+        problem = replace(problem, grid=grid)
+    own = slice(padding[0], padding[0] + counts.n_pixels)
+    # empty pixels stand for the rows around the group
+    indptr = np.pad(counts.indptr, padding, mode="edge")
+    padded = replace(counts, indptr=indptr)
+    return _Group(padded.known(**facts), problem, mean_counts, own)
 
 
-def _pass(call, colour, facts, own, rims):
+def _pass(call, colour, group, held, rims) -> tuple[np.ndarray, list[np.ndarray]]:
     """Run a method for the blocks of a group.
 
     Parameters
     ----------
     call
-        The method, D, and its further arguments.
+        D, the method, and its further arguments.
     colour
         Of the pixels to work on.
-    facts
+    group
         What `_prepared` has returned.
-    own
+    held
         Abundances of the group, or what this function has returned for the colour
         before.
     rims
-        Two lists of abundances, above and below those of the group.
+        Abundances above and below those of the group, two lists of arrays, if any.
 
     Returns
     -------
-    tuple
-        New abundances, what the next colour goes on with, and sums, for each block.
+    H : numpy.ndarray
+        New abundances.
+    sums : list of numpy.ndarray
+        What the method adds up, for each block.
     """
-    method, D, arguments, options = call
-    own, carry = own[:2] if isinstance(own, tuple) else (own, None)
-    H = np.concatenate((*rims[0], own, *rims[1]))
-    counts, before = facts["counts"], facts["before"]
-    carried, sums = [], []
-    for n, (first, end) in enumerate(pairwise(facts["cuts"])):
-        blocks = np.array([first + before, end + before])
-        block = counts.known(
-            blocks=blocks,
-            saturated=0.0,
-            smallest=counts.smallest,
-            unit=counts.unit,
-            table=counts.table,
-        )
-        done = [] if carry is None else [array.copy() for array in carry[n]]
-        with _BlockPasses(block, facts, H, colour, done) as passes:
-            found = getattr(passes, method)(D, H, *arguments, **options)
-        sums.append(found if isinstance(found, tuple) else (found,))
-        carried.append(passes.made)
+    D, method, arguments, options = call
+    own, before = held if isinstance(held, tuple) else (held, [])
+    above, below = rims or ([], [])
+    H = np.concatenate((*above, own, *below))
+    with _GroupPasses(group, colour, before) as passes:
+        method(passes, D, H, *arguments, **options)
     # not copied: the rows around its own are few
-    return H[before : H.shape[0] - facts["after"]], carried, sums
-
-
-def _padded(counts, before, after) -> Counts:
-    """Return counts with empty pixels around them."""
-    if before == after == 0:
-        return counts
-    indptr = np.concatenate(
-        (np.zeros(before, np.int64), counts.indptr, np.full(after, counts.n_nonzeros))
-    )
-    return Counts(indptr, counts.channels, counts.values, counts.n_channels)
+    return H[group.own], passes.sums
 
 
 def _abundances(done):
     return done[0]
 
 
-def _rim(done, first, end):
+def _done_rows(done, first, end):
     return take_rows(done[0], first, end)
-
-
-def _sums(done):
-    return done[2]

@@ -1,49 +1,148 @@
-"""Passes over all counts: blocks handed to threads, sums in a fixed order."""
+"""Passes over all counts, and how threads do them: sums in a fixed order."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from threading import Lock
+from typing import Any
 
 import numpy as np
 
 from espm_hs.factorization.counts.counts import Counts
 from espm_hs.factorization.counts.grid import Grid
+from espm_hs.factorization.kernels.arguments import Block, Rules, Spectra
 from espm_hs.factorization.kernels.exact import curvature_pass, exact_pass
 from espm_hs.factorization.kernels.pixel_updates import MODEL_FLOOR, block_pass
 from espm_hs.factorization.kernels.smooth import smooth_pass
-from espm_hs.factorization.problem import SPARSITY_BEND, Problem
+from espm_hs.factorization.penalties import Scale
+from espm_hs.factorization.problem import Problem
 
 # A pixel is left when the last full step promised to lower its F by less (in nats):
 # convergence is quadratic, what remains is about the square of that.
 SETTLED = 1e-6
 
 
-class Passes:
-    """Runs the kernels over the blocks of the counts, on threads."""
+class Executor(ABC):
+    """Passes over all counts, as a context manager.
 
-    def __init__(self, counts: Counts, problem: Problem, n_jobs: int, dose=None):
-        self.counts = counts
-        self.problem = problem
-        self.n_workers = min(n_jobs, counts.blocks.size - 1)
-        # mean counts per pixel, from which every scale below follows
-        dose = dose or max(counts.dose, 1e-300)
+    Sums over the pixels are formed block by block in a fixed order: the results have
+    the same bits for any number of workers.
+
+    The abundances H are what `hold` returns, and are changed in place: on threads the
+    array itself, of shape (n_pixels, n_components); on a cluster a `Scattered` array,
+    of which each worker holds the rows of its own pixels. Both can be multiplied,
+    divided and summed over the pixels. V (n_columns, n_components) are the free
+    variables of W, always an array.
+
+    Parameters
+    ----------
+    counts
+        The data, n_pixels x n_channels.
+    problem
+        G, constraints and penalties.
+    mean_counts
+        Mean counts per pixel of the map that the pixels are part of, from which every
+        scale follows; None: those of ``counts``.
+
+    Attributes
+    ----------
+    n_passes : int
+        Passes over the counts so far.
+    on_simplex : bool
+        Whether the abundances of a pixel sum to 1.
+    grid : Grid or None
+        Neighbours that are tied: pixels are then visited in two colours.
+    """
+
+    def __init__(self, counts: Any, problem: Problem, mean_counts: float | None = None):
+        self.counts, self.problem = counts, problem
+        self.mean_counts = mean_counts or max(counts.mean_counts, 1e-300)
         self.on_simplex = problem.simplex == "abundances"
-        # mean abundance of a pixel: 1 on its simplex, else its counts
-        mean = 1.0 if self.on_simplex else dose
-        k = problem.n_components
-        self.smoothness = problem.penalties.strengths(k) * dose / mean**2
-        self.floor = MODEL_FLOOR * dose / counts.n_channels
-        smooth = problem.penalties.smooth
-        self.grid = problem.grid if smooth else Grid.unconnected(counts.n_pixels)
-        every = np.empty((0, k), bool)
-        self.allowed = every if problem.support is None else problem.support
+        self.grid = problem.tied
         self.n_passes = 0
 
     def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return None
+
+    @abstractmethod
+    def hold(self, H: Any) -> Any:
+        """Return abundances where they can be worked on."""
+
+    @abstractmethod
+    def run(
+        self,
+        V: np.ndarray,
+        H: Any,
+        *,
+        n_steps: int = 1,
+        step_tol: float = 0.0,
+        with_A: bool = True,
+        with_loss: bool = False,
+    ) -> tuple[np.ndarray, float]:
+        """Update H in place ``n_steps`` times; return A and F where asked for.
+
+        A (n_channels, n_components) sums (x / y) h over the pixels. F is that of the V
+        given and the H left behind; NaN unless ``with_loss``.
+        """
+
+    @abstractmethod
+    def solve_pixels(
+        self,
+        V: np.ndarray,
+        H: Any,
+        *,
+        with_curvature: bool = False,
+        n_steps: int = 50,
+    ) -> tuple[np.ndarray, float, np.ndarray | None]:
+        """Solve every pixel for H in place; return A, F and S.
+
+        S (n_channels, k (k + 1) / 2) sums x / y**2 h_i h_j over the pixels, for
+        i >= j; None unless ``with_curvature``. All penalties must be ``of_shares``.
+        """
+
+    @abstractmethod
+    def smooth_pixels(self, V: np.ndarray, H: Any, *, with_loss: bool = False) -> float:
+        """Take a Newton step in every pixel, in place; return F as `run` does."""
+
+    @abstractmethod
+    def curvature(
+        self, V: np.ndarray, H: Any, dV: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Change of A and of the sum of H with V, H following as a minimum."""
+
+
+class Passes(Executor):
+    """Runs the kernels over the blocks of the counts, on threads."""
+
+    def __init__(
+        self,
+        counts: Counts,
+        problem: Problem,
+        n_jobs: int,
+        mean_counts: float | None = None,
+    ):
+        super().__init__(counts, problem, mean_counts)
+        self.n_workers = min(n_jobs, counts.blocks.size - 1)
+        self.floor = MODEL_FLOOR * self.mean_counts / counts.n_channels
+        grid = self.grid or Grid.unconnected(counts.n_pixels)
+        mean = 1.0 if self.on_simplex else self.mean_counts
+        scale = Scale(self.mean_counts, mean, problem.n_components, grid)
+        self.terms = problem.penalties.terms(scale)
+        # that of the shares, the only one that exact pixels may have
+        self.shares = self.terms[0]
+        everywhere = np.empty((0, problem.n_components), bool)
+        allowed = everywhere if problem.support is None else problem.support
+        colours = grid.colours
+        self.rules = [Rules(self.on_simplex, allowed, colours, i) for i in range(2)]
+
+    def __enter__(self):
         others = self.n_workers - 1
-        self.pool = ThreadPoolExecutor(others) if others else nullcontext()
+        self.pool: Any = ThreadPoolExecutor(others) if others else nullcontext()
         self.pool.__enter__()
         return self
 
@@ -51,48 +150,25 @@ class Passes:
         return self.pool.__exit__(*error)
 
     def hold(self, H):
-        """Return abundances where they can be worked on."""
+        """Return the abundances themselves."""
         return H
 
     def run(self, V, H, *, n_steps=1, step_tol=0.0, with_A=True, with_loss=False):
-        """Update H in place ``n_steps`` times; return A and F where asked for.
+        """See `Executor.run`."""
+        spectra = self._spectra(V)
+        penalties, k = self.problem.penalties, self.problem.n_components
+        plain = not (self.on_simplex or penalties.acts)
+        dense = self.counts.table is not None
+        if dense:
+            spectra = spectra._replace(D=np.ascontiguousarray(spectra.D.T))
+        A = self._zeros(spectra.D.shape if with_A else (0, 0))
+        loss = self._zeros(())
+        kernel = block_pass(k, plain, dense, penalties.ours)
+        steps = n_steps, step_tol, with_loss
 
-        A (n_channels, n_components) sums (x / y) h over the pixels. F is that of the V
-        given and the H left behind; NaN unless ``with_loss``.
-        """
-        D, D_sum = self._spectra(V)
-        bound = self.on_simplex or self.grid.connected
-        plain = not bound and self.problem.penalties.sparsity == 0
-        counts, dense = self.counts, self.counts.table is not None
-        values = counts.table if dense else counts.values
-        D = np.ascontiguousarray(D.T) if dense else D
-        A = self._zeros(D.shape if with_A else (0, 0))
-        loss = np.zeros(len(A))
-        kernel = block_pass(self.problem.n_components, plain, dense)
-
-        def work(block, colour):
-            loss[block] += kernel(
-                counts.indptr,
-                counts.channels,
-                values,
-                *counts.blocks[block : block + 2],
-                D,
-                D_sum,
-                self.floor,
-                H,
-                n_steps,
-                step_tol,
-                self.on_simplex,
-                self.problem.penalties.sparsity,
-                SPARSITY_BEND,
-                np.outer(self.grid.weights, self.smoothness),
-                self.grid.neighbours,
-                self.allowed,
-                self.grid.colours,
-                colour,
-                with_loss,
-                A[block],
-            )
+        def work(n, colour):
+            block, rules = self._block(n, dense), self.rules[colour]
+            loss[n] += kernel(block, spectra, rules, self.terms, H, *steps, A[n])
 
         self._on_chessboard(work)
         F = float(loss.sum() + self.counts.saturated) if with_loss else np.nan
@@ -100,91 +176,49 @@ class Passes:
         return A.T if dense else A, F
 
     def solve_pixels(self, V, H, *, with_curvature=False, n_steps=50):
-        """Solve every pixel for H in place; return A, F and S.
-
-        S (n_channels, k (k + 1) / 2) sums x / y**2 h_i h_j over the pixels, for
-        i >= j; None unless ``with_curvature``. There must be no smoothness.
-        """
-        D, D_sum = self._spectra(V)
-        k = D.shape[1]
-        A = self._zeros(D.shape)
-        n_pairs = k * (k + 1) // 2
-        S = self._zeros((D.shape[0] if with_curvature else 0, n_pairs))
-        loss = np.zeros(len(A))
+        """See `Executor.solve_pixels`."""
+        spectra = self._spectra(V)
+        n_channels, k = spectra.D.shape
+        A = self._zeros(spectra.D.shape)
+        S = self._zeros((n_channels if with_curvature else 0, k * (k + 1) // 2))
+        loss = self._zeros(())
         kernel = exact_pass(k)
+        steps = n_steps, self._concordance, SETTLED * self.counts.unit
 
-        def work(block):
-            loss[block] = kernel(
-                *self._block(block),
-                D,
-                D_sum,
-                self.floor,
-                H,
-                self.allowed,
-                n_steps,
-                self.on_simplex,
-                self.problem.penalties.sparsity,
-                SPARSITY_BEND,
-                self._concordance,
-                SETTLED * self.counts.unit,
-                A[block],
-                S[block],
-            )
+        def work(n):
+            fixed = self._block(n), spectra, self.rules[0], self.shares
+            loss[n] = kernel(*fixed, H, *steps, A[n], S[n])
 
         self._on_all_blocks(work)
         F = float(loss.sum() + self.counts.saturated)
         return A.sum(axis=0), F, S.sum(axis=0) if with_curvature else None
 
     def smooth_pixels(self, V, H, *, with_loss=False):
-        """Take a Newton step in every pixel, in place; return F as `run` does."""
-        D, D_sum = self._spectra(V)
-        loss = np.zeros(self.counts.blocks.size - 1)
-        kernel = smooth_pass(D.shape[1])
+        """See `Executor.smooth_pixels`."""
+        spectra = self._spectra(V)
+        loss = self._zeros(())
+        kernel = smooth_pass(self.problem.n_components, self.problem.penalties.ours)
+        options = self._concordance, with_loss
 
-        def work(block, colour):
-            loss[block] += kernel(
-                *self._block(block),
-                D,
-                D_sum,
-                self.floor,
-                H,
-                self.on_simplex,
-                self.problem.penalties.sparsity,
-                SPARSITY_BEND,
-                np.outer(self.grid.weights, self.smoothness),
-                self.grid.neighbours,
-                self.allowed,
-                self.grid.colours,
-                colour,
-                self._concordance,
-                with_loss,
-            )
+        def work(n, colour):
+            block, rules = self._block(n), self.rules[colour]
+            loss[n] += kernel(block, spectra, rules, self.terms, H, *options)
 
         self._on_chessboard(work)
         return float(loss.sum() + self.counts.saturated) if with_loss else np.nan
 
     def curvature(self, V, H, dV):
-        """Change of A and of the sum of H with V, H following as a minimum."""
-        D, _ = self._spectra(V)
-        dD, _ = self._spectra(dV)
-        dD_sum = dD.sum(axis=0) if self.on_simplex else np.zeros(D.shape[1])
-        dA = self._zeros(D.shape)
-        dH_sum = self._zeros(D.shape[1:])
-        kernel = curvature_pass(D.shape[1])
+        """See `Executor.curvature`."""
+        spectra = self._spectra(V)
+        dD = self._spectra(dV).D
+        k = dD.shape[1]
+        dD_sum = dD.sum(axis=0) if self.on_simplex else np.zeros(k)
+        dA, dH_sum = self._zeros(dD.shape), self._zeros((k,))
+        kernel = curvature_pass(k)
 
-        def work(block):
-            kernel(
-                *self._block(block),
-                D,
-                dD,
-                dD_sum,
-                self.floor,
-                H,
-                self.problem.penalties.sparsity,
-                SPARSITY_BEND,
-                dA[block],
-                dH_sum[block],
-            )
+        def work(n):
+            change = dD, dD_sum, self.shares
+            kernel(self._block(n), spectra, *change, H, dA[n], dH_sum[n])
 
         self._on_all_blocks(work)
         return dA.sum(axis=0), dH_sum.sum(axis=0)
@@ -192,24 +226,26 @@ class Passes:
     def _spectra(self, V):
         """Return D = G W and its sums over the channels, never zero."""
         D = self.problem.spectra(self.problem.compose(V))
-        return D, np.maximum(D.sum(axis=0), np.finfo(float).tiny)
+        D_sum = np.maximum(D.sum(axis=0), np.finfo(float).tiny)
+        return Spectra(D, D_sum, self.floor)
 
     @property
     def _concordance(self):
-        """Inverse root of the smallest count, see `pixel_newton`."""
+        """Inverse root of the smallest count, see `kernels.exact`."""
         return 1.0 / np.sqrt(self.counts.smallest)
 
     def _zeros(self, shape):
         return np.zeros((self.counts.blocks.size - 1, *shape))
 
-    def _block(self, block):
+    def _block(self, n, dense=False):
         counts = self.counts
-        first, last = counts.blocks[block], counts.blocks[block + 1]
-        return counts.indptr, counts.channels, counts.values, first, last
+        values = counts.table if dense else counts.values
+        edges = counts.blocks[n : n + 2]
+        return Block(counts.indptr, counts.channels, values, *edges)
 
     def _on_chessboard(self, work):
         """Call ``work(block, colour)`` for all blocks of one colour, then the other."""
-        for colour in range(2 if self.grid.connected else 1):
+        for colour in range(1 if self.grid is None else 2):
             self._on_all_blocks(work, colour)
 
     def _on_all_blocks(self, work, *arguments):
@@ -239,3 +275,14 @@ class Passes:
                 with turn:
                     pass
             raise
+
+
+def passes_over(
+    counts: Any, problem: Problem, n_jobs: int, mean_counts: float | None = None
+) -> Executor:
+    """Return `Passes` on threads, or, for counts on a cluster, there."""
+    if isinstance(counts, Counts):
+        return Passes(counts, problem, n_jobs, mean_counts)
+    from espm_hs.factorization.executors.dask import ClusterPasses
+
+    return ClusterPasses(counts, problem, mean_counts)

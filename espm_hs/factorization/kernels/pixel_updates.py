@@ -15,15 +15,25 @@ from functools import cache
 import numpy as np
 from numba import njit
 
-from espm_hs.factorization.kernels.reading import (
-    add_logs,
-    add_logs_of_all,
-    gather,
-    gather_all,
-    weigh,
-    weigh_all,
+from espm_hs.factorization.kernels import CALLED, COMPILE, CONTRACT, compiled
+from espm_hs.factorization.kernels.arguments import (
+    HOOK,
+    add_bounds,
+    add_quadratics,
+    add_values,
+    any_alone,
 )
-from espm_hs.factorization.kernels.registers import load, total_log
+from espm_hs.factorization.kernels.exact import lowest
+from espm_hs.factorization.kernels.registers import (
+    IN_ANY_ORDER,
+    add_column,
+    add_log,
+    add_row,
+    dot,
+    dot_column,
+    load,
+    total_log,
+)
 
 # Added to the model of every channel (as a share of the mean count per entry), so
 # that a count where the model is zero costs much but not infinitely much.
@@ -33,18 +43,71 @@ MODEL_FLOOR = 1e-12
 TINY = 1e-100
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def roughness(smoothness, neighbours, H, p):
-    """Squared differences of pixel p from its neighbours, times smoothness (m, k)."""
-    total = 0.0
-    for m in range(neighbours.shape[1]):
-        other = neighbours[p, m]
-        for j in range(H.shape[1] if other >= 0 else 0):
-            total += smoothness[m, j] * (H[p, j] - H[other, j]) ** 2
-    return total
+_INLINE = {**COMPILE, "inline": "always"}
 
 
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+# How a kernel reads the counts of a pixel: non-zeros one by one, or all channels.
+# Where many channels have counts it is faster to go through all of them: nothing is
+# looked up, and the processor takes several channels at a time.
+# Here y = D row are the means of a pixel, x its counts; D and A are (e, k), or (k, e)
+# where all channels are read.
+
+
+@njit(**_INLINE, fastmath=CONTRACT)
+def weigh(channels, x, D, row, floor, sums):
+    """Add D x / y to sums, over the non-zeros."""
+    for t in range(x.size):
+        e = channels[t]
+        sums = add_row(sums, D, e, x[t] / dot(row, D, e, floor))
+    return sums
+
+
+@njit(**_INLINE, fastmath=CONTRACT)
+def gather(channels, x, D, row, floor, A):
+    """Add row x / y to A, at the non-zeros."""
+    for t in range(x.size):
+        e = channels[t]
+        ratio = x[t] / dot(row, D, e, floor)
+        for j in range(len(row)):
+            A[e, j] += row[j] * ratio
+
+
+@njit(**_INLINE, fastmath=CONTRACT)
+def add_logs(channels, x, D, row, floor, logs):
+    """Add x log(y) to logs, over the non-zeros."""
+    for t in range(x.size):
+        logs = add_log(logs, x[t], dot(row, D, channels[t], floor))
+    return logs
+
+
+@njit(**COMPILE, fastmath=IN_ANY_ORDER)
+def weigh_all(x, D, row, floor, sums):
+    """Add D x / y to sums."""
+    for e in range(x.size):
+        sums = add_column(sums, D, e, x[e] / dot_column(row, D, e, floor))
+    return sums
+
+
+@njit(**COMPILE, fastmath=IN_ANY_ORDER)
+def gather_all(x, D, row, floor, A, ratios):
+    """Add row x / y to A; ratios (e,) is working space."""
+    for e in range(x.size):
+        ratios[e] = x[e] / dot_column(row, D, e, floor)
+    for j in range(len(row)):
+        for e in range(x.size):
+            A[j, e] += row[j] * ratios[e]
+
+
+@njit(**COMPILE, fastmath=IN_ANY_ORDER)
+def add_logs_of_all(x, D, row, floor, logs):
+    """Add x log(y) to logs."""
+    for e in range(x.size):
+        if x[e] > 0:
+            logs = add_log(logs, x[e], dot_column(row, D, e, floor))
+    return logs
+
+
+@njit(**_INLINE)
 def _positive_root(a, b, q):
     """Positive root h of q h**2 + b h - a = 0, for a, q >= 0."""
     if q == 0.0:
@@ -55,7 +118,7 @@ def _positive_root(a, b, q):
     return (root - b) / (2.0 * q)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**CALLED)
 def solve_on_simplex(a, b, q, total, h):
     """Minimise sum(-a log h + b h + q h**2 / 2) with sum(h) = total, in place.
 
@@ -75,7 +138,9 @@ def solve_on_simplex(a, b, q, total, h):
     if pole < 0:
         return
     shift = a[pole] / total - q[pole] * total
-    flat = q.max() == 0.0
+    flat = True
+    for j in range(q.size):
+        flat = flat and q[j] == 0.0
     for _ in range(100):
         value, slope = 0.0, 0.0
         for j in range(a.size):
@@ -103,72 +168,33 @@ def solve_on_simplex(a, b, q, total, h):
         h[j] *= total / value
 
 
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def _add_sparsity(h, total, sparsity, bend, a, b):
-    """Bound sparsity * sum(log(1 + share / bend)) from above, shares h / total.
-
-    h, a, b (k,). With S = total the penalty is sum(log(h + bend S)) - k log(S): the
-    first part is concave and bounded by its tangent, which adds to b; the second by
-    Jensen's inequality, which adds k / S to a (before its multiplication by h). Both
-    add the same to the sum over components, so that the counts of a pixel are kept.
-    """
-    every = 0.0
-    for j in range(h.size):
-        slope = sparsity / (h[j] + bend * total)
-        b[j] += slope
-        every += bend * slope
-    for j in range(h.size):
-        b[j] += every
-        a[j] += sparsity * h.size / total
-
-
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+@njit(**_INLINE)
 def _keep_steepest(b):
     """Let an empty pixel, b (k,), be filled by one component only.
 
-    Shares are not defined in it, and the sparsity term is zero for a pure pixel.
+    Shares are not defined in it: `Hooks.alone`.
     """
-    best = np.argmin(b)
+    best = lowest(b)
     for j in range(b.size):
         if j != best:
             b[j] = max(b[j], 0.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def _penalised_update(
-    a,
-    D_sum,
-    on_simplex,
-    sparsity,
-    bend,
-    smoothness,
-    neighbours,
-    allowed,
-    H,
-    p,
-    h,
-    b,
-    q,
-):
+@njit(**HOOK, fastmath=CONTRACT)
+def _penalised_update(a, D_sum, on_simplex, allowed, terms, H, p, h, b, q):
     """Update h (k,) of pixel p under constraints and penalties, a = sum(d x / y)."""
     total = 0.0
     for j in range(h.size):
         total += h[j]
         b[j] = D_sum[j]
         q[j] = 0.0
-    if sparsity > 0.0 and total > 0.0:
-        _add_sparsity(h, total, sparsity, bend, a, b)
-    for m in range(neighbours.shape[1]):
-        other = neighbours[p, m]
-        if other >= 0:
-            for j in range(h.size):
-                q[j] += smoothness[m, j]
-                b[j] -= smoothness[m, j] * H[other, j]
+    add_bounds(terms, h, total, a, b)
+    add_quadratics(terms, h, H, p, b, q)
     if allowed.size > 0:
         for j in range(h.size):
             if not allowed[p, j]:
                 b[j] = np.inf
-    if sparsity > 0.0 and total == 0.0:
+    if total == 0.0 and any_alone(terms):
         _keep_steepest(b)
     for j in range(h.size):
         a[j] *= h[j]
@@ -179,7 +205,7 @@ def _penalised_update(
         h[j] = _positive_root(a[j], b[j], q[j])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**CALLED)
 def _has_settled(before, now, tol):
     """Whether no number of now (k,) moved by more than a part of their sum."""
     change = total = 0.0
@@ -190,48 +216,26 @@ def _has_settled(before, now, tol):
 
 
 @cache
-def block_pass(k: int, plain: bool, dense: bool):
+def block_pass(k: int, plain: bool, dense: bool, keep: bool):
     """Return the kernel for ``k`` components, ``plain`` without penalties on H.
 
     Of its own, because code that is never reached takes registers from the loops.
-    ``dense``: for counts of all channels, see `reading`.
+    ``dense``: for counts of all channels; ``keep``: compiled code is kept on disk.
     """
     zero = (0.0,) * k
 
-    @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-    def run(
-        indptr,
-        channels,
-        values,
-        first,
-        last,
-        D,
-        D_sum,
-        floor,
-        H,
-        n_steps,
-        step_tol,
-        on_simplex,
-        sparsity,
-        bend,
-        smoothness,
-        neighbours,
-        allowed,
-        colours,
-        colour,
-        with_loss,
-        A,
-    ):
-        """Pass over pixels first..last of one colour of the chessboard.
+    @compiled(cache=keep, fastmath=CONTRACT)
+    def run(block, spectra, rules, terms, H, n_steps, step_tol, with_loss, A):
+        """Pass over the pixels of a block of one colour of the chessboard.
 
-        indptr (p + 1,) int64, channels and values (n,), D (e, k), D_sum (k,),
-        H (p, k) updated in place n_steps times, or until no abundance moves by more
-        than step_tol times their sum, smoothness (m, k) for each column of neighbours
-        (p, m) int64, allowed (p, k) bool: where not, H stays 0 (nowhere if empty),
-        colours (p,) uint8, A (e, k), or (0, k) if not wanted, added to: A += (x / y) h.
-        Of dense counts values is (p, e), D and A are (k, e) or (k, 0). Returns the
-        block's share of F, without constant terms (0 unless with_loss).
+        H (p, k) is updated in place n_steps times, or until no abundance moves by more
+        than step_tol times their sum; A (e, k), or (0, k) if not wanted, is added to:
+        A += (x / y) h. Of dense counts it is (k, e) or (k, 0). Returns the block's
+        share of F, without constant terms (0 unless with_loss).
         """
+        indptr, channels, values, first, last = block
+        D, D_sum, floor = spectra
+        on_simplex, allowed, colours, colour = rules
         h, a, b, q = np.empty(k), np.empty(k), np.empty(k), np.empty(k)
         per_sum = np.empty(k)
         # written out: an error message on shapes would take seconds to compile
@@ -260,19 +264,7 @@ def block_pass(k: int, plain: bool, dense: bool):
                     h[j] = row[j] * sums[j] * per_sum[j] if plain else row[j]
                 if not plain:
                     _penalised_update(
-                        a,
-                        D_sum,
-                        on_simplex,
-                        sparsity,
-                        bend,
-                        smoothness,
-                        neighbours,
-                        allowed,
-                        H,
-                        p,
-                        h,
-                        b,
-                        q,
+                        a, D_sum, on_simplex, allowed, terms, H, p, h, b, q
                     )
                 for j in range(k):
                     H[p, j] = h[j] if h[j] >= TINY else 0.0
@@ -280,16 +272,9 @@ def block_pass(k: int, plain: bool, dense: bool):
                     break
             row = load(zero, H, p)
             if with_loss:
-                if colour == 1:  # of two neighbours one, the last to be visited
-                    loss += 0.5 * roughness(smoothness, neighbours, H, p)
-                total = 0.0
                 for j in range(k):
                     loss += D_sum[j] * row[j]
-                    total += row[j]
-                if sparsity > 0.0 and total > 0.0:
-                    loss -= sparsity * np.log1p(1.0 / bend)
-                    for j in range(k):
-                        loss += sparsity * np.log1p(row[j] / (bend * total))
+                loss = add_values(terms, loss, H, p, colour)
             if dense and A.size:
                 gather_all(x, D, row, floor, A, ratios)
             elif A.size:

@@ -1,12 +1,12 @@
-"""Compiled Newton steps on the pixels of a smooth map, their neighbours standing still.
+"""Compiled Newton steps on pixels with penalties, their neighbours standing still.
 
 With known spectra and neighbours the abundances h of a pixel minimise
 
-    b h - sum_e x_e log(d_e h) + sum_j q_j h_j^2 / 2 + sparsity term,  h >= 0,
+    b h - sum_e x_e log(d_e h) + sum_j q_j h_j^2 / 2 + other terms,  h >= 0,
 
-b being the sums of the spectra less what the neighbours pull, q the pull in all. Pixels
-are visited in the order of a chessboard: those of one colour have no neighbours among
-themselves.
+b being the sums of the spectra less q_j times the mean of the neighbours, q the
+curvature of the ties to them. Pixels are visited in the order of a chessboard: those of
+one colour have no neighbours among themselves.
 """
 
 from __future__ import annotations
@@ -16,13 +16,19 @@ from functools import cache
 import numpy as np
 from numba import njit
 
-from espm_hs.factorization.kernels.pixel_newton import (
+from espm_hs.factorization.kernels import CALLED, CONTRACT, compiled
+from espm_hs.factorization.kernels.arguments import (
+    add_quadratics,
+    add_slopes,
+    add_values,
+    any_alone,
+)
+from espm_hs.factorization.kernels.exact import (
     CLOSED,
-    COMPILE,
     NEGLIGIBLE,
     direction,
+    lowest,
 )
-from espm_hs.factorization.kernels.pixel_updates import roughness
 from espm_hs.factorization.kernels.registers import (
     add_log,
     add_row,
@@ -36,42 +42,20 @@ from espm_hs.factorization.kernels.registers import (
 TIED = 0.995
 # A step is taken if it lowers the objective by this part of what its slope promises.
 ENOUGH = 0.05
-HALVINGS = 30
+SMOOTH_HALVINGS = 30
 
 
-@njit(**COMPILE, inline="always")
-def _add_sparsity(h, total, sparsity, bend, on_simplex, g, M):
-    """Add gradient and curvature of a convex bound on the sparsity term; return w.
-
-    ``sparsity * sum(log(h + bend S)) - w log(S)`` with S = sum(h) and w = sparsity * k.
-    The first part is concave and bounded by its tangent.
-    """
-    every = 0.0
-    for j in range(h.size):
-        slope = sparsity / (h[j] + bend * total)
-        g[j] += slope
-        every += bend * slope
-    if on_simplex:
-        return 0.0
-    weight = sparsity * h.size
-    for i in range(h.size):
-        g[i] += every - weight / total
-        for j in range(i + 1):
-            M[i, j] += weight / (total * total)
-    return weight
-
-
-@njit(**COMPILE)
-def _safe_length(h, g, d, square, pull, weight, concordance):
+@njit(**CALLED)
+def _safe_length(h, g, d, square, tie, weight, concordance):
     """How far to go along d (k,), up to 2, so that the objective falls for certain.
 
-    ``square`` is the curvature of the likelihood along d, ``pull`` that of the
+    ``square`` is the curvature of the likelihood along d, ``tie`` that of the
     smoothness, ``weight`` the strength of the logarithm of the total. The more a pixel
     is tied to its neighbours, the further it goes beyond its own minimum, for they will
     follow (successive over-relaxation, Young 1954).
     """
     square = max(square, 0.0)  # below it by rounding alone
-    tied = min(pull / (square + pull), TIED) if pull > 0.0 else 0.0
+    tied = min(tie / (square + tie), TIED) if tie > 0.0 else 0.0
     a = total = change = 0.0
     furthest = np.inf
     t = 2.0 / (1.0 + np.sqrt(1.0 - tied * tied))
@@ -86,11 +70,11 @@ def _safe_length(h, g, d, square, pull, weight, concordance):
     t = min(t, furthest)
     r = min(concordance * np.sqrt(square), 1.0 / furthest)
     u = change / total if weight > 0.0 else 0.0
-    for _ in range(HALVINGS):
+    for _ in range(SMOOTH_HALVINGS):
         if t * r < 0.99 and t * u > -0.99:
             # -x - log(1 - x) <= x**2 / 2 / (1 - x), which needs no logarithm
             rise = (
-                square / (1.0 - t * r) + pull + weight * u * u / (1.0 + min(t * u, 0.0))
+                square / (1.0 - t * r) + tie + weight * u * u / (1.0 + min(t * u, 0.0))
             )
             rise *= 0.5 * t * t
             if rise < (1.0 - ENOUGH) * t * a:
@@ -100,41 +84,21 @@ def _safe_length(h, g, d, square, pull, weight, concordance):
 
 
 @cache
-def smooth_pass(k: int):
-    """Return the kernel for ``k`` components."""
+def smooth_pass(k: int, keep: bool):
+    """Return the kernel for ``k`` components; ``keep``: on disk, once compiled."""
     zero = (0.0,) * k
     zeros = (0.0,) * (k * (k + 1) // 2)
 
-    @njit(**COMPILE, fastmath={"contract"})
-    def run(
-        indptr,
-        channels,
-        values,
-        first,
-        last,
-        D,
-        D_sum,
-        floor,
-        H,
-        on_simplex,
-        sparsity,
-        bend,
-        smoothness,
-        neighbours,
-        allowed,
-        colours,
-        colour,
-        concordance,
-        with_loss,
-    ):
-        """Pass over pixels first..last of one colour of the chessboard.
+    @compiled(cache=keep, fastmath=CONTRACT)
+    def run(block, spectra, rules, terms, H, concordance, with_loss):
+        """Pass over the pixels of a block of one colour of the chessboard.
 
-        indptr (p + 1,) int64, channels and values (n,), D (e, k), D_sum (k,), H (p, k)
-        updated in place by a Newton step, smoothness (m, k) for each column of
-        neighbours (p, m) int64, allowed (p, k) bool: where not, H is 0 (nowhere if
-        empty), colours (p,) uint8. Returns the block's share of F, without constant
-        terms (0 unless with_loss).
+        H (p, k) is updated in place by a Newton step. Returns the block's share of F,
+        without constant terms (0 unless with_loss).
         """
+        indptr, channels, values, first, last = block
+        D, D_sum, floor = spectra
+        on_simplex, allowed, colours, colour = rules
         g, h, d, b = np.empty(k), np.empty(k), np.empty(k), np.empty(k)
         one, bent, free = np.empty(k), np.zeros(k), np.empty(k, np.bool_)
         q = np.empty(k)
@@ -152,12 +116,7 @@ def smooth_pass(k: int):
                 h[j] = H[p, j]
                 b[j] = D_sum[j]
                 q[j] = 0.0
-            for m in range(neighbours.shape[1]):
-                other = neighbours[p, m]
-                if other >= 0:
-                    for j in range(k):
-                        q[j] += smoothness[m, j]
-                        b[j] -= smoothness[m, j] * H[other, j]
+            add_quadratics(terms, h, H, p, b, q)
             row = load(zero, H, p)
             a, m = zero, zeros
             for t in range(pixel_values.size):
@@ -173,16 +132,14 @@ def smooth_pass(k: int):
                 for j in range(i + 1):
                     M[i, j] = m[n_pair]
                     n_pair += 1
-            weight = 0.0
-            if sparsity > 0.0 and total > 0.0:
-                weight = _add_sparsity(h, total, sparsity, bend, on_simplex, g, M)
-            elif sparsity > 0.0:
-                # the term is zero for a pixel of one component, and has no limit
+            weight = add_slopes(terms, h, total, on_simplex, g, M)
+            if total == 0.0 and any_alone(terms):
+                # such a term is zero for a pixel of one component, and has no limit
                 # where an empty one begins to be filled
                 if allowed.size > 0:
                     for j in range(k):
                         g[j] = g[j] if allowed[p, j] else CLOSED
-                best = np.argmin(g)
+                best = lowest(g)
                 for j in range(k):
                     if j != best:
                         g[j] = max(g[j], 0.0)
@@ -191,16 +148,16 @@ def smooth_pass(k: int):
                 if allowed.size > 0 and not allowed[p, i]:
                     g[i] = CLOSED
             direction(M, bent, g, h, on_simplex, free, L, one, d)
-            square = pull = 0.0
+            square = tie = 0.0
             for i in range(k):
-                pull += q[i] * d[i] * d[i]
+                tie += q[i] * d[i] * d[i]
             n_pair = 0
             for i in range(k):
                 for j in range(i + 1):
                     twice = 1.0 if i == j else 2.0
                     square += twice * m[n_pair] * d[i] * d[j]
                     n_pair += 1
-            t = _safe_length(h, g, d, square, pull, weight, concordance)
+            t = _safe_length(h, g, d, square, tie, weight, concordance)
             held = 0.0
             for j in range(k):
                 ahead = h[j] + t * d[j]
@@ -212,16 +169,9 @@ def smooth_pass(k: int):
                 H[p, j] = h[j]
             if with_loss:
                 row = load(zero, H, p)
-                if colour == 1:  # of two neighbours one, the last to be visited
-                    loss += 0.5 * roughness(smoothness, neighbours, H, p)
-                total = 0.0
                 for j in range(k):
                     loss += D_sum[j] * row[j]
-                    total += row[j]
-                if sparsity > 0.0 and total > 0.0:
-                    loss -= sparsity * np.log1p(1.0 / bend)
-                    for j in range(k):
-                        loss += sparsity * np.log1p(row[j] / (bend * total))
+                loss = add_values(terms, loss, H, p, colour)
                 for t in range(pixel_values.size):
                     y = dot(row, D, pixel_channels[t], floor)
                     logs = add_log(logs, pixel_values[t], y)

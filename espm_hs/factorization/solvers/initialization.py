@@ -6,10 +6,10 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from sklearn.utils.extmath import randomized_svd
 
-from espm_hs.factorization.counts.counts import Counts
-from espm_hs.factorization.counts.scattered import Scattered
+from espm_hs.factorization.counts.counts import AnyCounts
+from espm_hs.factorization.counts.distributed import Scattered
 from espm_hs.factorization.problem import Problem
-from espm_hs.factorization.solvers.updates import normalise
+from espm_hs.factorization.solvers.base import normalise
 
 NAMED_STARTS = ("nndsvd", "pure", "random")
 # A pure spectrum is summed over this share of the pixels.
@@ -21,10 +21,12 @@ TRIALS = 30
 # Directions of singular values below this part of the largest are rounding.
 ROUNDING = 1e-9
 # Of a large map only so many pixels are looked at.
-ENOUGH_PIXELS = 1 << 15
+PIXELS_TO_START = 1 << 15
 
 
-def start(counts: Counts, problem: Problem, init, rng) -> tuple[np.ndarray, np.ndarray]:
+def start(
+    counts: AnyCounts, problem: Problem, init, rng
+) -> tuple[np.ndarray, np.ndarray]:
     """First V and H of a fit: spectra of sum 1 and counts, or shares and counts."""
     W, H = (None, None) if isinstance(init, str) else init
     if W is None:
@@ -41,7 +43,7 @@ def start(counts: Counts, problem: Problem, init, rng) -> tuple[np.ndarray, np.n
         V = normalise(problem, V, even) + np.where(denied, FILLING * even, 0.0)
         V = normalise(problem, V, even)
     if problem.simplex == "abundances":
-        V = V * counts.dose
+        V = V * counts.mean_counts
     even = even_abundances(counts, problem)
     if H is None:
         return V, even
@@ -54,7 +56,7 @@ def start(counts: Counts, problem: Problem, init, rng) -> tuple[np.ndarray, np.n
     return V, H * (counts.total / max(H.sum(axis=0).sum(), np.finfo(float).tiny))
 
 
-def even_abundances(counts: Counts, problem: Problem) -> np.ndarray:
+def even_abundances(counts: AnyCounts, problem: Problem) -> np.ndarray:
     """H in which the components share each pixel equally."""
     k = problem.n_components
     open_to = np.ones((1, k)) if problem.support is None else problem.support
@@ -114,7 +116,7 @@ def check_start(init, problem: Problem, n_pixels: int):
 
 
 def starting_spectra(
-    counts: Counts, n_components: int, init: str, rng: np.random.Generator
+    counts: AnyCounts, n_components: int, init: str, rng: np.random.Generator
 ) -> np.ndarray:
     """Spectra of shape (n_channels, n_components), each with sum 1."""
     if init == "random":
@@ -122,7 +124,7 @@ def starting_spectra(
         D = mean[:, None] * rng.exponential(size=(counts.n_channels, n_components))
     else:
         make = _pure_spectra if init == "pure" else _nndsvd_spectra
-        D = make(counts.sample(ENOUGH_PIXELS), n_components, rng)
+        D = make(counts.sample(PIXELS_TO_START), n_components, rng)
     return D / D.sum(axis=0)
 
 

@@ -7,19 +7,18 @@ from dataclasses import replace
 import numpy as np
 from joblib import effective_n_jobs
 
-from espm_hs.factorization.counts.binning import Bins
-from espm_hs.factorization.counts.counts import Counts
-from espm_hs.factorization.counts.grid import Grid
+from espm_hs.factorization.counts.counts import AnyCounts
+from espm_hs.factorization.counts.grid import Bins, Grid
 from espm_hs.factorization.executors import passes_over
-from espm_hs.factorization.problem import Penalties, Problem
+from espm_hs.factorization.problem import Problem
 from espm_hs.factorization.solvers.base import Descent, expected_fall
 from espm_hs.factorization.solvers.initialization import even_abundances
 from espm_hs.factorization.solvers.newton import WARM_UP
 
 # How often F is computed.
-CHECK_EVERY = 3
+SWEEPS_PER_CHECK = 3
 # Maps start at this share of their mean at least.
-LEAST = 1e-3
+LEAST_OF_MAP = 1e-3
 
 
 class MapDescent(Descent):
@@ -32,7 +31,7 @@ class MapDescent(Descent):
 
     def step(self, max_passes):
         """Visit every pixel once."""
-        check = self.n_sweeps % CHECK_EVERY == 0
+        check = self.n_sweeps % SWEEPS_PER_CHECK == 0
         F = self.passes.smooth_pixels(self.V, self.H, with_loss=check)
         self.n_sweeps += 1
         if check:
@@ -43,14 +42,15 @@ class MapDescent(Descent):
 
 
 def fit_loadings(
-    counts: Counts,
+    counts: AnyCounts,
     problem: Problem,
     W: np.ndarray,
     *,
-    dose: float | None = None,
+    mean_counts: float | None = None,
     max_iter: int = 1000,
     tol: float = 1e-7,
     n_jobs: int | None = None,
+    dose: float | None = None,
 ) -> np.ndarray:
     """Abundances of known components: minimise F over H alone, pixel by pixel.
 
@@ -59,11 +59,11 @@ def fit_loadings(
     counts
         The data, n_pixels x n_channels.
     problem
-        G, constraints and sparsity; smoothness is left out, so that a pixel's
-        result does not depend on the pixels it comes with.
+        G, constraints and penalties; what ties pixels together is left out, so that a
+        pixel's result does not depend on the pixels it comes with.
     W
         Composition, shape (n_columns, n_components).
-    dose
+    mean_counts
         Mean counts per pixel of the map the components come from (None: those of
         ``counts``): sets the floor of the model.
     max_iter
@@ -72,24 +72,30 @@ def fit_loadings(
         A pixel is left when no abundance moves by more than ``tol`` times their sum.
     n_jobs
         Number of threads, as in `factorize`.
+    dose
+        The former name of ``mean_counts``.
 
     Returns
     -------
     numpy.ndarray
         H, shape (n_pixels, n_components).
     """
-    penalties = replace(problem.penalties, smoothness=0.0)
+    mean_counts = dose if mean_counts is None else mean_counts
+    penalties = problem.penalties.separable()
     problem = replace(problem, penalties=penalties, fixed=None, ties=None)
     V, scale = _spectra_of_sum_one(problem, W)
-    with passes_over(counts, problem, effective_n_jobs(n_jobs), dose) as passes:
+    with passes_over(counts, problem, effective_n_jobs(n_jobs), mean_counts) as passes:
         H = passes.hold(even_abundances(counts, problem))
         passes.run(V, H, n_steps=min(max_iter, WARM_UP), step_tol=tol)
-        passes.solve_pixels(V, H, n_steps=max_iter)
+        if penalties.of_shares:
+            passes.solve_pixels(V, H, n_steps=max_iter)
+        else:
+            MapDescent(passes, V, H, tol).advance(max_iter)
     return H / scale
 
 
 def fit_maps(
-    counts: Counts,
+    counts: AnyCounts,
     problem: Problem,
     W: np.ndarray,
     *,
@@ -137,7 +143,7 @@ def fit_maps(
         if start is not None:
             H = problem.allowed(start * scale)
         H = passes.hold(H)
-        if problem.penalties.smooth:
+        if not problem.penalties.of_shares:
             descent = MapDescent(passes, V, H, tol)
             descent.advance(max_iter, callback)
             if totals is not None:
@@ -152,7 +158,7 @@ def fit_maps(
 
 
 def coarse_maps(
-    counts: Counts, problem: Problem, W: np.ndarray, start: np.ndarray, **options
+    counts: AnyCounts, problem: Problem, W: np.ndarray, start: np.ndarray, **options
 ) -> np.ndarray:
     """First H of a smooth map, for `fit_maps`: that of a coarser one.
 
@@ -176,16 +182,15 @@ def coarse_maps(
     strengths = penalties.strengths(problem.n_components)
     factor = 2 ** int(np.log2(max(strengths.max(), 1.0)) / 2)
     # shares do not add up as counts do
-    if factor == 1 or problem.simplex == "abundances":
+    grid = problem.grid
+    if grid is None or factor == 1 or problem.simplex == "abundances":
         return start
-    bins = Bins.from_shape(problem.grid.shape, factor, problem.grid.pixels)
+    bins = Bins.from_shape(grid.shape, factor, grid.pixels)
     support = problem.support
     coarse = replace(
         problem,
-        penalties=Penalties(
-            penalties.sparsity * bins.full, tuple(strengths / factor**2)
-        ),
-        grid=Grid(problem.grid.weights, bins.shape, bins.used.reshape(bins.shape)),
+        penalties=penalties.binned(bins, factor),
+        grid=Grid(grid.weights, bins.shape, bins.used.reshape(bins.shape)),
         support=None if support is None else bins.sum(support) > 0,
     )
     # neighbours are alike in what a pixel has, not in how many pixels they have
@@ -195,7 +200,7 @@ def coarse_maps(
 
 def off_zero(H):
     """Return a first H without zeros, which would stay zeros."""
-    return np.maximum(H, LEAST * H.mean(axis=0))
+    return np.maximum(H, LEAST_OF_MAP * H.mean(axis=0))
 
 
 def _spectra_of_sum_one(problem, W):

@@ -3,44 +3,42 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from numbers import Real
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from joblib import effective_n_jobs
 from scipy.optimize import linear_sum_assignment
 from threadpoolctl import threadpool_limits
 
-from espm_hs.arguments import check_choice, generator
-from espm_hs.factorization.counts.counts import Counts
+from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.factorization.executors import passes_over
-from espm_hs.factorization.problem import Penalties, Problem
-from espm_hs.factorization.solvers.base import Descent
+from espm_hs.factorization.penalties import Penalties
+from espm_hs.factorization.problem import Problem
+from espm_hs.factorization.solvers.base import (
+    Descent,
+    FitOptions,
+    MultiplicativeDescent,
+)
 from espm_hs.factorization.solvers.initialization import (
     check_start,
     even_abundances,
     name_of_start,
     start,
 )
-from espm_hs.factorization.solvers.multiplicative import MultiplicativeDescent
 from espm_hs.factorization.solvers.newton import WARM_UP, NewtonDescent
 
-SOLVERS = ("auto", "mu", "newton")
-# F costs one logarithm per non-zero, so it is looked at every so many iterations.
-CHECK_EVERY = 10
 # Several starts are compared after so many passes over the counts, and each time that
 # these have doubled.
 FIRST_LOOK = 50
 # On maps of more pixels and counts the starts are compared on so much of them, drawn at
 # random: what the phases are, and which start is best, a part of them tells.
-ENOUGH_PIXELS = 1 << 12
-ENOUGH_COUNTS = 1 << 20
+PIXELS_TO_COMPARE = 1 << 12
+COUNTS_TO_COMPARE = 1 << 20
 # All pixels are taken of components that may be in fewer than this share of them.
 RARE = 0.01
 # Abundances found for known spectra start at this share of their pixel at least.
-LEAST = 1e-3
+LEAST_OF_PIXEL = 1e-3
 # Starts go to the same optimum if the cosines of their spectra are above this: angles
 # below half a degree.
 SAME_SPECTRUM = 1 - 4e-5
@@ -87,37 +85,18 @@ class Factorization:
     n_agreeing: int = 1
 
 
-def check_options(
-    solver="auto", n_init=1, max_iter=1000, tol=1e-4, random_state=None, n_jobs=None
-) -> None:
+def check_options(**options: Any) -> None:
     """Raise ValueError if an option of `factorize` is out of range."""
-    check_choice("solver", solver, SOLVERS)
-    for name, value in (("n_init", n_init), ("max_iter", max_iter)):
-        if not isinstance(value, (int, np.integer)) or value < 1:
-            raise ValueError(f"`{name}` must be an integer >= 1, got {value!r}.")
-    if not (isinstance(tol, Real) and tol >= 0):
-        raise ValueError(f"`tol` must be a number >= 0, got {tol!r}.")
-    generator(random_state)
-    if not isinstance(n_jobs, (int, np.integer, type(None))) or n_jobs == 0:
-        raise ValueError(
-            "`n_jobs` must be a number of threads, or -1 for all cores; got "
-            f"{n_jobs!r}."
-        )
+    FitOptions(**options)
 
 
 def factorize(
-    counts: Counts,
+    counts: AnyCounts,
     problem: Problem,
     *,
-    solver: str = "auto",
     init: str | tuple = "nndsvd",
-    n_init: int = 1,
-    max_iter: int = 1000,
-    tol: float = 1e-4,
-    random_state=None,
-    n_jobs: int | None = None,
-    check_every: int = CHECK_EVERY,
-    callback: Callable[[int, float], None] | None = None,
+    options: FitOptions | None = None,
+    **changes: Any,
 ) -> Factorization:
     """Minimise F over W and H.
 
@@ -127,37 +106,14 @@ def factorize(
         The data, n_pixels x n_channels.
     problem
         G, constraints and penalties.
-    solver
-        "newton": Newton's method on W, each pixel solved exactly; "mu": multiplicative
-        updates with extrapolation. "auto" takes the first without penalties and the
-        second with them: sparsity makes F bend down in places, and small steps keep
-        to the optimum near the start where long ones may pass it by. Smoothness, which
-        ties pixels together, always takes the second.
     init
         "nndsvd"; "pure", from the pixels that are least like mixtures; "random"; or a
         pair of arrays (W, H), either of them None. Arrays are brought into the
         constraints first.
-    n_init
-        Number of starts; the best result is returned. After "nndsvd" comes "pure",
-        all others are "random". They go on together, and those that trail far behind
-        the best are not taken to their end. Where there are more than 4096 pixels with
-        a million counts, so many of them, drawn at random, say which start is best.
-    max_iter
-        Largest number of iterations of one start.
-    tol
-        A start ends when F, which is in nats, is expected to fall by less than ``tol``
-        for each free number of W (with multiplicative updates, of W and H): Newton's
-        method then leaves W within a few hundredths of its standard error, at any dose
-        and size.
-    random_state
-        Seed: None, int or `numpy.random.Generator`.
-    n_jobs
-        Number of threads, as in scikit-learn (None: 1, -1: all cores). The result
-        does not depend on it.
-    check_every
-        How often F is computed.
-    callback
-        Called with the number of iterations and F at each check.
+    options
+        How to go downhill; None: the defaults.
+    **changes
+        Options by name, which take the place of those in ``options``.
 
     Returns
     -------
@@ -169,7 +125,7 @@ def factorize(
     ValueError
         If an argument is out of range, or the counts are all zero.
     """
-    check_options(solver, n_init, max_iter, tol, random_state, n_jobs)
+    options = replace(options or FitOptions(), **changes)
     if counts.n_channels != problem.n_channels:
         raise ValueError(
             f"The counts have {counts.n_channels} channels, the model has "
@@ -184,17 +140,14 @@ def factorize(
         raise ValueError("All counts are zero: there is nothing to decompose.")
     check_start(init, problem, counts.n_pixels)
 
-    rng = np.random.default_rng(random_state)
-    names = [name_of_start(number, init) for number in range(n_init)]
-    options = _Options(solver, max_iter, tol, check_every, n_jobs, callback)
-    enough = max(ENOUGH_PIXELS, round(ENOUGH_COUNTS / counts.dose))
-    if n_init > 1 and counts.n_pixels > enough:
-        pixels = np.zeros(counts.n_pixels, bool)
-        pixels[rng.choice(counts.n_pixels, enough, replace=False)] = True
-        found = _compared_on_a_part(counts, problem, names, pixels, rng, options)
-    else:
+    rng = np.random.default_rng(options.random_state)
+    names = [name_of_start(number, init) for number in range(options.n_init)]
+    pixels = _pixels_to_compare(counts, rng) if options.n_init > 1 else None
+    if pixels is None:
         starts = (start(counts, problem, name, rng) for name in names)
         found = _descend(counts, problem, starts, options)
+    else:
+        found = _compared_on_a_part(counts, problem, names, pixels, rng, options)
     return _in_fractions(found, problem)
 
 
@@ -211,21 +164,24 @@ def uninterrupted(found):
     return found
 
 
-class _Options(NamedTuple):
-    """How to go downhill, see `factorize`."""
-
-    solver: str
-    max_iter: int
-    tol: float
-    check_every: int
-    n_jobs: int | None
-    callback: Callable[[int, float], None] | None
+def _pixels_to_compare(
+    counts: AnyCounts, rng: np.random.Generator
+) -> np.ndarray | None:
+    """Draw the pixels on which starts are compared; None: all of a small map."""
+    if counts.n_pixels <= PIXELS_TO_COMPARE:
+        return None
+    enough = max(PIXELS_TO_COMPARE, round(COUNTS_TO_COMPARE / counts.mean_counts))
+    if counts.n_pixels <= enough:
+        return None
+    pixels = np.zeros(counts.n_pixels, bool)
+    pixels[rng.choice(counts.n_pixels, enough, replace=False)] = True
+    return pixels
 
 
 def _compared_on_a_part(counts, problem, names, pixels, rng, options):
     """Find the best start on some pixels, and go on from there with all of them."""
     # they are no neighbours any more
-    penalties = replace(problem.penalties, smoothness=0.0)
+    penalties = problem.penalties.separable()
     alone = replace(problem, penalties=penalties, grid=None)
     if problem.support is not None:
         rare = problem.support.mean(axis=0) < RARE
@@ -234,7 +190,7 @@ def _compared_on_a_part(counts, problem, names, pixels, rng, options):
     starts = (start(part, part_of, _of_pixels(name, pixels), rng) for name in names)
     best = _descend(part, part_of, starts, options)
     # an interrupted fit is brought to all pixels, no more
-    last = options._replace(max_iter=WARM_UP) if best.interrupted else options
+    last = replace(options, max_iter=WARM_UP) if best.interrupted else options
     first = best.W, _abundances(counts, alone, best.W, options.n_jobs)
     found = _descend(counts, problem, [first], last)
     return replace(
@@ -250,9 +206,12 @@ def _abundances(counts, problem, V, n_jobs):
     with passes_over(counts, problem, effective_n_jobs(n_jobs)) as passes:
         H = passes.hold(even_abundances(counts, problem))
         passes.run(V, H, n_steps=WARM_UP, with_A=False)
-        passes.solve_pixels(V, H)
+        if problem.penalties.of_shares:
+            passes.solve_pixels(V, H)
     # zeros would stay zeros
-    return problem.allowed(np.maximum(H, LEAST * H.mean(axis=1, keepdims=True)))
+    return problem.allowed(
+        np.maximum(H, LEAST_OF_PIXEL * H.mean(axis=1, keepdims=True))
+    )
 
 
 def _of_pixels(init, pixels):
@@ -276,6 +235,7 @@ def _descend(counts, problem, starts, options) -> Factorization:
         try:
             for V, H in starts:
                 H = passes.hold(H)
+                descent: Descent
                 if _takes_newton(options.solver, problem.penalties):
                     descent = NewtonDescent(passes, V, H, options.tol)
                 else:
@@ -283,31 +243,32 @@ def _descend(counts, problem, starts, options) -> Factorization:
                         passes, V, H, options.tol, options.check_every
                     )
                 descents.append(descent)
-            _race(descents, options.max_iter, options.callback)
+            _advance_together(descents, options.max_iter, options.callback)
         except KeyboardInterrupt:
             # each pixel of H is either updated or not: V and H are a valid result
             if not descents:
                 raise
             interrupted = True
-        for descent in descents:
-            descent.finish()
+        for one in descents:
+            one.finish()
     return _best(descents, interrupted)
 
 
 def _takes_newton(solver: str, penalties: Penalties) -> bool:
-    if solver == "mu" or penalties.smooth:
+    if solver == "mu" or not penalties.of_shares:
         return False
-    return solver == "newton" or penalties.sparsity == 0
+    return solver == "newton" or not penalties.acts
 
 
-def _race(descents, max_iter, callback):
+def _advance_together(descents, max_iter, callback):
     """Advance all descents together; leave behind those without hope.
 
     A descent that trails the best by more than twice what it gained since the last
     look will not catch up, and one that has the spectra of a lower one follows it.
     """
     look = max_iter if len(descents) == 1 else min(FIRST_LOOK, max_iter)
-    hopeful, before = descents, {}
+    hopeful = descents
+    before: dict[Descent, float] = {}
     while True:
         for descent in hopeful:
             descent.advance(look, callback)
@@ -315,7 +276,7 @@ def _race(descents, max_iter, callback):
             return
         F = {descent: descent.history[-1] for descent in hopeful if descent.history}
         best = min(F.values(), default=np.inf)
-        _find_leaders(sorted(F, key=F.get))
+        _find_leaders(sorted(F, key=F.__getitem__))
         hopeful = [
             descent
             for descent in hopeful

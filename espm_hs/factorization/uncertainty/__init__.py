@@ -1,1 +1,1 @@
-"""What a result is worth: Fisher information, errors of pixels, doubt."""
+"""What a result is worth: information, bias and feasible ranges."""

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numba import njit
 from scipy.special import erfcx
 
 from espm_hs.factorization.counts.counts import Counts
-from espm_hs.factorization.problem import SPARSITY_BEND
+from espm_hs.factorization.kernels import compiled
+from espm_hs.factorization.penalties import Penalties
 
 # A number counts as being zero below this share of what it is part of.
 BOUND = 1e-7
 # Model of a channel where there is none, as a share of the mean count per entry: far
 # below one count, and its square far from 0.
-FLOOR = 1e-9
+INFORMATION_FLOOR = 1e-9
 # Added to each precision, as a share of it: components may be the same, and where a
 # model of almost nothing meets counts, rounding would swamp what is known before.
-RIDGE = 1e-10
+PRECISION_RIDGE = 1e-10
 # Beyond so many standard deviations the tail of a normal law is an exponential one.
 FAR = 100.0
+# Wave numbers along each axis, and variances for which the mean over them is tabulated.
+WAVES = 32
+VARIANCES = np.concatenate(([0.0], np.geomspace(1e-4, 1e6, 201)))
+# As good as no smoothness, beside that of another abundance.
+WEAK = 1e-8
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _abundance_information(
     indptr, channels, values, first, D, floor, H, information, ratio
 ):
@@ -45,15 +52,16 @@ def abundance_covariance(
     D: np.ndarray,
     H: np.ndarray,
     *,
-    dose: float | None = None,
-    sparsity: float = 0.0,
+    mean_counts: float | None = None,
+    penalties: Penalties | None = None,
+    **former: Any,
 ) -> np.ndarray:
     """Covariance of the abundances of consecutive pixels, for known spectra.
 
     That of abundances above zero is the inverse of the observed information, to which
     two priors are added: the width of the abundances over the map (without it a pixel
-    with fewer counts than components would have none), and that of the exponential law
-    which has the slope of the sparsity term. One at zero may only be larger: it gets
+    with fewer counts than components would have none), and that for which the penalties
+    stand, see `Penalty.precision`. One at zero may only be larger: it gets
     the mean square of the half of a normal law that its slope and its curvature there
     imply, and the others make up for it.
 
@@ -65,18 +73,23 @@ def abundance_covariance(
         Spectra, shape (n_channels, n_components).
     H
         Abundances, shape (n_pixels, n_components).
-    dose
+    mean_counts
         Mean counts per pixel of the map that the pixels are part of (None: theirs).
-    sparsity
-        Strength of the sparsity term in the fit.
+    penalties
+        Those of the fit (None: none).
+    **former
+        ``dose`` stands for ``mean_counts``; other names are strengths as `Penalties`
+        takes them.
 
     Returns
     -------
     numpy.ndarray
         Shape (n, n_components, n_components).
     """
-    dose = counts.dose if dose is None else dose
-    precision, slope = abundance_precision(counts, D, H, 0, sparsity, dose)
+    mean_counts = former.pop("dose", mean_counts)
+    mean_counts = counts.mean_counts if mean_counts is None else mean_counts
+    penalties = penalties or Penalties(**former)
+    precision, slope = abundance_precision(counts, D, H, 0, penalties, mean_counts)
     above = BOUND * H.sum(axis=1, keepdims=True) < H
     covariance = np.zeros_like(precision)
     # all pixels with zeros in the same places at once
@@ -91,7 +104,7 @@ def abundance_covariance(
             move[:, j] = 1.0
             move[:, free] = -(inverse @ here[:, free, j, None])[..., 0]
             curvature = np.einsum("pk,pk->p", here[:, j], move)
-            curvature = np.maximum(curvature, RIDGE * here[:, j, j])
+            curvature = np.maximum(curvature, PRECISION_RIDGE * here[:, j, j])
             square = _mean_square_above(slope[pixels, j], curvature)
             covariance[pixels] += square[:, None, None] * (
                 move[:, :, None] * move[:, None, :]
@@ -113,14 +126,14 @@ def abundance_precision(
     D: np.ndarray,
     H: np.ndarray,
     first: int,
-    sparsity: float,
-    dose: float,
+    penalties: Penalties,
+    mean_counts: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Precision of the abundances (p, k, k), and slope of the likelihood (p, k).
 
     Parameters
     ----------
-    counts, D, sparsity, dose
+    counts, D, penalties, mean_counts
         As in `abundance_covariance`.
     H
         Abundances of consecutive pixels, shape (p, k).
@@ -136,19 +149,64 @@ def abundance_precision(
         counts.values,
         first,
         D,
-        FLOOR * dose / counts.n_channels,
+        INFORMATION_FLOOR * mean_counts / counts.n_channels,
         H,
         precision,
         ratio,
     )
     D_sum = D.sum(axis=0)
     D_sum = np.where(D_sum > 0, D_sum, 1.0)  # one that makes no counts: any width
-    width = max(dose, 1e-300) / D_sum
-    precision[:, range(k), range(k)] *= 1 + RIDGE
+    width = max(mean_counts, 1e-300) / D_sum
+    precision[:, range(k), range(k)] *= 1 + PRECISION_RIDGE
     precision[:, range(k), range(k)] += 1 / width**2
-    if sparsity > 0:
-        in_counts = H * D_sum
-        total = in_counts.sum(axis=1, keepdims=True)
-        reach = in_counts + SPARSITY_BEND * np.where(total > 0, total, 1.0)
-        precision[:, range(k), range(k)] += (sparsity * D_sum / reach) ** 2
+    precision[:, range(k), range(k)] += penalties.precision(H * D_sum, D_sum)
     return precision, D.sum(axis=0) - ratio
+
+
+def smoothed_covariance(
+    covariance: np.ndarray, strength: float | np.ndarray, n_axes: int
+) -> np.ndarray:
+    """Covariance of the abundances of a pixel in a smooth map.
+
+    Parameters
+    ----------
+    covariance
+        Of pixels that are left to themselves, shape (n_pixels, k, k).
+    strength
+        Factor of half the sum of squared differences of neighbours, in nats; one for
+        each abundance, shape (k,), or for all.
+    n_axes
+        Number of axes of the map.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n_pixels, k, k).
+
+    Notes
+    -----
+    Taken as a prior, the smoothness adds ``strength * w`` to the precision of a wave in
+    the map, w being the sum of 2 (1 - cos q) over the axes. The variance v of a pixel,
+    its neighbours being known as well as itself, thus becomes the mean of
+    1 / (1 / v + strength w) over the wave numbers q, which covers bias and noise
+    (Wahba 1983). Of several abundances it is that of h sqrt(strength), for which all
+    strengths are 1. Pixels are taken as square.
+    """
+    strength = np.full(covariance.shape[-1], strength, dtype=float)
+    if not strength.any() or n_axes == 0:
+        return covariance
+    unit = np.sqrt(np.maximum(strength, WEAK * strength.max()))
+    variances, axes = np.linalg.eigh(covariance * np.outer(unit, unit))
+    variances = np.maximum(variances, 0.0)
+    reduced = np.interp(variances, VARIANCES, _reduction(n_axes))
+    smooth = (axes * (reduced * variances)[:, None, :]) @ axes.transpose(0, 2, 1)
+    return smooth / np.outer(unit, unit)
+
+
+def _reduction(n_axes):
+    """Mean of 1 / (1 + t w) over the waves, for each t of the table."""
+    wave = 2 - 2 * np.cos(np.pi * (np.arange(WAVES) + 0.5) / WAVES)
+    w = np.zeros(1)
+    for _ in range(n_axes):
+        w = np.add.outer(w, wave).ravel()
+    return (1 / (1 + VARIANCES[:, None] * w)).mean(axis=1)

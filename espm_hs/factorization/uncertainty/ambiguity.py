@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 from joblib import effective_n_jobs
@@ -11,9 +10,9 @@ from scipy.linalg import block_diag
 from scipy.optimize import nnls
 from threadpoolctl import threadpool_limits
 
-from espm_hs.factorization.counts.counts import Counts
+from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.factorization.executors import passes_over
-from espm_hs.factorization.problem import Penalties, Problem
+from espm_hs.factorization.problem import Problem
 
 # The likelihood falls so much, in nats, at two standard errors.
 RISE = 2.0
@@ -25,11 +24,11 @@ PRECISION = 0.05
 # Given fractions stay when they differ by less than this from those that are mixed in.
 SAME_FRACTION = 1e-3
 # Added to the information of W, as a share of its diagonal: columns may be the same.
-RIDGE = 1e-12
+INFORMATION_RIDGE = 1e-12
 
 
 def mixing_ranges(
-    counts: Counts,
+    counts: AnyCounts,
     problem: Problem,
     W: np.ndarray,
     H: np.ndarray,
@@ -75,8 +74,9 @@ def mixing_ranges(
     on_simplex = problem.simplex == "abundances"
     if not on_simplex:
         W, H = W / unit, H * unit
-    plain = replace(problem, G=None, simplex_rows=None, fixed=None, ties=None)
-    plain = replace(plain, penalties=Penalties())
+    plain = Problem(
+        problem.n_channels, k, simplex=problem.simplex, support=problem.support
+    )
     ranges = np.zeros((2, k, k))
     n_jobs = effective_n_jobs(n_jobs)
     one_blas_thread = threadpool_limits(1, user_api="blas")
@@ -140,14 +140,14 @@ class _Moves:
     def _root_information(self, i, j):
         """Return s and R, R^T R the information of (W_i, W_j) / s for fixed abundances.
 
-        With the G of one of them: what only differs in absorption counts as the same.
+        With the G of one of them: what only differs in G counts as the same.
         """
         G = self.problem.G if self.problem.G.ndim == 2 else self.problem.G[i]
         blocks = [[G.T @ (self.S[a, b][:, None] * G) for b in (i, j)] for a in (i, j)]
         information = np.block(blocks)
         scale = 1 / np.sqrt(np.maximum(np.diag(information), np.finfo(float).tiny))
         information = information * np.outer(scale, scale)
-        ridge = RIDGE * np.eye(scale.size)
+        ridge = INFORMATION_RIDGE * np.eye(scale.size)
         return scale, np.linalg.cholesky(information + ridge).T
 
     def _solved(self, D, H, with_curvature=False):

@@ -1,104 +1,34 @@
-"""Fisher information of a fit: what the counts say about W and H."""
+"""Errors of the composition: its covariance and its bias."""
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 from joblib import effective_n_jobs
-from numba import njit
 from scipy.linalg import block_diag
-from threadpoolctl import threadpool_limits
 
-from espm_hs.factorization.counts.counts import Counts
+from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.factorization.problem import Problem
-from espm_hs.factorization.uncertainty.abundances import (
-    BOUND,
-    FLOOR,
-    abundance_precision,
-)
-from espm_hs.factorization.uncertainty.slopes import (
+from espm_hs.factorization.uncertainty.abundances import BOUND
+from espm_hs.factorization.uncertainty.information import (
+    SPREAD,
+    profiled_information,
     slope_of_composition,
     slope_of_parts,
 )
 
-# Numbers in the largest array of a thread.
-LARGEST = 1 << 19
-# Standard deviation of the prior of a fraction, which lies between 0 and 1: no error is
-# larger than that of not knowing at all.
-SPREAD = 0.3
 # Seed of the halves: the same fit has the same errors.
-PULL_SEED = 0
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _mixed_information(
-    indptr, channels, values, first, G, D, floor, H, G_sum, precision, bound, Z, S
-):
-    """Add up what each pixel of H (p, k) says of W, and what it takes back.
-
-    G (m, e, c) with m = 1 or k, G_sum (c, k), precision (p, k, k) of the abundances.
-    Z (p, k, k c) becomes L^-1 C with C[j, i c] the mixed second derivatives of h_j and
-    W_ci and L L^T the precision. S (e, k, k) sums h_i h_j x / y**2.
-    """
-    k = H.shape[1]
-    m, _, n_columns = G.shape
-    one = np.empty((m, n_columns))
-    two = np.empty((m, k, n_columns))
-    for p in range(H.shape[0]):
-        one[:] = 0.0
-        two[:] = 0.0
-        total = 0.0
-        for j in range(k):
-            total += H[p, j]
-        for t in range(indptr[first + p], indptr[first + p + 1]):
-            e = channels[t]
-            y = floor
-            for j in range(k):
-                y += D[e, j] * H[p, j]
-            ratio = values[t] / y
-            for i in range(k):
-                for j in range(k):
-                    S[e, i, j] += ratio / y * H[p, i] * H[p, j]
-            for i in range(m):
-                for c in range(n_columns):
-                    one[i, c] += ratio * G[i, e, c]
-                for j in range(k):
-                    factor = ratio / y * D[e, j]
-                    for c in range(n_columns):
-                        two[i, j, c] += factor * G[i, e, c]
-        for j in range(k):
-            # an abundance at zero stays there and makes up for nothing
-            fixed = H[p, j] <= bound * total
-            for i in range(k):
-                n = i if m > 1 else 0
-                for c in range(n_columns):
-                    mixed = 0.0 if fixed else H[p, i] * two[n, j, c]
-                    if i == j and not fixed:
-                        mixed += G_sum[c, i] - one[n, c]
-                    Z[p, j, i * n_columns + c] = mixed
-        for j in range(k):
-            for i in range(j + 1):
-                x = precision[p, j, i]
-                for n in range(i):
-                    x -= precision[p, j, n] * precision[p, i, n]
-                precision[p, j, i] = np.sqrt(x) if i == j else x / precision[p, i, i]
-            for n in range(j):
-                for c in range(k * n_columns):
-                    Z[p, j, c] -= precision[p, j, n] * Z[p, n, c]
-            for c in range(k * n_columns):
-                Z[p, j, c] /= precision[p, j, j]
+HALVES_SEED = 0
 
 
 def composition_covariance(
-    counts: Counts,
+    counts: AnyCounts,
     problem: Problem,
     W: np.ndarray,
     H: np.ndarray,
     *,
     n_jobs: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Covariance of W with the abundances profiled out, and the pull on it.
+    """Covariance of W with the abundances profiled out, and its bias.
 
     The inverse of the observed information of (W, H), block of W, along the
     directions that leave the sum of the simplex rows of each component unchanged
@@ -110,8 +40,8 @@ def composition_covariance(
 
     There are as many abundances as pixels, so W has a bias that does not average out:
     the noise of abundances, which cannot be negative, drives compositions apart, and
-    the sparsity term pulls them together. Both fade with the counts per pixel, and so
-    show in half of them: the pull is how far the fits of two halves would move from
+    penalties pull them together. Both fade with the counts per pixel, and so
+    show in half of them: the bias is how far the fits of two halves would move from
     that of the whole (a split-panel jackknife; Dhaene & Jochmans 2015), in one Newton
     step. No covariance holds that.
 
@@ -120,7 +50,8 @@ def composition_covariance(
     counts
         The data.
     problem
-        G (not None), the fixed entries and the sparsity; smoothness is left out.
+        G (not None), the fixed entries and the penalties, without those that tie
+        pixels together.
     W, H
         The fit, shapes (n_columns, n_components) and (n_pixels, n_components).
     n_jobs
@@ -130,7 +61,7 @@ def composition_covariance(
     -------
     covariance : numpy.ndarray
         Shape (n_components, n_columns, n_columns): covariance within each component.
-    pull : numpy.ndarray
+    bias : numpy.ndarray
         Shape (n_columns, n_components): W less what it would be with half the counts
         in each pixel; at most W, and 0 for one component and where values are not
         integers.
@@ -153,7 +84,8 @@ def composition_covariance(
     share = ((T > 0).T @ share.T.ravel()).reshape(k, n_columns).T
     inner = free & (share > BOUND * counts.total)
     full = _inverse(information, prior, slope, T[:, inner.T.ravel()], problem)
-    pull = _pull(counts, problem, W, whole, free, information, prior, n_jobs)
+    known = information, prior
+    bias = _jackknife_bias(counts, problem, W, whole, free, known, n_jobs)
 
     covariance = np.empty((k, n_columns, n_columns))
     for j in range(k):
@@ -165,7 +97,7 @@ def composition_covariance(
             steepness = max(tied @ slope[:, j], 0.0) ** 2 + max(curvature, 0.0)
             if steepness > np.finfo(float).tiny:
                 covariance[j] += np.outer(tied, tied) / steepness
-    return covariance * whole[:, None, None] ** 2, pull * whole
+    return covariance * whole[:, None, None] ** 2, bias * whole
 
 
 def _ties(problem):
@@ -173,97 +105,6 @@ def _ties(problem):
     one = np.eye(problem.n_columns)
     ties = [one] * problem.n_components if problem.ties is None else problem.ties
     return block_diag(*ties)
-
-
-def _pull(counts, problem, W, whole, free, information, prior, n_jobs):
-    """W less that of half the counts: a Newton step among mixtures.
-
-    What acts on abundances can, to first order, only mix the columns of W. Restricted
-    to that the step is far less noisy.
-    """
-    k = W.shape[1]
-    if k == 1 or not counts.integer:
-        return np.zeros_like(W)
-    halves = slope_of_parts(counts, problem, W, whole, 2, PULL_SEED, n_jobs)
-    mixtures = np.zeros((k, k - 1, k, W.shape[0]))
-    for j in range(k):
-        mixtures[j, :, j] = (np.delete(W, j, axis=1) - W[:, [j]]).T
-    if problem.ties is not None:
-        together = np.maximum(problem.ties.sum(axis=1), 1.0)
-        mixtures = np.einsum("jic,ayji->ayjc", problem.ties > 0, mixtures) / together
-    mixtures[:, :, ~free.T] = 0.0
-    if problem.ties is not None:
-        mixtures = np.einsum("jic,ayjc->ayji", problem.ties, mixtures)
-    mixtures = mixtures.reshape(k * (k - 1), -1)
-    # in units of the widths that are known before, so that squares are numbers; those
-    # of components that are huge beside others are not, whatever the unit
-    width = 1 / np.sqrt(prior)
-    huge = np.abs(mixtures / width).max(axis=1, keepdims=True) / 1e50
-    mixtures = mixtures / np.maximum(huge, 1.0)
-    scaled = mixtures / width
-    known = information * width * width[:, None] + np.eye(width.size)
-    amounts = np.linalg.lstsq(
-        scaled @ known @ scaled.T, mixtures @ halves.T.ravel(), rcond=1e-10
-    )[0]
-    step = (amounts @ mixtures).reshape(W.shape[::-1]).T
-    lowest = np.where(problem.rows_on_simplex[:, None], W - 1.0, -np.inf)
-    return np.clip(step, lowest, W)
-
-
-def profiled_information(
-    counts: Counts, problem: Problem, W: np.ndarray, H: np.ndarray, n_jobs: int = 1
-) -> np.ndarray:
-    """Information of W, component after component, less what H can make up for."""
-    k, n_columns = W.shape[1], W.shape[0]
-    G = np.ascontiguousarray(problem.G if problem.G.ndim == 3 else problem.G[None])
-    sparsity, D = problem.penalties.sparsity, problem.spectra(W)
-    facts = G, D, problem.column_sum, sparsity, counts.dose
-    work = partial(_block_information, *facts)
-    S = np.zeros((problem.n_channels, k, k))
-    profiled = np.zeros((k * n_columns, k * n_columns))
-    with threadpool_limits(1, user_api="blas"):
-        for part, taken in counts.over_blocks(work, H, n_jobs=n_jobs):
-            S += part
-            profiled -= taken
-    for i in range(k):
-        for j in range(k):
-            rows = slice(i * n_columns, (i + 1) * n_columns)
-            columns = slice(j * n_columns, (j + 1) * n_columns)
-            profiled[rows, columns] += G[i % len(G)].T @ (
-                S[:, i, j, None] * G[j % len(G)]
-            )
-    return profiled
-
-
-def _block_information(G, D, G_sum, sparsity, dose, counts, H):
-    """Return S (e, k, k) and what abundances make up for, of a block of pixels."""
-    k, n_columns = H.shape[1], G.shape[2]
-    S = np.zeros((D.shape[0], k, k))
-    taken = np.zeros((k * n_columns, k * n_columns))
-    # the mixed derivatives are the largest array: some pixels at a time
-    step = max(1, LARGEST // (k * k * n_columns))
-    for first in range(0, H.shape[0], step):
-        h = np.ascontiguousarray(H[first : first + step])
-        Z = np.empty((h.shape[0], k, k * n_columns))
-        precision, _ = abundance_precision(counts, D, h, first, sparsity, dose)
-        _mixed_information(
-            counts.indptr,
-            counts.channels,
-            counts.values,
-            first,
-            G,
-            D,
-            FLOOR * dose / counts.n_channels,
-            h,
-            G_sum,
-            precision,
-            BOUND,
-            Z,
-            S,
-        )
-        Z = Z.reshape(-1, k * n_columns)
-        taken += Z.T @ Z
-    return S, taken
 
 
 def _inverse(information, prior, slope, T, problem):
@@ -303,3 +144,57 @@ def _prior_precision(problem, W):
     spread[problem.rows_on_simplex] = SPREAD
     # what makes no counts may be anything
     return 1 / np.where(spread > 0, spread, 1.0).T.ravel() ** 2
+
+
+def _jackknife_bias(
+    counts: AnyCounts,
+    problem: Problem,
+    W: np.ndarray,
+    whole: np.ndarray,
+    free: np.ndarray,
+    known: tuple[np.ndarray, np.ndarray],
+    n_jobs: int,
+) -> np.ndarray:
+    """W less that of half the counts: a Newton step among mixtures.
+
+    What acts on abundances can, to first order, only mix the columns of W. Restricted
+    to that the step is far less noisy (split-panel jackknife).
+
+    Parameters
+    ----------
+    counts, problem, W, whole, n_jobs
+        As in `slope_of_parts`.
+    free
+        Boolean, shape (n_columns, n_components): entries that may move.
+    known
+        Information of W, component after component, and the diagonal of its prior
+        precision.
+    """
+    k = W.shape[1]
+    information, prior = known
+    if k == 1 or not counts.integer:
+        return np.zeros_like(W)
+    halves = slope_of_parts(counts, problem, W, whole, 2, HALVES_SEED, n_jobs)
+    mixtures = np.zeros((k, k - 1, k, W.shape[0]))
+    for j in range(k):
+        mixtures[j, :, j] = (np.delete(W, j, axis=1) - W[:, [j]]).T
+    if problem.ties is not None:
+        together = np.maximum(problem.ties.sum(axis=1), 1.0)
+        mixtures = np.einsum("jic,ayji->ayjc", problem.ties > 0, mixtures) / together
+    mixtures[:, :, ~free.T] = 0.0
+    if problem.ties is not None:
+        mixtures = np.einsum("jic,ayjc->ayji", problem.ties, mixtures)
+    mixtures = mixtures.reshape(k * (k - 1), -1)
+    # in units of the widths that are known before, so that squares are numbers; those
+    # of components that are huge beside others are not, whatever the unit
+    width = 1 / np.sqrt(prior)
+    huge = np.abs(mixtures / width).max(axis=1, keepdims=True) / 1e50
+    mixtures = mixtures / np.maximum(huge, 1.0)
+    scaled = mixtures / width
+    precision = information * width * width[:, None] + np.eye(width.size)
+    amounts = np.linalg.lstsq(
+        scaled @ precision @ scaled.T, mixtures @ halves.T.ravel(), rcond=1e-10
+    )[0]
+    step = (amounts @ mixtures).reshape(W.shape[::-1]).T
+    lowest = np.where(problem.rows_on_simplex[:, None], W - 1.0, -np.inf)
+    return np.clip(step, lowest, W)

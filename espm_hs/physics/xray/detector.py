@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from espm_hs.arguments import plain_float
-from espm_hs.physics.xray.efficiency_curve import checked_curve, interpolated
-from espm_hs.physics.xray.layers import (
+from espm_hs.arguments import did_you_mean, plain_float
+from espm_hs.physics.xray.absorption import (
     attenuation,
     material_data,
     parse_grid,
@@ -28,43 +27,45 @@ _PAIR_ENERGY = 3.65
 FWHM_PER_SIGMA = 2 * np.sqrt(2 * np.log(2))
 #: Decay of the shift by incomplete charge collection, keV.
 _SHIFT_DECAY = 0.6
+# Numbers next to the ends of half-open ranges.
+_ABOVE_0, _BELOW_1 = np.nextafter(0, 1), np.nextafter(1, 0)
+Curve = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 @dataclass(frozen=True)
 class Detector:
-    """
-    A silicon drift detector, or one with a measured efficiency curve.
+    """A silicon drift detector, or one with a measured efficiency curve.
 
     The default is a windowless detector: 0.58 mm of silicon behind a contact of
     38 nm Al and 7 nm of polymer.
 
     Parameters
     ----------
-    resolution : float
+    resolution
         FWHM at Mn Ka (5.9 keV), eV.
-    fano_factor : float
-        Of silicon; FWHM^2 = noise^2 + (2.3548)^2 F (3.65 eV) E.
-    low_energy_shift : float
-        eV, a in E' = E - a exp(-E / 0.6 keV): low-energy photons are absorbed near
-        the surface, where some of the charge is lost.
-    layers : sequence of (material, thickness), or str
-        In front of the crystal, thickness in um; or like "Al 0.038 um, SiO2 0.1 um".
-        A material is the symbol of an element or one of "polyimide", "parylene",
-        "Si3N4", "SiO2", "Al2O3".
-    crystal_thickness : float
-        Silicon, mm.
-    grid : tuple of (material, thickness, open fraction) or None
+    fano_factor
+        Fano factor of silicon: FWHM^2 = noise^2 + (2.3548)^2 F (3.65 eV) E.
+    low_energy_shift
+        The a, in eV, of E' = E - a exp(-E / 0.6 keV): low-energy photons are absorbed
+        near the surface, where some of the charge is lost.
+    layers
+        Layers in front of the crystal, each a material and a thickness in um, or a text
+        like "Al 0.038 um, SiO2 0.1 um". A material is the symbol of an element or one
+        of "polyimide", "parylene", "Si3N4", "SiO2", "Al2O3".
+    crystal_thickness
+        Thickness of the silicon, mm.
+    grid
         Support of a window: material, thickness in um, share of open area.
-    transmission : float
+    transmission
         Constant factor of the efficiency, above 0 up to 1.
-    curve : tuple of (energies, efficiencies) or None
+    curve
         Measured efficiency, energies in keV; replaces layers, crystal and grid.
-    tail : float
+    tail
         Share of the counts of a peak, from 0 (none) to below 1, in a tail towards low
         energies, by incomplete charge collection. It falls exponentially.
-    tail_length : float
+    tail_length
         Mean energy missing in the tail, eV.
-    escape_peak : bool
+    escape_peak
         Whether lines above the Si K edge have an escape peak 1.74 keV below.
 
     Raises
@@ -73,7 +74,7 @@ class Detector:
         If the resolution is below the limit by charge statistics, or a value is
         out of range, or a material is unknown.
     TypeError
-        If a number is none.
+        If a number is something else.
     """
 
     resolution: float = 130.0
@@ -88,92 +89,73 @@ class Detector:
     tail_length: float = 100.0
     escape_peak: bool = False
 
-    def __post_init__(self):
-        for number in _NUMBERS:
-            value = plain_float(number, getattr(self, number))
-            object.__setattr__(self, number, value)
+    def __post_init__(self) -> None:
+        plain: dict[str, Any] = {
+            name: plain_float(name, getattr(self, name)) for name in _NUMBERS
+        }
         # tuples, so that equal detectors compare equal and can be cached
-        object.__setattr__(self, "layers", parse_layers(self.layers))
+        plain["layers"] = parse_layers(self.layers)
+        plain["escape_peak"] = bool(self.escape_peak)
         if self.grid is not None:
-            object.__setattr__(self, "grid", parse_grid(self.grid))
+            plain["grid"] = parse_grid(self.grid)
         if self.curve is not None:
-            object.__setattr__(self, "curve", checked_curve(self.curve))
-        object.__setattr__(self, "escape_peak", bool(self.escape_peak))
-        self._check_width()
-        if not 0 <= self.low_energy_shift <= 500:
-            raise ValueError(
-                "The low-energy shift must be 0 to 500 eV, found "
-                f"{self.low_energy_shift:g}."
-            )
-        self._check_tail()
-        self._check_transmission()
+            plain["curve"] = _checked_curve(self.curve)
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
+        self._check()
 
-    def _check_width(self) -> None:
-        if not 0 <= self.fano_factor < 1:
-            raise ValueError(
-                f"The Fano factor must be in [0, 1), found {self.fano_factor}."
-            )
-        limit = np.sqrt(self._statistics(MN_KA_ENERGY))
-        if not limit <= self.resolution < 1000:
-            raise ValueError(
-                f"The resolution must be at least {limit:.1f} eV at Mn Ka (charge "
-                f"statistics alone, Fano factor {self.fano_factor:g}) and below "
-                f"1000 eV, found {self.resolution}."
-            )
-
-    def _check_tail(self) -> None:
-        if not 0 <= self.tail < 1:
-            raise ValueError(
-                f"The share of counts in the tail must be in [0, 1), found {self.tail}."
-            )
-        if not 1 <= self.tail_length <= 2000:
-            raise ValueError(
-                f"The tail length must be 1 to 2000 eV, found {self.tail_length}."
-            )
-
-    def _check_transmission(self) -> None:
-        values = [thickness for _, thickness in self.layers]
-        values += (self.grid or ())[1:2]
+    def _check(self) -> None:
+        least = float(np.sqrt(np.maximum(self._statistics(MN_KA_ENERGY), 0)))
+        ranges: dict[str, tuple[float, float, str]] = {
+            "fano_factor": (0, _BELOW_1, "The Fano factor must be in [0, 1)"),
+            "resolution": (
+                least,
+                np.nextafter(1000, 0),
+                f"The resolution must be at least {least:.1f} eV at Mn Ka (charge "
+                f"statistics alone, Fano factor {self.fano_factor:g}) and below 1000 "
+                "eV",
+            ),
+            "low_energy_shift": (0, 500, "The low-energy shift must be 0 to 500 eV"),
+            "tail": (0, _BELOW_1, "The share of counts in the tail must be in [0, 1)"),
+            "tail_length": (1, 2000, "The tail length must be 1 to 2000 eV"),
+            "crystal_thickness": (
+                1e-3,
+                1e6,
+                "The thickness of the crystal must be non-negative, at least 0.001 mm",
+            ),
+            "transmission": (_ABOVE_0, 1, "The transmission must be in (0, 1]"),
+        }
+        for name, (low, high, need) in ranges.items():
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{need}, found {getattr(self, name):g}.")
+        values = [thickness for _, thickness in self._matter]
         if not all(0 <= value <= 1e4 for value in values):
             raise ValueError(
                 f"Thicknesses must be non-negative, at most 10000 um, found {values}."
-            )
-        if not 1e-3 <= self.crystal_thickness <= 1e6:
-            raise ValueError(
-                "The thickness of the crystal must be non-negative, at least 0.001 mm, "
-                f"found {self.crystal_thickness:g}."
-            )
-        if not 0 < self.transmission <= 1:
-            raise ValueError(
-                f"The transmission must be in (0, 1], found {self.transmission}."
             )
         if self.grid is not None and not 0 <= self.grid[2] <= 1:
             raise ValueError(
                 f"The open fraction of a grid must be in [0, 1], found {self.grid[2]}."
             )
-        for material in self._materials:
-            material_data(material)
+        for material, _ in self._matter:
+            material_data(material)  # raises
 
     @property
-    def _materials(self) -> list[str]:
-        return [m for m, _ in self.layers] + ([self.grid[0]] if self.grid else [])
+    def _matter(self) -> tuple[tuple[str, float], ...]:
+        """Materials with their thickness in um."""
+        return self.layers + ((self.grid[:2],) if self.grid else ())
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> Detector:
-        """
-        Return a typical detector.
+        """Return a typical detector.
 
         Parameters
         ----------
-        name : str
+        name
             "windowless", "polymer_window" (ultra-thin polymer on a silicon grid) or
             "ideal" (efficiency 1).
         **changes
             Parameters of the class that differ from the preset.
-
-        Returns
-        -------
-        Detector
 
         Raises
         ------
@@ -181,8 +163,10 @@ class Detector:
             If the name is unknown; lists those there are.
         """
         if name not in _PRESETS:
+            hint = did_you_mean(name, _PRESETS)
             raise ValueError(
                 f"No detector preset {name!r}: expected one of {', '.join(_PRESETS)}."
+                f"{hint}"
             )
         return cls(**{**_PRESETS[name], **changes})
 
@@ -190,46 +174,36 @@ class Detector:
     def from_curve(
         cls, energy: ArrayLike, efficiency: ArrayLike, **changes: Any
     ) -> Detector:
-        """
-        Return a detector with a known efficiency curve.
+        """Return a detector with a known efficiency curve.
 
         Parameters
         ----------
-        energy : array, shape (n,)
-            Increasing, keV.
-        efficiency : array, shape (n,)
-            Between 0 and 1; interpolated linearly.
+        energy
+            Increasing, keV, shape (n,).
+        efficiency
+            Between 0 and 1, shape (n,); interpolated linearly.
         **changes
             Other parameters of the class (resolution, ...).
-
-        Returns
-        -------
-        Detector
 
         Raises
         ------
         ValueError
             If the curve is not usable.
         """
-        curve = (np.ravel(energy), np.ravel(efficiency))
+        curve = (tuple(np.ravel(energy)), tuple(np.ravel(efficiency)))
         return cls(curve=curve, layers=(), **changes)
 
     @classmethod
     def from_file(cls, path: str | PathLike, **changes: Any) -> Detector:
-        """
-        Return a detector with the efficiency curve of a text file.
+        """Return a detector with the efficiency curve of a text file.
 
         Parameters
         ----------
-        path : str or path-like
+        path
             Two columns, energy in keV and efficiency between 0 and 1, separated by
             white space or commas; lines that begin with # are skipped.
         **changes
             Other parameters of the class (resolution, ...).
-
-        Returns
-        -------
-        Detector
 
         Raises
         ------
@@ -250,33 +224,68 @@ class Detector:
             )
         return cls.from_curve(*table.T, **changes)
 
-    def replace(self, **changes: Any) -> Detector:
+    @classmethod
+    def of(cls, detector: Detector | str | None) -> Detector:
+        """Return the detector that was meant.
+
+        Parameters
+        ----------
+        detector
+            A detector, the name of a preset, or None for the default.
+
+        Raises
+        ------
+        ValueError
+            If it is none of these.
         """
-        Copy with changed parameters.
+        if isinstance(detector, cls):
+            return detector
+        if detector is None:
+            return cls()
+        if isinstance(detector, str):
+            return cls.preset(detector)
+        raise ValueError(
+            "The detector must be a Detector or the name of a preset, found "
+            f"{detector!r}."
+        )
+
+    def replace(self, **changes: Any) -> Detector:
+        """Copy with changed parameters.
 
         Parameters
         ----------
         **changes
             Parameters of the class.
-
-        Returns
-        -------
-        Detector
         """
         return replace(self, **changes)
 
-    def efficiency(self, energy: ArrayLike) -> np.ndarray:
-        """
-        Probability that a photon that reaches the detector is counted.
+    def with_noise(self, noise: float, **changes: Any) -> Detector:
+        """Copy with another width of the peaks at energy 0.
 
         Parameters
         ----------
-        energy : float or array
+        noise
+            FWHM in eV; with the statistics of charge it makes the resolution.
+        **changes
+            Other parameters of the class.
+        """
+        fano_factor = changes.get("fano_factor", self.fano_factor)
+        # room for the statistics of any Fano factor
+        other = self.replace(resolution=500.0, fano_factor=fano_factor)
+        statistical = np.sqrt(500.0**2 - other.fwhm(0.0) ** 2)
+        return other.replace(resolution=float(np.hypot(noise, statistical)), **changes)
+
+    def efficiency(self, energy: ArrayLike) -> np.ndarray:
+        """Probability that a photon that reaches the detector is counted.
+
+        Parameters
+        ----------
+        energy
             keV, positive.
 
         Returns
         -------
-        array
+        numpy.ndarray
             In [0, 1], shape of `energy`.
 
         Raises
@@ -286,7 +295,7 @@ class Detector:
         """
         energies = np.asarray(energy, dtype=float)
         if self.curve is not None:
-            return self.transmission * interpolated(energies, self.curve)
+            return self.transmission * _interpolated(energies, self.curve)
         passed = np.full(energies.shape, self.transmission)
         for material, thickness in self.layers:
             passed *= np.exp(-attenuation(material, energies, thickness))
@@ -298,39 +307,37 @@ class Detector:
         return passed * stopped
 
     def fwhm(self, energy: ArrayLike) -> np.ndarray:
-        """
-        Width of a peak.
+        """Width of a peak.
 
         Parameters
         ----------
-        energy : float or array
+        energy
             keV.
 
         Returns
         -------
-        array
+        numpy.ndarray
             Full width at half maximum in eV, shape of `energy`.
         """
         noise = self.resolution**2 - self._statistics(MN_KA_ENERGY)
         return np.sqrt(noise + self._statistics(np.maximum(energy, 0)))
 
     def _statistics(self, energy: ArrayLike) -> np.ndarray:
-        """Square of the width by charge statistics, eV^2; energy in keV."""
+        """Square of the width by charge statistics, eV^2; the energy is in keV."""
         scale = FWHM_PER_SIGMA**2 * self.fano_factor * _PAIR_ENERGY * 1e3
         return scale * np.asarray(energy, dtype=float)
 
     def peak_energy(self, energy: ArrayLike) -> np.ndarray:
-        """
-        Energy at which the detector shows a line.
+        """Energy at which the detector shows a line.
 
         Parameters
         ----------
-        energy : float or array
+        energy
             Energy of the line, keV.
 
         Returns
         -------
-        array
+        numpy.ndarray
             keV, shape of `energy`.
         """
         energies = np.asarray(energy, dtype=float)
@@ -338,8 +345,7 @@ class Detector:
         return energies - shift * np.exp(-energies / _SHIFT_DECAY)
 
     def to_dict(self) -> dict[str, Any]:
-        """
-        Plain description, for metadata.
+        """Plain description, for metadata.
 
         Returns
         -------
@@ -360,17 +366,12 @@ class Detector:
 
     @classmethod
     def from_dict(cls, description: Mapping[str, Any]) -> Detector:
-        """
-        Return the detector that `to_dict` describes.
+        """Return the detector that `to_dict` describes.
 
         Parameters
         ----------
-        description : mapping
+        description
             Keys that are missing keep their default; "preset" may name one.
-
-        Returns
-        -------
-        Detector
 
         Raises
         ------
@@ -391,15 +392,8 @@ class Detector:
         return cls.preset(plain.pop("preset", "windowless"), **plain)
 
 
-_NUMBERS = (
-    "resolution",
-    "fano_factor",
-    "low_energy_shift",
-    "crystal_thickness",
-    "transmission",
-    "tail",
-    "tail_length",
-)
+# parameters that are plain numbers
+_NUMBERS = tuple(f.name for f in fields(Detector) if f.type == "float")
 
 _PRESETS: dict[str, dict[str, Any]] = {
     "windowless": {},
@@ -413,3 +407,72 @@ _PRESETS: dict[str, dict[str, Any]] = {
     # a kilometre of silicon stops everything
     "ideal": {"layers": (), "crystal_thickness": 1e6},
 }
+
+
+def _checked_curve(curve: Any) -> Curve:
+    """Check the points of a curve.
+
+    Parameters
+    ----------
+    curve
+        keV, increasing from 0 or above; between 0 and 1.
+
+    Returns
+    -------
+    tuple of tuple of float
+        Equal ones compare equal and can be cached.
+
+    Raises
+    ------
+    ValueError
+        If they make no curve.
+    """
+    try:
+        energies, efficiencies = (tuple(map(float, axis)) for axis in curve)
+    except (TypeError, ValueError):
+        raise ValueError(
+            "An efficiency curve consists of two lists of numbers, energies (keV) and "
+            f"efficiencies; found {curve!r}."
+        ) from None
+    if len(energies) != len(efficiencies) or len(energies) < 2:
+        raise ValueError(
+            "An efficiency curve needs as many energies as efficiencies, 2 or more, "
+            f"found {len(energies)} and {len(efficiencies)}."
+        )
+    if not (energies[0] >= 0 and np.all(np.diff(energies) > 0)):
+        raise ValueError("The energies of an efficiency curve must increase from >= 0.")
+    if not all(0 <= value <= 1 for value in efficiencies):
+        raise ValueError(
+            "Efficiencies must be between 0 and 1, found "
+            f"{min(efficiencies):g} to {max(efficiencies):g}."
+        )
+    return energies, efficiencies
+
+
+def _interpolated(energies: np.ndarray, curve: Curve) -> np.ndarray:
+    """Efficiency between the points of a curve.
+
+    Parameters
+    ----------
+    energies
+        keV.
+    curve
+        As `_checked_curve` returns.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape of `energies`.
+
+    Raises
+    ------
+    ValueError
+        If an energy is outside.
+    """
+    first, last = curve[0][0], curve[0][-1]
+    if np.any((energies < first) | (energies > last)):
+        raise ValueError(
+            f"The efficiency curve covers {first:g} to {last:g} keV, but is needed "
+            f"from {np.min(energies):g} to {np.max(energies):g} keV."
+        )
+    return np.interp(energies, *curve)

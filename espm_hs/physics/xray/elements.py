@@ -1,6 +1,6 @@
 """Chemical elements: symbols, atomic weights, fractions."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from numbers import Integral
 
@@ -14,17 +14,12 @@ _NUMBERS = {symbol: z for z, symbol in enumerate(SYMBOLS, start=1)}
 
 
 def atomic_number(element: str | int) -> int:
-    """
-    Atomic number of an element.
+    """Atomic number of an element.
 
     Parameters
     ----------
-    element : str or int
+    element
         Symbol ("Fe") or atomic number (26).
-
-    Returns
-    -------
-    int
 
     Raises
     ------
@@ -53,17 +48,12 @@ def atomic_number(element: str | int) -> int:
 
 
 def symbol(element: str | int) -> str:
-    """
-    Symbol of an element.
+    """Symbol of an element.
 
     Parameters
     ----------
-    element : str or int
+    element
         Symbol or atomic number.
-
-    Returns
-    -------
-    str
 
     Raises
     ------
@@ -73,19 +63,22 @@ def symbol(element: str | int) -> str:
     return SYMBOLS[atomic_number(element) - 1]
 
 
+def value_of(function: Callable[..., float], *arguments: int) -> float:
+    """Ask a function of xraylib for a number; 0 where it has none."""
+    try:
+        return function(*arguments)
+    except ValueError:
+        return 0.0
+
+
 @cache
 def atomic_weight(element: str | int) -> float:
-    """
-    Look up the standard atomic weight in g/mol (xraylib).
+    """Look up the standard atomic weight in g/mol (xraylib).
 
     Parameters
     ----------
-    element : str or int
+    element
         Symbol or atomic number.
-
-    Returns
-    -------
-    float
 
     Raises
     ------
@@ -99,17 +92,12 @@ def atomic_weight(element: str | int) -> float:
 
 
 def normalised_fractions(fractions: Mapping[str, float]) -> dict[str, float]:
-    """
-    Fractions of elements scaled to sum 1.
+    """Fractions of elements scaled to sum 1.
 
     Parameters
     ----------
-    fractions : mapping of str to float
+    fractions
         Non-negative amounts, in any unit.
-
-    Returns
-    -------
-    dict of str to float
 
     Raises
     ------
@@ -137,12 +125,11 @@ def normalised_fractions(fractions: Mapping[str, float]) -> dict[str, float]:
 
 
 def atomic_to_mass_fractions(atomic: Mapping[str, float]) -> dict[str, float]:
-    """
-    Convert atomic fractions to mass fractions.
+    """Convert atomic fractions to mass fractions.
 
     Parameters
     ----------
-    atomic : mapping of str to float
+    atomic
         Numbers of atoms of each element, in any unit (fractions, at.%, formula).
 
     Returns
@@ -161,12 +148,11 @@ def atomic_to_mass_fractions(atomic: Mapping[str, float]) -> dict[str, float]:
 
 
 def mass_to_atomic_fractions(mass: Mapping[str, float]) -> dict[str, float]:
-    """
-    Convert mass fractions to atomic fractions.
+    """Convert mass fractions to atomic fractions.
 
     Parameters
     ----------
-    mass : mapping of str to float
+    mass
         Masses of each element, in any unit (fractions, wt.%, grams).
 
     Returns

@@ -7,9 +7,8 @@ F. Salvat, A. Jablonski and C. J. Powell, At. Data Nucl. Data Tables 95 (2009)
 """
 
 import csv
-from functools import lru_cache
+from functools import cache
 from importlib.resources import files
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,45 +22,30 @@ SUBSHELLS = ("K", "L1", "L2", "L3", "M1", "M2", "M3", "M4", "M5")
 #: Rest energy of the electron, keV.
 ELECTRON_REST_ENERGY = 510.99895
 
-#: 4 pi a0^2 with the Bohr radius a0, cm2.
+# 4 pi a0^2 with the Bohr radius a0, cm2.
 _FOUR_PI_A0_SQUARED = 4 * np.pi * 0.529177210903e-8**2
 
-#: Overvoltage where one formula takes over from the other.
-# keV
-_LARGEST = 1e6
+# Overvoltage where one formula takes over from the other.
 _OVERVOLTAGE_LIMIT = 16.0
+# Largest beam energy, keV.
+_LARGEST = 1e6
 
 
-class _Coefficients(NamedTuple):
-    edge: float
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-
-
-@lru_cache(maxsize=1)
-def _table() -> dict[tuple[int, str], _Coefficients]:
-    """Coefficients of every subshell, by atomic number and subshell."""
-    text = (
-        files("espm_hs.physics.xray").joinpath("data/ionization.csv").read_text("utf-8")
-    )
-    lines = (line for line in text.splitlines() if not line.startswith("#"))
-    table = {}
-    for row in csv.reader(lines):
-        if row[0] == "z":
-            continue
-        numbers = tuple(float(value) for value in row[2:])
-        entry = _Coefficients(numbers[0], numbers[1:6], numbers[6:])
-        table[int(row[0]), row[1]] = entry
-    return table
+@cache
+def _table() -> dict[tuple[int, str], tuple[float, ...]]:
+    """Edge (keV) and coefficients of every subshell, by atomic number and subshell."""
+    path = files("espm_hs.physics.xray").joinpath("data/ionization.csv")
+    lines = path.read_text("utf-8").splitlines()
+    rows = csv.reader(line for line in lines if not line.startswith(("#", "z")))
+    return {(int(z), shell): tuple(map(float, rest)) for z, shell, *rest in rows}
 
 
 def ionized_subshells(element: str | int) -> tuple[str, ...]:
-    """
-    Subshells of an element for which there are ionisation cross sections.
+    """Subshells of an element for which there are ionisation cross sections.
 
     Parameters
     ----------
-    element : str or int
+    element
         Symbol or atomic number.
 
     Returns
@@ -73,7 +57,7 @@ def ionized_subshells(element: str | int) -> tuple[str, ...]:
     return tuple(shell for shell in SUBSHELLS if (z, shell) in _table())
 
 
-def _coefficients(element: str | int, subshell: str) -> _Coefficients:
+def _coefficients(element: str | int, subshell: str) -> tuple[float, ...]:
     if not isinstance(subshell, str) or subshell not in SUBSHELLS:
         raise ValueError(
             f"{subshell!r} is not a subshell: expected one of {', '.join(SUBSHELLS)}."
@@ -88,48 +72,23 @@ def _coefficients(element: str | int, subshell: str) -> _Coefficients:
     return found
 
 
-def edge_energy(element: str | int, subshell: str) -> float:
-    """
-    Ionisation energy that goes with the cross sections.
-
-    Parameters
-    ----------
-    element : str or int
-        Symbol or atomic number.
-    subshell : str
-        "K", "L1" ... "M5".
-
-    Returns
-    -------
-    float
-        keV.
-
-    Raises
-    ------
-    ValueError
-        If the element or the subshell is unknown or has no coefficients.
-    """
-    return _coefficients(element, subshell).edge
-
-
 def ionization_cross_section(
     element: str | int, subshell: str, beam_energy: ArrayLike
 ) -> float | np.ndarray:
-    """
-    Cross section for the ionisation of a subshell by an electron.
+    """Cross section for the ionisation of a subshell by an electron.
 
     Parameters
     ----------
-    element : str or int
+    element
         Symbol or atomic number, Z = 1 to 99.
-    subshell : str
+    subshell
         "K", "L1", "L2", "L3", "M1" ... "M5".
-    beam_energy : float or array
+    beam_energy
         Kinetic energy of the electron, keV.
 
     Returns
     -------
-    float or array
+    float or numpy.ndarray
         cm2 per atom (whole subshell); 0 at and below the edge; shape of
         `beam_energy`.
 
@@ -146,22 +105,21 @@ def ionization_cross_section(
     Bote et al. (2009), doi:10.1016/j.adt.2009.08.001, equations for U <= 16 and
     U > 16.
     """
-    coefficients = _coefficients(element, subshell)
+    edge, *coefficients = _coefficients(element, subshell)
     energy = float_array("beam_energy", beam_energy)
     if not np.all((energy > 0) & (energy <= _LARGEST)):
         raise ValueError(
-            f"Beam energies must be positive, up to {_LARGEST:g} keV, found "
-            f"{beam_energy}."
+            f"Beam energies must be positive, up to {_LARGEST:g} keV, found {energy}."
         )
-    overvoltage = energy / coefficients.edge
-    low = _low_overvoltage(overvoltage, coefficients.low)
-    fast = np.maximum(energy, _OVERVOLTAGE_LIMIT * coefficients.edge)
-    high = _high_overvoltage(fast, fast / coefficients.edge, coefficients.high)
+    overvoltage = energy / edge
+    low = _low_overvoltage(overvoltage, coefficients[:5])
+    fast = np.maximum(energy, _OVERVOLTAGE_LIMIT * edge)
+    high = _high_overvoltage(fast, fast / edge, coefficients[5:])
     sigma = np.where(overvoltage > _OVERVOLTAGE_LIMIT, high, low)
     return sigma.item() if sigma.ndim == 0 else sigma
 
 
-def _low_overvoltage(u: np.ndarray, a: tuple[float, ...]) -> np.ndarray:
+def _low_overvoltage(u: np.ndarray, a: list[float]) -> np.ndarray:
     """Distorted-wave fit, meant for 1 < U <= 16; cm2."""
     u = np.maximum(u, 1)  # nothing is ionised below
     above = u - 1
@@ -172,7 +130,7 @@ def _low_overvoltage(u: np.ndarray, a: tuple[float, ...]) -> np.ndarray:
 
 
 def _high_overvoltage(
-    energy: np.ndarray, u: np.ndarray, coefficients: tuple[float, ...]
+    energy: np.ndarray, u: np.ndarray, coefficients: list[float]
 ) -> np.ndarray:
     """Relativistic plane-wave fit, meant for U > 16; cm2."""
     b, amplitude, g1, g2, g3, g4 = coefficients

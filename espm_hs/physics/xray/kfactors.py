@@ -16,27 +16,25 @@ fits families often write "Ka" but mean the family: give them as "K".
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
-from espm_hs.physics.xray.checks import checked_detector
+from espm_hs.physics.xray.arguments import checked_line_factors
 from espm_hs.physics.xray.detector import Detector
 from espm_hs.physics.xray.elements import atomic_weight
-from espm_hs.physics.xray.emission import emission_lines
-from espm_hs.physics.xray.line_names import checked_line_factors, parse_line
+from espm_hs.physics.xray.emission import emission_lines, parse_line
 
 Basis = Literal["weight", "atomic"]
 _BASES = ("weight", "atomic")
 
 
 class KFactorTable(NamedTuple):
-    """
-    k-factors of a file.
+    """k-factors of a file.
 
     Attributes
     ----------
-    kfactors : dict of str to float
+    kfactors
         By line, like "Fe_Ka".
-    basis : {"weight", "atomic"}
+    basis
         What they relate.
     """
 
@@ -52,20 +50,19 @@ def kfactors(
     basis: Basis = "weight",
     detector: Detector | str | None = None,
 ) -> dict[str, float]:
-    """
-    k-factors that follow from the atomic data and the efficiency of a detector.
+    """Return the k-factors of the atomic data and the efficiency of a detector.
 
     Parameters
     ----------
-    lines : iterable of str
+    lines
         Lines or families, like "Fe_Ka", "Fe_Ka1" or "Fe_K".
-    beam_energy : float
+    beam_energy
         keV.
-    reference : str
+    reference
         Line or family B of k_AB.
-    basis : {"weight", "atomic"}
+    basis
         Whether they relate masses or numbers of atoms.
-    detector : Detector, str or None
+    detector
         Or the name of a preset; default "windowless".
 
     Returns
@@ -78,7 +75,15 @@ def kfactors(
     ValueError
         If a name is not understood or has no line, or the basis is neither.
     """
-    return _of_model(lines, beam_energy, reference, basis, detector)
+    if basis not in _BASES:
+        raise ValueError(f'The basis must be "weight" or "atomic", found {basis!r}.')
+    used = Detector.of(detector)
+    base = _counts(reference, beam_energy, basis, used)
+    return {name: base / _counts(name, beam_energy, basis, used) for name in lines}
+
+
+# inside of functions that take k-factors under that name
+_of_model = kfactors
 
 
 def line_factors_from_kfactors(
@@ -89,23 +94,22 @@ def line_factors_from_kfactors(
     basis: Basis,
     detector: Detector | str | None = None,
 ) -> dict[str, float]:
-    """
-    Line factors with which a `SpectrumModel` quantifies as a table of k-factors does.
+    """Line factors with which a `SpectrumModel` agrees with a table of k-factors.
 
     Parameters
     ----------
-    kfactors : mapping of str to float
+    kfactors
         By line or family; measured on standards or written by a vendor.
-    beam_energy : float
-        Of the table, keV.
-    reference : str
+    beam_energy
+        Beam energy of the table, keV.
+    reference
         Line or family that keeps the factor 1. k-factors are divided by that of the
         reference if the table has it, else they are taken as relative to it.
-    basis : {"weight", "atomic"}
+    basis
         Whether the table relates masses or numbers of atoms.
-    detector : Detector, str or None
-        Of the model that will get the factors; its efficiency is part of the
-        k-factors. Or the name of a preset; default "windowless".
+    detector
+        Detector of the model that will get the factors, or the name of a preset;
+        "windowless" by default. Its efficiency is part of the k-factors.
 
     Returns
     -------
@@ -120,7 +124,9 @@ def line_factors_from_kfactors(
         k-factor is not a positive number, or the basis is neither.
     """
     given = {name: _positive(k, name) for name, k in kfactors.items()}
-    ours = _of_model(given, beam_energy, reference, basis, detector)
+    ours = _of_model(
+        given, beam_energy, reference=reference, basis=basis, detector=detector
+    )
     wanted = parse_line(reference)
     units = [k for name, k in given.items() if parse_line(name) == wanted]
     unit = units[0] if units else 1.0
@@ -130,21 +136,16 @@ def line_factors_from_kfactors(
 
 
 def read_kfactors(path: str | Path, *, basis: Basis | None = None) -> KFactorTable:
-    """
-    Read k-factors from a CSV file.
+    """Read k-factors from a CSV file.
 
     Parameters
     ----------
-    path : str or Path
+    path
         File with a header that names the columns element, line, k and, unless it is
         given here, basis; in any order, others are ignored. Lines like "Ka" or "K";
         lines of text that start with # are comments.
-    basis : {"weight", "atomic"}, optional
+    basis
         For all rows of a file without that column.
-
-    Returns
-    -------
-    KFactorTable
 
     Raises
     ------
@@ -166,21 +167,6 @@ def read_kfactors(path: str | Path, *, basis: Basis | None = None) -> KFactorTab
     if basis is None:
         raise ValueError(f"{path} has no k-factors.")
     return KFactorTable(found, basis)
-
-
-def _of_model(
-    names: Iterable[str],
-    beam_energy: float,
-    reference: str,
-    basis: Basis,
-    detector: Detector | str | None,
-) -> dict[str, float]:
-    """k-factors of the atomic data."""
-    if basis not in _BASES:
-        raise ValueError(f'The basis must be "weight" or "atomic", found {basis!r}.')
-    used = checked_detector(detector)
-    base = _counts(reference, beam_energy, basis, used)
-    return {name: base / _counts(name, beam_energy, basis, used) for name in names}
 
 
 def _counts(name: str, beam_energy: float, basis: Basis, detector: Detector) -> float:
@@ -214,29 +200,31 @@ def _positive(value: float | str, name: str) -> float:
     return number
 
 
-def _rows(path: str | Path, needed: Sequence[str]) -> Iterator[tuple[str, dict]]:
+def _rows(
+    path: str | Path, needed: Sequence[str]
+) -> Iterator[tuple[str, dict[str, str]]]:
     """Rows of a CSV file as dicts, each with its place for messages."""
+    header: list[str] = []
     with Path(path).open(newline="", encoding="utf-8-sig") as file:
         reader = csv.reader(file)
-        header = None
         for fields in reader:
             cells = [cell.strip() for cell in fields]
             where = f"{path}, line {reader.line_num}"
             if not any(cells) or cells[0].startswith("#"):
                 continue
-            if header is None:
+            if not header:
                 header = [cell.lower() for cell in cells]
                 if missing := [name for name in needed if name not in header]:
                     raise ValueError(
                         f"{where}: the header lacks {', '.join(missing)}, found "
                         f"{', '.join(cells)}."
                     )
-            elif len(cells) != len(header):
+                continue
+            if len(cells) != len(header):
                 raise ValueError(
                     f"{where}: {len(header)} columns are expected, found {len(cells)}."
                 )
-            else:
-                yield where, dict(zip(header, cells, strict=True))
+            yield where, dict(zip(header, cells, strict=True))
 
 
 def _common_basis(found: str | None, basis: Basis | None) -> Basis:
@@ -250,4 +238,4 @@ def _common_basis(found: str | None, basis: Basis | None) -> Basis:
         raise ValueError(f'The basis must be "weight" or "atomic", found {found!r}.')
     if basis is not None and name != basis:
         raise ValueError(f"The basis is {name!r}, but was {basis!r} before.")
-    return name
+    return cast(Basis, name)

@@ -2,49 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import copy
+import inspect
+from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from espm_hs.arguments import plain_float
-from espm_hs.physics.xray.absorption import escape_fraction, mass_thickness
-from espm_hs.physics.xray.background import N_TERMS, bremsstrahlung
-from espm_hs.physics.xray.checks import (
-    checked_angles,
-    checked_axis,
-    checked_composition,
-    checked_detector,
-    checked_spectra,
-    read_only,
-)
-from espm_hs.physics.xray.columns import (
+from espm_hs.arguments import check_mapping, plain_float
+from espm_hs.physics.linear_model import (
     Column,
-    FittedRange,
-    LineColumn,
-    Split,
-    checked_elements,
-    checked_split,
-    line_columns,
-    with_line_factors,
+    LinearModel,
+    Parameter,
+    register_model,
 )
+from espm_hs.physics.xray import arguments as checks
+from espm_hs.physics.xray.absorption import Angles, mass_thickness
+from espm_hs.physics.xray.arguments import model_parameters, parameter_arguments
 from espm_hs.physics.xray.detector import Detector
-from espm_hs.physics.xray.elements import atomic_to_mass_fractions
-from espm_hs.physics.xray.emission import EmissionLine, check_beam_energy
-from espm_hs.physics.xray.line_names import checked_line_factors
-from espm_hs.physics.xray.peaks import Channels
-from espm_hs.physics.xray.sources import Lines, Sources, line_matrix, lines_in_reach
+from espm_hs.physics.xray.elements import normalised_fractions
+from espm_hs.physics.xray.emission import (
+    EmissionLine,
+    Emitters,
+    Split,
+    check_beam_energy,
+)
+from espm_hs.physics.xray.unabsorbed import (
+    N_TERMS,
+    Sources,
+    Unabsorbed,
+    read_only,
+    unabsorbed,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 #: Sum of every background column over the fitted channels: the order of magnitude
 #: of an element column, whose unit is the barn.
 BACKGROUND_SUM = 100.0
 
 
-class SpectrumModel:
-    """
-    Linear model of the spectra that a sample of known elements can give.
+@register_model("xray")
+class SpectrumModel(LinearModel):
+    """A linear model of the spectra that a sample of known elements can give.
 
     A spectrum is ``G @ w``. The entries of w in the element columns are in
     proportion to the numbers of atoms: normalised to sum 1 they are the atomic
@@ -52,43 +56,45 @@ class SpectrumModel:
 
     Parameters
     ----------
-    energy : array, shape (n_channels,)
-        Centres of the channels in keV, increasing in equal steps; may start below 0.
-    beam_energy : float
+    energy
+        Shape (n_channels,): centres of the channels in keV, increasing in equal
+        steps; may start below 0.
+    beam_energy
         10 to 400 keV.
-    elements : iterable of str
+    elements
         Elements of the sample, symbols (or atomic numbers).
-    stray_elements : iterable of str
+    stray_elements
         Elements from outside the sample (grid, holder, lenses): one column for each
         family of lines, not absorbed by the sample, not part of the composition.
-    split_lines : mapping, optional
+    split_lines
         Which lines of an element count. By symbol: "families", a column for each
         family, of which K counts if it is in the fitted range, else L, else M; an
         energy in keV, lines from there up count, those below form one free column;
         "none", one column of all lines. Default: for K to Ga (Z = 19 to 31) with K
         lines in range "families", as their L lines are unreliable; "none" for the
         others. Entries for elements not in the sample are ignored.
-    detector : Detector or str, optional
-        Or the name of a preset; default "windowless".
-    line_factors : mapping of str to float, optional
+    detector
+        A detector, or the name of a preset; "windowless" by default.
+    line_factors
         By family ("Fe K", "Pt_L", or a line like "Fe_Ka" for its family): factor on
         its emission, above 0; 1 is atomic data. `line_factors_from_kfactors` makes
         them. Entries for elements not in the model are ignored.
-    take_off_angle : float or sequence of float, optional
+    take_off_angle
         Degrees, above 0 up to 90; needed when there is a thickness. Several: one for
         each detector, of equal solid angles; their absorption factors are averaged.
-    thickness, density : float, optional
-        nm, g/cm3; both or none (no absorption by the sample).
-    composition : mapping of str to float, optional
+    thickness, density
+        In nm and g/cm3; both or none (no absorption by the sample).
+    composition
         Atomic fractions of the absorbing sample (normalised here); may name elements
         without a line in range, like O. Default: equal fractions of `elements`.
-    minimum_energy : float
-        keV; channels below are not fitted (noise peak).
-    background : bool
-        False: no bremsstrahlung columns.
-    extra_spectra : mapping of str to array, shape (n_channels,), optional
-        By label: non-negative spectra of the user, columns of kind "background".
-        Used as they are: absorption and detector are already in them.
+    minimum_energy
+        Channels below this energy (keV) are not fitted (noise peak).
+    background
+        Whether there are columns of bremsstrahlung.
+    extra_spectra
+        By label: non-negative spectra of the user, shape (n_channels,), which become
+        columns of kind "background". They are used as they are: absorption and
+        detector are already in them.
 
     Raises
     ------
@@ -101,13 +107,16 @@ class SpectrumModel:
     -----
     Columns in order: elements, free lines of elements, stray elements, background.
 
-    A line column is the sum over its lines of emission cross section (barn) x
-    fraction that escapes from the sample x detector efficiency x Gaussian integrated
-    over the channels. A background column is shape x fraction that escapes x
-    efficiency in the fitted channels, scaled to sum 100 over these; 0 in the others;
-    extra spectra follow, scaled likewise.
+    A line column is the sum over its lines of emission cross section x fraction that
+    escapes from the sample x detector efficiency x Gaussian integrated over the
+    channels. Cross sections are in cm2 everywhere in the interface; those in G are in
+    barn (1e-24 cm2), so that its numbers are near 1. A background column is shape x
+    fraction that escapes x efficiency in the fitted channels, scaled to sum 100 over
+    these; 0 in the others; extra spectra follow, scaled likewise.
     Rows at energies up to 0 and from the beam energy up are 0.
     """
+
+    elements: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -119,7 +128,7 @@ class SpectrumModel:
         split_lines: Mapping[str, Split] | None = None,
         detector: Detector | str | None = None,
         line_factors: Mapping[str, float] | None = None,
-        take_off_angle: float | Sequence[float] | None = None,
+        take_off_angle: Angles | None = None,
         thickness: float | None = None,
         density: float | None = None,
         composition: Mapping[str, float] | None = None,
@@ -127,31 +136,34 @@ class SpectrumModel:
         background: bool = True,
         extra_spectra: Mapping[str, ArrayLike] | None = None,
     ):
-        self._offset, self._scale, self._size = checked_axis(energy)
+        self._axis = checks.checked_axis(energy)
         self.beam_energy = check_beam_energy(beam_energy)
-        self.elements = checked_elements(elements, "elements")
-        self.stray_elements = checked_elements(stray_elements, "stray_elements")
-        self.split_lines = checked_split(split_lines)
-        self.detector = checked_detector(detector)
-        self.line_factors = checked_line_factors(line_factors)
-        self.take_off_angle = checked_angles(take_off_angle)
+        self.elements = checks.checked_elements(elements, "elements")
+        self.stray_elements = checks.checked_elements(stray_elements, "stray_elements")
+        self.split_lines = checks.checked_split(split_lines)
+        self.detector = Detector.of(detector)
+        self.line_factors = checks.checked_line_factors(line_factors)
+        self.take_off_angle = checks.checked_angles(take_off_angle)
         self.thickness, self.density = (
             None if value is None else plain_float(name, value)
             for name, value in (("thickness", thickness), ("density", density))
         )
-        self.composition = checked_composition(composition)
+        self.composition = checks.checked_composition(composition)
         self.minimum_energy = plain_float("minimum_energy", minimum_energy)
         if not isinstance(background, bool | np.bool_):
             raise TypeError(f"`background` must be True or False, got {background!r}.")
         self.background = bool(background)
         self.extra_spectra: dict[str, np.ndarray] = {}
         self._check()
-        taken = [column.label for column in self.columns]
-        self.extra_spectra = checked_spectra(extra_spectra, self.channels, taken)
+        if extra_spectra is not None:
+            self.extra_spectra = self._checked_spectra(extra_spectra)
 
     def _check(self) -> None:
         if not self.elements:
-            raise ValueError("A model needs elements: give them with set_elements.")
+            raise ValueError(
+                "No elements are set, so there is nothing to look for. Set those of "
+                "the sample with `s.set_elements(['O', 'Si', ...])`."
+            )
         if both := sorted(set(self.elements) & set(self.stray_elements)):
             raise ValueError(
                 f"{', '.join(both)} cannot be both in the sample and stray: the same "
@@ -160,15 +172,18 @@ class SpectrumModel:
                 "`s.set_elements([...])`."
             )
         if (self.thickness is None) != (self.density is None):
-            missing = "density" if self.density is None else "thickness"
+            given, missing = "thickness", "density"
+            if self.thickness is None:
+                given, missing = missing, given
             raise ValueError(
-                "Absorption by the sample needs thickness (nm) and density (g/cm3): "
-                f"the {missing} is missing."
+                f"The sample has a {given} but no {missing}, and self-absorption needs "
+                f"both. Set it with `s.set_analysis_parameters({missing}=...)` "
+                "(thickness in nm, density in g/cm3)."
             )
         if self.mass_thickness > 0 and self.take_off_angle is None:
             raise ValueError(
-                "Absorption by the sample needs the take-off angle of the detector "
-                "(degrees)."
+                "Self-absorption needs the take-off angle. Set the detector's angles "
+                f"with {checks.POSITION}."
             )
         if not self.channels.any():
             raise ValueError(
@@ -179,29 +194,67 @@ class SpectrumModel:
                 "`s.set_analysis_parameters(minimum_energy=...)` (keV)."
             )
         # raise for a curve that ends before, and for elements without a line in range
-        if self._efficiency.max() < 1e-6:
+        if self._unabsorbed.efficiency.max() < 1e-6:
             raise ValueError(
                 f"{self.detector} counts less than one photon in a million in the "
                 "fitted channels. Set another one with "
                 "`s.set_analysis_parameters(detector=...)`."
             )
-        _ = self._line_columns
+        _ = self._unabsorbed.line_columns
+
+    def _checked_spectra(
+        self, extra_spectra: Mapping[str, ArrayLike]
+    ) -> dict[str, np.ndarray]:
+        """Read-only copies of the spectra of the user."""
+        check_mapping(
+            "extra_spectra", extra_spectra, "labels to spectra over the channels"
+        )
+        checked = {}
+        taken = {column.label for column in self.columns}
+        for label, values in extra_spectra.items():
+            spectrum = checks.checked_spectrum(label, values)
+            if label in taken:
+                raise ValueError(
+                    "A label of extra_spectra must be a text that no other column has, "
+                    f"found {label!r}."
+                )
+            if spectrum.shape != self.channels.shape:
+                raise ValueError(
+                    f"The extra spectrum {label!r} needs {self.channels.size} "
+                    f"channels, as the axis, found shape {spectrum.shape}."
+                )
+            if not spectrum[self.channels].any():
+                raise ValueError(
+                    f"The extra spectrum {label!r} is 0 in all channels to be fitted."
+                )
+            checked[label] = read_only(spectrum)
+        return checked
 
     @cached_property
+    def _unabsorbed(self) -> Unabsorbed:
+        """All that does not depend on the absorption by the sample."""
+        emitters = Emitters(
+            self.beam_energy,
+            self.elements,
+            self.stray_elements,
+            tuple(self.split_lines.items()),
+            tuple(self.line_factors.items()),
+        )
+        return unabsorbed(self._axis, self.minimum_energy, emitters, self.detector)
+
+    @property
     def energy(self) -> np.ndarray:
         """Centres of the channels, keV, shape (n_channels,)."""
-        return read_only(self._offset + self._scale * np.arange(self._size))
+        return self._unabsorbed.energy
 
-    @cached_property
+    @property
     def channels(self) -> np.ndarray:
         """Channels to be fitted, bool, shape (n_channels,)."""
-        lowest = max(self.minimum_energy, np.finfo(float).tiny)
-        fitted = (self.energy >= lowest) & (self.energy < self.beam_energy)
-        return read_only(fitted)
+        return self._unabsorbed.channels
 
     @property
     def mass_thickness(self) -> float:
-        """Of the absorbing sample, kg/m2; 0 if no thickness is given."""
+        """Mass thickness of the absorbing sample, kg/m2; 0 if no thickness is given."""
         if self.thickness is None or self.density is None:
             return 0.0
         return mass_thickness(self.thickness, self.density)
@@ -209,36 +262,35 @@ class SpectrumModel:
     @property
     def columns(self) -> tuple[Column, ...]:
         """What the columns of G stand for."""
-        names = tuple(entry.column for entry in self._line_columns)
-        labels = [f"bremsstrahlung {i + 1}" for i in range(N_TERMS)]
-        shown = labels * self.background + list(self.extra_spectra)
-        return names + tuple(Column("background", None, None, x) for x in shown)
+        labels = [f"bremsstrahlung {i + 1}" for i in range(N_TERMS * self.background)]
+        return (
+            *(entry.column for entry in self._unabsorbed.line_columns),
+            *(Column("background", None, None, x) for x in labels),
+            *(Column("background", None, None, x) for x in self.extra_spectra),
+        )
 
-    @property
+    @cached_property
     def element_columns(self) -> np.ndarray:
-        """Columns that count for the composition, bool, in the order of elements."""
-        return np.array([column.kind == "element" for column in self.columns])
+        """Columns that are quantified, bool: the first, in the order of elements."""
+        return read_only(np.arange(len(self.columns)) < len(self.elements))
 
     @property
     def emission_lines(self) -> tuple[EmissionLine, ...]:
         """Lines of all elements in the fitted range, by increasing energy."""
-        lines = (line for entry in self._line_columns for line in entry.lines)
-        visible = (line for line in lines if line.energy in self._fitted)
-        return tuple(sorted(visible, key=lambda line: (line.energy, line.name)))
+        return self._unabsorbed.emission_lines
 
     def line_free(self, width: float = 1.5) -> np.ndarray:
-        """
-        Channels in which bremsstrahlung is all that is expected.
+        """Return the fitted channels in which only bremsstrahlung is expected.
 
         Parameters
         ----------
-        width : float
+        width
             Least distance from every line, in FWHM of its peak.
 
         Returns
         -------
-        array of bool, shape (n_channels,)
-            Among the fitted ones.
+        numpy.ndarray
+            Boolean, shape (n_channels,).
         """
         free = self.channels.copy()
         for line in self.emission_lines:
@@ -248,32 +300,19 @@ class SpectrumModel:
         return free
 
     def sources(self) -> Sources:
-        """
-        All that shines, line by line, before absorption by the sample.
+        """Return all that emits photons, before absorption by the sample.
 
-        Returns
-        -------
-        Sources
-            Times the fraction that escapes, and summed by column, its lines are the
-            columns of G. Extra spectra are not among them.
+        The lines, times the fraction that escapes and summed by column, are the
+        columns of G. Extra spectra are not among them.
         """
-        lines = self._lines
-        each = lines._replace(column=np.arange(len(lines.energy)))
-        spectra = line_matrix(each, self.detector, self._axis, len(lines.energy))
-        spectra[(self.energy <= 0) | (self.energy >= self.beam_energy)] = 0
-        background = np.zeros((self._size, N_TERMS * self.background))
+        known = self._unabsorbed
+        background = np.zeros((self._axis.size, N_TERMS * self.background))
         if self.background:
-            background[self.channels] = self._detected_background()
-        return Sources(lines, spectra, background)
+            background[self.channels] = known.background
+        return Sources(known.lines, known.line_spectra(), background)
 
-    def plot(self):
-        """
-        Plot the columns with their main lines labelled.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-        """
+    def plot(self) -> Figure:
+        """Plot the columns with their main lines labelled."""
         from espm_hs.physics.xray.figure import plot_model
 
         return plot_model(self)
@@ -281,109 +320,87 @@ class SpectrumModel:
     @cached_property
     def G(self) -> np.ndarray:
         """The matrix, float64, non-negative, shape (n_channels, n_columns)."""
-        parts = [self._peaks()]
-        if self.background:
-            parts.append(self._scaled(self._bremsstrahlung()))
-        for spectrum in self.extra_spectra.values():
-            parts.append(self._scaled(spectrum[self.channels, None]))
-        matrix = np.hstack(parts)
-        matrix[(self.energy <= 0) | (self.energy >= self.beam_energy)] = 0
+        known, area = self._unabsorbed, self._unabsorbed.lines.area
+        background = known.background
+        if self.take_off_angle is not None and self.depends_on_composition:
+            absorbing = self.composition or dict.fromkeys(self.elements, 1.0)
+            of_lines, in_channels = known.escaping(
+                absorbing, self.mass_thickness, self.take_off_angle
+            )
+            area, background = area * of_lines, background * in_channels[:, None]
+        shapes = [background] if self.background else []
+        shapes += [x[self.channels, None] for x in self.extra_spectra.values()]
+        matrix = np.zeros((self._axis.size, len(self.columns)))
+        n_lines = len(known.line_columns)
+        matrix[:, :n_lines] = known.line_matrix(area)
+        if shapes:
+            scaled = [x * (BACKGROUND_SUM / x.sum(axis=0)) for x in shapes]
+            matrix[known.fitted, n_lines:] = np.hstack(scaled)
         return read_only(matrix)
 
-    @cached_property
-    def _fitted(self) -> FittedRange:
-        fitted = self.energy[self.channels]
-        return FittedRange(float(fitted[0]), float(fitted[-1]))
+    @property
+    def depends_on_composition(self) -> bool:
+        """Whether the sample absorbs."""
+        return self.mass_thickness > 0
 
-    @cached_property
-    def _line_columns(self) -> list[LineColumn]:
-        found = line_columns(
-            self.elements,
-            self.stray_elements,
-            self.split_lines,
-            self.beam_energy,
-            self._fitted,
-        )
-        return with_line_factors(found, self.line_factors)
+    def refined(self, composition: Mapping[str, float]) -> SpectrumModel:
+        """Return the model of a sample of another composition.
 
-    def _peaks(self) -> np.ndarray:
-        """Columns of characteristic lines."""
-        lines = self._lines
-        area = lines.area.copy()
-        area[lines.absorbed] *= self._escape(lines.energy[lines.absorbed])
-        seen = lines._replace(area=area)
-        n_columns = len(self._line_columns)
-        return line_matrix(seen, self.detector, self._axis, n_columns)
+        It is that of `replace`, but shares all that is known with this one.
+
+        Parameters
+        ----------
+        composition
+            Atomic fractions by symbol, in any unit.
+
+        Raises
+        ------
+        ValueError
+            If the sample absorbs and the fractions cannot be normalised.
+        """
+        other = copy.copy(self)
+        other.composition = dict(composition)
+        if self.depends_on_composition:
+            normalised_fractions(composition)  # raises
+            other.__dict__.pop("G", None)
+        return other
 
     @property
-    def _lines(self) -> Lines:
-        return lines_in_reach(self._line_columns, self.detector, self._fitted)
+    def parameters(self) -> dict[str, Parameter]:
+        """What a spectrum may refine: energy scale, peak width, mass thickness."""
+        return model_parameters(self)
+
+    def with_parameters(self, **values: float) -> SpectrumModel:
+        """Return the model with other values of some `parameters`.
+
+        Parameters
+        ----------
+        **values
+            In the units of `parameters`; what is not named stays as it is.
+
+        Raises
+        ------
+        ValueError
+            If a name is unknown or a value is out of the question.
+        """
+        return self.replace(**parameter_arguments(self, values))
 
     @property
-    def _axis(self) -> Channels:
-        return Channels(self._offset, self._scale, self._size)
-
-    @cached_property
-    def _efficiency(self) -> np.ndarray:
-        """Efficiency of the detector in the fitted channels."""
-        return self.detector.efficiency(self.energy[self.channels])
-
-    def _bremsstrahlung(self) -> np.ndarray:
-        """Shapes of the background in the fitted channels."""
-        energy = self.energy[self.channels]
-        return self._detected_background() * self._escape(energy)[:, None]
-
-    def _detected_background(self) -> np.ndarray:
-        """Shapes of the background before absorption by the sample."""
-        energy = self.energy[self.channels]
-        return bremsstrahlung(energy, self.beam_energy) * self._efficiency[:, None]
-
-    def _scaled(self, shapes: np.ndarray) -> np.ndarray:
-        """Background columns from shapes in the fitted channels."""
-        matrix = np.zeros((self._size, shapes.shape[1]))
-        matrix[self.channels] = shapes * (BACKGROUND_SUM / shapes.sum(axis=0))
-        return matrix
-
-    def _escape(self, energy: np.ndarray) -> np.ndarray:
-        """Fraction of the photons that leave the sample."""
-        if self.mass_thickness == 0:
-            return np.ones(len(energy))
-        atomic = self.composition or dict.fromkeys(self.elements, 1.0)
-        fractions = atomic_to_mass_fractions(atomic)
-        angle = self.take_off_angle
-        return escape_fraction(fractions, energy, self.mass_thickness, angle)
+    def advice(self) -> Mapping[str, str]:
+        """What the user can do, by occasion; see `LinearModel`."""
+        return _ADVICE
 
     def _options(self) -> dict[str, Any]:
         """Arguments of the constructor other than the energy axis."""
-        names = (
-            "beam_energy",
-            "elements",
-            "stray_elements",
-            "split_lines",
-            "detector",
-            "line_factors",
-            "take_off_angle",
-            "thickness",
-            "density",
-            "composition",
-            "minimum_energy",
-            "background",
-            "extra_spectra",
-        )
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in _OPTIONS}
 
     def replace(self, **changes: Any) -> SpectrumModel:
-        """
-        Model with changed arguments.
+        """Return a model with changed arguments.
 
         Parameters
         ----------
         **changes
             Arguments of the class.
-
-        Returns
-        -------
-        SpectrumModel
 
         Raises
         ------
@@ -393,47 +410,23 @@ class SpectrumModel:
         return SpectrumModel(**{"energy": self.energy, **self._options(), **changes})
 
     def to_dict(self) -> dict[str, Any]:
-        """
-        Plain description, for metadata.
-
-        Returns
-        -------
-        dict
-            Numbers, strings, flat lists and dicts only; what is not set is left out.
-        """
-        plain = {
-            "energy": {
-                "offset": self._offset,
-                "scale": self._scale,
-                "size": self._size,
-            },
-            **self._options(),
-            "elements": list(self.elements),
-            "stray_elements": list(self.stray_elements),
-            "detector": self.detector.to_dict(),
-            "extra_spectra": {k: v.tolist() for k, v in self.extra_spectra.items()},
-        }
-        if isinstance(self.take_off_angle, tuple):
-            plain["take_off_angle"] = list(self.take_off_angle)
-        return {
-            name: value
-            for name, value in plain.items()
-            if value is not None and value != [] and value != {}
-        }
+        """Return numbers, strings, flat lists and dicts, without what is not set."""
+        plain = {"energy": self._axis._asdict(), **self._options()}
+        plain["detector"] = self.detector.to_dict()
+        plain["extra_spectra"] = {k: v.tolist() for k, v in self.extra_spectra.items()}
+        for name, value in plain.items():
+            if isinstance(value, tuple):
+                plain[name] = list(value)
+        return {k: v for k, v in plain.items() if v is not None and v not in ([], {})}
 
     @classmethod
     def from_dict(cls, description: Mapping[str, Any]) -> SpectrumModel:
-        """
-        Return the model that `to_dict` describes.
+        """Return the model that `to_dict` describes.
 
         Parameters
         ----------
-        description : mapping
+        description
             As written by `to_dict`.
-
-        Returns
-        -------
-        SpectrumModel
 
         Raises
         ------
@@ -453,7 +446,15 @@ class SpectrumModel:
 
     def __repr__(self) -> str:
         return (
-            f"SpectrumModel({self._size} channels, {self.energy[0]:.3f} to "
+            f"SpectrumModel({self._axis.size} channels, {self.energy[0]:.3f} to "
             f"{self.energy[-1]:.3f} keV, {self.beam_energy:g} keV beam, elements "
             f"{', '.join(self.elements)}, {len(self.columns)} columns)"
         )
+
+
+# arguments of the class other than the energy axis, which it keeps as attributes
+_OPTIONS = tuple(inspect.signature(SpectrumModel).parameters)[1:]
+
+_ADVICE = MappingProxyType(
+    {"unsettled": "Check the thickness and density of `s.set_analysis_parameters`."}
+)

@@ -9,12 +9,13 @@ replaced here, each with its reason, by interpolation between good neighbours.
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
+from typing import NamedTuple
 
 import numpy as np
 import xraylib
 
-from espm_hs.physics.xray.elements import atomic_number
+from espm_hs.physics.xray.elements import atomic_number, value_of
 from espm_hs.physics.xray.ionization import SUBSHELLS
 
 _INDEX = {shell: i for i, shell in enumerate(SUBSHELLS)}
@@ -53,19 +54,17 @@ _MISSING_M_COSTER_KRONIG = range(57, 67)
 _FIRST_WITH_M_COSTER_KRONIG = 67
 
 
-@dataclass(frozen=True)
-class RadiativeTransition:
-    """
-    A vacancy that moves outwards and leaves a photon.
+class RadiativeTransition(NamedTuple):
+    """A vacancy that moves outwards and leaves a photon.
 
     Attributes
     ----------
-    initial, final : str
+    initial, final
         Subshell of the vacancy before and after; the final one may be a group
         ("O45") or a shell ("O").
-    rate : float
+    rate
         Share of the radiative decays of the initial subshell.
-    energy : float
+    energy
         keV; 0 if unknown.
     """
 
@@ -77,19 +76,20 @@ class RadiativeTransition:
 
 @dataclass(frozen=True)
 class Relaxation:
-    """
-    Relaxation data of one element, subshells in the order K, L1 ... M5.
+    """Relaxation data of one element, subshells in the order K, L1 ... M5.
 
     Attributes
     ----------
-    fluorescence_yield : array, shape (9,)
-        Probability that a vacancy decays by a photon.
-    coster_kronig : array, shape (9, 9)
-        Probability that a vacancy moves from row to column in its own shell.
-    auger : array, shape (9, 9)
-        Mean number of vacancies in the column left by one Auger decay of the row:
-        both final vacancies are counted.
-    radiative : tuple of RadiativeTransition
+    fluorescence_yield
+        Shape (9,): probability that a vacancy decays by a photon.
+    coster_kronig
+        Shape (9, 9): probability that a vacancy moves from row to column in its own
+        shell.
+    auger
+        Shape (9, 9): mean number of vacancies in the column left by one Auger decay
+        of the row; both final vacancies are counted.
+    radiative
+        Transitions that emit a photon.
     """
 
     fluorescence_yield: np.ndarray
@@ -103,22 +103,39 @@ class Relaxation:
         rest = 1 - self.fluorescence_yield - self.coster_kronig.sum(axis=1)
         return np.maximum(rest, 0)
 
+    @cached_property
+    def vacancies(self) -> np.ndarray:
+        """Vacancies that one ionisation makes in the end, cascade included.
+
+        Shape (9, 9). The row is the ionised subshell, the column the one in which the
+        mean number of vacancies that ever exist is counted; upper triangular, with
+        diagonal 1.
+        """
+        # mean number of vacancies made in the column by one decay in the row
+        step = self.coster_kronig + self.auger_yield[:, None] * self.auger
+        for transition in self.radiative:
+            if transition.final in _INDEX:
+                row, column = _INDEX[transition.initial], _INDEX[transition.final]
+                step[row, column] += self.fluorescence_yield[row] * transition.rate
+        step = np.triu(step, k=1)
+        total = np.eye(len(SUBSHELLS))
+        # a vacancy only moves outwards, so all arrivals in a subshell are known when
+        # its turn comes
+        for shell in range(len(SUBSHELLS)):
+            total += np.outer(total[:, shell], step[shell])
+        return total
+
 
 @cache
 def relaxation(element: str | int, *, repaired: bool = True) -> Relaxation:
-    """
-    Relaxation data of an element.
+    """Relaxation data of an element.
 
     Parameters
     ----------
-    element : str or int
+    element
         Symbol or atomic number.
-    repaired : bool
+    repaired
         False: as xraylib has them (for comparisons).
-
-    Returns
-    -------
-    Relaxation
 
     Raises
     ------
@@ -127,20 +144,8 @@ def relaxation(element: str | int, *, repaired: bool = True) -> Relaxation:
     """
     z = atomic_number(element)
     yields = np.array([_fluorescence_yield(z, s, repaired) for s in SUBSHELLS])
-    return Relaxation(
-        fluorescence_yield=yields,
-        coster_kronig=_coster_kronig(z, yields, repaired),
-        auger=_auger(z),
-        radiative=_radiative(z, repaired),
-    )
-
-
-def _value(function, *arguments: int) -> float:
-    """Ask xraylib for a number; 0 where it has none."""
-    try:
-        return function(*arguments)
-    except ValueError:
-        return 0.0
+    coster_kronig = _coster_kronig(z, yields, repaired)
+    return Relaxation(yields, coster_kronig, _auger(z), _radiative(z, repaired))
 
 
 def _fluorescence_yield(z: int, shell: str, repaired: bool) -> float:
@@ -151,16 +156,15 @@ def _fluorescence_yield(z: int, shell: str, repaired: bool) -> float:
                 ends = [xraylib.FluorYield(n, index) for n in (low, high)]
                 slope = np.log(ends[1] / ends[0]) / (high - low)
                 return float(ends[0] * np.exp(slope * (z - low)))
-    return _value(xraylib.FluorYield, z, index)
+    return value_of(xraylib.FluorYield, z, index)
 
 
 def _coster_kronig(z: int, yields: np.ndarray, repaired: bool) -> np.ndarray:
     matrix = np.zeros((len(SUBSHELLS), len(SUBSHELLS)))
     missing_m = repaired and z in _MISSING_M_COSTER_KRONIG
-    for name in _names(r"F([LM])(\d)(\d)_TRANS"):
-        shell, initial, final = name.groups()
+    for constant, (shell, initial, final) in _constants(r"F([LM])(\d)(\d)_TRANS"):
         source = _FIRST_WITH_M_COSTER_KRONIG if missing_m and shell == "M" else z
-        probability = _value(xraylib.CosKronTransProb, source, _constant(name))
+        probability = value_of(xraylib.CosKronTransProb, source, constant)
         matrix[_INDEX[shell + initial], _INDEX[shell + final]] = probability
     # xraylib's M1 row of Ho to Tm sums to up to 1.1
     total = np.maximum(matrix.sum(axis=1), 1e-300)
@@ -169,9 +173,9 @@ def _coster_kronig(z: int, yields: np.ndarray, repaired: bool) -> np.ndarray:
 
 def _auger(z: int) -> np.ndarray:
     counts = np.zeros((len(SUBSHELLS), len(SUBSHELLS)))
-    for name in _names(r"([KLM]\d?)_([A-Z]\d)([A-Z]\d)_AUGER"):
-        initial, *final = name.groups()
-        rate = _value(xraylib.AugerRate, z, _constant(name))
+    names = r"([KLM]\d?)_([A-Z]\d)([A-Z]\d)_AUGER"
+    for constant, (initial, *final) in _constants(names):
+        rate = value_of(xraylib.AugerRate, z, constant)
         for shell in final:
             if rate > 0 and shell in _INDEX:
                 counts[_INDEX[initial], _INDEX[shell]] += rate
@@ -180,35 +184,29 @@ def _auger(z: int) -> np.ndarray:
 
 def _radiative(z: int, repaired: bool) -> tuple[RadiativeTransition, ...]:
     found = []
-    for name in _names(r"(K|L\d|M\d)([LMNOPQ]\d*)_LINE"):
-        initial, final = name.groups()
+    names = r"(K|L\d|M\d)([LMNOPQ]\d*)_LINE"
+    for constant, (initial, final) in _constants(names):
         source = z
         if repaired and z in _MISSING_4F_RATES and initial in ("M4", "M5"):
             source = _FIRST_WITH_4F_RATES
-        rate = _value(xraylib.RadRate, source, _constant(name))
+        rate = value_of(xraylib.RadRate, source, constant)
         if rate > 0:
-            energy = _line_energy(z, name)
+            energy = value_of(xraylib.LineEnergy, z, constant)
+            energy = energy or _difference_of_edges(z, initial, final)
             found.append(RadiativeTransition(initial, final, rate, energy))
     return tuple(found)
 
 
-def _line_energy(z: int, name: re.Match) -> float:
-    """Energy of a line in keV; where xraylib has none, difference of the edges."""
-    energy = _value(xraylib.LineEnergy, z, _constant(name))
-    if energy > 0:
-        return energy
+def _difference_of_edges(z: int, *shells: str) -> float:
+    """Energy of a line in keV, where xraylib has none."""
     # an outer shell without an edge is bound by less than the width of a peak
-    shells = [f"{shell}_SHELL" for shell in name.groups()]
-    edges = [_value(xraylib.EdgeEnergy, z, getattr(xraylib, s, -1)) for s in shells]
-    return max(edges[0] - edges[1], 0.0) if edges[0] > 0 else 0.0
+    numbers = [getattr(xraylib, f"{shell}_SHELL", -1) for shell in shells]
+    first, second = (value_of(xraylib.EdgeEnergy, z, number) for number in numbers)
+    return max(first - second, 0.0) if first > 0 else 0.0
 
 
 @cache
-def _names(pattern: str) -> tuple[re.Match, ...]:
-    """Constants of xraylib whose whole name matches a pattern."""
+def _constants(pattern: str) -> tuple[tuple[int, tuple[str, ...]], ...]:
+    """Constants of xraylib whose name matches a pattern, with its groups."""
     matches = (re.fullmatch(pattern, name) for name in dir(xraylib))
-    return tuple(match for match in matches if match)
-
-
-def _constant(name: re.Match) -> int:
-    return getattr(xraylib, name.string)
+    return tuple((getattr(xraylib, m.string), m.groups()) for m in matches if m)

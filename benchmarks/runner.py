@@ -1,0 +1,232 @@
+"""What all benchmarks share: arguments, tables, places in the docs, a smoke run.
+
+A benchmark is a script in `accuracy/`, `speed/` or `robustness/` that ends with
+`run(main, __doc__, ...)`. It is run from the root of the repository, with
+
+    python benchmarks/accuracy/defaults.py [--smoke] [--write docs/validation.md]
+
+`--smoke` takes seconds and says only that the script works. All of them, or those whose
+names are given, make their smoke run with
+
+    python benchmarks/runner.py [names]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import hyperspy.api as hs
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = ("accuracy", "speed", "robustness")
+SMALL = (24, 24)
+# How a benchmark ends.
+RUNS = re.compile(r"^    run\(\s*main,", re.MULTILINE)
+# What ends a script whose measured maps are not there.
+WITHOUT_DATA = "ESPM_HS_TEST_DATA does not name the folder of the measured maps."
+
+Row = Sequence[object]
+
+
+class Argument(NamedTuple):
+    """An argument of a benchmark, and its default in a smoke run."""
+
+    flag: str
+    options: dict[str, Any]
+    smoke: dict[str, Any]
+
+
+def argument(flag: str, **options: Any) -> Argument:
+    """Describe an argument; ``smoke`` is the default of a smoke run."""
+    smoke = {"default": options.pop("smoke")} if "smoke" in options else {}
+    return Argument(flag, options, smoke)
+
+
+SEEDS = argument("--seeds", type=int, default=1, smoke=1, help="draws of the counts")
+
+
+def run(
+    main: Callable[[argparse.Namespace], None],
+    doc: str | None,
+    *arguments: Argument,
+    page: bool = False,
+) -> None:
+    """
+    Read the arguments of a benchmark and call it.
+
+    Parameters
+    ----------
+    main
+        Gets the arguments, of which ``smoke`` is always one.
+    doc
+        Docstring of the script; its first line is shown as help.
+    *arguments
+        Those that the script has beside.
+    page
+        Whether its tables have a place in a page, which ``--write`` names.
+    """
+    parser = argparse.ArgumentParser(description=(doc or "").splitlines()[0])
+    parser.add_argument("--smoke", action="store_true", help="of seconds, says nothing")
+    if page:
+        parser.add_argument("--write", type=Path, help="page that gets the tables")
+    smoke = "--smoke" in sys.argv
+    for one in arguments:
+        parser.add_argument(one.flag, **one.options | (one.smoke if smoke else {}))
+    quiet()
+    main(parser.parse_args())
+
+
+def quiet() -> None:
+    """Let a benchmark print its tables and nothing else."""
+    warnings.simplefilter("ignore")
+    hs.set_log_level("ERROR")
+    hs.preferences.General.show_progressbar = False
+
+
+def size(given: argparse.Namespace) -> dict[str, tuple[int, int]]:
+    """Return the arguments that make simulated maps small in a smoke run."""
+    return {"shape": SMALL} if given.smoke else {}
+
+
+def some(cases: Iterable, given: argparse.Namespace, n: int = 1) -> list:
+    """Return all cases, or the first few in a smoke run."""
+    return list(cases)[:n] if given.smoke else list(cases)
+
+
+def measured(name: str = "") -> Path:
+    """Return the path of a measured map, or end the script where there are none."""
+    folder = os.environ.get("ESPM_HS_TEST_DATA")
+    if not folder:
+        raise SystemExit(WITHOUT_DATA)
+    return Path(folder) / name
+
+
+# -- tables --------------------------------------------------------------------------
+
+
+def publish(
+    header: Row,
+    rows: Sequence[Row],
+    page: Path | None = None,
+    name: str = "",
+    title: str = "",
+) -> None:
+    """Print a table, and put it in its place in a page if there is one."""
+    print(f"\n{title}\n{as_text(header, rows)}".lstrip("\n"), flush=True)
+    if page:
+        head = f"**{title}**\n\n" if title else ""
+        write_between(page, name, head + as_markdown(header, rows))
+
+
+def print_table(title: str, header: Row, rows: Sequence[Row]) -> None:
+    """Print a table in Markdown under a heading."""
+    print(f"\n### {title}\n\n{as_markdown(header, rows)}", flush=True)
+
+
+def as_text(header: Row, rows: Sequence[Row]) -> str:
+    """Align columns, the first to the left and the others to the right."""
+    table = [[str(cell) for cell in row] for row in (header, *rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = []
+    for first, *others in table:
+        cells = map(str.rjust, others, widths[1:])
+        lines.append("  ".join([first.ljust(widths[0]), *cells]))
+    return "\n".join(lines)
+
+
+def as_markdown(header: Row, rows: Sequence[Row]) -> str:
+    """Write the same as a table of a page."""
+    rule = ["---", *["---:"] * (len(header) - 1)]
+    return "\n".join(
+        f"| {' | '.join(map(str, row))} |" for row in (header, rule, *rows)
+    )
+
+
+def write_between(page: Path, name: str, content: str) -> None:
+    """
+    Put a table in its place in a page.
+
+    Parameters
+    ----------
+    page
+        Text with the lines ``<!-- name -->`` and ``<!-- /name -->``.
+    name
+        Of the place.
+    content
+        Replaces what is between these lines.
+
+    Raises
+    ------
+    ValueError
+        If the page has no such place.
+    """
+    text = page.read_text(encoding="utf-8")
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    if begin not in text or end not in text:
+        raise ValueError(f"{page} needs the lines {begin} and {end} for the table.")
+    before, after = text.split(begin)[0], text.split(end)[1]
+    page.write_text(f"{before}{begin}\n\n{content}\n\n{end}{after}", encoding="utf-8")
+
+
+def read_between(page: Path, name: str) -> dict[str, list[list[str]]]:
+    """Read tables back that `write_between` has put in a page: bold title -> rows."""
+    text = page.read_text(encoding="utf-8")
+    inside = text.split(f"<!-- {name} -->")[1].split(f"<!-- /{name} -->")[0]
+    tables: dict[str, list[list[str]]] = {}
+    rows: list[list[str]] = []
+    for line in inside.splitlines():
+        if line.startswith("**"):
+            rows = tables.setdefault(line.strip("*"), [])
+        elif line.startswith("|"):
+            rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    # without header and rule
+    return {title: rows[2:] for title, rows in tables.items()}
+
+
+def listed(values: Iterable[float], form: str = ".2g") -> str:
+    """Numbers of the phases in one cell, a dash for those that do not exist."""
+    return " ".join("–" if value != value else f"{value:{form}}" for value in values)
+
+
+# -- all in seconds ------------------------------------------------------------------
+
+
+def benchmarks() -> list[Path]:
+    """Return the scripts that are benchmarks; the others are parts of them."""
+    scripts = [
+        path for name in FOLDERS for path in (ROOT / "benchmarks" / name).glob("*.py")
+    ]
+    return sorted(path for path in scripts if RUNS.search(path.read_text("utf-8")))
+
+
+def smoke(script: Path) -> str:
+    """Make the smoke run of a benchmark: "", or why it was left out; else raise."""
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, script, "--smoke"],
+        env={**os.environ, "PYTHONPATH": path},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode and WITHOUT_DATA not in done.stderr:
+        raise SystemExit(f"{script} --smoke failed:\n{done.stdout}\n{done.stderr}")
+    return "left out, it needs measured maps" if done.returncode else ""
+
+
+if __name__ == "__main__":
+    for one in benchmarks():
+        if len(sys.argv) == 1 or one.stem in sys.argv[1:]:
+            begin = time.perf_counter()
+            remark = smoke(one)
+            seconds = f"{time.perf_counter() - begin:.0f} s"
+            print(f"{one.parent.name}/{one.name}: {remark or seconds}", flush=True)

@@ -1,0 +1,167 @@
+"""What the kernels are given: things that travel together, and the hooks of penalties.
+
+A penalty reaches the kernels as a NamedTuple of numbers and arrays, its `term`. The
+type of the term says which functions belong to it; the compiler chooses them, so that
+terms of any number and kind become one compiled kernel. Terms on which no hook acts
+cost nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numba.extending import overload
+
+from espm_hs.factorization.kernels import CALLED, CONTRACT
+
+
+class Block(NamedTuple):
+    """Counts of consecutive pixels, and which of these to work on."""
+
+    # (n_pixels + 1,) int64: where the counts of each pixel begin
+    indptr: np.ndarray
+    # (n_nonzeros,) integers
+    channels: np.ndarray
+    # (n_nonzeros,), or (n_pixels, n_channels) where all channels are read
+    values: np.ndarray
+    first: int
+    last: int
+
+
+class Spectra(NamedTuple):
+    """Spectra D = G W of the components, float64."""
+
+    # (n_channels, k), or (k, n_channels) where all channels are read
+    D: np.ndarray
+    # (k,), never zero
+    D_sum: np.ndarray
+    # added to the model of every channel
+    floor: float
+
+
+class Rules(NamedTuple):
+    """What abundances are held to, and in which order they are visited."""
+
+    # whether the abundances of a pixel sum to 1
+    on_simplex: bool
+    # (n_pixels, k) bool: where not, H stays 0; (0, k) if it is nowhere so
+    allowed: np.ndarray
+    # (n_pixels,) uint8: colour of each pixel on the chessboard, and the one to visit
+    colours: np.ndarray
+    colour: int
+
+
+class Hooks(NamedTuple):
+    """Compiled functions of a penalty, each with its term as the first argument.
+
+    Parameters
+    ----------
+    value
+        ``value(term, F, H, p, colour)`` returns F with the penalty of pixel p added.
+        One that ties two pixels counts with the one of colour 1, the last to be
+        visited.
+    quadratic
+        ``quadratic(term, h, H, p, b, q)`` adds to b and q (k,) so that
+        ``sum(b h + q h**2 / 2)`` bounds the penalty of pixel p from above, but for a
+        constant, and touches it at the present h (k,). H holds the other pixels.
+    bound
+        ``bound(term, h, total, a, b)`` adds to a and b (k,) so that
+        ``sum(b h - a h' log h)``, with h' the present h and ``total`` its sum, bounds
+        what is not in ``quadratic``.
+    slope
+        ``slope(term, h, total, on_simplex, g, M)`` adds the gradient of what is not in
+        ``quadratic`` to g (k,), and the curvature of a convex bound on it to M (k, k).
+        Returns w: the bound holds for steps if -w log(sum(h)) is counted as such.
+    alone
+        ``alone(term)`` says whether a pixel without counts may be filled by one
+        component only.
+    """
+
+    value: Callable
+    quadratic: Callable
+    bound: Callable
+    slope: Callable
+    alone: Callable
+
+
+# How hooks are best compiled. What takes terms is not kept on disk by itself: those of
+# a penalty that somebody has defined in a notebook cannot be loaded anywhere else.
+HOOK = {**CALLED, "forceinline": True, "cache": False}
+_OVERLOAD = {
+    "error_model": "numpy",
+    "_nrt": False,
+    "forceinline": True,
+    "fastmath": CONTRACT,
+}
+
+
+@njit(**HOOK)
+def no_quadratic(term, h, H, p, b, q):
+    """Add nothing, as `Hooks.quadratic`."""
+
+
+@njit(**HOOK)
+def no_bound(term, h, total, a, b):
+    """Add nothing, as `Hooks.bound`."""
+
+
+@njit(**HOOK)
+def no_slope(term, h, total, on_simplex, g, M):
+    """Add nothing, as `Hooks.slope`."""
+    return 0.0
+
+
+@njit(**HOOK)
+def not_alone(term):
+    """Let any component fill a pixel, as `Hooks.alone`."""
+    return False
+
+
+# Type of a term -> its hooks.
+HOOKS: dict[type, Hooks] = {}
+
+
+def _calls(name: str, arguments: str, line: str, first: str, last: str) -> Callable:
+    """Return a function that calls a hook of all terms, one after the other.
+
+    The numbers of the terms are all that is not written in this module.
+    """
+
+    @cache
+    def for_terms(*kinds: type) -> Callable:
+        called = {
+            f"hook{n}": getattr(HOOKS[kind], name) for n, kind in enumerate(kinds)
+        }
+        lines = [line.format(n, arguments) for n in range(len(kinds))]
+        code = [f"def run(terms, {arguments}):", first, *lines, last]
+        exec("\n    ".join(code), called)
+        return called["run"]
+
+    def function(terms: tuple, *given: Any) -> Any:
+        return for_terms(*map(type, terms))(terms, *given)
+
+    @overload(function, jit_options=_OVERLOAD, strict=False)
+    def _compiled(terms: Any, *given: Any) -> Callable:
+        return for_terms(*(one.instance_class for one in terms.types))
+
+    return function
+
+
+_CALL = "hook{0}(terms[{0}], {1})"
+# F with the penalties of pixel p.
+add_values = _calls("value", "F, H, p, colour", f"F = {_CALL}", "", "return F")
+# What `Hooks.quadratic` and `Hooks.bound` of all terms add.
+add_quadratics = _calls("quadratic", "h, H, p, b, q", _CALL, "", "return None")
+add_bounds = _calls("bound", "h, total, a, b", _CALL, "", "return None")
+# What `Hooks.slope` of all terms adds; returned is the sum of the weights.
+add_slopes = _calls(
+    "slope", "h, total, on_simplex, g, M", f"w += {_CALL}", "w = 0.0", "return w"
+)
+# Whether one of the terms wants a single component in an empty pixel.
+any_alone = _calls(
+    "alone", "", "alone = alone or hook{0}(terms[{0}])", "alone = False", "return alone"
+)

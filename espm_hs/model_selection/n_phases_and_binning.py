@@ -1,0 +1,178 @@
+"""How many phases a map has, and which binning trades noise against resolution best."""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from espm_hs.factorization import Bins, Counts, fit_maps, usual_binning
+from espm_hs.factorization.matching import match_phases
+from espm_hs.model_selection.cross_validation import (
+    Comparison,
+    CrossValidation,
+    check_numbers,
+)
+
+# Fits end when F may fall by so many nats for each free number: losses of numbers that
+# differ in earnest differ by more.
+TOL = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class PhaseNumber(Comparison):
+    """How well different numbers of phases predict held-out counts.
+
+    Parameters
+    ----------
+    numbers, loss
+        As in `Comparison`: numbers of phases, and what they fail to predict.
+    binning
+        Pixels along each axis that were taken together.
+    angles
+        Shape (n_numbers,), degrees: how far the least stable phase turns from one draw
+        to another, median over pairs of draws. Real phases come back.
+    """
+
+    # the one-standard-error rule: two would miss phases in maps of few counts
+    significant: ClassVar[float] = 1.0
+
+    binning: int
+    angles: np.ndarray
+
+
+def estimate_number(trial: CrossValidation, numbers: Iterable[int]) -> PhaseNumber:
+    """Compare numbers of phases by held-out counts.
+
+    A phase that is real helps to predict them and comes back in another draw; one that
+    fits noise makes the prediction worse.
+
+    Parameters
+    ----------
+    trial
+        The map, and how counts are held out.
+    numbers
+        Numbers of phases.
+
+    Raises
+    ------
+    ValueError
+        If a number makes no sense, or the data are not counts.
+    """
+    numbers = check_numbers("numbers", numbers, "range(1, 7)")
+    trial.check(numbers[0], numbers[-1])
+    counts: Any = trial.counts
+    navigation = trial.navigation
+    binning = usual_binning(counts, navigation)
+    if binning > 1:
+        counts = Bins.from_shape(navigation, binning, trial.pixels).merge(counts)
+    spectra: dict[int, list[np.ndarray]] = {k: [] for k in numbers}
+
+    def predict(fitted: Counts) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for k, draws in spectra.items():
+            problem = trial.problem(k)
+            found = trial.fit(fitted, problem, tol=TOL)
+            draws.append(problem.spectra(found.W))
+            yield draws[-1], found.H
+
+    loss = trial.losses(counts, len(numbers), predict)
+    angles = np.array([_turn(draws) for draws in spectra.values()])
+    return PhaseNumber(np.array(numbers), loss, binning, angles)
+
+
+def _turn(draws: list[np.ndarray]) -> float:
+    """Largest angle between partners in two draws, median over pairs, degrees."""
+    pairs = itertools.combinations(draws, 2)
+    return float(np.median([match_phases(a, b)[1].max() for a, b in pairs]))
+
+
+# Pixels along each axis of a bin that are tried, as long as so many bins are left.
+BINNINGS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32)
+LEAST_BINS = 16
+# The phases only have to be good enough to tell maps apart by them.
+MAX_ITER = 300
+# Further draws start at the phases of the one before, from this share of their mean.
+LEAST = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class BinningChoice(Comparison):
+    """How well maps of each resolution predict held-out counts."""
+
+
+def choose_binning(
+    trial: CrossValidation, n_phases: int, binnings: Iterable[int] | None = None
+) -> BinningChoice:
+    """Compare binnings by held-out counts.
+
+    Phases are found in the fitted counts, mapped with each binning, and every pixel of
+    a bin is given its share. Small bins predict the noise of the fitted counts, which
+    the others do not share; large ones miss what lies inside of them.
+
+    Parameters
+    ----------
+    trial
+        The map, and how counts are held out.
+    n_phases
+        Number of phases.
+    binnings
+        Pixels along each axis of a bin; None for 1 to 32, as long as 16 bins are left.
+
+    Raises
+    ------
+    ValueError
+        If an argument makes no sense, or the data are not counts.
+    """
+    trial.check(n_phases)
+    navigation, pixels = trial.navigation, trial.pixels
+    bins = _bins(navigation, pixels, binnings, n_phases)
+    counts, problem = trial.counts, trial.problem(n_phases)
+    usual = Bins.from_shape(navigation, usual_binning(counts, navigation), pixels)
+    start: dict[str, Any] = {}
+
+    def predict(fitted: Counts) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        options = {"max_iter": MAX_ITER, "tol": TOL} | start
+        binned: Any = usual.merge(fitted)
+        W = trial.fit(binned, problem, **options).W
+        # zeros would stay zeros
+        start["init"] = (np.maximum(W, LEAST * W.mean(axis=0)), None)
+        for factor, some in bins.items():
+            binned = some.merge(fitted) if factor > 1 else fitted
+            H, _ = fit_maps(binned, problem, W, n_jobs=trial.n_jobs)
+            yield problem.spectra(W), some.spread(H)
+
+    return BinningChoice(np.array(list(bins)), trial.losses(counts, len(bins), predict))
+
+
+def _bins(
+    navigation: tuple[int, ...],
+    pixels: np.ndarray | None,
+    binnings: Iterable[int] | None,
+    n_phases: int,
+) -> dict[int, Bins]:
+    """Bins of each candidate; ValueError for those that leave too few."""
+    given = BINNINGS if binnings is None else binnings
+    least = LEAST_BINS if binnings is None else n_phases
+    bins = {}
+    for factor in check_numbers("binnings", given, "[1, 2, 4, 8]"):
+        if not isinstance(factor, (int, np.integer)) or factor < 1:
+            raise ValueError(
+                f"`binnings` has {factor!r}; needed are numbers of pixels >= 1."
+            )
+        some = Bins.from_shape(navigation, factor, pixels)
+        if some.n_bins >= least:
+            bins[int(factor)] = some
+        elif binnings is not None:
+            raise ValueError(
+                f"`binnings` has {factor}, which leaves {some.n_bins} bins; needed "
+                f"are at least as many as there are phases, {n_phases}."
+            )
+    if len(bins) < 2:
+        shape = " x ".join(str(size) for size in navigation)
+        raise ValueError(
+            f"The map has {shape} pixels; needed are two binnings that leave {least} "
+            "bins. Name those that you want to compare: "
+            "`s.estimate_binning(3, binnings=[1, 2])`."
+        )
+    return bins

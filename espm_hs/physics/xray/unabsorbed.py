@@ -1,0 +1,498 @@
+"""The emission and detection of a model, before the sample absorbs part of it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property, lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import xraylib
+from numpy.typing import ArrayLike
+from scipy.special import erf, log_ndtr, ndtr
+
+from espm_hs.physics.xray.absorption import (
+    Angles,
+    escape_through,
+    mass_absorption_coefficient,
+)
+from espm_hs.physics.xray.detector import FWHM_PER_SIGMA, Detector
+from espm_hs.physics.xray.elements import atomic_to_mass_fractions, normalised_fractions
+from espm_hs.physics.xray.emission import (
+    EmissionLine,
+    Emitters,
+    FittedRange,
+    LineColumn,
+    line_columns,
+)
+
+#: Half width of the window in which a peak is evaluated, standard deviations.
+WINDOW = 6.0
+#: Length of the window of a tail, decay lengths.
+TAIL_WINDOW = 15.0
+
+# Integral up to so many standard deviations from the centre, shape (n_peaks, n)
+Distribution = Callable[[np.ndarray], np.ndarray]
+
+_SI = 14
+#: Energy that an escaping photon of silicon (Ka) takes away, keV.
+ESCAPE_ENERGY = xraylib.LineEnergy(_SI, xraylib.KA_LINE)
+
+
+class Channels(NamedTuple):
+    """Channels of equal width.
+
+    Attributes
+    ----------
+    offset, scale
+        Centre of the first channel and width of the channels, keV.
+    size
+        Number of channels.
+    """
+
+    offset: float
+    scale: float
+    size: int
+
+
+class PeakShape(NamedTuple):
+    """Shape of the peaks of a detector.
+
+    Attributes
+    ----------
+    position, sigma
+        Centre and standard deviation of each peak in keV, arrays of shape (n_peaks,).
+    tail
+        Share of every peak in its tail, 0 to 1: the Gaussian folded with an
+        exponential towards low energies.
+    tail_length
+        Mean of that exponential, keV.
+    """
+
+    position: np.ndarray
+    sigma: np.ndarray
+    tail: float = 0.0
+    tail_length: float = 0.1
+
+
+class PeakSum:
+    """The linear map from the areas of peaks to the columns of a matrix.
+
+    The integrals over the channels, which do not depend on the areas, are calculated
+    once. Each peak is cut 6 standard deviations from its centre (2e-9 of its area is
+    lost), a tail 15 lengths further (3e-7).
+
+    Parameters
+    ----------
+    channels
+        Where to integrate.
+    shape
+        What to integrate.
+    column
+        Column of each peak, integers of shape (n_peaks,).
+    n_columns
+        Number of columns.
+    """
+
+    def __init__(
+        self, channels: Channels, shape: PeakShape, column: np.ndarray, n_columns: int
+    ):
+        self._size = (channels.size, n_columns)
+        self._parts = []
+        if len(shape.position) == 0:
+            return
+        half = WINDOW * float(shape.sigma.max())
+        parts: list[tuple[float, float, Distribution]]
+        parts = [(1 - shape.tail, half, _gaussian)]
+        if shape.tail > 0:
+            rate = shape.sigma[:, None] / shape.tail_length
+            below = half + TAIL_WINDOW * shape.tail_length
+            parts.append((shape.tail, below, lambda z: _tailed(z, rate)))
+        for share, below, distribution in parts:
+            channel, integral = _integrals(channels, shape, (below, half), distribution)
+            inside = (channel >= 0) & (channel < channels.size)
+            index = channel * n_columns + column[:, None]
+            self._parts.append((share, integral, inside, index[inside]))
+
+    def __call__(self, area: np.ndarray) -> np.ndarray:
+        """Sum the peaks into their columns.
+
+        Parameters
+        ----------
+        area
+            Integral of each peak, shape (n_peaks,).
+
+        Returns
+        -------
+        numpy.ndarray
+            Integrals over the channels, shape (n_channels, n_columns).
+        """
+        total = np.zeros(np.prod(self._size))
+        for share, integral, inside, index in self._parts:
+            content = (area * share)[:, None] * integral
+            total += np.bincount(index, content[inside], minlength=total.size)
+        return total.reshape(self._size)
+
+
+def _gaussian(z: np.ndarray) -> np.ndarray:
+    """Integral of the normal distribution up to z, less 1/2."""
+    return 0.5 * erf(z / np.sqrt(2))
+
+
+def _tailed(z: np.ndarray, rate: np.ndarray) -> np.ndarray:
+    """Integral up to z of a normal less an exponential deviate of that rate."""
+    return ndtr(z) + np.exp(rate * (z + 0.5 * rate) + log_ndtr(-(z + rate)))
+
+
+def _integrals(
+    channels: Channels,
+    shape: PeakShape,
+    window: tuple[float, float],
+    distribution: Distribution,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Channels within a window (keV) of each peak, and the integrals over them."""
+    offset, scale, _ = channels
+    below, above = (int(np.ceil(width / scale)) + 1 for width in window)
+    centre = np.rint((shape.position - offset) / scale).astype(np.int64)
+    channel = centre[:, None] + np.arange(-below, above + 1)
+    # edges of the channels of each window, one more than channels
+    edges = offset + scale * (
+        centre[:, None] + np.arange(-below, above + 2, dtype=float) - 0.5
+    )
+    z = (edges - shape.position[:, None]) / shape.sigma[:, None]
+    return channel, np.diff(distribution(z), axis=1)
+
+
+@cache
+def _silicon() -> tuple[float, float, float]:
+    """Coefficient at Si Ka, largest share of escape, and K edge (keV) of silicon."""
+    omega = xraylib.FluorYield(_SI, xraylib.K_SHELL)
+    jump = xraylib.JumpFactor(_SI, xraylib.K_SHELL)
+    edge = xraylib.EdgeEnergy(_SI, xraylib.K_SHELL)
+    own = float(mass_absorption_coefficient("Si", ESCAPE_ENERGY))
+    return own, 0.5 * omega * (1 - 1 / jump), edge
+
+
+def escape_share(energy: np.ndarray) -> np.ndarray:
+    """Share of the counts of a line that a silicon detector shows in the escape peak.
+
+    Parameters
+    ----------
+    energy
+        Energy of the line, keV.
+
+    Returns
+    -------
+    numpy.ndarray
+        0 up to the K edge of silicon; shape of `energy`.
+
+    Notes
+    -----
+    S. J. B. Reed and N. G. Ware, J. Phys. E 5 (1972) 582: of the photons absorbed in
+    a thick crystal, hit at right angles,
+    omega (1 - 1/r) / 2 * (1 - mu_K / mu * ln(1 + mu / mu_K)) lose a Si K photon
+    through the front, where omega is the K fluorescence yield of silicon, r its K
+    edge jump, mu its absorption coefficient at the line and mu_K that at Si Ka.
+    """
+    energies = np.asarray(energy, dtype=float)
+    own, largest, edge = _silicon()
+    ratio = mass_absorption_coefficient("Si", energies) / own
+    share = largest * (1 - np.log1p(ratio) / ratio)
+    return np.where(energies > edge, share, 0.0)
+
+
+def with_escape_peaks(
+    energy: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the peaks in which a silicon detector shows lines.
+
+    Parameters
+    ----------
+    energy
+        Energy of each line, keV.
+
+    Returns
+    -------
+    tuple of three numpy.ndarray
+        Number of the line, share of its counts, and energy of each peak: first the
+        main peak of every line, then the escape peaks.
+    """
+    lost = escape_share(energy)
+    some = np.flatnonzero(lost)
+    return (
+        np.append(np.arange(len(energy)), some),
+        np.append(1 - lost, lost[some]),
+        np.append(energy, energy[some] - ESCAPE_ENERGY),
+    )
+
+
+#: Number of terms of the bremsstrahlung; a non-negative mixture of them describes it.
+N_TERMS = 3
+# Decay of the third term, keV.
+_DECAY = 10.0
+
+# Cross sections are in cm2 outside of a model and in barn inside, see `SpectrumModel`.
+CM2_PER_BARN = 1e-24
+# Lines this far (keV) outside the fitted channels still reach them with their tail.
+_MARGIN = 0.5
+
+
+class Lines(NamedTuple):
+    """Lines that reach the fitted channels.
+
+    Attributes
+    ----------
+    energy
+        keV, shape (n_lines,).
+    area
+        Emission cross section (barn) x detector efficiency, shape (n_lines,).
+    column
+        Column of each line in the matrix of the model, integers of shape (n_lines,).
+    absorbed
+        Whether it comes from the sample, which absorbs part of it, shape (n_lines,).
+    """
+
+    energy: np.ndarray
+    area: np.ndarray
+    column: np.ndarray
+    absorbed: np.ndarray
+
+
+class Sources(NamedTuple):
+    """All that emits photons in a model, before absorption by the sample.
+
+    Attributes
+    ----------
+    lines
+        Characteristic lines.
+    line_spectra
+        What the detector makes of each line, barn, shape (n_channels, n_lines).
+    background
+        Shapes of the bremsstrahlung times the efficiency of the detector; 0 outside
+        the fitted channels, arbitrary scale, shape (n_channels, n_terms).
+    """
+
+    lines: Lines
+    line_spectra: np.ndarray
+    background: np.ndarray
+
+
+@dataclass(frozen=True)
+class Unabsorbed:
+    """Lines, peaks and bremsstrahlung of a model, each calculated when it is asked for.
+
+    Attributes
+    ----------
+    axis
+        Energies of the channels.
+    minimum_energy
+        Energy (keV) from which channels are fitted.
+    emitters
+        Elements, and how their lines are grouped.
+    detector
+        Detector with which the lines are seen.
+    """
+
+    axis: Channels
+    minimum_energy: float
+    emitters: Emitters
+    detector: Detector
+
+    @cached_property
+    def energy(self) -> np.ndarray:
+        """Centres of the channels, keV, shape (n_channels,)."""
+        offset, scale, size = self.axis
+        return read_only(offset + scale * np.arange(size))
+
+    @cached_property
+    def channels(self) -> np.ndarray:
+        """Channels to be fitted, bool, shape (n_channels,)."""
+        lowest = max(self.minimum_energy, np.finfo(float).tiny)
+        fitted = (self.energy >= lowest) & (self.energy < self.emitters.beam_energy)
+        return read_only(fitted)
+
+    @cached_property
+    def _dark(self) -> np.ndarray:
+        """Channels at energies that no photon has."""
+        return (self.energy <= 0) | (self.energy >= self.emitters.beam_energy)
+
+    @cached_property
+    def fitted(self) -> slice:
+        """The fitted channels, which are neighbours; a slice is faster than a mask."""
+        first = int(np.argmax(self.channels))
+        return slice(first, first + int(self.channels.sum()))
+
+    @cached_property
+    def fitted_energy(self) -> np.ndarray:
+        """Centres of the fitted channels, keV."""
+        return self.energy[self.channels]
+
+    @cached_property
+    def fitted_range(self) -> FittedRange:
+        """Energies of the first and the last fitted channel, keV."""
+        return FittedRange(float(self.fitted_energy[0]), float(self.fitted_energy[-1]))
+
+    @cached_property
+    def line_columns(self) -> tuple[LineColumn, ...]:
+        """Columns of characteristic lines, with their lines."""
+        return line_columns(self.emitters, self.fitted_range)
+
+    @cached_property
+    def emission_lines(self) -> tuple[EmissionLine, ...]:
+        """Lines in the fitted range, by increasing energy."""
+        lines = (line for entry in self.line_columns for line in entry.lines)
+        visible = (line for line in lines if line.energy in self.fitted_range)
+        return tuple(sorted(visible, key=lambda line: (line.energy, line.name)))
+
+    @cached_property
+    def lines(self) -> Lines:
+        """Lines that reach the fitted channels."""
+        low, high = self.fitted_range.low, self.fitted_range.high
+        # its tail and its escape peak decide how far above a line still shows
+        reach = _MARGIN + ESCAPE_ENERGY * self.detector.escape_peak
+        if self.detector.tail:
+            reach += 1e-3 * TAIL_WINDOW * self.detector.tail_length
+        found = [
+            (line.energy, line.cross_section, i, entry.column.kind != "stray")
+            for i, entry in enumerate(self.line_columns)
+            for line in entry.lines
+            if low - _MARGIN <= line.energy <= high + reach
+        ]
+        energy, cross_section, column, absorbed = map(
+            np.array, zip(*found, strict=True)
+        )
+        # a line outside is seen by its tail in the first or last channel; so a
+        # user's efficiency curve has to cover the fitted channels only
+        area = self.detector.efficiency(np.clip(energy, low, high))
+        area *= cross_section / CM2_PER_BARN
+        return Lines(energy, area, column, absorbed)
+
+    @cached_property
+    def efficiency(self) -> np.ndarray:
+        """Efficiency of the detector in the fitted channels."""
+        return self.detector.efficiency(self.fitted_energy)
+
+    @cached_property
+    def background(self) -> np.ndarray:
+        """Bremsstrahlung x efficiency in the fitted channels, (n_fitted, n_terms)."""
+        shapes = bremsstrahlung(self.fitted_energy, self.emitters.beam_energy)
+        return shapes * self.efficiency[:, None]
+
+    @cached_property
+    def _peaks(self) -> tuple[np.ndarray, np.ndarray, PeakShape]:
+        """Line of each peak, share of the counts of the line in it, and shape."""
+        detector, energy = self.detector, self.lines.energy
+        line, share = np.arange(len(energy)), np.ones(len(energy))
+        if detector.escape_peak:
+            line, share, energy = with_escape_peaks(energy)
+        sigma = 1e-3 * detector.fwhm(energy) / FWHM_PER_SIGMA
+        length = 1e-3 * detector.tail_length
+        position = detector.peak_energy(energy)
+        return line, share, PeakShape(position, sigma, detector.tail, length)
+
+    @cached_property
+    def _by_column(self) -> PeakSum:
+        line, _, shape = self._peaks
+        column = self.lines.column[line]
+        return PeakSum(self.axis, shape, column, len(self.line_columns))
+
+    def line_matrix(self, area: np.ndarray) -> np.ndarray:
+        """Sum the spectra of the lines by column.
+
+        Parameters
+        ----------
+        area
+            Of each line, shape (n_lines,).
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (n_channels, n_line_columns).
+        """
+        return self._spectra(self._by_column, area)
+
+    def line_spectra(self) -> np.ndarray:
+        """Spectrum of each line, barn, shape (n_channels, n_lines)."""
+        line, _, shape = self._peaks
+        each = PeakSum(self.axis, shape, line, len(self.lines.area))
+        return self._spectra(each, self.lines.area)
+
+    def _spectra(self, peaks: PeakSum, area: np.ndarray) -> np.ndarray:
+        line, share, _ = self._peaks
+        matrix = peaks(area[line] * share)
+        matrix[self._dark] = 0
+        return matrix
+
+    def escaping(
+        self, composition: Mapping[str, float], mass_thickness: float, angle: Angles
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the fraction of the emitted photons that leaves the sample.
+
+        Parameters
+        ----------
+        composition
+            Atomic fractions of the sample by symbol, in any unit.
+        mass_thickness
+            kg/m2.
+        angle
+            Take-off angles of the detectors, degrees.
+
+        Returns
+        -------
+        tuple of two numpy.ndarray
+            Fraction of each line (1 for stray ones) and in each fitted channel.
+        """
+        energy = np.append(self.lines.energy, self.fitted_energy)
+        mu = np.zeros(energy.shape)
+        fractions = normalised_fractions(atomic_to_mass_fractions(composition))
+        for name, share in fractions.items():
+            if name not in self._coefficients:
+                self._coefficients[name] = mass_absorption_coefficient(name, energy)
+            mu += share * self._coefficients[name]
+        fraction = escape_through(0.1 * mass_thickness * mu, angle)
+        of_lines, in_channels = np.split(fraction, [len(self.lines.energy)])
+        return np.where(self.lines.absorbed, of_lines, 1.0), in_channels
+
+    @cached_property
+    def _coefficients(self) -> dict[str, Any]:
+        """Mass absorption coefficients of elements that were asked for, cm2/g."""
+        return {}
+
+
+#: Models of equal settings are made again and again: they share one object.
+unabsorbed = lru_cache(maxsize=8)(Unabsorbed)
+
+
+def bremsstrahlung(energy: ArrayLike, beam_energy: float) -> np.ndarray:
+    """Three non-negative shapes whose mixtures describe the bremsstrahlung of a foil.
+
+    1. (E0 - E) / E0, the slow fall towards the beam energy;
+    2. (E0 - E) / (E0 E), H. A. Kramers' law (Phil. Mag. 46 (1923) 836) for the
+       energy loss per photon energy;
+    3. exp(-E / 10 keV) / E: real spectra rise more steeply towards low energies
+       than the first two allow; found on measured spectra, without theory.
+
+    Parameters
+    ----------
+    energy
+        keV, shape (n,).
+    beam_energy
+        E0, keV.
+
+    Returns
+    -------
+    numpy.ndarray
+        Non-negative, arbitrary scale, shape (n, 3); 0 where the energy is not between
+        0 and the beam energy.
+    """
+    e = np.asarray(energy, dtype=float)
+    valid = (e > 0) & (e < beam_energy)
+    e = np.where(valid, e, beam_energy)
+    linear = (beam_energy - e) / beam_energy
+    shapes = (linear, linear / e, np.exp(-e / _DECAY) / e)
+    return np.where(valid, shapes, 0.0).T
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """Protect an array, which is changed in place and returned."""
+    array.flags.writeable = False
+    return array

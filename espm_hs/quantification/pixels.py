@@ -1,0 +1,188 @@
+"""Composition and amounts in each pixel, with the noise of its counts."""
+
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from dask import delayed
+
+from espm_hs.decomposition.result import PhaseAnalysis, fingerprint
+from espm_hs.factorization import (
+    Counts,
+    ScatteredCounts,
+    abundance_covariance,
+    smoothed_covariance,
+)
+from espm_hs.factorization.counts.reading import kept_counts
+from espm_hs.quantification.percent_with_errors import (
+    ATOMIC,
+    Basis,
+    atoms_per_loading,
+    closed,
+    propagated,
+)
+
+Array = np.ndarray | da.Array
+
+# Pixels handled at once, so that the covariances of a large map stay small.
+SLAB = 1 << 16
+
+
+def pixel_composition(
+    analysis: PhaseAnalysis,
+    data: Array,
+    loadings: np.ndarray,
+    basis: Basis = ATOMIC,
+    lazy: bool = False,
+) -> tuple[list[str], Array, Array]:
+    """Return the composition of each pixel.
+
+    Parameters
+    ----------
+    analysis, data, loadings, lazy
+        As in `pixel_amounts`.
+    basis
+        What makes up 100 %.
+
+    Returns
+    -------
+    elements
+        Symbols.
+    percent, variance
+        In percent and percent squared, shape (n_elements, *navigation); NaN in pixels
+        left out or without counts. The variance is that of the abundances, for phases
+        taken as known.
+
+    Raises
+    ------
+    RuntimeError
+        If the data are not those that were decomposed.
+    """
+    symbols, per_atom = basis.of(analysis.elements)
+    per_loading = per_atom @ atoms_per_loading(analysis)
+    maps = pixel_amounts(analysis, data, loadings, per_loading, lazy, percent=True)
+    return symbols, *maps
+
+
+def pixel_amounts(
+    analysis: PhaseAnalysis,
+    data: Array,
+    loadings: np.ndarray,
+    per_loading: np.ndarray,
+    lazy: bool = False,
+    *,
+    percent: bool = False,
+) -> tuple[Array, Array]:
+    """Return amounts in each pixel, which are linear in its loadings.
+
+    Parameters
+    ----------
+    analysis
+        Result of a decomposition.
+    data
+        Counts, shape (*navigation, n_channels). Their noise makes the error.
+    loadings
+        Shape (n_pixels, n_phases), NaN in pixels left out.
+    per_loading
+        Amounts in a loading of 1, shape (n_amounts, n_phases).
+    lazy
+        Return dask arrays, whose chunks hold the counts that they need.
+    percent
+        Close the amounts of each pixel to 100 %.
+
+    Returns
+    -------
+    amounts, variance
+        Shape (n_amounts, *navigation), NaN in pixels left out. The variance is that of
+        the counts, for phases taken as known.
+
+    Raises
+    ------
+    RuntimeError
+        If the data are not those that were decomposed.
+    """
+    check_channels(analysis, data)
+    navigation = data.shape[:-1] or (1,)
+    used = ~np.isnan(loadings).any(axis=1)
+    counts: Any = kept_counts(data, used, analysis.channels)
+    if not np.array_equal(analysis.fingerprint, fingerprint(counts)):
+        raise _moved("other counts, or the same ones in other pixels")
+    block = _Block(analysis, counts, loadings, navigation, per_loading, percent)
+    support = analysis.knowledge.support
+    per_row = int(np.prod(navigation[1:]))
+    before = np.concatenate(([0], np.cumsum(used)))
+    step = max(1, SLAB // per_row)
+    found: Any = [] if lazy else np.empty((2, len(per_loading), *navigation))
+    for first in range(0, navigation[0], step):
+        rows = slice(first, min(first + step, navigation[0]))
+        place = slice(rows.start * per_row, rows.stop * per_row)
+        part = counts.part(before[place.start], before[place.stop])
+        some, there = loadings[place], None if support is None else support[place]
+        shape = (2, len(per_loading), rows.stop - first, *navigation[1:])
+        if lazy:
+            task = delayed(block, pure=False)(part, counts.send(some), there, shape)
+            found.append(da.from_delayed(task, shape, float))
+        else:
+            found[:, :, rows] = block(part, some, there, shape)
+    values, variances = da.concatenate(found, axis=2) if lazy else found
+    return values, variances
+
+
+def check_channels(analysis: PhaseAnalysis, data: Array) -> None:
+    """Raise RuntimeError if the data have other channels than were decomposed."""
+    if analysis.channels.size != data.shape[-1]:
+        raise _moved(f"{data.shape[-1]} channels, not {analysis.channels.size}")
+
+
+def _moved(found: str) -> RuntimeError:
+    return RuntimeError(
+        f"The data are no longer those that were decomposed: they have {found}, so "
+        "they were transposed, cropped or changed since. Run "
+        "`s.decomposition(algorithm='espm', output_dimension=...)` again."
+    )
+
+
+class _Block:
+    """What the values of some pixels are computed with."""
+
+    def __init__(
+        self,
+        analysis: PhaseAnalysis,
+        counts: Counts | ScatteredCounts,
+        loadings: np.ndarray,
+        navigation: tuple[int, ...],
+        per_loading: np.ndarray,
+        percent: bool,
+    ) -> None:
+        self.per_loading, self.percent = per_loading, percent
+        self.spectra = np.ascontiguousarray(analysis.spectra[analysis.channels])
+        self.mean_counts = counts.mean_counts
+        self.n_axes = sum(size > 1 for size in navigation)
+        # loadings are counts, unless those of each pixel add up to 1
+        unit = np.nanmean(loadings.sum(axis=1))
+        self.smoothness = analysis.smoothness * self.mean_counts / unit**2
+
+    def __call__(
+        self,
+        counts: Counts,
+        loadings: np.ndarray,
+        support: np.ndarray | None,
+        shape: tuple[int, ...],
+    ) -> np.ndarray:
+        """Values and variances for the loadings (p, k), in the shape asked for."""
+        used = ~np.isnan(loadings).any(axis=1)
+        H = np.ascontiguousarray(loadings[used])
+        covariance = abundance_covariance(
+            counts, self.spectra, H, mean_counts=self.mean_counts
+        )
+        if support is not None:  # what is known to be nowhere else has no error there
+            there = support[used]
+            covariance *= there[:, :, None] & there[:, None, :]
+        covariance = smoothed_covariance(covariance, self.smoothness, self.n_axes)
+        if self.percent:
+            values, response = closed(self.per_loading, H)
+        else:
+            values, response = H @ self.per_loading.T, self.per_loading
+        found = np.full((2, shape[1], len(loadings)), np.nan)
+        found[0, :, used], found[1, :, used] = values, propagated(response, covariance)
+        return found.reshape(shape)

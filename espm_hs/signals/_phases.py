@@ -1,0 +1,518 @@
+"""Phases in HyperSpy's terms: a method of the signal classes, and its results.
+
+All that writes `learning_results` or touches the inherited decomposition is here.
+"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial, wraps
+from numbers import Integral
+from operator import index
+from typing import Any
+
+import dask.array as da
+import hyperspy.api as hs
+import numpy as np
+from exspy.signals import EDSTEMSpectrum
+from sklearn.exceptions import ConvergenceWarning
+
+from espm_hs.arguments import did_you_mean
+from espm_hs.decomposition.decompose import DecompositionOptions, decompose
+from espm_hs.decomposition.result import PhaseAnalysis
+from espm_hs.decomposition.starts import previous_start
+from espm_hs.metadata.reader import stated
+from espm_hs.metadata.schema import RESULTS
+from espm_hs.metadata.writer import AllOrNothing, provenance, remove, write_parameters
+from espm_hs.physics.linear_model import LinearModel
+from espm_hs.signals._masks import arrays_of, progress_bar, used_channels, used_pixels
+
+# Names in other packages -> ours.
+NAMES_ELSEWHERE = {
+    "n_phases": "output_dimension",
+    "n_components": "output_dimension",
+    "mask": "navigation_mask",
+}
+# Options that do not change a result are not stored with it.
+NOT_STORED = {"n_jobs", "callback", "check_every"}
+
+
+def beside_hyperspy(find_phases: Callable, parents: Sequence[Any]) -> Callable:
+    """Make a `decomposition` of a method for "espm"; others go on as they were called.
+
+    The signature that `help` and completion show has the arguments of the method, and
+    after them those of the same method of the parents.
+    """
+    shown = inspect.signature(find_phases, eval_str=True).parameters
+    known = [name for name in shown if name not in ("self", "args", "algorithm")]
+    known.remove("kwargs")
+
+    @wraps(find_phases)
+    def decomposition(
+        self: Phases, *args: Any, algorithm: Any = "SVD", **kwargs: Any
+    ) -> Any:
+        if not (isinstance(algorithm, str) and algorithm == "espm"):
+            info = super(Phases, self).decomposition(
+                *args, algorithm=algorithm, **kwargs
+            )
+            # the maps of these phases are gone
+            remove(self.metadata, RESULTS)
+            return info
+        if args:
+            raise TypeError(
+                "With algorithm='espm' all arguments are given by name, for "
+                "example `s.decomposition(algorithm='espm', output_dimension=3)`."
+            )
+        if unknown := [name for name in kwargs if name not in known]:
+            hint = did_you_mean(unknown[0], known, NAMES_ELSEWHERE)
+            names = ", ".join(f"`{name}`" for name in unknown)
+            raise TypeError(
+                f"`decomposition(algorithm='espm')` does not know {names}.{hint} Its "
+                f"options are {', '.join(known)}; it takes none of other algorithms."
+            )
+        return find_phases(self, **kwargs)
+
+    theirs: dict[str, inspect.Parameter] = {}
+    for parent in parents:
+        theirs |= inspect.signature(parent.decomposition).parameters
+    added = [
+        one.replace(kind=one.KEYWORD_ONLY, annotation=one.empty)
+        for name, one in theirs.items()
+        if name not in shown
+    ]
+    *ours, rest = shown.values()
+    signature = inspect.Signature([*ours, *added, rest])
+    vars(decomposition)["__signature__"] = signature
+    return decomposition
+
+
+class Phases(EDSTEMSpectrum):
+    """Finds phases and keeps them; part of `EDSespmSpectrum`."""
+
+    @partial(beside_hyperspy, parents=(EDSTEMSpectrum, hs.signals.BaseSignal))
+    def decomposition(
+        self,
+        *args: Any,
+        algorithm: Any = "SVD",
+        output_dimension: int | None = None,
+        sparsity: float | str | None = None,
+        smoothness: float | str | Sequence[float] = "auto",
+        simplex: str | None = "elements",
+        known_phases: Mapping | str | None = None,
+        fixed_composition: Mapping[int, Mapping[str, float]] | None = None,
+        solver: str = "auto",
+        binning: int | str = "auto",
+        init: str | tuple = "nndsvd",
+        n_init: int = 4,
+        max_iter: int = 1000,
+        tol: float = 1e-4,
+        random_state: Any = 0,
+        n_jobs: int = -1,
+        show_progressbar: bool | None = None,
+        navigation_mask: Any = None,
+        signal_mask: Any = None,
+        return_info: bool = False,
+        print_info: bool = True,
+        normalize_poissonian_noise: bool = True,
+        **kwargs: Any,
+    ) -> PhaseAnalysis | None:
+        """Decompose the map into components.
+
+        ``algorithm="espm"`` finds phases under the physical model of the metadata [1]_;
+        the arguments below are for it. Every other algorithm goes to eXSpy and HyperSpy
+        with all its arguments as they are; its results replace the phases, which
+        `quantify` then no longer knows.
+
+        Parameters
+        ----------
+        *args
+            Positional arguments of eXSpy; none with ``algorithm="espm"``.
+        algorithm
+            "espm", or any of HyperSpy's.
+        output_dimension
+            Number of phases, those that are known among them.
+        sparsity
+            Strength of ``sum(log(1 + share / 0.01))`` over phases and pixels, the share
+            being that of the phase in the counts of the pixel. It says that a pixel
+            holds few phases. None stands for the usual strength, 1, or for 0 where the
+            components are elements. "auto" takes another strength if held-out counts
+            are predicted better by it, which is a check: how far phases are mixed does
+            not show in them.
+        smoothness
+            Strength of the penalty on differences between neighbouring pixels. It acts
+            on the maps of the phases, which are found without it. "auto" holds a fifth
+            of the counts out and takes for each phase the strength with which maps of
+            the others predict them best; 0 leaves every pixel to itself. A list holds a
+            number for each phase, as ``s.analysis_results().smoothness`` does.
+        simplex
+            What adds up to 1: the fractions of the "elements" in each phase, the
+            "abundances" of each pixel (for a sample of even thickness), or, with None,
+            neither.
+        known_phases
+            What is known: name or number of a phase -> any of
+
+            - ``"absent"``: list of elements that it does not have, also stray ones;
+            - ``"composition"``: {element: atomic fraction} to keep; what is missing to
+              1 is left to the other elements;
+            - ``"ratio"``: such as ``{"Fe/O": 3 / 4}``, ratio of their atoms;
+            - ``"spectrum"``: signal or array over the channels of the map, of which the
+              composition is that of the phase;
+            - ``"map"``: boolean image or array, of the shape of ``s.data`` without the
+              energy axis, True where the phase may be.
+
+            For example ``{"core": {"composition": {"Fe": 0.16, "Pt": 0.84}}}``. Phases
+            that are named get the lowest numbers, in the order given; the others are
+            found freely. "elements" makes a component of each element and one of the
+            background: maps of elements instead of phases.
+        fixed_composition
+            Phase number -> {element: atomic fraction} to keep, for example
+            ``{0: {"Si": 0.0}, 2: {"Fe": 0.16, "Pt": 0.84}}``: the same as
+            ``"composition"`` in ``known_phases``.
+        solver
+            "newton" for Newton's method, "mu" for multiplicative updates; "auto" takes
+            the first without penalties and the second with them, as it keeps to the
+            optimum near the start.
+        binning
+            The phases are found in the sums of so many pixels along each axis, and
+            mapped in full resolution: noise of the maps then is not mistaken for
+            differences of the phases. "auto" bins until there are 300 counts in a
+            pixel, down to 256 pixels; 1 does not bin. What `estimate_binning` finds is
+            for maps that you bin, not for this.
+        init
+            The start is "nndsvd", "pure", "random", or arrays ``(W, H)``, either of
+            which may be None; "previous" goes on from the phases of the last
+            decomposition, also one that was loaded, of which the map was a part, or
+            that had other elements.
+        n_init
+            Number of starts, the best of which is kept: "nndsvd", "pure", and random
+            ones.
+        max_iter
+            Largest number of iterations of each start.
+        tol
+            A start ends when the objective, which is in nats, is expected to fall by
+            less than ``tol`` for each free number of the model.
+        random_state
+            Seed, or a `numpy.random.Generator`.
+        n_jobs
+            Number of threads, -1 for all cores. Results do not depend on it.
+        show_progressbar
+            Whether progress is shown; None for HyperSpy's preference.
+        navigation_mask
+            Boolean array or signal, True where pixels are left out, in HyperSpy's
+            conventions; a number is eXSpy's threshold of vacuum. None uses all pixels;
+            other algorithms take eXSpy's default, 1.0, if it is not given.
+        signal_mask
+            Boolean array or signal, True where channels are left out. Channels below
+            0.15 keV and above the beam energy always are.
+        return_info
+            Whether to return the `espm_hs.analysis.PhaseAnalysis`.
+        print_info
+            Whether to print a summary.
+        normalize_poissonian_noise
+            Has no effect on "espm": Poisson noise is part of the model.
+        **kwargs
+            What the signature names after these, and all else that eXSpy and HyperSpy
+            take for their algorithms; "espm" takes none of it.
+
+        Returns
+        -------
+        espm_hs.analysis.PhaseAnalysis or None
+            The phases, if ``return_info``, else None.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If something is missing or makes no sense; signal and metadata are then as
+            they were.
+
+        Warns
+        -----
+        sklearn.exceptions.ConvergenceWarning
+            If the iterations ended before ``tol`` was met.
+
+        Notes
+        -----
+        ``learning_results.factors`` holds the spectra of the phases and ``loadings``
+        their maps: counts per pixel and spectra of sum 1, or, with
+        ``simplex="abundances"``, shares and the spectra of pure pixels.
+
+        References
+        ----------
+        .. [1] A. Teurtrie et al., Mach. Learn.: Sci. Technol. 5 (2024),
+           doi:10.1088/2632-2153/ad9192
+        """
+        options = DecompositionOptions(
+            known_phases=known_phases and arrays_of(self, known_phases),
+            fixed_composition=fixed_composition,
+            simplex=simplex,
+            sparsity=sparsity,
+            smoothness=smoothness,
+            binning=binning,
+            pixel_size=_pixel_size(self),
+            solver=solver,
+            n_init=n_init,
+            max_iter=max_iter,
+            tol=tol,
+            random_state=random_state,
+            n_jobs=n_jobs,
+        )
+        model = self.physical_model()
+        pixels = channels = None
+        if navigation_mask is not None:
+            pixels = used_pixels(self, navigation_mask)
+        if signal_mask is not None:
+            channels = used_channels(self, signal_mask)
+        start = init
+        if isinstance(init, str) and init == "previous":
+            output_dimension, start = self._previous_start(
+                output_dimension, model, pixels
+            )
+        # one bar for all starts: it goes back to the beginning with each
+        bar = progress_bar(show_progressbar, total=max_iter, desc="espm")
+
+        def advance(n_iter: int, objective: float) -> None:
+            bar.update(n_iter - bar.n)
+            bar.set_postfix(F=f"{objective:.6g}", refresh=False)
+
+        try:
+            found = decompose(
+                self.data,
+                model,
+                output_dimension,
+                options,
+                pixels=pixels,
+                channels=channels,
+                init=start,
+                callback=advance,
+            )
+        finally:
+            bar.close()
+        self._store(found, pixels, {**vars(options), "init": init})
+        if not found.converged and not found.interrupted:
+            warnings.warn(
+                f"The fit did not converge in {found.n_iter} iterations. Raise "
+                f"`max_iter` (now {max_iter}) or `tol` (now {tol:g}).",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        if print_info:
+            print(found)
+            if model.depends_on_composition:
+                self._print_elevation()
+        return found if return_info else None
+
+    def _print_elevation(self) -> None:
+        """Say where the position of the detector comes from, if not from metadata."""
+        angle, program = stated(
+            "elevation_angle", self.metadata, self.original_metadata
+        )
+        if program:
+            print(
+                f"  elevation of the detector={angle:g} degrees, from the header of "
+                f"{program}"
+            )
+
+    def _previous_start(
+        self, n_phases: int | None, model: LinearModel, pixels: np.ndarray | None
+    ) -> tuple[int, tuple]:
+        """Return the number of phases and the start of a fit that goes on."""
+        found = self.analysis_results()
+        if n_phases not in (None, found.n_phases):
+            raise ValueError(
+                f"`output_dimension` is {n_phases}, but the previous decomposition has "
+                f"{found.n_phases} phases: leave it out, or choose another `init`."
+            )
+        try:
+            loadings = self._loadings(found)
+        except RuntimeError:  # a part of the map knows the phases only
+            loadings = None
+        if loadings is not None and pixels is not None:
+            loadings = loadings[pixels]
+        return found.n_phases, previous_start(found, model, loadings)
+
+    def _store(
+        self, found: PhaseAnalysis, pixels: np.ndarray | None, options: Mapping
+    ) -> None:
+        """Fill learning_results as HyperSpy does, and keep the rest in metadata."""
+        navigation = self.data.shape[:-1]
+        nothing = (
+            "explained_variance explained_variance_ratio number_significant_components "
+            "mean centre unmixing_matrix bss_algorithm"
+        )
+        learned = {
+            **dict.fromkeys(nothing.split()),
+            "factors": found.spectra,
+            "loadings": found.loadings,
+            "decomposition_algorithm": "espm",
+            "output_dimension": found.n_phases,
+            "poissonian_noise_normalized": False,
+            "unfolded": len(navigation) > 1,
+            "original_shape": np.array(self.data.shape),
+            "navigation_mask": None if pixels is None else ~pixels.reshape(navigation),
+            "signal_mask": None if found.channels.all() else ~found.channels,
+        }
+        options = {name: x for name, x in options.items() if name not in NOT_STORED}
+        stored = found.to_dict() | provenance(options)
+        with AllOrNothing(self):
+            self.learning_results.__dict__.update(learned)
+            write_parameters(self.metadata, {RESULTS: stored})
+
+    def _loadings(self, found: PhaseAnalysis) -> np.ndarray:
+        """Return the loadings, which must be those of this signal."""
+        n_pixels = int(np.prod(self.data.shape[:-1]))
+        return stored_loadings(self.learning_results, n_pixels, found.n_phases)
+
+    def get_decomposition_loadings(self):
+        """Return the decomposition loadings as a signal.
+
+        As HyperSpy does, and for a single spectrum, too.
+
+        Returns
+        -------
+        hyperspy.api.signals.BaseSignal
+        """
+        loadings = self.learning_results.loadings
+        if loadings is None or self.axes_manager.navigation_dimension > 0:
+            return super().get_decomposition_loadings()
+        signal = hs.signals.BaseSignal(np.ravel(loadings))
+        signal.metadata.General.title = (
+            f"Decomposition loadings of {self.metadata.General.title}"
+        )
+        return signal
+
+    def get_decomposition_model(
+        self,
+        components: int | Sequence[int] | None = None,
+        chunks="auto",
+        lazy_output: bool | None = None,
+    ):
+        """Return the model of the map, from all phases or some of them.
+
+        Parameters
+        ----------
+        components
+            How many phases, or which; None for all.
+        chunks
+            Along the navigation axes, in dask's terms; spectra are never cut.
+        lazy_output
+            Whether the result is lazy; None: as the signal is. Of a large map it
+            should be: the model has eight bytes in each channel of each pixel.
+
+        Returns
+        -------
+        EDSespmSpectrum or LazyEDSespmSpectrum
+
+        Raises
+        ------
+        RuntimeError
+            If there was no decomposition.
+        ValueError
+            If there are no such phases, or the chunks make no sense.
+        """
+        results = self.learning_results
+        if results.factors is None:
+            raise RuntimeError(
+                "There is no decomposition yet. Make one with "
+                "`s.decomposition(algorithm='espm', output_dimension=...)`."
+            )
+        if results.decomposition_algorithm != "espm":
+            # older versions of HyperSpy have fewer arguments
+            given = {"chunks": chunks, "lazy_output": lazy_output}
+            usual = {"chunks": "auto", "lazy_output": None}
+            others = {name: x for name, x in given.items() if x != usual[name]}
+            return super().get_decomposition_model(components, **others)
+        chosen = _chosen(components, results.factors.shape[1])
+        factors, loadings = results.factors[:, chosen], results.loadings[:, chosen]
+        shape = self.data.shape
+        try:
+            wanted = (*(chunks,) * (len(shape) - 1), -1)
+            cut = da.core.normalize_chunks(wanted, shape, dtype=float)
+            cut = tuple(tuple(map(index, sizes)) for sizes in cut)
+        except (TypeError, ValueError, ZeroDivisionError):
+            raise ValueError(
+                "`chunks` must be 'auto', a number of pixels or -1 for all, got "
+                f"{chunks!r}."
+            ) from None
+        loadings = loadings.reshape(*shape[:-1], -1)
+        data = da.einsum(
+            "...k,ek->...e",
+            da.from_array(loadings, (*cut[:-1], -1)),
+            da.from_array(factors, -1),
+        )
+        model = self._deepcopy_with_new_data(data).as_lazy()
+        model.metadata.General.title += (
+            f" model from decomposition with {factors.shape[1]} components"
+        )
+        if not (self._lazy if lazy_output is None else lazy_output):
+            model.compute(show_progressbar=False)
+        return model
+
+
+def stored_loadings(learning_results: Any, n_pixels: int, n_phases: int) -> np.ndarray:
+    """Return the loadings that a decomposition into phases left in a signal.
+
+    Parameters
+    ----------
+    learning_results
+        The signal's.
+    n_pixels
+        Number of pixels of the signal.
+    n_phases
+        Number of phases that were found.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n_pixels, n_phases), NaN in the pixels left out.
+
+    Raises
+    ------
+    RuntimeError
+        If there are none, or not those of this signal.
+    """
+    loadings = learning_results.loadings
+    if (
+        learning_results.decomposition_algorithm != "espm"
+        or loadings is None
+        or loadings.shape != (n_pixels, n_phases)
+    ):
+        raise RuntimeError(
+            "The maps of the phases are not in `learning_results`: slicing empties it "
+            "and other decompositions replace it. The phases are still known: map them "
+            "with `s.decomposition(algorithm='espm', init='previous')`."
+        )
+    return np.asarray(loadings, dtype=float)
+
+
+def _chosen(components: Any, n_phases: int) -> slice | list[int]:
+    """Phases that are meant: the first ones, or those of a list.
+
+    Raises
+    ------
+    ValueError
+        If there are no such phases.
+    """
+    if components is None:
+        return slice(None)
+    is_number = isinstance(components, Integral) and not isinstance(components, bool)
+    if is_number and 1 <= components <= n_phases:
+        return slice(int(components))
+    some = isinstance(components, list | tuple | range | np.ndarray)
+    if some and all(
+        isinstance(one, int | np.integer) and 0 <= one < n_phases for one in components
+    ):
+        return list(components)
+    raise ValueError(
+        f"`components` must be a number of phases, up to {n_phases}, or a list of "
+        f"their numbers, from 0 to {n_phases - 1}; got {components!r}."
+    )
+
+
+def _pixel_size(signal: EDSTEMSpectrum) -> tuple[float, ...] | None:
+    """Step of each navigation axis, in array order; None where they do not compare."""
+    axes = signal.axes_manager.navigation_axes[::-1]
+    steps = tuple(float(getattr(axis, "scale", 0.0)) for axis in axes)
+    same_unit = len({str(axis.units) for axis in axes}) == 1
+    return steps if same_unit and all(steps) else None

@@ -1,0 +1,136 @@
+"""Phases that were found together with what lies above or below them."""
+
+import numpy as np
+import pytest
+
+from espm_hs.decomposition.constraints import Knowledge
+from espm_hs.decomposition.separation import accompanying, find_overlap, separate
+
+# Columns: six elements, a stray element, a background.
+ELEMENTS = np.array([True] * 6 + [False] * 2)
+HOST = np.array([0.3, 0.2, 0.1, 0.4, 0.0, 0.0, 0.2, 0.5])
+GUEST = np.array([0.5, 0.0, 0.0, 0.0, 0.5, 0.0, 0.1, 0.7])
+THIRD = np.array([0.0, 0.0, 0.3, 0.0, 0.0, 0.7, 0.3, 0.2])
+
+
+def errors(size=0.001):
+    return np.stack([np.eye(8) * size**2] * 3)
+
+
+def noisy(W, seed=0, size=0.0005):
+    return np.abs(W + size * np.random.default_rng(seed).standard_normal(W.shape))
+
+
+def test_the_host_is_found_in_the_guest():
+    W = noisy(np.stack([HOST, (GUEST + 0.8 * HOST) / 1.8, THIRD], axis=1))
+    found = find_overlap(W, errors(), ELEMENTS)
+    assert (found.phase, found.other) == (1, 0)
+    assert found.columns.tolist() == [1, 2, 3]
+    assert found.amount == pytest.approx(0.8 / 1.8, rel=0.03)
+    assert found.chance < 0.001
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_phases_of_their_own_are_left_alone(seed):
+    """Elements in common are not enough: their amounts would have to agree."""
+    W = np.random.default_rng(seed).dirichlet(np.ones(8), 3).T
+    assert find_overlap(W, errors(), ELEMENTS) is None
+
+
+def test_what_is_not_known_well_may_be_chance():
+    W = np.stack([HOST, (GUEST + 0.8 * HOST) / 1.8, THIRD], axis=1)
+    assert find_overlap(W, errors(0.05), ELEMENTS) is None
+    assert find_overlap(W, np.full((3, 8, 8), np.nan), ELEMENTS) is None
+
+
+def test_a_host_lies_over_other_phases_too():
+    """One element tells nothing, unless the other phase is known to be a host."""
+    third = (THIRD + 0.5 * HOST) / 1.5  # a third of element 2 is its own
+    W = np.stack([HOST, GUEST, third], axis=1)
+    W[1, 2] = W[3, 2] * HOST[1] / HOST[3] * 1.3
+    W[0, 2] *= 1.5
+    assert find_overlap(W, errors(), ELEMENTS) is None
+    found = find_overlap(W, errors(), ELEMENTS, hosts={0})
+    assert (found.phase, found.other, found.columns.tolist()) == (2, 0, [3])
+
+
+def test_separated_phases_make_the_same_counts():
+    W = np.stack([HOST, (GUEST + 0.8 * HOST) / 1.8, THIRD], axis=1)
+    H = np.random.default_rng(0).random((30, 3))
+    before = W.copy(), H.copy()
+    found = find_overlap(W, errors(), ELEMENTS)
+    apart, maps = separate(W, H, found, ELEMENTS)
+    assert np.allclose(maps @ apart.T, H @ W.T, atol=1e-12)
+    assert np.allclose(apart[:, 1], GUEST, atol=1e-12)
+    assert np.array_equal(W, before[0])
+    assert np.array_equal(H, before[1])
+    assert find_overlap(apart, errors(), ELEMENTS) is None
+
+
+def test_pairs_that_are_known_to_be_apart():
+    W = noisy(np.stack([HOST, (GUEST + 0.8 * HOST) / 1.8, THIRD], axis=1))
+    apart = np.ones((3, 3), bool)
+    apart[1, 0] = False
+    assert find_overlap(W, errors(), ELEMENTS, allowed=apart) is None
+    assert find_overlap(W, errors(), ELEMENTS, allowed=~apart).other == 0
+
+
+def test_which_phases_may_have_been_found_together():
+    known = Knowledge.nothing(4, 8)
+    known.fixed[:6, 0] = [0.3, 0.7, 0, 0, 0, 0]  # all of it
+    known.fixed[:2, 1] = [0.3, 0.0]  # some of it
+    known.ties[2, :6, :6] = 0.0
+    known.ties[2, :6, 0] = 1.0  # all of it again
+    assert known.apart(ELEMENTS).any(axis=1).tolist() == [False, True, False, True]
+    support = np.ones((5, 4), bool)
+    support[:2, 1] = support[:3, 2] = False
+    known = Knowledge(known.names, known.fixed, known.ties, support)
+    assert known.apart(ELEMENTS)[1].tolist() == [True, True, False, True]
+    assert known.apart(ELEMENTS)[3].tolist() == [True, False, False, True]
+
+
+def test_what_accompanies_a_phase():
+    """Phase 1 lies in 0 everywhere; grains of 2 meet it at the rim alone."""
+    H = np.zeros((100, 3))
+    H[:, 0] = 1.0
+    H[:30, 1] = 1.0
+    H[25:, 2] = 1.0
+    only = np.eye(3, dtype=bool)
+    assert accompanying(H, only[1]) == {0}
+    assert accompanying(H, only[2]) == {0}
+    assert accompanying(H, only[0]) == set()
+    assert accompanying(H, np.zeros(3, bool)) == set()
+
+
+def test_a_known_sphere_shows_that_its_matrix_is_a_host():
+    """The other sphere, which is not known, is taken out of the matrix then."""
+    from espm_hs import metrics
+    from espm_hs.simulation import mantle
+
+    s = mantle((64, 64), counts_per_pixel=60, seed=0)
+    truth = s.ground_truth()
+    sphere = dict(zip(truth.elements, truth.composition[:, 1], strict=True))
+    s.decomposition(
+        algorithm="espm",
+        output_dimension=3,
+        known_phases={"sphere": {"composition": sphere}},
+        smoothness=0,
+        print_info=False,
+    )
+    order, angles = metrics.match_phases(s.learning_results.factors, truth.spectra)
+    assert order[1] == 0
+    assert angles.max() < 8
+
+
+def test_spheres_are_separated_from_their_matrix():
+    """The matrix lies over and under both spheres in every pixel."""
+    from espm_hs import metrics
+    from espm_hs.simulation import DATASETS
+
+    s = DATASETS["mantle"](counts_per_pixel=18, seed=0)
+    s.decomposition(algorithm="espm", output_dimension=3, print_info=False)
+    truth = s.ground_truth()
+    _, angles = metrics.match_phases(s.learning_results.factors, truth.spectra)
+    assert angles[0] < 1
+    assert angles.max() < 8
+    assert s.analysis_results().W.shape[1] == 3

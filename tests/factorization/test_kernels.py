@@ -1,0 +1,98 @@
+"""How kernels are compiled."""
+
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from espm_hs.factorization.kernels import compiled, without_interrupts
+
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.05)
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """A kernel, and what happens while it is compiled: Ctrl-C comes in the middle."""
+    kernel = compiled(cache=False)(lambda x: x + 1)
+    if not hasattr(kernel, "compile"):
+        pytest.skip("compilation is switched off")
+    compiles, seen = kernel.compile, []
+
+    def compile_slowly(signature):
+        seen.append("begun")
+        interrupt()
+        seen.append("ended")
+        return compiles(signature)
+
+    monkeypatch.setattr(kernel, "compile", compile_slowly)
+    return kernel, seen
+
+
+def test_interrupt_waits_until_a_kernel_is_compiled(slow):
+    kernel, seen = slow
+    with pytest.raises(KeyboardInterrupt):
+        kernel(1)
+    assert seen == ["begun", "ended"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert kernel(1) == 2
+    assert seen == ["begun", "ended"]
+    # each new type of argument is compiled for by itself
+    with pytest.raises(KeyboardInterrupt):
+        kernel(np.ones(2))
+    assert seen == ["begun", "ended"] * 2
+
+
+def test_own_handler_hears_of_the_interrupt_once(slow):
+    kernel, _ = slow
+    heard = []
+    before = signal.signal(signal.SIGINT, lambda *_: heard.append(True))
+    try:
+        assert kernel(1) == 2
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert heard == [True]
+
+
+def test_interrupt_comes_after_an_error():
+    @without_interrupts()
+    def fail():
+        interrupt()
+        raise ValueError("of the compiler")
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+
+
+def test_other_threads_leave_the_handler_alone():
+    inside = []
+
+    def work():
+        with without_interrupts():
+            inside.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert inside == [signal.getsignal(signal.SIGINT)]
+
+
+def test_kernels_that_python_calls_are_held():
+    from espm_hs.factorization.kernels.exact import curvature_pass, exact_pass
+    from espm_hs.factorization.kernels.pixel_updates import block_pass
+    from espm_hs.factorization.kernels.smooth import smooth_pass
+
+    kernels = [
+        curvature_pass(2),
+        exact_pass(2),
+        smooth_pass(2, False),
+        block_pass(2, False, False, False),
+    ]
+    if not hasattr(kernels[0], "compile"):
+        pytest.skip("compilation is switched off")
+    assert all("_compile_for_args" in vars(kernel) for kernel in kernels)

@@ -1,0 +1,112 @@
+"""The schema, and what is made from it."""
+
+import re
+
+import numpy as np
+import pytest
+
+from espm_hs.cli.settings import TEMPLATE
+from espm_hs.gui import AnalysisParameters
+from espm_hs.metadata.describe import describe
+from espm_hs.metadata.reader import read
+from espm_hs.metadata.schema import ITEMS
+
+NUMBERS = [name for name, item in ITEMS.items() if item.unit]
+
+
+def test_every_item_is_described():
+    paths = [item.path for item in ITEMS.values()]
+    assert len(set(paths)) == len(paths)
+    for name, item in ITEMS.items():
+        assert item.name == name
+        assert item.sentence.endswith(".")
+        assert (item.check is None) == bool(item.unit)  # a number has a unit
+        if item.label:
+            assert re.search(r"\(.+\)$", item.label)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("value", ["much", np.nan, True, [1.0, 2.0], {"a": 1}])
+def test_what_is_no_number_is_refused_alike(eds, name, value):
+    item = ITEMS[name]
+    eds.metadata.set_item(item.path, value)
+    with pytest.raises(ValueError, match="needed is a number in") as error:
+        read(name, eds.metadata)
+    message = str(error.value)
+    assert message.startswith(f"{item.path} in the metadata is {value!r}; ")
+    assert message.endswith(f"Set it with `{item.call()}` ({item.unit}).")
+
+
+@pytest.mark.parametrize("name", ["thickness", "density", "minimum_energy"])
+def test_limits_are_those_of_the_schema(eds, name):
+    item = ITEMS[name]
+    eds.metadata.set_item(item.path, -1.0)
+    with pytest.raises(ValueError, match="which is negative"):
+        read(name, eds.metadata)
+    for value in (0.0, -1.0, 2 * item.most, "x", True):
+        with pytest.raises(ValueError, match=rf"`{name}` must be"):
+            eds.set_analysis_parameters(**{name: value})
+    eds.set_analysis_parameters(**{name: item.most})
+    assert read(name, eds.metadata) == item.most
+
+
+def test_windows_and_settings_files_have_the_units_of_the_schema(eds):
+    parameters = AnalysisParameters(eds)
+    assert parameters.names == [name for name, item in ITEMS.items() if item.label]
+    for name in parameters.names:
+        trait = parameters.trait(name)
+        assert (trait.label, trait.desc) == (ITEMS[name].label, ITEMS[name].sentence)
+    for name in ("thickness", "density", "beam_energy"):
+        assert re.search(rf"# {name} = \S+ +# {ITEMS[name].unit}\n", TEMPLATE)
+
+
+def test_description_names_the_calls_of_the_schema(eds):
+    remarks = {row[0]: row[2] for row in describe(eds.metadata, None)}
+    for name in ("elevation_angle", "azimuth_angle", "energy_resolution_MnKa"):
+        assert remarks[name].endswith(ITEMS[name].call())
+    del eds.metadata.Acquisition_instrument.TEM.beam_energy
+    row = describe(eds.metadata, None)[0]
+    assert row == ("beam energy", "-", f"missing: {ITEMS['beam_energy'].call()}")
+
+
+def test_a_model_is_remembered_while_nothing_changes(eds):
+    model = eds.physical_model()
+    assert eds.physical_model() is model
+    assert eds.deepcopy().physical_model() is model
+    changes = {
+        "thickness": {"thickness": 50, "density": 3.0},
+        "stray_elements": {"stray_elements": ["Cu"]},
+        "split_lines": {"split_lines": {"Fe": 3.0}},
+        "extra_spectra": {"extra_spectra": {"mine": np.ones(500)}},
+    }
+    for values in changes.values():
+        eds.set_analysis_parameters(**values)
+        assert eds.physical_model() is not model
+        model = eds.physical_model()
+        assert eds.physical_model() is model
+    spectrum = np.ones(500)
+    spectrum[3] = 2.0
+    eds.set_analysis_parameters(extra_spectra={"mine": spectrum})
+    assert eds.physical_model().extra_spectra["mine"][3] == 2.0
+    eds.axes_manager[-1].offset += 0.01
+    np.testing.assert_allclose(
+        eds.physical_model().energy, eds.axes_manager[-1].axis, atol=1e-12
+    )
+    assert eds.physical_model(thickness=70, density=3.0).thickness == 70
+
+
+def test_values_that_compare_equal_are_not_mistaken(eds):
+    """True is 1, and no thickness."""
+    eds.set_analysis_parameters(density=1.0, thickness=50)
+    eds.physical_model()
+    eds.metadata.Sample.density = True
+    with pytest.raises(ValueError, match="density in the metadata is True"):
+        eds.physical_model()
+
+
+@pytest.mark.parametrize("units", [np.array(["nm", "um"]), np.array([]), 5, "km", {}])
+def test_units_of_a_thickness_that_are_none(eds, units):
+    eds.metadata.set_item("Sample.thickness", 1e-7)
+    eds.metadata.set_item("Sample.thickness_units", units)
+    with pytest.raises(ValueError, match=r"Sample.thickness_units is .*; known are"):
+        read("thickness", eds.metadata)

@@ -1,8 +1,8 @@
-"""Materials that users have, as simulated samples: half to learn from, half to judge by.
+"""Materials that users have, simulated: half to learn from, half to judge by.
 
-Each is a function of a random generator and the shape of the map that returns a `Sample`.
-`TRAINING` may be looked at while defaults are chosen; `HELD_OUT` may not: it was written
-down, with its seeds, before any default was tuned on the other half.
+Each is a function of a random generator and the shape of the map that returns a
+`Sample`. `TRAINING` may be looked at while defaults are chosen; `HELD_OUT` may not: it
+was written down, with its seeds, before any default was tuned on the other half.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ class Sample:
         return sorted({symbol for phase in self.phases for symbol in phase.composition})
 
 
-# -- shapes -----------------------------------------------------------------------------
+# -- shapes --------------------------------------------------------------------------
 
 
 def grains(rng: np.random.Generator, shape: Shape, n: int, number: int) -> np.ndarray:
-    """Grains of n phases, (rows, columns, n), of sum 1: Voronoi cells, blurred a little."""
+    """Grains of n phases, (rows, columns, n), of sum 1: blurred Voronoi cells."""
     seeds = rng.random((number, 2)) * shape
     of_phase = np.concatenate((np.arange(n), rng.integers(n, size=max(0, number - n))))
     y, x = np.indices(shape)
@@ -92,7 +92,7 @@ def spheres(
 
 def embedded(matrix: float, inclusions: np.ndarray) -> np.ndarray:
     """Matrix of a thickness with inclusions in it, (rows, columns, 1 + n)."""
-    inclusions = np.moveaxis(np.atleast_3d(inclusions), -1, -1)
+    inclusions = np.atleast_3d(inclusions)
     total = inclusions.sum(axis=-1, keepdims=True)
     inclusions = inclusions * np.minimum(1, 0.95 * matrix / np.maximum(total, 1e-9))
     rest = matrix - inclusions.sum(axis=-1, keepdims=True)

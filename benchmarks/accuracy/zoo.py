@@ -1,13 +1,13 @@
 """How right the defaults are on maps that they were not tuned on.
 
-    python benchmarks/accuracy/zoo.py [--half held_out] [--write docs/validation.md]
+    python benchmarks/accuracy/zoo.py [--half held_out] [--only steel,minerals]
 
-Samples of `materials.py`, measured by three forward models of which two differ from that
-of the fit, with two numbers of counts, 64 x 64 pixels. The user of each map knows the
-elements, the beam energy, the take-off angle, and thickness and density within some ten
-percent. A phase is judged against what the model of the fit makes of its noise-free
-spectrum, so that errors of the atomic data do not count as errors of the unmixing: it is
-right if no fraction is off by more than 5 at.%, wrong beyond 10 at.%.
+Samples of `materials.py`, measured by three forward models of which two differ from
+that of the fit, with two numbers of counts, 64 x 64 pixels. The user of each map knows
+the elements, the beam energy, the take-off angle, and thickness and density within some
+ten percent. A phase is judged against what the model of the fit makes of its noise-free
+spectrum, so that errors of the atomic data do not count as errors of the unmixing: it
+is right if no fraction is off by more than 5 at.%, wrong beyond 10 at.%.
 """
 
 from __future__ import annotations
@@ -19,8 +19,14 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-from materials import HELD_OUT, HELD_OUT_SEED, TRAINING, TRAINING_SEED, Sample
 
+from benchmarks.accuracy.materials import (
+    HELD_OUT,
+    HELD_OUT_SEED,
+    TRAINING,
+    TRAINING_SEED,
+    Sample,
+)
 from benchmarks.runner import argument, publish, run, some
 from espm_hs.factorization import fit_spectrum
 from espm_hs.metrics import match_phases
@@ -68,12 +74,12 @@ class Foreign(Effects):
 
 
 def own(rng: np.random.Generator, sample: Sample) -> Foreign:
-    """The forward model of the fit."""
+    """Return no effects: the forward model of the fit."""
     return Foreign()
 
 
 def other_tables(rng: np.random.Generator, sample: Sample) -> Foreign:
-    """Other atomic data, and a detector that is not quite what the user thinks."""
+    """Return other atomic data, and a detector that the user does not quite know."""
     families = [
         (f"{symbol}_{family}", spread)
         for symbol in [*sample.elements, *sample.stray]
@@ -89,7 +95,7 @@ def other_tables(rng: np.random.Generator, sample: Sample) -> Foreign:
 
 
 def real_sample(rng: np.random.Generator, sample: Sample) -> Foreign:
-    """Local absorption, incomplete charge collection, another background, a tail."""
+    """Return local absorption, charge lost in the detector, another background."""
     return Foreign(
         local_absorption=True,
         low_energy_shift=float(rng.uniform(10, 30)),
@@ -223,12 +229,13 @@ def main(given: argparse.Namespace) -> None:
         )
         print(*rows[-1], sep="  ", flush=True)
     head = ("map", "counts", "errors (at.%)", "starts", "deviance ratio", "CPU s")
-    publish(head, rows, given.write, f"zoo {given.half}", f"Zoo, {given.half} half")
+    publish(head, rows, title=f"Zoo, {given.half} half")
     worst = np.array([one.errors.max() for one in outcomes])
+    seconds = sum(one.seconds for one in outcomes)
     print(
         f"{len(worst)} maps: every phase within {RIGHT:g} at.% in "
         f"{100 * np.mean(worst <= RIGHT):.0f} %, one beyond {WRONG:g} at.% in "
-        f"{100 * np.mean(worst > WRONG):.0f} %; {sum(o.seconds for o in outcomes):.0f} s"
+        f"{100 * np.mean(worst > WRONG):.0f} %; {seconds:.0f} s of CPU time"
     )
 
 
@@ -238,5 +245,4 @@ if __name__ == "__main__":
         __doc__,
         argument("--half", choices=("training", "held_out"), default="training"),
         argument("--only", default="", help="materials, separated by commas"),
-        page=True,
     )

@@ -25,6 +25,7 @@ from espm_hs.metadata.quirks import QUIRKS
 from espm_hs.metadata.schema import ITEMS, Tree, as_detector, check_node, per_unit
 from espm_hs.physics import Detector, SpectrumModel
 from espm_hs.physics.xray.arguments import POSITION
+from espm_hs.physics.xray.emission import check_beam_energy
 
 if TYPE_CHECKING:
     from hyperspy.axes import DataAxis
@@ -318,11 +319,8 @@ def _arguments(found: _Stated, overrides: Mapping[str, Any]) -> dict[str, Any]:
     arguments |= overrides
     if "take_off_angle" not in overrides:
         arguments["take_off_angle"] = _take_off_angle(found)
-    if arguments["beam_energy"] is None:
-        beam = ITEMS["beam_energy"]
-        raise ValueError(
-            f"The {beam.shown} is not set. Set it with `{beam.call()}` ({beam.unit})."
-        )
+    if arguments["beam_energy"] is None or "beam_energy" not in overrides:
+        _check_beam(arguments["beam_energy"])
     if arguments["elements"] is None:
         arguments["elements"] = ()  # which the model refuses
     return {
@@ -330,6 +328,19 @@ def _arguments(found: _Stated, overrides: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in arguments.items()
         if value is not None or name in overrides
     }
+
+
+def _check_beam(value: float | None) -> None:
+    """Raise ValueError if the beam energy is not stated or not one of a microscope."""
+    beam = ITEMS["beam_energy"]
+    if value is None:
+        raise ValueError(
+            f"The {beam.shown} is not set. Set it with `{beam.call()}` ({beam.unit})."
+        )
+    try:
+        check_beam_energy(value)
+    except ValueError as error:
+        raise beam.refusal(f"in the metadata cannot be used. {error}") from None
 
 
 # -- the dose ----------------------------------------------------------------------

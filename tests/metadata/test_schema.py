@@ -110,3 +110,16 @@ def test_units_of_a_thickness_that_are_none(eds, units):
     eds.metadata.set_item("Sample.thickness_units", units)
     with pytest.raises(ValueError, match=r"Sample.thickness_units is .*; known are"):
         read("thickness", eds.metadata)
+
+
+@pytest.mark.parametrize("value", [-200.0, 0.0, 2e5])
+def test_a_beam_that_no_microscope_has_is_refused_with_the_call(eds, value):
+    beam = ITEMS["beam_energy"]
+    eds.metadata.set_item(beam.path, value)
+    with pytest.raises(ValueError, match=re.escape(beam.path)) as error:
+        eds.physical_model()
+    assert f"`{beam.call()}`" in str(error.value)
+    # one that is given takes its place, and is named as an argument
+    assert eds.physical_model(beam_energy=200).beam_energy == 200
+    with pytest.raises(ValueError, match=r"^The beam energy must be"):
+        eds.physical_model(beam_energy=value)

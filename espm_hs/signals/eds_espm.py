@@ -5,7 +5,6 @@ from inspect import unwrap
 
 import numpy as np
 from exspy.signals import EDSTEMSpectrum, LazyEDSTEMSpectrum
-from hyperspy.signals import LazySignal
 
 from espm_hs import simulation
 from espm_hs.metadata.reader import item, kev_per_unit
@@ -95,5 +94,6 @@ class LazyEDSespmSpectrum(EDSespmSpectrum, LazyEDSTEMSpectrum):
 
     # the same, with the arguments of HyperSpy's lazy signals
     decomposition = beside_hyperspy(
-        unwrap(Phases.decomposition), parents=(EDSTEMSpectrum, LazySignal)
+        unwrap(Phases.decomposition),
+        parents=(EDSTEMSpectrum, super(EDSTEMSpectrum, LazyEDSTEMSpectrum)),
     )

@@ -28,12 +28,22 @@ from espm_hs.factorization import (
     Penalties,
     Problem,
     composition_covariance,
+    divergence_of_fit,
     factorize,
     mixing_ranges,
+    off_zero,
     uptake,
 )
 from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.physics.linear_model import LinearModel
+
+# The search goes on if fewer of the starts end in the same phases.
+ENOUGH_AGREE = 0.75
+# Strengths of the sparsity on the way to the counts alone and back, and in the end.
+RELAXED = (0.0, 0.3, 1.0)
+GENTLER = 0.3
+# What is taken out of phases may cost the counts so many nats for each number in them.
+NATS_PER_NUMBER = 2.0
 
 
 @dataclass(frozen=True)
@@ -85,6 +95,7 @@ class PhaseSearch:
 
     def __post_init__(self):
         self.rows, self.n_jobs = self.model.element_columns, self.options.n_jobs
+        self.steps: list[str] = []
 
     def run(
         self,
@@ -102,12 +113,52 @@ class PhaseSearch:
         found = self._fit(init, self.options)
         named = isinstance(init, str)
         if named:
+            found = self._searched_on(found)
             unknown = self.known.free & ~self.known.located
             found, self.problem = _largest_first(found, self.problem, unknown)
         errors = self._errors(found)
         if named:
             found, errors = self._separated(found, errors)
+            found, errors = self._gentler(found, errors)
         return found, self._with_feasible_ranges(found, errors)
+
+    def _searched_on(self, found: Factorization) -> Factorization:
+        """Look further if few of the starts agree: without the penalty, and back.
+
+        Where no pixel shows a phase alone, the penalty keeps a fit where it began. The
+        counts alone lead away from there.
+        """
+        n_starts, strength = len(found.objectives), self.problem.penalties.sparsity
+        undecided = found.n_agreeing < ENOUGH_AGREE * n_starts and strength > 0
+        if not undecided or found.interrupted:
+            return found
+        before = self.problem
+        other = found
+        for share in RELAXED:
+            other = continued(other, self._fit_with(share * strength, other))
+            if other.interrupted:
+                break
+        if other.objective < found.objective and not other.interrupted:
+            return other
+        self.problem = before
+        return replace(found, n_iter=other.n_iter, interrupted=other.interrupted)
+
+    def _gentler(
+        self, found: Factorization, errors: Errors
+    ) -> tuple[Factorization, Errors]:
+        """Go on from the phases with a penalty that overrules fewer counts."""
+        strength = self.problem.penalties.sparsity
+        if strength == 0 or found.interrupted or self.known.single_elements:
+            return found, errors
+        found = continued(found, self._fit_with(GENTLER * strength, found))
+        return found, self._errors(found)
+
+    def _fit_with(self, strength: float, found: Factorization) -> Factorization:
+        """Go on from a fit with another strength of the sparsity."""
+        penalties = replace(self.problem.penalties, sparsity=strength)
+        self.problem = replace(self.problem, penalties=penalties)
+        start = found.W, off_zero(found.H)
+        return self._fit(start, replace(self.options, n_init=1))
 
     def _fit(self, init: str | tuple, options: FitOptions) -> Factorization:
         """Fit the phases, each with the matrix of its own composition."""
@@ -133,47 +184,78 @@ class PhaseSearch:
         # what is known not to be in a phase, and still is everywhere with it
         counts = self.problem.spectra(found.W).sum(axis=0) * found.H
         hosts = accompanying(counts, ~self.known.free)
-        for n in range(k * (k - 1) if in_counts else 0):
+        allowed = self.known.apart(self.rows)
+        for _ in range(k * (k - 1) if in_counts else 0):
             if found.interrupted:
                 break
-            overlaps = self._overlaps(found, errors, hosts, with_films=n == 0)
-            hosts |= {overlap.other for overlap in overlaps}
+            overlaps = self._overlaps(found, errors, hosts, allowed)
+            taken_from = {overlap.other for overlap in overlaps}
             try:
-                overlaps = overlaps or self._inclusions(found, errors)
+                overlaps = overlaps or self._inclusions(found, errors, allowed)
             except KeyboardInterrupt:
                 return replace(found, interrupted=True), errors
             if not overlaps:
                 break
-            start = found.W, found.H
-            for overlap in overlaps:
-                start = separate(*start, overlap, self.rows)
-            again = self._fit(start, replace(self.options, n_init=1))
-            found = continued(found, again)
-            errors = self._errors(found)
+            again = self._without(found, overlaps)
+            if again is None:
+                for overlap in overlaps:
+                    allowed[overlap.phase, overlap.other] = False
+                continue
+            hosts |= taken_from
+            found, errors = again, self._errors(again)
         return found, errors
 
+    def _without(
+        self, found: Factorization, overlaps: list[Overlap]
+    ) -> Factorization | None:
+        """Take phases out of others and fit again; None if the counts speak against it.
+
+        What is left out of the spectra the maps can make up for, so that the counts
+        have no reason to be fitted worse.
+        """
+        before, start = self.problem, (found.W, found.H)
+        for overlap in overlaps:
+            start = separate(*start, overlap, self.rows)
+        again = continued(found, self._fit(start, replace(self.options, n_init=1)))
+        worse = self._divergence(again) - divergence_of_fit(
+            self.counts, before, found.W, found.H, n_jobs=self.n_jobs
+        )
+        changed = {overlap.phase for overlap in overlaps}
+        if worse > NATS_PER_NUMBER * len(changed) * len(self.rows):
+            self.problem = before
+            return None
+        gone = {overlap.other for overlap in overlaps}
+        self.steps.append(_told(gone, changed, again.objective - found.objective))
+        return again
+
+    def _divergence(self, found: Factorization) -> float:
+        """Return what the counts say of a fit, in nats."""
+        return divergence_of_fit(*self._state(found), n_jobs=self.n_jobs)
+
     def _overlaps(
-        self, found: Factorization, errors: Errors, hosts: set[int], with_films: bool
+        self,
+        found: Factorization,
+        errors: Errors,
+        hosts: set[int],
+        allowed: np.ndarray,
     ) -> list[Overlap]:
         """Return what to take out of phases next: a film, or the surest overlap."""
-        allowed = self.known.apart(self.rows)
-        if with_films:
-            places = np.flatnonzero(self.rows).tolist()
-            columns = dict(zip(self.model.elements, places, strict=True))
-            films = find_films(found.W, found.H, columns, self.grid)
-            films = [film for film in films if allowed[film.phase, film.other]]
-            if films:
-                return films
-        overlap = find_overlap(found.W, errors.covariance, self.rows, hosts, allowed)
+        W, covariance = found.W, errors.covariance
+        films = find_films(W, found.H, covariance, self.rows, self.grid, allowed)
+        if films:
+            return films
+        overlap = find_overlap(W, covariance, self.rows, hosts, allowed)
         return [] if overlap is None else [overlap]
 
-    def _inclusions(self, found: Factorization, errors: Errors) -> list[Overlap]:
+    def _inclusions(
+        self, found: Factorization, errors: Errors, allowed: np.ndarray
+    ) -> list[Overlap]:
         """Return what to take out of a phase that the counts see nowhere alone."""
         overlap = find_inclusion(
             found.W,
             errors.covariance,
             self.rows,
-            self.known.apart(self.rows) & self.known.free[:, None],
+            allowed & self.known.free[:, None],
             lambda pairs: uptake(*self._state(found), pairs, n_jobs=self.n_jobs),
         )
         return [] if overlap is None else [overlap]
@@ -199,6 +281,15 @@ class PhaseSearch:
         except KeyboardInterrupt:
             return replace(errors, interrupted=True)
         return replace(errors, feasible_ranges=ranges)
+
+
+def _told(gone: set[int], changed: set[int], rise: float) -> str:
+    """Say what was taken out of which phases, and what it cost."""
+    of, out_of = ("phase" + "s" * (len(some) > 1) for some in (gone, changed))
+    names = [", ".join(map(str, sorted(some))) for some in (gone, changed)]
+    return (
+        f"{of.capitalize()} {names[0]} taken out of {out_of} {names[1]}; F {rise:+.1f}."
+    )
 
 
 def _largest_first(

@@ -35,15 +35,11 @@ ALWAYS = 0.9
 LEAST_UPTAKE = 2.5
 # Less of an inclusion is a matter of what the phase is made of.
 LEAST_INCLUSION = 0.2
-# What support films are made of, where one element is all there is. Those of several
-# elements show as overlaps.
-FILM_MATERIALS = ("C",)
-# A phase is made of a material if so much of its atoms is.
-PURE = 0.95
-# A film that is filled up is even: of what structure its map had, this is left at most.
-LEAST_STRUCTURE = 0.1
-# Less of a film in a phase than this is a matter of its errors.
-LEAST_FILM = 0.02
+# A film is everywhere: its thickness varies from place to place by this part at most.
+UNEVEN = 0.4
+# What lies on a film has at least this part of what its elements say missing from the
+# map of the film where it is.
+LEAST_MISSING = 0.5
 
 Pairs = list[tuple[int, int]]
 
@@ -208,45 +204,50 @@ def find_inclusion(
 
 
 def find_films(
-    W: np.ndarray, H: np.ndarray, elements: dict[str, int], grid: Grid
+    W: np.ndarray,
+    H: np.ndarray,
+    covariance: np.ndarray,
+    elements: np.ndarray,
+    grid: Grid,
+    allowed: np.ndarray,
 ) -> list[Overlap]:
     """Return a support film in the phases that lie on it, an entry for each of these.
 
     Parameters
     ----------
-    W
-        Shape (n_columns, n_phases), the fractions of the elements adding up to 1.
+    W, covariance, elements, allowed
+        As in `find_overlap`; the fractions of the elements add up to 1.
     H
         Shape (n_pixels, n_phases), in atoms.
-    elements
-        Column of each element.
     grid
         Neighbours of the pixels.
 
     Notes
     -----
-    Particles on a carbon film are found with the film in them, and the map of the film
-    has holes there. If the carbon in the other phases fills the holes up, as it does
-    not where particles lie inside of carbon and take its place, it is that of the film.
+    What lies on a film is found with the film in it, and the map of the film has holes
+    there. Two witnesses say how much of the film it is: its elements, and the holes. A
+    phase that lies inside of another one takes its place instead, atom for atom; it
+    counts as on a film only if the holes are closer to what the elements say. The film
+    is everywhere once they are filled up.
     """
-    for material in FILM_MATERIALS:
-        column = elements.get(material)
-        if column is None:
-            continue
-        film = int(np.argmax(W[column]))
-        amounts = W[column] / max(W[column, film], np.finfo(float).tiny)
-        amounts[film] = 0.0
-        amounts[amounts < LEAST_FILM] = 0.0
-        if W[column, film] <= PURE or not amounts.any():
-            continue
-        H = np.asarray(H)
-        left = _structure(H[:, film] + H @ amounts, grid)
-        if left < LEAST_STRUCTURE * _structure(H[:, film], grid):
-            return [
-                Overlap(phase, film, amounts[phase], np.array([column]))
-                for phase in np.flatnonzero(amounts).tolist()
-            ]
+    H = np.asarray(H)
+    films: dict[int, list[Overlap]] = {}
+    for shared in _Amounts(W, covariance, elements).shared_parts(allowed):
+        missing = _missing(H[:, shared.other], H[:, shared.phase])
+        apart = abs(missing - shared.amount)
+        if LEAST_MISSING * shared.amount < missing and apart < 1 - missing:
+            films.setdefault(shared.other, []).append(shared)
+    for film, on_it in films.items():
+        filled = H[:, film] + sum(one.amount * H[:, one.phase] for one in on_it)
+        if _structure(filled, grid) < (UNEVEN * filled.mean()) ** 2:
+            return on_it
     return []
+
+
+def _missing(film: np.ndarray, on_it: np.ndarray) -> float:
+    """Atoms that are missing from a map for each atom in another one."""
+    away = on_it - on_it.mean()
+    return float(-(away @ film) / max(away @ away, np.finfo(float).tiny))
 
 
 def _structure(map_: np.ndarray, grid: Grid) -> float:

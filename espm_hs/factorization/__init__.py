@@ -36,6 +36,7 @@ from espm_hs.factorization.solvers.base import FitOptions
 from espm_hs.factorization.solvers.initialization import check_start
 from espm_hs.factorization.solvers.maps import (
     coarse_maps,
+    divergence_of_fit,
     fit_loadings,
     fit_maps,
     off_zero,
@@ -78,6 +79,7 @@ __all__ = [
     "composition_covariance",
     "deviance_residuals",
     "divergence",
+    "divergence_of_fit",
     "expected_deviance",
     "factorize",
     "fit_loadings",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
+from scipy.optimize import linear_sum_assignment, nnls
+from sklearn.cluster import KMeans
 from sklearn.utils.extmath import randomized_svd
 
 from espm_hs.factorization.counts.counts import AnyCounts
@@ -11,7 +12,14 @@ from espm_hs.factorization.counts.distributed import Scattered
 from espm_hs.factorization.problem import Problem
 from espm_hs.factorization.solvers.base import normalise
 
-NAMED_STARTS = ("nndsvd", "pure", "random")
+NAMED_STARTS = ("nndsvd", "pure", "clusters", "random")
+# What the next starts are when the named ones are used up, again and again: clusters,
+# so many of them for each component, and chance.
+FURTHER_STARTS = ("clusters 2", "clusters 1", "clusters 4", "random")
+# Clusters of fewer pixels are no candidates for a component.
+LEAST_OF_CLUSTER = 2
+# Clusters are exchanged for better ones so many times at most.
+EXCHANGES = 3
 # A pure spectrum is summed over this share of the pixels.
 POOLED = 0.01
 # Share of all the rest in a component that was given with what it must not have.
@@ -123,8 +131,13 @@ def starting_spectra(
         mean = counts.spectrum + counts.total / counts.n_channels
         D = mean[:, None] * rng.exponential(size=(counts.n_channels, n_components))
     else:
-        make = _pure_spectra if init == "pure" else _nndsvd_spectra
-        D = make(counts.sample(PIXELS_TO_START), n_components, rng)
+        name, _, per_component = init.partition(" ")
+        sample = counts.sample(PIXELS_TO_START)
+        if name == "clusters":
+            D = _cluster_spectra(sample, n_components, rng, int(per_component or 2))
+        else:
+            make = _pure_spectra if name == "pure" else _nndsvd_spectra
+            D = make(sample, n_components, rng)
     return D / D.sum(axis=0)
 
 
@@ -132,7 +145,10 @@ def name_of_start(number: int, init):
     """Kind of the n-th of several starts: the one asked for, then all others."""
     if number == 0 or not isinstance(init, str):
         return init
-    return "pure" if number == 1 and init == "nndsvd" else "random"
+    names = [name for name in ("nndsvd", "pure") if name != init]
+    if number <= len(names):
+        return names[number - 1]
+    return FURTHER_STARTS[(number - len(names) - 1) % len(FURTHER_STARTS)]
 
 
 def _scaled_svd(counts, n_components, rng):
@@ -178,6 +194,83 @@ def _pure_spectra(counts, n_components, rng):
         centre = place[pooled].mean(axis=0)
         place = place - np.outer(place @ centre, centre) / (centre @ centre)
     return D
+
+
+def _cluster_spectra(counts, n_components, rng, per_component):
+    """Spectra of those clusters of pixels that all others are mixtures of.
+
+    The clusters are found by k-means in the space of the leading singular vectors of
+    scaled counts, which noise hardly reaches. Of more clusters than components, those
+    are taken whose sums leave the least of all sums unexplained.
+    """
+    U, S, V, pixel_scale, channel_scale = _scaled_svd(counts, n_components, rng)
+    rank = np.count_nonzero(ROUNDING * S[0] < S)
+    place = (U * S / pixel_scale[:, None])[:, :rank]
+    # what few counts say of a pixel is noise
+    heard = counts.per_pixel >= 0.5 * counts.per_pixel.mean()
+    n_clusters = min(per_component * n_components, len(np.unique(place[heard], axis=0)))
+    seed = int(rng.integers(2**31))
+    members = KMeans(n_clusters, n_init=4, random_state=seed).fit_predict(place[heard])
+    indicator = np.eye(n_clusters)[members]
+    sums = counts.to_csr()[heard].T @ indicator
+    axes = V[:rank] @ (sums / channel_scale[:, None])
+    candidates = np.flatnonzero(indicator.sum(axis=0) >= LEAST_OF_CLUSTER)
+    if candidates.size < n_components:
+        candidates = np.arange(n_clusters)
+    filling = counts.spectrum / counts.total
+    D = np.empty((counts.n_channels, n_components))
+    chosen = _corners(axes, sums.sum(axis=0), candidates, min(n_components, n_clusters))
+    for j in range(n_components):
+        if j < len(chosen):
+            D[:, j] = sums[:, chosen[j]] / sums[:, chosen[j]].sum() + 1e-3 * filling
+        else:  # all are mixtures of what there is
+            D[:, j] = filling * rng.exponential(size=filling.size)
+    return D
+
+
+def _corners(points, counts, candidates, number):
+    """Choose those points of which the others are sums, as well as there are such.
+
+    Parameters
+    ----------
+    points
+        Shape (n_axes, n_points), each the sum of so many counts.
+    counts
+        Shape (n_points,).
+    candidates
+        Which points may be chosen.
+    number
+        How many are.
+    """
+    chosen: list[int] = []
+    left = points / counts
+    for _ in range(number):
+        length = np.full(len(counts), -1.0)
+        length[candidates] = np.linalg.norm(left[:, candidates], axis=0)
+        length[chosen] = -1.0
+        chosen.append(int(np.argmax(length)))
+        corner = left[:, chosen[-1]]
+        size = max(corner @ corner, np.finfo(float).tiny)
+        left = left - np.outer(corner, corner @ left) / size
+    weighted = points / np.sqrt(counts)  # its noise is about the same in all points
+    corners = weighted / np.maximum(
+        np.linalg.norm(weighted, axis=0), np.finfo(float).tiny
+    )
+
+    def unexplained(chosen):
+        return sum(nnls(corners[:, chosen], point)[1] ** 2 for point in weighted.T)
+
+    least = unexplained(chosen)
+    for _ in range(EXCHANGES):
+        before = least
+        for place in range(number):
+            for other in set(candidates.tolist()).difference(chosen):
+                trial = [*chosen[:place], other, *chosen[place + 1 :]]
+                if (now := unexplained(trial)) < least:
+                    least, chosen = now, trial
+        if least == before:
+            break
+    return chosen
 
 
 def _nndsvd_spectra(counts, n_components, rng):

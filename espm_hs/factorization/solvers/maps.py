@@ -10,6 +10,7 @@ from joblib import effective_n_jobs
 from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.factorization.counts.grid import Bins, Grid
 from espm_hs.factorization.executors import passes_over
+from espm_hs.factorization.penalties import Penalties
 from espm_hs.factorization.problem import Problem
 from espm_hs.factorization.solvers.base import Descent, expected_fall
 from espm_hs.factorization.solvers.initialization import even_abundances
@@ -155,6 +156,37 @@ def fit_maps(
         passes.run(V, H, n_steps=WARM_UP)
         _, F, _ = passes.solve_pixels(V, H)
     return H / scale, F
+
+
+def divergence_of_fit(
+    counts: AnyCounts,
+    problem: Problem,
+    W: np.ndarray,
+    H: np.ndarray,
+    *,
+    n_jobs: int | None = None,
+) -> float:
+    """Return what the counts say of a fit, without the penalties.
+
+    Parameters
+    ----------
+    counts, problem
+        As in `fit_maps`.
+    W, H
+        Shapes (n_columns, n_components) and (n_pixels, n_components).
+    n_jobs
+        As in `factorize`.
+
+    Returns
+    -------
+    float
+        Kullback-Leibler divergence of the counts from the model, in nats.
+    """
+    problem = replace(problem, penalties=Penalties(), fixed=None, ties=None)
+    V, scale = _spectra_of_sum_one(problem, W)
+    with passes_over(counts, problem, effective_n_jobs(n_jobs)) as passes:
+        _, F = passes.run(V, passes.hold(H * scale), n_steps=0, with_loss=True)
+    return F
 
 
 def coarse_maps(

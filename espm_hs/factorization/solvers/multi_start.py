@@ -31,6 +31,9 @@ from espm_hs.factorization.solvers.newton import WARM_UP, NewtonDescent
 # Several starts are compared after so many passes over the counts, and each time that
 # these have doubled.
 FIRST_LOOK = 50
+# One that trails the best by more than so many times what it gained since the last look
+# will not catch up: multiplicative updates rest on plateaus and then go on.
+PATIENCE = 10.0
 # On maps of more pixels and counts the starts are compared on so much of them, drawn at
 # random: what the phases are, and which start is best, a part of them tells.
 PIXELS_TO_COMPARE = 1 << 12
@@ -107,7 +110,8 @@ def factorize(
     problem
         G, constraints and penalties.
     init
-        "nndsvd"; "pure", from the pixels that are least like mixtures; "random"; or a
+        "nndsvd"; "pure", from the pixels that are least like mixtures; "clusters", from
+        clusters of pixels; "random"; or a
         pair of arrays (W, H), either of them None. Arrays are brought into the
         constraints first.
     options
@@ -263,8 +267,7 @@ def _takes_newton(solver: str, penalties: Penalties) -> bool:
 def _advance_together(descents, max_iter, callback):
     """Advance all descents together; leave behind those without hope.
 
-    A descent that trails the best by more than twice what it gained since the last
-    look will not catch up, and one that has the spectra of a lower one follows it.
+    One that has the spectra of a lower one follows it.
     """
     look = max_iter if len(descents) == 1 else min(FIRST_LOOK, max_iter)
     hopeful = descents
@@ -283,7 +286,7 @@ def _advance_together(descents, max_iter, callback):
             if descent.leader is descent
             and (
                 descent not in before
-                or F[descent] - best <= 2 * (before[descent] - F[descent])
+                or F[descent] - best <= PATIENCE * (before[descent] - F[descent])
             )
         ]
         before, look = F, min(2 * look, max_iter)

@@ -1,12 +1,12 @@
 """Energy scale, peak width and absorption, fitted to a summed spectrum."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from types import MappingProxyType
 from typing import cast
 
 import numpy as np
-from scipy.optimize import OptimizeResult, least_squares
 from threadpoolctl import threadpool_limits
 
 from espm_hs.decomposition.self_consistency import (
@@ -33,10 +33,14 @@ REACH = 0.03
 NOISE_RANGE = (0.1, 0.3)
 # Residual (standard deviations) from which a channel counts for less than its square.
 OUTLIER = 5.0
-# Distance of a start from the bounds, in spreads.
-ROOM = 0.2
 # Step of numerical derivatives, in spreads.
 STEP = 0.01
+# Relative fall of the divergence at which the weights of a trial are good enough.
+TOL_OF_WEIGHTS = 1e-7
+# Damping of the steps, at first and where there is no way down; most steps.
+FIRST_DAMPING, GIVE_UP, MOST_STEPS = 1e-3, 1e3, 20
+# Relative fall of the cost at which to stop.
+SETTLED_BLURRED, SETTLED_SHARP = 1e-3, 1e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,12 +119,11 @@ def calibrate(
     """
     check_names(model, parameters)
     before, (model, used) = model, without_noise(model, spectrum, channels)
-    search = _Search(model, np.asarray(spectrum, dtype=float), used, parameters)
+    search = EnergyScaleFit(model, np.asarray(spectrum, float), used, parameters)
     # many small matrix products, which BLAS threads would slow down
     with threadpool_limits(1, user_api="blas"):
-        theta, jacobian = search.run()
+        theta, covariance = search.run()
     after = search.model_at(theta).replace(minimum_energy=model.minimum_energy)
-    covariance = np.linalg.pinv(jacobian.T @ jacobian)
     errors = dict(zip(parameters, np.sqrt(np.diag(covariance)).tolist(), strict=True))
     deviance = (search.deviance(search.start), search.deviance(theta))
     return Calibration(before, after, deviance, errors)
@@ -190,8 +193,55 @@ def end_of_noise(model: SpectrumModel, counts: np.ndarray) -> float:
     return float(model.energy[valley])
 
 
-class _Search:
-    """Deviance of a spectrum as a function of some parameters of a model."""
+@dataclass(frozen=True, eq=False)
+class _State:
+    """A trial: parameters in spreads, peaks not narrower than ``blur`` (eV), fit."""
+
+    z: np.ndarray
+    blur: float
+    G: np.ndarray
+    weights: np.ndarray
+    y: np.ndarray
+    residuals: np.ndarray
+    cost: float
+
+
+@dataclass(frozen=True)
+class _Loss:
+    """Half the deviance, for all channels alike or less for those far off."""
+
+    robust: bool
+
+    def __call__(self, residuals: np.ndarray) -> float:
+        d = residuals**2
+        if self.robust:
+            d = 2 * OUTLIER**2 * (np.sqrt(1 + d / OUTLIER**2) - 1)
+        return 0.5 * float(d.sum())
+
+    def slope(self, residuals: np.ndarray) -> np.ndarray:
+        """By half the deviance of each channel."""
+        return 1 / np.sqrt(1 + self.robust * (residuals / OUTLIER) ** 2)
+
+
+SQUARES, ROBUST = _Loss(False), _Loss(True)
+
+
+class EnergyScaleFit:
+    """Likelihood of a spectrum as a function of some parameters of a model.
+
+    Parameters
+    ----------
+    model
+        Physics, with the values to start from, around which the prior is.
+    counts
+        Spectrum, shape (n_channels,).
+    used
+        Boolean, shape (n_channels,): channels to use.
+    names
+        Parameters of the model that are fitted.
+    limits
+        By name, largest change from the start; those of the model hold besides.
+    """
 
     def __init__(
         self,
@@ -199,6 +249,7 @@ class _Search:
         counts: np.ndarray,
         used: np.ndarray,
         names: Sequence[str],
+        limits: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         self.model = model.replace(minimum_energy=min(REACH, model.minimum_energy))
         self.x, self.used, self.names = counts[used], used, tuple(names)
@@ -207,7 +258,10 @@ class _Search:
         fitted = [model.parameters[name] for name in names]
         self.start = np.array([one.value for one in fitted])
         self.spread = np.array([one.spread for one in fitted])
-        self.bounds = np.array([[one.low, one.high] for one in fitted]).T
+        most = np.array([limits.get(name, np.inf) for name in names])
+        low = np.maximum([one.low for one in fitted], self.start - most)
+        high = np.minimum([one.high for one in fitted], self.start + most)
+        self.bounds = np.array([low, high])
         self.weights = np.empty(0)
 
     def model_at(self, theta: np.ndarray, blur: float = 0.0) -> SpectrumModel:
@@ -217,80 +271,97 @@ class _Search:
             values["noise"] = np.hypot(values.get("noise", self.noise), blur)
         return self.model.with_parameters(**values)
 
-    def residuals(self, model: SpectrumModel) -> np.ndarray:
-        """Signed roots of the deviance in each channel, weights fitted."""
+    def matrix(self, z: np.ndarray, blur: float) -> np.ndarray:
+        """G in the channels in use, of parameters in spreads from the start."""
+        return self.model_at(self.start + self.spread * z, blur).G[self.used]
+
+    def state(self, z: np.ndarray, blur: float, loss: _Loss) -> _State:
+        """Fit the weights of the columns for some parameters."""
+        G = self.matrix(z, blur)
         # neighbouring trials need nearly the same weights, unless a family of lines
         # has come into the range of the axis or left it
-        n_columns = len(model.columns)
-        start = self.weights if self.weights.size == n_columns else None
-        self.weights, y = fit_spectrum(model.G[self.used], self.x, start=start)
-        return deviance_residuals(self.x, y)
+        start = self.weights if self.weights.size == G.shape[1] else None
+        self.weights, y = fit_spectrum(G, self.x, start=start, tol=TOL_OF_WEIGHTS)
+        residuals = deviance_residuals(self.x, y)
+        cost = loss(residuals) + 0.5 * float(z @ z)
+        return _State(z, blur, G, self.weights, y, residuals, cost)
 
     def deviance(self, theta: np.ndarray) -> float:
         """Deviance per degree of freedom."""
         n_free = max(1, self.x.size - self.n_columns)
-        return float((self.residuals(self.model_at(theta)) ** 2).sum() / n_free)
+        state = self.state((theta - self.start) / self.spread, 0.0, SQUARES)
+        return float((state.residuals**2).sum() / n_free)
 
     def coarse_start(self) -> np.ndarray:
         """Best of a grid of offsets and gains, with the broadest peaks."""
         tried = {"offset": OFFSETS, "gain": GAINS}
-        grid = product(
-            *(
-                tried.get(name, (x,))
-                for name, x in zip(self.names, self.start, strict=True)
-            )
-        )
-        return min(map(np.array, grid), key=lambda theta: self._loss(theta, BLURS[0]))
+        grid = product(*(tried.get(name, (0.0,)) for name in self.names))
+        trials = (np.array(one) / self.spread for one in grid)
+        states = [self.state(z, BLURS[0], SQUARES) for z in trials]
+        return min(states, key=lambda state: state.cost).z
 
     def run(self) -> tuple[np.ndarray, np.ndarray]:
-        """Sharpen step by step; return the best parameters and the Jacobian there.
+        """Sharpen step by step; return the best parameters and their covariance.
 
         Squares are the likelihood and find a far optimum; the robust loss is not
         dragged away by the lines of an element that the model lacks; a good start needs
         no blur. All ways are gone, and the end with the lowest robust loss is taken.
         """
-        ends = [self.refine(self.start, BLURS[-1], "soft_l1")]
+        ends = [self.refine(np.zeros(self.start.size), BLURS[-1], ROBUST)]
         coarse = self.coarse_start()
-        for loss in ("linear", "soft_l1"):
-            theta = coarse
+        for loss in (SQUARES, ROBUST):
+            z = coarse
             for blur in BLURS[:-1]:
-                theta = self.refine(theta, blur, loss).x
-            ends.append(self.refine(theta, BLURS[-1], "soft_l1"))
+                z = self.refine(z, blur, loss).z
+            ends.append(self.refine(z, BLURS[-1], ROBUST))
         best = min(ends, key=lambda end: end.cost)
-        return best.x, best.jac
+        inverse = np.linalg.pinv(self._normal_equations(best, ROBUST)[0])
+        scale = np.outer(self.spread, self.spread)
+        return self.start + self.spread * best.z, scale * inverse
 
-    def refine(self, theta: np.ndarray, blur: float, loss: str) -> OptimizeResult:
-        """Gauss-Newton from theta; ``x``, ``jac`` in the units of the parameters."""
+    def refine(self, z: np.ndarray, blur: float, loss: _Loss) -> _State:
+        """Levenberg and Marquardt's method from parameters in spreads."""
         low, high = (self.bounds - self.start) / self.spread
-        found = least_squares(
-            lambda z: self._cost(self._scaled(z), blur),
-            # a start on a bound would leave no room for the first step
-            np.clip((theta - self.start) / self.spread, low + ROOM, high - ROOM),
-            jac=lambda z: self._jacobian(z, blur),
-            bounds=(low, high),
-            loss=loss,
-            f_scale=OUTLIER,
-            xtol=1e-5,
-            ftol=1e-7,
-        )
-        found.x, found.jac = self._scaled(found.x), found.jac / self.spread
-        return found
+        here, damping = self.state(np.clip(z, low, high), blur, loss), FIRST_DAMPING
+        for _ in range(MOST_STEPS):
+            curvature, gradient = self._normal_equations(here, loss)
+            falls = False
+            while not falls and damping < GIVE_UP:
+                damped = curvature + damping * np.diag(np.diag(curvature))
+                # what is on a bound and would leave the range stays where it is
+                stuck = (here.z <= low) & (gradient < 0)
+                free = ~(stuck | (here.z >= high) & (gradient > 0))
+                step = np.zeros_like(here.z)
+                step[free] = np.linalg.solve(damped[np.ix_(free, free)], gradient[free])
+                trial = self.state(np.clip(here.z + step, low, high), blur, loss)
+                falls = trial.cost < here.cost
+                damping *= 0.1 if falls else 10
+            fall = here.cost - trial.cost if falls else 0.0
+            here = trial if falls else here
+            if fall < (SETTLED_BLURRED if blur else SETTLED_SHARP) * here.cost:
+                break
+        return here
 
-    def _scaled(self, z: np.ndarray) -> np.ndarray:
-        return self.start + self.spread * z
+    def _normal_equations(
+        self, state: _State, loss: _Loss
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return curvature and descent of the cost in the parameters, in spreads.
 
-    def _cost(self, theta: np.ndarray, blur: float) -> np.ndarray:
-        prior = (theta - self.start) / self.spread
-        return np.concatenate((self.residuals(self.model_at(theta, blur)), prior))
-
-    def _loss(self, theta: np.ndarray, blur: float) -> float:
-        return float((self._cost(theta, blur) ** 2).sum())
-
-    def _jacobian(self, z: np.ndarray, blur: float) -> np.ndarray:
-        """Forward differences; steps well above the tolerance of the inner fit."""
-        here = self._cost(self._scaled(z), blur)
-        ahead = [self._cost(self._scaled(x), blur) for x in z + STEP * np.eye(z.size)]
-        return (np.stack(ahead, axis=1) - here[:, None]) / STEP
+        Forward differences of the model with the weights as they are; what the weights
+        would take up of a change follows by least squares, without a fit (L. Kaufman,
+        BIT 15 (1975) 49).
+        """
+        y, w = state.y, state.weights
+        slopes = [
+            self.matrix(z, state.blur) @ w for z in state.z + STEP * np.eye(len(state.z))
+        ]
+        J = (np.stack(slopes, axis=1) - (state.G @ w)[:, None]) / STEP
+        A = state.G[:, w > 0] / np.sqrt(y)[:, None]
+        scaled = J / np.sqrt(y)[:, None]
+        J = scaled - A @ np.linalg.lstsq(A, scaled, rcond=None)[0]
+        robust = loss.slope(state.residuals)
+        curvature = (J * robust[:, None]).T @ J + np.eye(state.z.size)
+        return curvature, J.T @ (robust * (self.x - y) / np.sqrt(y)) - state.z
 
 
 # A mass thickness has settled when it moves by less than this share of its error.

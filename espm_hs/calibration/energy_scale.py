@@ -1,5 +1,7 @@
 """Energy scale, peak width and absorption, fitted to a summed spectrum."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -122,10 +124,12 @@ def calibrate(
     search = EnergyScaleFit(model, np.asarray(spectrum, float), used, parameters)
     # many small matrix products, which BLAS threads would slow down
     with threadpool_limits(1, user_api="blas"):
-        theta, covariance = search.run()
-    after = search.model_at(theta).replace(minimum_energy=model.minimum_energy)
-    errors = dict(zip(parameters, np.sqrt(np.diag(covariance)).tolist(), strict=True))
-    deviance = (search.deviance(search.start), search.deviance(theta))
+        best = search.run()
+        spreads = search.spread * np.sqrt(np.diag(search.covariance(best)))
+        deviance = (search.deviance(np.zeros_like(best.z)), search.deviance(best.z))
+    after = search.model_at(search.parameters_of(best))
+    after = after.replace(minimum_energy=model.minimum_energy)
+    errors = dict(zip(parameters, spreads.tolist(), strict=True))
     return Calibration(before, after, deviance, errors)
 
 
@@ -180,10 +184,12 @@ def end_of_noise(model: SpectrumModel, counts: np.ndarray) -> float:
         Spectrum, shape (n_channels,).
     """
     width = max(1, round(0.05 / (model.energy[1] - model.energy[0])))
-    smooth = np.convolve(counts, np.ones(width) / width, mode="same")
-    low, high = NOISE_RANGE
-    near = np.flatnonzero((model.energy >= low) & (model.energy <= high))
     first = np.searchsorted(model.energy, model.minimum_energy)
+    box, above = np.ones(width), np.arange(counts.size) >= first
+    smooth = np.convolve(counts * above, box, mode="same")
+    smooth /= np.maximum(np.convolve(above, box, mode="same"), 1)
+    low, high = NOISE_RANGE
+    near = np.flatnonzero(above & (model.energy >= low) & (model.energy <= high))
     if near.size < 3 or first >= counts.size:
         return model.minimum_energy
     valley = near[np.argmin(smooth[near])]
@@ -194,8 +200,21 @@ def end_of_noise(model: SpectrumModel, counts: np.ndarray) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class _State:
-    """A trial: parameters in spreads, peaks not narrower than ``blur`` (eV), fit."""
+class State:
+    """A trial of an `EnergyScaleFit`.
+
+    Attributes
+    ----------
+    z
+        Parameters, in spreads from the start.
+    blur
+        Least width of the peaks, eV.
+    G, weights, y, residuals
+        Matrix in the channels in use, weights that fit best, model, and signed roots of
+        the deviance of each channel.
+    cost
+        Loss of the residuals and of the prior, nats.
+    """
 
     z: np.ndarray
     blur: float
@@ -207,12 +226,13 @@ class _State:
 
 
 @dataclass(frozen=True)
-class _Loss:
+class Loss:
     """Half the deviance, for all channels alike or less for those far off."""
 
     robust: bool
 
     def __call__(self, residuals: np.ndarray) -> float:
+        """Sum over the channels, nats."""
         d = residuals**2
         if self.robust:
             d = 2 * OUTLIER**2 * (np.sqrt(1 + d / OUTLIER**2) - 1)
@@ -223,7 +243,7 @@ class _Loss:
         return 1 / np.sqrt(1 + self.robust * (residuals / OUTLIER) ** 2)
 
 
-SQUARES, ROBUST = _Loss(False), _Loss(True)
+SQUARES, ROBUST = Loss(False), Loss(True)
 
 
 class EnergyScaleFit:
@@ -251,6 +271,7 @@ class EnergyScaleFit:
         names: Sequence[str],
         limits: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
+        self._made_from = model, counts, used, limits
         self.model = model.replace(minimum_energy=min(REACH, model.minimum_energy))
         self.x, self.used, self.names = counts[used], used, tuple(names)
         self.n_columns = len(model.columns)
@@ -264,6 +285,12 @@ class EnergyScaleFit:
         self.bounds = np.array([low, high])
         self.weights = np.empty(0)
 
+    def without(self, name: str) -> EnergyScaleFit:
+        """Return the same fit with one parameter less."""
+        model, counts, used, limits = self._made_from
+        names = [one for one in self.names if one != name]
+        return EnergyScaleFit(model, counts, used, names, limits)
+
     def model_at(self, theta: np.ndarray, blur: float = 0.0) -> SpectrumModel:
         """Model with the parameters; peaks not narrower than ``blur`` (eV)."""
         values = dict(zip(self.names, theta.tolist(), strict=True))
@@ -275,7 +302,7 @@ class EnergyScaleFit:
         """G in the channels in use, of parameters in spreads from the start."""
         return self.model_at(self.start + self.spread * z, blur).G[self.used]
 
-    def state(self, z: np.ndarray, blur: float, loss: _Loss) -> _State:
+    def state(self, z: np.ndarray, blur: float, loss: Loss) -> State:
         """Fit the weights of the columns for some parameters."""
         G = self.matrix(z, blur)
         # neighbouring trials need nearly the same weights, unless a family of lines
@@ -284,13 +311,12 @@ class EnergyScaleFit:
         self.weights, y = fit_spectrum(G, self.x, start=start, tol=TOL_OF_WEIGHTS)
         residuals = deviance_residuals(self.x, y)
         cost = loss(residuals) + 0.5 * float(z @ z)
-        return _State(z, blur, G, self.weights, y, residuals, cost)
+        return State(z, blur, G, self.weights, y, residuals, cost)
 
-    def deviance(self, theta: np.ndarray) -> float:
-        """Deviance per degree of freedom."""
+    def deviance(self, z: np.ndarray) -> float:
+        """Deviance per degree of freedom, of parameters in spreads from the start."""
         n_free = max(1, self.x.size - self.n_columns)
-        state = self.state((theta - self.start) / self.spread, 0.0, SQUARES)
-        return float((state.residuals**2).sum() / n_free)
+        return float((self.state(z, 0.0, SQUARES).residuals ** 2).sum() / n_free)
 
     def coarse_start(self) -> np.ndarray:
         """Best of a grid of offsets and gains, with the broadest peaks."""
@@ -300,8 +326,8 @@ class EnergyScaleFit:
         states = [self.state(z, BLURS[0], SQUARES) for z in trials]
         return min(states, key=lambda state: state.cost).z
 
-    def run(self) -> tuple[np.ndarray, np.ndarray]:
-        """Sharpen step by step; return the best parameters and their covariance.
+    def run(self) -> State:
+        """Sharpen step by step; return the best.
 
         Squares are the likelihood and find a far optimum; the robust loss is not
         dragged away by the lines of an element that the model lacks; a good start needs
@@ -314,16 +340,21 @@ class EnergyScaleFit:
             for blur in BLURS[:-1]:
                 z = self.refine(z, blur, loss).z
             ends.append(self.refine(z, BLURS[-1], ROBUST))
-        best = min(ends, key=lambda end: end.cost)
-        inverse = np.linalg.pinv(self._normal_equations(best, ROBUST)[0])
-        scale = np.outer(self.spread, self.spread)
-        return self.start + self.spread * best.z, scale * inverse
+        return min(ends, key=lambda end: end.cost)
 
-    def refine(self, z: np.ndarray, blur: float, loss: _Loss) -> _State:
+    def parameters_of(self, state: State) -> np.ndarray:
+        """Parameters of a state in their units."""
+        return self.start + self.spread * state.z
+
+    def covariance(self, state: State) -> np.ndarray:
+        """Covariance of the parameters in spreads, by the curvature of the cost."""
+        return np.linalg.pinv(self._normal_equations(state, ROBUST)[0])
+
+    def refine(self, z: np.ndarray, blur: float, loss: Loss) -> State:
         """Levenberg and Marquardt's method from parameters in spreads."""
         low, high = (self.bounds - self.start) / self.spread
         here, damping = self.state(np.clip(z, low, high), blur, loss), FIRST_DAMPING
-        for _ in range(MOST_STEPS):
+        for _ in range(MOST_STEPS if z.size else 0):
             curvature, gradient = self._normal_equations(here, loss)
             falls = False
             while not falls and damping < GIVE_UP:
@@ -343,7 +374,7 @@ class EnergyScaleFit:
         return here
 
     def _normal_equations(
-        self, state: _State, loss: _Loss
+        self, state: State, loss: Loss
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return curvature and descent of the cost in the parameters, in spreads.
 
@@ -353,7 +384,8 @@ class EnergyScaleFit:
         """
         y, w = state.y, state.weights
         slopes = [
-            self.matrix(z, state.blur) @ w for z in state.z + STEP * np.eye(len(state.z))
+            self.matrix(z, state.blur) @ w
+            for z in state.z + STEP * np.eye(len(state.z))
         ]
         J = (np.stack(slopes, axis=1) - (state.G @ w)[:, None]) / STEP
         A = state.G[:, w > 0] / np.sqrt(y)[:, None]

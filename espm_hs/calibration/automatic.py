@@ -1,0 +1,275 @@
+"""The energy scale of a model, refined on its own where the counts ask for it.
+
+The axis of the user stays as it is: what `refine_calibration` would write to the signal
+is changed in the model alone. A change has to pay for itself in likelihood, and spectra
+that misfit for other reasons, such as a missing element, leave the model as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+from typing import cast
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from espm_hs.arguments import check_choice
+from espm_hs.calibration.energy_scale import (
+    DEFAULT,
+    ROBUST,
+    EnergyScaleFit,
+    State,
+    end_of_noise,
+)
+from espm_hs.decomposition.self_consistency import self_consistent_model
+from espm_hs.factorization import (
+    deviance_ratio,
+    deviance_residuals,
+    expected_deviance,
+    fit_spectrum,
+)
+from espm_hs.physics import SpectrumModel
+from espm_hs.physics.linear_model import LinearModel
+
+#: What `decomposition` and others take for ``calibration``.
+CHOICES = ("auto", "never")
+
+# Largest changes: eV, %, eV. What asks for more has other reasons.
+LIMITS = {"offset": 60.0, "gain": 1.2, "low_energy_shift": 60.0}
+# A parameter is refined if the likelihood rises by so many nats, each worth less where
+# the model misfits anyway; the whole, if it takes away this part of the misfit.
+PRICE = 4.0
+WORTH = 0.05
+# The noise peak reaches above the lower limit where the model misses the counts there
+# by so many times what it misses the others by.
+NOISE = 3.0
+# Two parts of a scan differ if the peaks move by so many eV, and so many standard
+# errors, from one to the other.
+DRIFT = 5.0
+SIGNIFICANT = 6.0
+
+
+class AutomaticCalibration:
+    """Refines models to spectra; a `espm_hs.decomposition.decompose.Refinement`."""
+
+    def refined(
+        self, model: LinearModel, spectrum: np.ndarray, channels: np.ndarray
+    ) -> tuple[LinearModel, dict[str, float]]:
+        """Return the model that fits a summed spectrum, and what was changed.
+
+        Parameters
+        ----------
+        model
+            Physics with the axis of the user.
+        spectrum
+            Counts in the channels in use, shape (n_used,).
+        channels
+            Boolean, shape (n_channels,): channels in use.
+
+        Returns
+        -------
+        model : SpectrumModel
+            The same model if nothing is to be gained.
+        changes : dict
+            "offset" (eV) and "gain" (%) as differences; new values of "resolution" (eV
+            at Mn Ka), "fano_factor", "low_energy_shift" (eV) and "minimum_energy"
+            (keV); those that did not change are left out. Deviance ratios
+            "deviance_before" and "deviance_after". Empty if nothing was changed.
+        """
+        start = cast(SpectrumModel, model)
+        absorbing = self_consistent_model(model, spectrum, channels)
+        # many small matrix products, which BLAS threads would slow down
+        with threadpool_limits(1, user_api="blas"):
+            after = _refined(cast(SpectrumModel, absorbing), spectrum, channels)
+        before, now = (_ratio(one, spectrum, channels) for one in (absorbing, after))
+        if before - now < WORTH * before:
+            return model, {}
+        changes = _changes(start, after)
+        # the composition that absorbs is for the fit to find
+        after = after.replace(composition=start.composition)
+        return after, {**changes, "deviance_before": before, "deviance_after": now}
+
+    def drift(
+        self, model: LinearModel, spectra: np.ndarray, channels: np.ndarray
+    ) -> dict[str, float]:
+        """Return how the energy scale differs between parts of a scan.
+
+        Each part has weights of its own: another composition is no drift.
+
+        Parameters
+        ----------
+        model
+            Physics, refined to the sum.
+        spectra
+            Counts of each part in the channels in use, shape (n_parts, n_used).
+        channels
+            Boolean, shape (n_channels,): channels in use.
+
+        Returns
+        -------
+        dict
+            "drift", the eV by which peaks move from part "drift_from" to "drift_to",
+            numbered from 1, and "drift_gain", the change of the gain in between in %.
+            Empty if there is none.
+        """
+        start = cast(SpectrumModel, model)
+        with threadpool_limits(1, user_api="blas"):
+            parts = [_scale(start, one, channels) for one in spectra]
+        worst: dict[str, float] = {"drift": 0.0}
+        for (i, one), (j, two) in combinations(enumerate(parts, start=1), 2):
+            change, covariance = two[0] - one[0], two[1] + one[1]
+            information = np.linalg.inv(covariance)
+            squared = float(change @ information @ change)
+            # the common shift of all peaks that would be seen as clearly
+            size = np.sqrt(squared / information[0, 0])
+            if squared > SIGNIFICANT**2 and size > max(DRIFT, worst["drift"]):
+                worst = {"drift": float(size), "drift_gain": float(change[1])}
+                worst |= {"drift_from": float(i), "drift_to": float(j)}
+        return worst if worst["drift"] else {}
+
+
+def refinement_of(calibration: str) -> AutomaticCalibration | None:
+    """Return what ``calibration`` asks for; ValueError for anything else."""
+    check_choice("calibration", calibration, CHOICES)
+    return AutomaticCalibration() if calibration == "auto" else None
+
+
+def _refined(
+    model: SpectrumModel, spectrum: np.ndarray, channels: np.ndarray
+) -> SpectrumModel:
+    """Return the model with the changes that pay for themselves."""
+    counts = np.zeros(channels.size)
+    counts[channels] = spectrum
+    floor = end_of_noise(model, counts)
+    used = channels & (model.energy >= floor)
+    fit = EnergyScaleFit(model, counts, used, DEFAULT, LIMITS)
+    fit, best = _paid(fit, fit.run())
+    at_limit = np.isclose(best.z[:, None], ((fit.bounds - fit.start) / fit.spread).T)
+    absurd = any(
+        at_limit[fit.names.index(name)].any()
+        for name in ("offset", "gain")
+        if name in fit.names
+    )
+    if absurd:
+        return model
+    trial = fit.model_at(fit.parameters_of(best))
+    after = trial.replace(minimum_energy=model.minimum_energy)
+    if after.columns != model.columns:
+        return model
+    noise = channels & ~used
+    if noise.any():
+        missed = deviance_residuals(counts[noise], trial.G[noise] @ best.weights + 1e-9)
+        if (missed**2).mean() > NOISE * _misfit(best):
+            after = _fitted_from(floor, after)
+    return after
+
+
+def _fitted_from(floor: float, model: SpectrumModel) -> SpectrumModel:
+    """Return the model above an energy (keV), unless lines of it would be lost."""
+    try:
+        above = model.replace(minimum_energy=floor)
+    except ValueError:  # an element without a line
+        return model
+    return above if above.columns == model.columns else model
+
+
+def _paid(fit: EnergyScaleFit, best: State) -> tuple[EnergyScaleFit, State]:
+    """Return the fit without the parameters whose change is not worth its price."""
+    while fit.names:
+        variance = np.diag(fit.covariance(best))
+        nats = 0.5 * best.z**2 / variance / _misfit(best)
+        least = int(np.argmin(nats))
+        if nats[least] >= PRICE:
+            break
+        fit = fit.without(fit.names[least])
+        best = fit.refine(np.delete(best.z, least), 0.0, ROBUST)
+    return fit, best
+
+
+def _misfit(state: State) -> float:
+    """Loss of a fit over its expectation; 1 for one that is as good as it can be."""
+    expected = 0.5 * expected_deviance(state.y)
+    return max(1.0, ROBUST(state.residuals) / max(1.0, expected))
+
+
+def _scale(
+    model: SpectrumModel, spectrum: np.ndarray, channels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return offset (eV) and gain (%) of a spectrum, and their covariance."""
+    counts = np.zeros(channels.size)
+    counts[channels] = spectrum
+    fit = EnergyScaleFit(model, counts, channels, ("offset", "gain"), LIMITS)
+    state = fit.refine(np.zeros(2), 0.0, ROBUST)
+    units = np.outer(fit.spread, fit.spread)
+    return fit.parameters_of(state), _misfit(state) * units * fit.covariance(state)
+
+
+def _ratio(model: LinearModel, spectrum: np.ndarray, channels: np.ndarray) -> float:
+    """Return the deviance ratio of a spectrum in the channels that the model fits."""
+    used = channels & model.channels
+    x = spectrum[model.channels[channels]]
+    return deviance_ratio(x, fit_spectrum(model.G[used], x)[1], len(model.columns))
+
+
+def _changes(before: SpectrumModel, after: SpectrumModel) -> dict[str, float]:
+    """Return what differs between two models, see `AutomaticCalibration.refined`."""
+    step, new_step = (one.energy[1] - one.energy[0] for one in (before, after))
+    changes = {
+        "offset": 1e3 * float(after.energy[0] - before.energy[0]),
+        "gain": 1e2 * float(new_step / step - 1),
+    }
+    changes = {name: x for name, x in changes.items() if abs(x) > 1e-6}
+    for name in ("resolution", "fano_factor", "low_energy_shift"):
+        value = getattr(after.detector, name)
+        if not np.isclose(value, getattr(before.detector, name)):
+            changes[name] = value
+    if after.minimum_energy != before.minimum_energy:
+        changes["minimum_energy"] = after.minimum_energy
+    return changes
+
+
+# What is said of each change.
+_PHRASES = {
+    "offset": "offset {:+.0f} eV",
+    "gain": "gain {:+.2f} %",
+    "resolution": "resolution {:.0f} eV",
+    "low_energy_shift": "low-energy shift {:.0f} eV",
+}
+
+
+def calibration_text(changes: Mapping[str, float]) -> list[str]:
+    """Return what was refined, and how the energy scale drifts, in a line each.
+
+    Parameters
+    ----------
+    changes
+        Of `AutomaticCalibration`, also those of both of its methods.
+    """
+    lines = []
+    if "deviance_after" in changes:
+        done = [text.format(changes[n]) for n, text in _PHRASES.items() if n in changes]
+        said = [", ".join(done)] if done else []
+        if "minimum_energy" in changes:
+            said.append(f"fitted from {changes['minimum_energy']:.2f} keV")
+        said.append(
+            f"deviance ratio {changes['deviance_before']:.3g} to "
+            f"{changes['deviance_after']:.3g}"
+        )
+        lines.append(
+            f"Energy scale of the model refined: {'; '.join(said)}. "
+            "refine_calibration() writes it to the signal."
+        )
+    return lines
+
+
+def drift_text(changes: Mapping[str, float]) -> list[str]:
+    """Return the warning that the energy scale drifts; none if it does not."""
+    if "drift" not in changes:
+        return []
+    first, last = (int(changes[name]) for name in ("drift_from", "drift_to"))
+    return [
+        f"The energy scale drifts during the scan: from quarter {first} to quarter "
+        f"{last} of it the peaks move by {changes['drift']:.0f} eV (gain "
+        f"{changes['drift_gain']:+.2f} %), which can show up as phases of its own."
+    ]

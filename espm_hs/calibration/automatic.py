@@ -26,7 +26,6 @@ from espm_hs.decomposition.self_consistency import self_consistent_model
 from espm_hs.factorization import (
     deviance_ratio,
     deviance_residuals,
-    expected_deviance,
     fit_spectrum,
 )
 from espm_hs.physics import SpectrumModel
@@ -78,11 +77,12 @@ class AutomaticCalibration:
             "deviance_before" and "deviance_after". Empty if nothing was changed.
         """
         start = cast(SpectrumModel, model)
-        absorbing = self_consistent_model(model, spectrum, channels)
         # many small matrix products, which BLAS threads would slow down
         with threadpool_limits(1, user_api="blas"):
+            absorbing = self_consistent_model(model, spectrum, channels)
             after = _refined(cast(SpectrumModel, absorbing), spectrum, channels)
-        before, now = (_ratio(one, spectrum, channels) for one in (absorbing, after))
+            before = _ratio(absorbing, spectrum, channels)
+            now = _ratio(after, spectrum, channels)
         if before - now < WORTH * before:
             return model, {}
         changes = _changes(start, after)
@@ -160,7 +160,7 @@ def _refined(
     noise = channels & ~used
     if noise.any():
         missed = deviance_residuals(counts[noise], trial.G[noise] @ best.weights + 1e-9)
-        if (missed**2).mean() > NOISE * _misfit(best):
+        if (missed**2).mean() > NOISE * best.misfit:
             after = _fitted_from(floor, after)
     return after
 
@@ -175,22 +175,28 @@ def _fitted_from(floor: float, model: SpectrumModel) -> SpectrumModel:
 
 
 def _paid(fit: EnergyScaleFit, best: State) -> tuple[EnergyScaleFit, State]:
-    """Return the fit without the parameters whose change is not worth its price."""
-    while fit.names:
-        variance = np.diag(fit.covariance(best))
-        nats = 0.5 * best.z**2 / variance / _misfit(best)
+    """Return the fit without the parameters whose change is not worth its price.
+
+    What the likelihood loses without one of them, and where the others then are,
+    follows from the curvature.
+    """
+    z, covariance, names = best.z, fit.covariance(best), list(fit.names)
+    misfit = best.misfit
+    while names:
+        nats = 0.5 * z**2 / np.diag(covariance) / misfit
         least = int(np.argmin(nats))
         if nats[least] >= PRICE:
             break
-        fit = fit.without(fit.names[least])
-        best = fit.refine(np.delete(best.z, least), 0.0, ROBUST)
-    return fit, best
-
-
-def _misfit(state: State) -> float:
-    """Loss of a fit over its expectation; 1 for one that is as good as it can be."""
-    expected = 0.5 * expected_deviance(state.y)
-    return max(1.0, ROBUST(state.residuals) / max(1.0, expected))
+        # as if it were known to be 0
+        share = covariance[:, least] / covariance[least, least]
+        z = np.delete(z - share * z[least], least)
+        covariance = covariance - np.outer(share, covariance[least])
+        covariance = np.delete(np.delete(covariance, least, 0), least, 1)
+        del names[least]
+    if len(names) == len(fit.names):
+        return fit, best
+    fewer = fit.only(names)
+    return fewer, fewer.refine(z, 0.0, ROBUST)
 
 
 def _scale(
@@ -202,7 +208,7 @@ def _scale(
     fit = EnergyScaleFit(model, counts, channels, ("offset", "gain"), LIMITS)
     state = fit.refine(np.zeros(2), 0.0, ROBUST)
     units = np.outer(fit.spread, fit.spread)
-    return fit.parameters_of(state), _misfit(state) * units * fit.covariance(state)
+    return fit.parameters_of(state), state.misfit * units * fit.covariance(state)
 
 
 def _ratio(model: LinearModel, spectrum: np.ndarray, channels: np.ndarray) -> float:

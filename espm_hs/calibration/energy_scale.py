@@ -15,7 +15,11 @@ from espm_hs.decomposition.self_consistency import (
     MAX_ROUNDS,
     self_consistent_model,
 )
-from espm_hs.factorization import deviance_residuals, fit_spectrum
+from espm_hs.factorization import (
+    deviance_residuals,
+    expected_deviance,
+    fit_spectrum,
+)
 from espm_hs.physics import SpectrumModel
 from espm_hs.physics.linear_model import LinearModel
 
@@ -41,6 +45,9 @@ STEP = 0.01
 TOL_OF_WEIGHTS = 1e-7
 # Damping of the steps, at first and where there is no way down; most steps.
 FIRST_DAMPING, GIVE_UP, MOST_STEPS = 1e-3, 1e3, 20
+# Loss over its expectation up to which a model fits, and relative difference of the
+# costs of two ends up to which they are the same.
+FITS, AGREE = 1.2, 1e-3
 # Relative fall of the cost at which to stop.
 SETTLED_BLURRED, SETTLED_SHARP = 1e-3, 1e-5
 
@@ -199,6 +206,27 @@ def end_of_noise(model: SpectrumModel, counts: np.ndarray) -> float:
     return float(model.energy[valley])
 
 
+@dataclass(frozen=True)
+class Loss:
+    """Half the deviance, for all channels alike or less for those far off."""
+
+    robust: bool
+
+    def __call__(self, residuals: np.ndarray) -> float:
+        """Sum over the channels, nats."""
+        d = residuals**2
+        if self.robust:
+            d = 2 * OUTLIER**2 * (np.sqrt(1 + d / OUTLIER**2) - 1)
+        return 0.5 * float(d.sum())
+
+    def slope(self, residuals: np.ndarray) -> np.ndarray:
+        """By half the deviance of each channel."""
+        return 1 / np.sqrt(1 + self.robust * (residuals / OUTLIER) ** 2)
+
+
+SQUARES, ROBUST = Loss(False), Loss(True)
+
+
 @dataclass(frozen=True, eq=False)
 class State:
     """A trial of an `EnergyScaleFit`.
@@ -224,26 +252,11 @@ class State:
     residuals: np.ndarray
     cost: float
 
-
-@dataclass(frozen=True)
-class Loss:
-    """Half the deviance, for all channels alike or less for those far off."""
-
-    robust: bool
-
-    def __call__(self, residuals: np.ndarray) -> float:
-        """Sum over the channels, nats."""
-        d = residuals**2
-        if self.robust:
-            d = 2 * OUTLIER**2 * (np.sqrt(1 + d / OUTLIER**2) - 1)
-        return 0.5 * float(d.sum())
-
-    def slope(self, residuals: np.ndarray) -> np.ndarray:
-        """By half the deviance of each channel."""
-        return 1 / np.sqrt(1 + self.robust * (residuals / OUTLIER) ** 2)
-
-
-SQUARES, ROBUST = Loss(False), Loss(True)
+    @property
+    def misfit(self) -> float:
+        """Robust loss over its expectation; 1 where the model is as good as can be."""
+        expected = 0.5 * expected_deviance(self.y)
+        return max(1.0, ROBUST(self.residuals) / max(1.0, expected))
 
 
 class EnergyScaleFit:
@@ -285,10 +298,9 @@ class EnergyScaleFit:
         self.bounds = np.array([low, high])
         self.weights = np.empty(0)
 
-    def without(self, name: str) -> EnergyScaleFit:
-        """Return the same fit with one parameter less."""
+    def only(self, names: Sequence[str]) -> EnergyScaleFit:
+        """Return the same fit of some of the parameters."""
         model, counts, used, limits = self._made_from
-        names = [one for one in self.names if one != name]
         return EnergyScaleFit(model, counts, used, names, limits)
 
     def model_at(self, theta: np.ndarray, blur: float = 0.0) -> SpectrumModel:
@@ -329,18 +341,25 @@ class EnergyScaleFit:
     def run(self) -> State:
         """Sharpen step by step; return the best.
 
-        Squares are the likelihood and find a far optimum; the robust loss is not
-        dragged away by the lines of an element that the model lacks; a good start needs
-        no blur. All ways are gone, and the end with the lowest robust loss is taken.
+        A good start needs no blur. Squares are the likelihood and find a far optimum;
+        the robust loss is not dragged away by the lines of an element that the model
+        lacks. Of the ends of these ways the one with the lowest robust loss is taken;
+        the others are not gone where one fits, or two agree.
         """
-        ends = [self.refine(np.zeros(self.start.size), BLURS[-1], ROBUST)]
+        best = self.refine(np.zeros(self.start.size), BLURS[-1], ROBUST)
+        if best.misfit < FITS:
+            return best
         coarse = self.coarse_start()
         for loss in (SQUARES, ROBUST):
             z = coarse
             for blur in BLURS[:-1]:
                 z = self.refine(z, blur, loss).z
-            ends.append(self.refine(z, BLURS[-1], ROBUST))
-        return min(ends, key=lambda end: end.cost)
+            end = self.refine(z, BLURS[-1], ROBUST)
+            agree = abs(end.cost - best.cost) < AGREE * best.cost
+            best = min(best, end, key=lambda state: state.cost)
+            if agree:
+                break
+        return best
 
     def parameters_of(self, state: State) -> np.ndarray:
         """Parameters of a state in their units."""

@@ -22,6 +22,7 @@ from espm_hs.calibration.energy_scale import (
     State,
     end_of_noise,
 )
+from espm_hs.decomposition.decompose import FITS
 from espm_hs.decomposition.self_consistency import self_consistent_model
 from espm_hs.factorization import (
     deviance_ratio,
@@ -80,8 +81,10 @@ class AutomaticCalibration:
         # many small matrix products, which BLAS threads would slow down
         with threadpool_limits(1, user_api="blas"):
             absorbing = self_consistent_model(model, spectrum, channels)
-            after = _refined(cast(SpectrumModel, absorbing), spectrum, channels)
             before = _ratio(absorbing, spectrum, channels)
+            if before < FITS:
+                return model, {}
+            after = _refined(cast(SpectrumModel, absorbing), spectrum, channels)
             now = _ratio(after, spectrum, channels)
         if before - now < WORTH * before:
             return model, {}

@@ -14,7 +14,6 @@ from typing import cast
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from espm_hs.arguments import check_choice
 from espm_hs.calibration.energy_scale import (
     DEFAULT,
     ROBUST,
@@ -32,11 +31,9 @@ from espm_hs.factorization import (
 from espm_hs.physics import SpectrumModel
 from espm_hs.physics.linear_model import LinearModel
 
-#: What `decomposition` and others take for ``calibration``.
-CHOICES = ("auto", "never")
-
-# Largest changes: eV, %, eV. What asks for more has other reasons.
-LIMITS = {"offset": 60.0, "gain": 1.2, "low_energy_shift": 60.0}
+# Largest changes of the axis: eV, %. What asks for more has other reasons.
+AXIS = {"offset": 60.0, "gain": 1.2}
+LIMITS = {**AXIS, "low_energy_shift": 60.0}
 # A parameter is refined if the likelihood rises by so many nats, each worth less where
 # the model misfits anyway; the whole, if it takes away this part of the misfit.
 PRICE = 4.0
@@ -46,7 +43,7 @@ WORTH = 0.05
 NOISE = 3.0
 # Two parts of a scan differ if the peaks move by so many eV, and so many standard
 # errors, from one to the other.
-DRIFT = 5.0
+DRIFT = 3.0
 SIGNIFICANT = 6.0
 
 
@@ -113,29 +110,27 @@ class AutomaticCalibration:
         -------
         dict
             "drift", the eV by which peaks move from part "drift_from" to "drift_to",
-            numbered from 1, and "drift_gain", the change of the gain in between in %.
+            numbered from 1, and "drift_gain", the size of the change of the gain, %.
             Empty if there is none.
         """
         start = cast(SpectrumModel, model)
         with threadpool_limits(1, user_api="blas"):
             parts = [_scale(start, one, channels) for one in spectra]
-        worst: dict[str, float] = {"drift": 0.0}
+        worst: dict[str, float] = {}
         for (i, one), (j, two) in combinations(enumerate(parts, start=1), 2):
             change, covariance = two[0] - one[0], two[1] + one[1]
             information = np.linalg.inv(covariance)
             squared = float(change @ information @ change)
             # the common shift of all peaks that would be seen as clearly
             size = np.sqrt(squared / information[0, 0])
-            if squared > SIGNIFICANT**2 and size > max(DRIFT, worst["drift"]):
-                worst = {"drift": float(size), "drift_gain": float(change[1])}
+            if squared > SIGNIFICANT**2 and size > worst.get("drift", DRIFT):
+                worst = {"drift": float(size), "drift_gain": abs(float(change[1]))}
                 worst |= {"drift_from": float(i), "drift_to": float(j)}
-        return worst if worst["drift"] else {}
+        return worst
 
 
-def refinement_of(calibration: str) -> AutomaticCalibration | None:
-    """Return what ``calibration`` asks for; ValueError for anything else."""
-    check_choice("calibration", calibration, CHOICES)
-    return AutomaticCalibration() if calibration == "auto" else None
+#: What `decomposition` and others take for ``calibration``.
+REFINEMENTS = {"auto": AutomaticCalibration(), "never": None}
 
 
 def _refined(
@@ -148,13 +143,8 @@ def _refined(
     used = channels & (model.energy >= floor)
     fit = EnergyScaleFit(model, counts, used, DEFAULT, LIMITS)
     fit, best = _paid(fit, fit.run())
-    at_limit = np.isclose(best.z[:, None], ((fit.bounds - fit.start) / fit.spread).T)
-    absurd = any(
-        at_limit[fit.names.index(name)].any()
-        for name in ("offset", "gain")
-        if name in fit.names
-    )
-    if absurd:
+    moved = zip(fit.names, fit.parameters_of(best) - fit.start, strict=True)
+    if any(abs(x) > 0.99 * AXIS.get(name, np.inf) for name, x in moved):
         return model
     trial = fit.model_at(fit.parameters_of(best))
     after = trial.replace(minimum_energy=model.minimum_energy)
@@ -221,21 +211,18 @@ def _ratio(model: LinearModel, spectrum: np.ndarray, channels: np.ndarray) -> fl
     return deviance_ratio(x, fit_spectrum(model.G[used], x)[1], len(model.columns))
 
 
+# Parameters of a model whose new value is told.
+_VALUES = ("resolution", "fano_factor", "low_energy_shift", "minimum_energy")
+
+
 def _changes(before: SpectrumModel, after: SpectrumModel) -> dict[str, float]:
     """Return what differs between two models, see `AutomaticCalibration.refined`."""
-    step, new_step = (one.energy[1] - one.energy[0] for one in (before, after))
-    changes = {
-        "offset": 1e3 * float(after.energy[0] - before.energy[0]),
-        "gain": 1e2 * float(new_step / step - 1),
-    }
-    changes = {name: x for name, x in changes.items() if abs(x) > 1e-6}
-    for name in ("resolution", "fano_factor", "low_energy_shift"):
-        value = getattr(after.detector, name)
-        if not np.isclose(value, getattr(before.detector, name)):
-            changes[name] = value
-    if after.minimum_energy != before.minimum_energy:
-        changes["minimum_energy"] = after.minimum_energy
-    return changes
+    old, new = ({**vars(one.detector), **vars(one)} for one in (before, after))
+    changes = {n: float(new[n]) for n in _VALUES if not np.isclose(old[n], new[n])}
+    steps = [one.energy[1] - one.energy[0] for one in (before, after)]
+    axis = {"offset": 1e3 * (after.energy[0] - before.energy[0])}
+    axis["gain"] = 1e2 * (steps[1] / steps[0] - 1)
+    return {name: float(x) for name, x in axis.items() if abs(x) > 1e-6} | changes
 
 
 # What is said of each change.
@@ -244,41 +231,34 @@ _PHRASES = {
     "gain": "gain {:+.2f} %",
     "resolution": "resolution {:.0f} eV",
     "low_energy_shift": "low-energy shift {:.0f} eV",
+    "minimum_energy": "fitted from {:.2f} keV",
 }
+_REFINED = (
+    "Energy scale of the model refined: {what}; deviance ratio {deviance_before:.3g} "
+    "to {deviance_after:.3g}. refine_calibration() writes it to the signal."
+)
+_DRIFT = (
+    "The energy scale drifts during the scan: from quarter {drift_from:.0f} to quarter "
+    "{drift_to:.0f} of it peaks move by {drift:.0f} eV on average and the gain changes "
+    "by {drift_gain:.2f} %, which can look like phases."
+)
 
 
 def calibration_text(changes: Mapping[str, float]) -> list[str]:
-    """Return what was refined, and how the energy scale drifts, in a line each.
+    """Return the line that says what was refined; none if nothing was.
 
     Parameters
     ----------
     changes
-        Of `AutomaticCalibration`, also those of both of its methods.
+        What `AutomaticCalibration` returned.
     """
-    lines = []
-    if "deviance_after" in changes:
-        done = [text.format(changes[n]) for n, text in _PHRASES.items() if n in changes]
-        said = [", ".join(done)] if done else []
-        if "minimum_energy" in changes:
-            said.append(f"fitted from {changes['minimum_energy']:.2f} keV")
-        said.append(
-            f"deviance ratio {changes['deviance_before']:.3g} to "
-            f"{changes['deviance_after']:.3g}"
-        )
-        lines.append(
-            f"Energy scale of the model refined: {'; '.join(said)}. "
-            "refine_calibration() writes it to the signal."
-        )
-    return lines
+    if "deviance_after" not in changes:
+        return []
+    told = [text.format(changes[n]) for n, text in _PHRASES.items() if n in changes]
+    what = ", ".join(told).replace(", fitted", "; fitted")
+    return [_REFINED.format(what=what, **changes)]
 
 
 def drift_text(changes: Mapping[str, float]) -> list[str]:
     """Return the warning that the energy scale drifts; none if it does not."""
-    if "drift" not in changes:
-        return []
-    first, last = (int(changes[name]) for name in ("drift_from", "drift_to"))
-    return [
-        f"The energy scale drifts during the scan: from quarter {first} to quarter "
-        f"{last} of it the peaks move by {changes['drift']:.0f} eV (gain "
-        f"{changes['drift_gain']:+.2f} %), which can show up as phases of its own."
-    ]
+    return [_DRIFT.format(**changes)] if "drift" in changes else []

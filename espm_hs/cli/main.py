@@ -225,11 +225,8 @@ def _read_settings(
 @click.option(
     "--calibrate", is_flag=True, help="Fit energy scale and peak width first."
 )
-@click.option(
-    "--calibration",
-    type=click.Choice(["auto", "never"]),
-    help="Whether the model is refined where it does not fit. [auto]",
-)
+@click.option("--calibration", type=click.Choice(["auto", "never"]),
+              help="Of the model alone, where it does not fit.  [auto]")  # fmt: skip
 @click.option("--sparsity", type=NumberOrAuto(), help="Pulls small abundances to zero.")
 @click.option("--smoothness", type=NumberOrAuto(), help="Makes maps smooth.")
 @click.option(

@@ -202,16 +202,13 @@ class Refinement(Protocol):
         """Return how parts of the scan differ in what was refined, if they do."""
 
 
-Read = Callable[[Any, np.ndarray | None, np.ndarray], Any]
-
-
 def read_to_fit(
     data: Any,
     model: LinearModel,
     pixels: np.ndarray | None,
     channels: np.ndarray,
     refinement: Refinement | None,
-    read: Read | None = None,
+    read: Callable[..., Any] = read_counts,
 ) -> tuple[Any, LinearModel, np.ndarray, dict[str, float]]:
     """Read counts, and refine a model that does not fit their sum.
 
@@ -220,25 +217,23 @@ def read_to_fit(
     data, model, pixels, channels, refinement
         As in `decompose`; only channels that the model fits.
     read
-        Reads the counts of some pixels and channels; None: `read_counts`.
+        Reads the counts of some pixels and channels.
 
     Returns
     -------
     counts, model, channels, changes
         Of the refined model; no changes if the given one fits.
     """
-    read = read or read_counts
-    counts = read(data, pixels, channels)
+    counts = read(data, pixels=pixels, channels=channels)
     if refinement is None or counts.n_nonzeros == 0:
         return counts, model, channels, {}
-    spectrum = counts.spectrum
-    _, mean = fit_spectrum(model.G[channels], spectrum)
-    if deviance_ratio(spectrum, mean, len(model.columns)) < FITS:
+    _, mean = fit_spectrum(model.G[channels], counts.spectrum)
+    if deviance_ratio(counts.spectrum, mean, len(model.columns)) < FITS:
         return counts, model, channels, {}
-    model, changes = refinement.refined(model, spectrum, channels)
+    model, changes = refinement.refined(model, counts.spectrum, channels)
     left = channels & model.channels
     if not np.array_equal(left, channels):
-        counts = read(data, pixels, left)
+        counts = read(data, pixels=pixels, channels=left)
     return counts, model, left, changes
 
 

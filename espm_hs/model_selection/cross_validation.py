@@ -146,16 +146,8 @@ class CrossValidation:
     @cached_property
     def _read(self) -> tuple[Counts, LinearModel, np.ndarray, dict[str, float]]:
         """Counts, and the model that fits their sum with its channels and changes."""
-        return read_to_fit(
-            self.data,
-            self.start,
-            self.pixels,
-            self._asked,
-            self.refinement,
-            lambda data, pixels, channels: Counts.from_array(
-                data, pixels=pixels, channels=channels
-            ),
-        )
+        what = self.data, self.start, self.pixels, self._asked, self.refinement
+        return read_to_fit(*what, Counts.from_array)
 
     @property
     def used(self) -> np.ndarray:

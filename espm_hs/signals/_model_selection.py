@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from exspy.signals import EDSTEMSpectrum
 
-from espm_hs.calibration.automatic import calibration_text, refinement_of
+from espm_hs.calibration.automatic import calibration_text
 from espm_hs.factorization import USUAL_SPARSITY, Penalties
 from espm_hs.metadata.reader import item
 from espm_hs.metadata.schema import NODE
@@ -193,7 +193,7 @@ class ModelSelection(EDSTEMSpectrum):
 
         It is called with the map, and how counts are held out.
         """
-        refinement = refinement_of(calibration)
+        refinement = self._refinement(calibration)
         model = self.physical_model()
         bar = progress_bar(show_progressbar, desc="held-out counts")
 

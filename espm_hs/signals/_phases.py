@@ -20,11 +20,7 @@ from exspy.signals import EDSTEMSpectrum
 from sklearn.exceptions import ConvergenceWarning
 
 from espm_hs.arguments import did_you_mean
-from espm_hs.calibration.automatic import (
-    calibration_text,
-    drift_text,
-    refinement_of,
-)
+from espm_hs.calibration.automatic import calibration_text, drift_text
 from espm_hs.decomposition.decompose import DecompositionOptions, decompose
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.decomposition.starts import previous_start
@@ -272,7 +268,7 @@ class Phases(EDSTEMSpectrum):
             random_state=random_state,
             n_jobs=n_jobs,
         )
-        refinement = refinement_of(calibration)
+        refinement = self._refinement(calibration)
         model = self.physical_model()
         pixels = channels = None
         if navigation_mask is not None:
@@ -315,10 +311,13 @@ class Phases(EDSTEMSpectrum):
                 ConvergenceWarning,
                 stacklevel=3,
             )
-        for text in drift_text(found.calibration):
-            warnings.warn(text, UserWarning, stacklevel=3)
+        if changes := found.calibration:
+            for line in drift_text(changes):
+                warnings.warn(line, UserWarning, stacklevel=3)
+            for line in calibration_text(changes) if print_info else ():
+                print(line)
         if print_info:
-            print("\n".join([str(found), *calibration_text(found.calibration)]))
+            print(found)
             if model.depends_on_composition:
                 self._print_elevation()
         return found if return_info else None

@@ -9,7 +9,6 @@ from exspy.signals import EDSTEMSpectrum
 from hyperspy.signals import BaseSignal
 
 from espm_hs.arguments import check_choice, check_number
-from espm_hs.calibration.automatic import refinement_of
 from espm_hs.calibration.energy_scale import absorbing_mass_thickness
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.metadata import reader
@@ -291,7 +290,7 @@ class Quantification(EDSTEMSpectrum):
         """
         _check_target(target)
         check_choice("method", method, ("dose", "absorption", None))
-        refinement = refinement_of(calibration)
+        refinement = self._refinement(calibration)
         if method is None:
             method = "dose" if reader.has_dose(self.metadata) else "absorption"
         if method == "dose":

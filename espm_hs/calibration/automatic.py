@@ -9,27 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import combinations
-from typing import cast
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from espm_hs.calibration.energy_scale import (
     DEFAULT,
-    ROBUST,
     EnergyScaleFit,
     State,
     end_of_noise,
 )
-from espm_hs.decomposition.decompose import FITS
+from espm_hs.decomposition.decompose import FITS, Array, Changes, Refined
 from espm_hs.decomposition.self_consistency import self_consistent_model
-from espm_hs.factorization import (
-    deviance_ratio,
-    deviance_residuals,
-    fit_spectrum,
-)
+from espm_hs.factorization import deviance_ratio, deviance_residuals, fit_spectrum
 from espm_hs.physics import SpectrumModel
-from espm_hs.physics.linear_model import LinearModel
 
 # Largest changes of the axis: eV, %. What asks for more has other reasons.
 AXIS = {"offset": 60.0, "gain": 1.2}
@@ -50,9 +44,7 @@ SIGNIFICANT = 6.0
 class AutomaticCalibration:
     """Refines models to spectra; a `espm_hs.decomposition.decompose.Refinement`."""
 
-    def refined(
-        self, model: LinearModel, spectrum: np.ndarray, channels: np.ndarray
-    ) -> tuple[LinearModel, dict[str, float]]:
+    def refined(self, model: Any, spectrum: Array, channels: Array) -> Refined:
         """Return the model that fits a summed spectrum, and what was changed.
 
         Parameters
@@ -74,25 +66,22 @@ class AutomaticCalibration:
             (keV); those that did not change are left out. Deviance ratios
             "deviance_before" and "deviance_after". Empty if nothing was changed.
         """
-        start = cast(SpectrumModel, model)
         # many small matrix products, which BLAS threads would slow down
         with threadpool_limits(1, user_api="blas"):
-            absorbing = self_consistent_model(model, spectrum, channels)
+            absorbing: Any = self_consistent_model(model, spectrum, channels)
             before = _ratio(absorbing, spectrum, channels)
             if before < FITS:
                 return model, {}
-            after = _refined(cast(SpectrumModel, absorbing), spectrum, channels)
+            after = _refined(absorbing, spectrum, channels)
             now = _ratio(after, spectrum, channels)
         if before - now < WORTH * before:
             return model, {}
-        changes = _changes(start, after)
+        ratios = {"deviance_before": before, "deviance_after": now}
         # the composition that absorbs is for the fit to find
-        after = after.replace(composition=start.composition)
-        return after, {**changes, "deviance_before": before, "deviance_after": now}
+        after = after.replace(composition=model.composition)
+        return after, _changes(model, after) | ratios
 
-    def drift(
-        self, model: LinearModel, spectra: np.ndarray, channels: np.ndarray
-    ) -> dict[str, float]:
+    def drift(self, model: Any, spectra: Array, channels: Array) -> Changes:
         """Return how the energy scale differs between parts of a scan.
 
         Each part has weights of its own: another composition is no drift.
@@ -113,10 +102,9 @@ class AutomaticCalibration:
             numbered from 1, and "drift_gain", the size of the change of the gain, %.
             Empty if there is none.
         """
-        start = cast(SpectrumModel, model)
         with threadpool_limits(1, user_api="blas"):
-            parts = [_scale(start, one, channels) for one in spectra]
-        worst: dict[str, float] = {}
+            parts = [_scale(model, one, channels) for one in spectra]
+        worst: Changes = {}
         for (i, one), (j, two) in combinations(enumerate(parts, start=1), 2):
             change, covariance = two[0] - one[0], two[1] + one[1]
             information = np.linalg.inv(covariance)
@@ -129,26 +117,24 @@ class AutomaticCalibration:
         return worst
 
 
+Fitted = tuple[EnergyScaleFit, State]
+
 #: What `decomposition` and others take for ``calibration``.
 REFINEMENTS = {"auto": AutomaticCalibration(), "never": None}
 
 
-def _refined(
-    model: SpectrumModel, spectrum: np.ndarray, channels: np.ndarray
-) -> SpectrumModel:
+def _refined(model: SpectrumModel, spectrum: Array, channels: Array) -> SpectrumModel:
     """Return the model with the changes that pay for themselves."""
     counts = np.zeros(channels.size)
     counts[channels] = spectrum
     floor = end_of_noise(model, counts)
     used = channels & (model.energy >= floor)
-    fit = EnergyScaleFit(model, counts, used, DEFAULT, LIMITS)
-    fit, best = _paid(fit, fit.run())
-    moved = zip(fit.names, fit.parameters_of(best) - fit.start, strict=True)
-    if any(abs(x) > 0.99 * AXIS.get(name, np.inf) for name, x in moved):
-        return model
+    fit, best = _paid(model, counts, used)
     trial = fit.model_at(fit.parameters_of(best))
     after = trial.replace(minimum_energy=model.minimum_energy)
-    if after.columns != model.columns:
+    moved = zip(fit.names, fit.parameters_of(best) - fit.start, strict=True)
+    absurd = any(abs(x) > 0.99 * AXIS.get(name, np.inf) for name, x in moved)
+    if absurd or after.columns != model.columns:
         return model
     noise = channels & ~used
     if noise.any():
@@ -167,13 +153,15 @@ def _fitted_from(floor: float, model: SpectrumModel) -> SpectrumModel:
     return above if above.columns == model.columns else model
 
 
-def _paid(fit: EnergyScaleFit, best: State) -> tuple[EnergyScaleFit, State]:
-    """Return the fit without the parameters whose change is not worth its price.
+def _paid(model: SpectrumModel, counts: Array, used: Array) -> Fitted:
+    """Return a fit of the parameters whose change is worth its price, and its state.
 
     What the likelihood loses without one of them, and where the others then are,
     follows from the curvature.
     """
-    z, covariance, names = best.z, fit.covariance(best), list(fit.names)
+    fit = EnergyScaleFit(model, counts, used, DEFAULT, LIMITS)
+    best = fit.run()
+    z, covariance, names = best.z, fit.covariance(best), list(DEFAULT)
     misfit = best.misfit
     while names:
         nats = 0.5 * z**2 / np.diag(covariance) / misfit
@@ -186,42 +174,36 @@ def _paid(fit: EnergyScaleFit, best: State) -> tuple[EnergyScaleFit, State]:
         covariance = covariance - np.outer(share, covariance[least])
         covariance = np.delete(np.delete(covariance, least, 0), least, 1)
         del names[least]
-    if len(names) == len(fit.names):
-        return fit, best
-    fewer = fit.only(names)
-    return fewer, fewer.refine(z, 0.0, ROBUST)
+    fit = EnergyScaleFit(model, counts, used, names, LIMITS)
+    return fit, fit.refine(z)
 
 
-def _scale(
-    model: SpectrumModel, spectrum: np.ndarray, channels: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _scale(model: Any, spectrum: Array, channels: Array) -> tuple[Array, Array]:
     """Return offset (eV) and gain (%) of a spectrum, and their covariance."""
     counts = np.zeros(channels.size)
     counts[channels] = spectrum
     fit = EnergyScaleFit(model, counts, channels, ("offset", "gain"), LIMITS)
-    state = fit.refine(np.zeros(2), 0.0, ROBUST)
+    state = fit.refine(np.zeros(2))
     units = np.outer(fit.spread, fit.spread)
     return fit.parameters_of(state), state.misfit * units * fit.covariance(state)
 
 
-def _ratio(model: LinearModel, spectrum: np.ndarray, channels: np.ndarray) -> float:
+def _ratio(model: SpectrumModel, spectrum: Array, channels: Array) -> float:
     """Return the deviance ratio of a spectrum in the channels that the model fits."""
     used = channels & model.channels
     x = spectrum[model.channels[channels]]
     return deviance_ratio(x, fit_spectrum(model.G[used], x)[1], len(model.columns))
 
 
-# Parameters of a model whose new value is told.
-_VALUES = ("resolution", "fano_factor", "low_energy_shift", "minimum_energy")
-
-
-def _changes(before: SpectrumModel, after: SpectrumModel) -> dict[str, float]:
+def _changes(before: SpectrumModel, after: SpectrumModel) -> Changes:
     """Return what differs between two models, see `AutomaticCalibration.refined`."""
     old, new = ({**vars(one.detector), **vars(one)} for one in (before, after))
-    changes = {n: float(new[n]) for n in _VALUES if not np.isclose(old[n], new[n])}
-    steps = [one.energy[1] - one.energy[0] for one in (before, after)]
-    axis = {"offset": 1e3 * (after.energy[0] - before.energy[0])}
-    axis["gain"] = 1e2 * (steps[1] / steps[0] - 1)
+    names = ("resolution", "fano_factor", "low_energy_shift", "minimum_energy")
+    changes = {n: float(new[n]) for n in names if not np.isclose(old[n], new[n])}
+    axis = {
+        "offset": 1e3 * (after.energy[0] - before.energy[0]),
+        "gain": 1e2 * (np.ptp(after.energy) / np.ptp(before.energy) - 1),
+    }
     return {name: float(x) for name, x in axis.items() if abs(x) > 1e-6} | changes
 
 

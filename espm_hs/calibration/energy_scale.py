@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from types import MappingProxyType
 from typing import cast
 
 import numpy as np
@@ -15,26 +14,26 @@ from espm_hs.decomposition.self_consistency import (
     MAX_ROUNDS,
     self_consistent_model,
 )
-from espm_hs.factorization import (
-    deviance_residuals,
-    expected_deviance,
-    fit_spectrum,
-)
-from espm_hs.physics import SpectrumModel
+from espm_hs.factorization import deviance_residuals, expected_deviance, fit_spectrum
+from espm_hs.physics import Detector, SpectrumModel
 from espm_hs.physics.linear_model import LinearModel
+
+Array = np.ndarray
 
 #: What is refined unless something else is asked for.
 DEFAULT = ("offset", "gain", "noise", "fano_factor", "low_energy_shift")
 
 # The first fits see peaks of at least this width (eV at Mn Ka), which overlap with
 # the measured ones however wrong the start is; the last one those of the detector.
-BLURS = (400.0, 220.0, 0.0)
+BLURS = (400.0, 220.0)
 # Starts of the first fit: offsets in eV, changes of the gain in percent.
 OFFSETS = (-40.0, 0.0, 40.0)
 GAINS = (-0.8, 0.0, 0.8)
 # Energy (keV) down to which the trial models reach: the channels in use are those of
 # the start, which a trial offset may shift below its minimum energy.
 REACH = 0.03
+# A measured efficiency ends where the axis does, which may move to so many times that.
+MARGIN = 1.1
 # Where the end of the noise peak is looked for, keV.
 NOISE_RANGE = (0.1, 0.3)
 # Residual (standard deviations) from which a channel counts for less than its square.
@@ -206,25 +205,15 @@ def end_of_noise(model: SpectrumModel, counts: np.ndarray) -> float:
     return float(model.energy[valley])
 
 
-@dataclass(frozen=True)
-class Loss:
-    """Half the deviance, for all channels alike or less for those far off."""
-
-    robust: bool
-
-    def __call__(self, residuals: np.ndarray) -> float:
-        """Sum over the channels, nats."""
-        d = residuals**2
-        if self.robust:
-            d = 2 * OUTLIER**2 * (np.sqrt(1 + d / OUTLIER**2) - 1)
-        return 0.5 * float(d.sum())
-
-    def slope(self, residuals: np.ndarray) -> np.ndarray:
-        """By half the deviance of each channel."""
-        return 1 / np.sqrt(1 + self.robust * (residuals / OUTLIER) ** 2)
+def _loss(residuals: Array, outlier: float) -> float:
+    """Half the deviance, of which channels far off have less; infinity: all of it."""
+    d = residuals**2
+    return float((d / (1 + np.sqrt(1 + d / outlier**2))).sum())
 
 
-SQUARES, ROBUST = Loss(False), Loss(True)
+def _slope(residuals: Array, outlier: float) -> Array:
+    """Slope of the loss by half the deviance of each channel."""
+    return 1 / np.sqrt(1 + (residuals / outlier) ** 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,7 +245,7 @@ class State:
     def misfit(self) -> float:
         """Robust loss over its expectation; 1 where the model is as good as can be."""
         expected = 0.5 * expected_deviance(self.y)
-        return max(1.0, ROBUST(self.residuals) / max(1.0, expected))
+        return max(1.0, _loss(self.residuals, OUTLIER) / max(1.0, expected))
 
 
 class EnergyScaleFit:
@@ -282,26 +271,23 @@ class EnergyScaleFit:
         counts: np.ndarray,
         used: np.ndarray,
         names: Sequence[str],
-        limits: Mapping[str, float] = MappingProxyType({}),
+        limits: Mapping[str, float] | None = None,
     ) -> None:
-        self._made_from = model, counts, used, limits
-        self.model = model.replace(minimum_energy=min(REACH, model.minimum_energy))
+        self.model = model.replace(
+            minimum_energy=min(REACH, model.minimum_energy),
+            detector=_reaching(model.detector),
+        )
         self.x, self.used, self.names = counts[used], used, tuple(names)
         self.n_columns = len(model.columns)
         self.noise = model.parameters["noise"].value
         fitted = [model.parameters[name] for name in names]
         self.start = np.array([one.value for one in fitted])
         self.spread = np.array([one.spread for one in fitted])
-        most = np.array([limits.get(name, np.inf) for name in names])
+        most = np.array([(limits or {}).get(name, np.inf) for name in names])
         low = np.maximum([one.low for one in fitted], self.start - most)
         high = np.minimum([one.high for one in fitted], self.start + most)
         self.bounds = np.array([low, high])
         self.weights = np.empty(0)
-
-    def only(self, names: Sequence[str]) -> EnergyScaleFit:
-        """Return the same fit of some of the parameters."""
-        model, counts, used, limits = self._made_from
-        return EnergyScaleFit(model, counts, used, names, limits)
 
     def model_at(self, theta: np.ndarray, blur: float = 0.0) -> SpectrumModel:
         """Model with the parameters; peaks not narrower than ``blur`` (eV)."""
@@ -314,7 +300,7 @@ class EnergyScaleFit:
         """G in the channels in use, of parameters in spreads from the start."""
         return self.model_at(self.start + self.spread * z, blur).G[self.used]
 
-    def state(self, z: np.ndarray, blur: float, loss: Loss) -> State:
+    def state(self, z: Array, blur: float = 0.0, outlier: float = OUTLIER) -> State:
         """Fit the weights of the columns for some parameters."""
         G = self.matrix(z, blur)
         # neighbouring trials need nearly the same weights, unless a family of lines
@@ -322,20 +308,20 @@ class EnergyScaleFit:
         start = self.weights if self.weights.size == G.shape[1] else None
         self.weights, y = fit_spectrum(G, self.x, start=start, tol=TOL_OF_WEIGHTS)
         residuals = deviance_residuals(self.x, y)
-        cost = loss(residuals) + 0.5 * float(z @ z)
+        cost = _loss(residuals, outlier) + 0.5 * float(z @ z)
         return State(z, blur, G, self.weights, y, residuals, cost)
 
     def deviance(self, z: np.ndarray) -> float:
         """Deviance per degree of freedom, of parameters in spreads from the start."""
         n_free = max(1, self.x.size - self.n_columns)
-        return float((self.state(z, 0.0, SQUARES).residuals ** 2).sum() / n_free)
+        return float((self.state(z).residuals ** 2).sum() / n_free)
 
     def coarse_start(self) -> np.ndarray:
         """Best of a grid of offsets and gains, with the broadest peaks."""
         tried = {"offset": OFFSETS, "gain": GAINS}
         grid = product(*(tried.get(name, (0.0,)) for name in self.names))
         trials = (np.array(one) / self.spread for one in grid)
-        states = [self.state(z, BLURS[0], SQUARES) for z in trials]
+        states = [self.state(z, BLURS[0], np.inf) for z in trials]
         return min(states, key=lambda state: state.cost).z
 
     def run(self) -> State:
@@ -346,15 +332,15 @@ class EnergyScaleFit:
         lacks. Of the ends of these ways the one with the lowest robust loss is taken;
         the others are not gone where one fits, or two agree.
         """
-        best = self.refine(np.zeros(self.start.size), BLURS[-1], ROBUST)
+        best = self.refine(np.zeros(self.start.size))
         if best.misfit < FITS:
             return best
         coarse = self.coarse_start()
-        for loss in (SQUARES, ROBUST):
+        for outlier in (np.inf, OUTLIER):
             z = coarse
-            for blur in BLURS[:-1]:
-                z = self.refine(z, blur, loss).z
-            end = self.refine(z, BLURS[-1], ROBUST)
+            for blur in BLURS:
+                z = self.refine(z, blur, outlier).z
+            end = self.refine(z)
             agree = abs(end.cost - best.cost) < AGREE * best.cost
             best = min(best, end, key=lambda state: state.cost)
             if agree:
@@ -367,14 +353,14 @@ class EnergyScaleFit:
 
     def covariance(self, state: State) -> np.ndarray:
         """Covariance of the parameters in spreads, by the curvature of the cost."""
-        return np.linalg.pinv(self._normal_equations(state, ROBUST)[0])
+        return np.linalg.pinv(self._normal_equations(state, OUTLIER)[0])
 
-    def refine(self, z: np.ndarray, blur: float, loss: Loss) -> State:
+    def refine(self, z: Array, blur: float = 0.0, outlier: float = OUTLIER) -> State:
         """Levenberg and Marquardt's method from parameters in spreads."""
         low, high = (self.bounds - self.start) / self.spread
-        here, damping = self.state(np.clip(z, low, high), blur, loss), FIRST_DAMPING
+        here, damping = self.state(np.clip(z, low, high), blur, outlier), FIRST_DAMPING
         for _ in range(MOST_STEPS if z.size else 0):
-            curvature, gradient = self._normal_equations(here, loss)
+            curvature, gradient = self._normal_equations(here, outlier)
             falls = False
             while not falls and damping < GIVE_UP:
                 damped = curvature + damping * np.diag(np.diag(curvature))
@@ -383,7 +369,7 @@ class EnergyScaleFit:
                 free = ~(stuck | (here.z >= high) & (gradient > 0))
                 step = np.zeros_like(here.z)
                 step[free] = np.linalg.solve(damped[np.ix_(free, free)], gradient[free])
-                trial = self.state(np.clip(here.z + step, low, high), blur, loss)
+                trial = self.state(np.clip(here.z + step, low, high), blur, outlier)
                 falls = trial.cost < here.cost
                 damping *= 0.1 if falls else 10
             fall = here.cost - trial.cost if falls else 0.0
@@ -392,27 +378,32 @@ class EnergyScaleFit:
                 break
         return here
 
-    def _normal_equations(
-        self, state: State, loss: Loss
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _normal_equations(self, state: State, outlier: float) -> tuple[Array, Array]:
         """Return curvature and descent of the cost in the parameters, in spreads.
 
         Forward differences of the model with the weights as they are; what the weights
         would take up of a change follows by least squares, without a fit (L. Kaufman,
         BIT 15 (1975) 49).
         """
-        y, w = state.y, state.weights
-        slopes = [
-            self.matrix(z, state.blur) @ w
-            for z in state.z + STEP * np.eye(len(state.z))
-        ]
-        J = (np.stack(slopes, axis=1) - (state.G @ w)[:, None]) / STEP
-        A = state.G[:, w > 0] / np.sqrt(y)[:, None]
-        scaled = J / np.sqrt(y)[:, None]
-        J = scaled - A @ np.linalg.lstsq(A, scaled, rcond=None)[0]
-        robust = loss.slope(state.residuals)
+        w, sigma = state.weights, np.sqrt(state.y)
+        trials = state.z + STEP * np.eye(state.z.size)
+        ahead = np.stack([self.matrix(z, state.blur) @ w for z in trials], axis=1)
+        J = (ahead - (state.G @ w)[:, None]) / STEP / sigma[:, None]
+        A = state.G[:, w > 0] / sigma[:, None]
+        J = J - A @ np.linalg.lstsq(A, J, rcond=None)[0]
+        robust = _slope(state.residuals, outlier)
         curvature = (J * robust[:, None]).T @ J + np.eye(state.z.size)
-        return curvature, J.T @ (robust * (self.x - y) / np.sqrt(y)) - state.z
+        return curvature, J.T @ (robust * (self.x - state.y) / sigma) - state.z
+
+
+def _reaching(detector: Detector) -> Detector:
+    """Continue a measured efficiency curve, which may end where the axis does."""
+    if detector.curve is None:
+        return detector
+    energy, efficiency = map(np.array, detector.curve)
+    wider = np.unique([0.0, *energy, MARGIN * energy[-1]])
+    curve = wider.tolist(), np.interp(wider, energy, efficiency).tolist()
+    return detector.replace(curve=curve)
 
 
 # A mass thickness has settled when it moves by less than this share of its error.

@@ -188,17 +188,19 @@ def _check_strength(name: str, value: Any, several: bool = False) -> None:
         )
 
 
+Array = np.ndarray
+# What was changed in a model, by name, and the model with it.
+Changes = dict[str, float]
+Refined = tuple[LinearModel, Changes]
+
+
 class Refinement(Protocol):
     """Adapts a model to the data; `espm_hs.calibration.automatic` has one."""
 
-    def refined(
-        self, model: LinearModel, spectrum: np.ndarray, channels: np.ndarray
-    ) -> tuple[LinearModel, dict[str, float]]:
+    def refined(self, model: LinearModel, spectrum: Array, channels: Array) -> Refined:
         """Return a model that fits the summed counts, and what was changed."""
 
-    def drift(
-        self, model: LinearModel, spectra: np.ndarray, channels: np.ndarray
-    ) -> dict[str, float]:
+    def drift(self, model: LinearModel, spectra: Array, channels: Array) -> Changes:
         """Return how parts of the scan differ in what was refined, if they do."""
 
 
@@ -209,7 +211,7 @@ def read_to_fit(
     channels: np.ndarray,
     refinement: Refinement | None,
     read: Callable[..., Any] = read_counts,
-) -> tuple[Any, LinearModel, np.ndarray, dict[str, float]]:
+) -> tuple[Any, LinearModel, np.ndarray, Changes]:
     """Read counts, and refine a model that does not fit their sum.
 
     Parameters

@@ -15,6 +15,7 @@ import numpy as np
 
 from espm_hs.arguments import check_number, generator
 from espm_hs.decomposition.decompose import (
+    Changes,
     Refinement,
     check_lines,
     check_size,
@@ -144,7 +145,7 @@ class CrossValidation:
         return channels if self.channels is None else channels & self.channels
 
     @cached_property
-    def _read(self) -> tuple[Counts, LinearModel, np.ndarray, dict[str, float]]:
+    def _read(self) -> tuple[Counts, LinearModel, np.ndarray, Changes]:
         """Counts, and the model that fits their sum with its channels and changes."""
         what = self.data, self.start, self.pixels, self._asked, self.refinement
         return read_to_fit(*what, Counts.from_array)
@@ -155,7 +156,7 @@ class CrossValidation:
         return self._read[2]
 
     @property
-    def calibration(self) -> dict[str, float]:
+    def calibration(self) -> Changes:
         """What was changed in the model to fit the sum of the counts."""
         return self._read[3]
 

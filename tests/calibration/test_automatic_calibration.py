@@ -15,6 +15,7 @@ from espm_hs.calibration.automatic import (
 )
 from espm_hs.metadata.schema import RESULTS
 from espm_hs.metadata.writer import remove
+from espm_hs.physics import Detector
 from espm_hs.simulation import DATASETS, Effects
 
 FOLDER = os.environ.get("ESPM_HS_TEST_DATA")
@@ -122,6 +123,17 @@ def test_a_scale_that_is_absurdly_off_stays():
         model, summed(signal, model), model.channels
     )
     assert (after, changes) == (model, {})
+
+
+def test_an_efficiency_that_ends_where_the_axis_does():
+    signal = misread(small(), offset=30)
+    energy = signal.axes_manager[-1].axis
+    curve = np.linspace(0.14, energy[-1] + 0.001, 50)
+    detector = Detector.from_curve(curve, np.full(50, 0.5))
+    signal.set_analysis_parameters(detector=detector)
+    found = decomposed(signal)
+    assert found.calibration["offset"] == pytest.approx(-30, abs=4)
+    assert found.to_dict()["model"]["detector"]["curve_energy"][0] == 0
 
 
 def test_axis_and_metadata_of_the_user_stay():

@@ -106,8 +106,7 @@ class AutomaticCalibration:
             parts = [_scale(model, one, channels) for one in spectra]
         worst: Changes = {}
         for (i, one), (j, two) in combinations(enumerate(parts, start=1), 2):
-            change, covariance = two[0] - one[0], two[1] + one[1]
-            information = np.linalg.inv(covariance)
+            change, information = two[0] - one[0], np.linalg.inv(one[1] + two[1])
             squared = float(change @ information @ change)
             # the common shift of all peaks that would be seen as clearly
             size = np.sqrt(squared / information[0, 0])

@@ -288,14 +288,13 @@ def decompose(
     init = options.init
     n_pixels = int(np.prod(navigation) if pixels is None else pixels.sum())
     check_start(init, problem, n_pixels)
-    given = model
     counts, model, used, changed = read_to_fit(data, model, pixels, used, refinement)
     if counts.n_nonzeros == 0:
         raise ValueError(
             "All counts in the chosen pixels and channels are zero: there is nothing "
             "to decompose. Check `navigation_mask`, `signal_mask` and the data."
         )
-    if model is not given:
+    if changed:
         known, problem = _problem(model, n_phases, options, navigation, pixels, used)
     if refinement is not None and counts.total >= PARTS * LEAST_OF_A_PART:
         quarter = PARTS * np.arange(n_pixels) // n_pixels

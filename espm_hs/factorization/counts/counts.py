@@ -184,7 +184,7 @@ class AnyCounts(ABC):
         Parameters
         ----------
         labels
-            Of each pixel, integers from 0 to n - 1, shape (n_pixels,).
+            Of each pixel, rising integers from 0 to n - 1, shape (n_pixels,).
         n
             Number of labels.
 
@@ -318,10 +318,8 @@ class Counts(AnyCounts):
 
     def own_spectra(self, labels: np.ndarray, n: int) -> np.ndarray:
         """Return `spectra_of` a few pixels."""
-        rows = np.repeat(labels, np.diff(self.indptr)).astype(np.int64)
-        places = rows * self.n_channels + self.channels
-        sums = np.bincount(places, self.values, n * self.n_channels)
-        return sums.reshape(n, self.n_channels)
+        ends = np.searchsorted(labels, np.arange(n + 1)).tolist()
+        return np.stack([self.part(*edge).spectrum for edge in pairwise(ends)])
 
     def own_saturated(self) -> float:
         """Return `saturated` of a few pixels."""

@@ -103,7 +103,7 @@ class AutomaticCalibration:
             Empty if there is none.
         """
         with threadpool_limits(1, user_api="blas"):
-            parts = [_scale(model, one, channels) for one in spectra]
+            parts = [_scale(_untied(model), one, channels) for one in spectra]
         worst: Changes = {}
         for (i, one), (j, two) in combinations(enumerate(parts, start=1), 2):
             change, information = two[0] - one[0], np.linalg.inv(one[1] + two[1])
@@ -128,19 +128,24 @@ def _refined(model: SpectrumModel, spectrum: Array, channels: Array) -> Spectrum
     counts[channels] = spectrum
     floor = end_of_noise(model, counts)
     used = channels & (model.energy >= floor)
-    fit, best = _paid(model, counts, used)
+    fit, best = _paid(_untied(model), counts, used)
     trial = fit.model_at(fit.parameters_of(best))
-    after = trial.replace(minimum_energy=model.minimum_energy)
+    kept = {name: getattr(model, name) for name in ("minimum_energy", "split_lines")}
+    after = trial.replace(**kept)
     moved = zip(fit.names, fit.parameters_of(best) - fit.start, strict=True)
     absurd = any(abs(x) > 0.99 * AXIS.get(name, np.inf) for name, x in moved)
     if absurd or after.columns != model.columns:
         return model
-    noise = channels & ~used
-    if noise.any():
+    if (noise := channels & ~used).any():
         missed = deviance_residuals(counts[noise], trial.G[noise] @ best.weights + 1e-9)
         if (missed**2).mean() > NOISE * best.misfit:
             after = _fitted_from(floor, after)
     return after
+
+
+def _untied(model: SpectrumModel) -> SpectrumModel:
+    """Free each family of lines: errors of their ratios look like shifted peaks."""
+    return model.replace(split_lines=dict.fromkeys(model.elements, "families"))
 
 
 def _fitted_from(floor: float, model: SpectrumModel) -> SpectrumModel:
@@ -208,8 +213,8 @@ def _changes(before: SpectrumModel, after: SpectrumModel) -> Changes:
 
 # What is said of each change.
 _PHRASES = {
-    "offset": "offset {:+.0f} eV",
-    "gain": "gain {:+.2f} %",
+    "offset": "offset {:+.2g} eV",
+    "gain": "gain {:+.2g} %",
     "resolution": "resolution {:.0f} eV",
     "low_energy_shift": "low-energy shift {:.0f} eV",
     "minimum_energy": "fitted from {:.2f} keV",

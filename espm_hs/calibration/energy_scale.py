@@ -1,42 +1,54 @@
 """Energy scale, peak width and absorption, fitted to a summed spectrum."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import cast
 
 import numpy as np
-from scipy.optimize import OptimizeResult, least_squares
 from threadpoolctl import threadpool_limits
 
 from espm_hs.decomposition.self_consistency import (
     MAX_ROUNDS,
     self_consistent_model,
 )
-from espm_hs.factorization import deviance_residuals, fit_spectrum
-from espm_hs.physics import SpectrumModel
+from espm_hs.factorization import deviance_residuals, expected_deviance, fit_spectrum
+from espm_hs.physics import Detector, SpectrumModel
 from espm_hs.physics.linear_model import LinearModel
+
+Array = np.ndarray
 
 #: What is refined unless something else is asked for.
 DEFAULT = ("offset", "gain", "noise", "fano_factor", "low_energy_shift")
 
 # The first fits see peaks of at least this width (eV at Mn Ka), which overlap with
 # the measured ones however wrong the start is; the last one those of the detector.
-BLURS = (400.0, 220.0, 0.0)
+BLURS = (400.0, 220.0)
 # Starts of the first fit: offsets in eV, changes of the gain in percent.
 OFFSETS = (-40.0, 0.0, 40.0)
 GAINS = (-0.8, 0.0, 0.8)
 # Energy (keV) down to which the trial models reach: the channels in use are those of
 # the start, which a trial offset may shift below its minimum energy.
 REACH = 0.03
+# A measured efficiency ends where the axis does, which may move to so many times that.
+MARGIN = 1.1
 # Where the end of the noise peak is looked for, keV.
 NOISE_RANGE = (0.1, 0.3)
 # Residual (standard deviations) from which a channel counts for less than its square.
 OUTLIER = 5.0
-# Distance of a start from the bounds, in spreads.
-ROOM = 0.2
 # Step of numerical derivatives, in spreads.
 STEP = 0.01
+# Relative fall of the divergence at which the weights of a trial are good enough.
+TOL_OF_WEIGHTS = 1e-7
+# Damping of the steps, at first and where there is no way down; most steps.
+FIRST_DAMPING, GIVE_UP, MOST_STEPS = 1e-3, 1e3, 20
+# Loss over its expectation up to which a model fits, and relative difference of the
+# costs of two ends up to which they are the same.
+FITS, AGREE = 1.2, 1e-3
+# Relative fall of the cost at which to stop.
+SETTLED_BLURRED, SETTLED_SHARP = 1e-3, 1e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,14 +127,15 @@ def calibrate(
     """
     check_names(model, parameters)
     before, (model, used) = model, without_noise(model, spectrum, channels)
-    search = _Search(model, np.asarray(spectrum, dtype=float), used, parameters)
+    search = EnergyScaleFit(model, np.asarray(spectrum, float), used, parameters)
     # many small matrix products, which BLAS threads would slow down
     with threadpool_limits(1, user_api="blas"):
-        theta, jacobian = search.run()
-    after = search.model_at(theta).replace(minimum_energy=model.minimum_energy)
-    covariance = np.linalg.pinv(jacobian.T @ jacobian)
-    errors = dict(zip(parameters, np.sqrt(np.diag(covariance)).tolist(), strict=True))
-    deviance = (search.deviance(search.start), search.deviance(theta))
+        best = search.run()
+        spreads = search.spread * np.sqrt(np.diag(search.covariance(best)))
+        deviance = (search.deviance(np.zeros_like(best.z)), search.deviance(best.z))
+    after = search.model_at(search.parameters_of(best))
+    after = after.replace(minimum_energy=model.minimum_energy)
+    errors = dict(zip(parameters, spreads.tolist(), strict=True))
     return Calibration(before, after, deviance, errors)
 
 
@@ -177,10 +190,12 @@ def end_of_noise(model: SpectrumModel, counts: np.ndarray) -> float:
         Spectrum, shape (n_channels,).
     """
     width = max(1, round(0.05 / (model.energy[1] - model.energy[0])))
-    smooth = np.convolve(counts, np.ones(width) / width, mode="same")
-    low, high = NOISE_RANGE
-    near = np.flatnonzero((model.energy >= low) & (model.energy <= high))
     first = np.searchsorted(model.energy, model.minimum_energy)
+    box, above = np.ones(width), np.arange(counts.size) >= first
+    smooth = np.convolve(counts * above, box, mode="same")
+    smooth /= np.maximum(np.convolve(above, box, mode="same"), 1)
+    low, high = NOISE_RANGE
+    near = np.flatnonzero(above & (model.energy >= low) & (model.energy <= high))
     if near.size < 3 or first >= counts.size:
         return model.minimum_energy
     valley = near[np.argmin(smooth[near])]
@@ -190,8 +205,65 @@ def end_of_noise(model: SpectrumModel, counts: np.ndarray) -> float:
     return float(model.energy[valley])
 
 
-class _Search:
-    """Deviance of a spectrum as a function of some parameters of a model."""
+def _loss(residuals: Array, outlier: float) -> float:
+    """Half the deviance, of which channels far off have less; infinity: all of it."""
+    d = residuals**2
+    return float((d / (1 + np.sqrt(1 + d / outlier**2))).sum())
+
+
+def _slope(residuals: Array, outlier: float) -> Array:
+    """Slope of the loss by half the deviance of each channel."""
+    return 1 / np.sqrt(1 + (residuals / outlier) ** 2)
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """A trial of an `EnergyScaleFit`.
+
+    Attributes
+    ----------
+    z
+        Parameters, in spreads from the start.
+    blur
+        Least width of the peaks, eV.
+    G, weights, y, residuals
+        Matrix in the channels in use, weights that fit best, model, and signed roots of
+        the deviance of each channel.
+    cost
+        Loss of the residuals and of the prior, nats.
+    """
+
+    z: np.ndarray
+    blur: float
+    G: np.ndarray
+    weights: np.ndarray
+    y: np.ndarray
+    residuals: np.ndarray
+    cost: float
+
+    @property
+    def misfit(self) -> float:
+        """Robust loss over its expectation; 1 where the model is as good as can be."""
+        expected = 0.5 * expected_deviance(self.y)
+        return max(1.0, _loss(self.residuals, OUTLIER) / max(1.0, expected))
+
+
+class EnergyScaleFit:
+    """Likelihood of a spectrum as a function of some parameters of a model.
+
+    Parameters
+    ----------
+    model
+        Physics, with the values to start from, around which the prior is.
+    counts
+        Spectrum, shape (n_channels,).
+    used
+        Boolean, shape (n_channels,): channels to use.
+    names
+        Parameters of the model that are fitted.
+    limits
+        By name, largest change from the start; those of the model hold besides.
+    """
 
     def __init__(
         self,
@@ -199,15 +271,22 @@ class _Search:
         counts: np.ndarray,
         used: np.ndarray,
         names: Sequence[str],
+        limits: Mapping[str, float] | None = None,
     ) -> None:
-        self.model = model.replace(minimum_energy=min(REACH, model.minimum_energy))
+        self.model = model.replace(
+            minimum_energy=min(REACH, model.minimum_energy),
+            detector=_reaching(model.detector),
+        )
         self.x, self.used, self.names = counts[used], used, tuple(names)
         self.n_columns = len(model.columns)
         self.noise = model.parameters["noise"].value
         fitted = [model.parameters[name] for name in names]
         self.start = np.array([one.value for one in fitted])
         self.spread = np.array([one.spread for one in fitted])
-        self.bounds = np.array([[one.low, one.high] for one in fitted]).T
+        most = np.array([(limits or {}).get(name, np.inf) for name in names])
+        low = np.maximum([one.low for one in fitted], self.start - most)
+        high = np.minimum([one.high for one in fitted], self.start + most)
+        self.bounds = np.array([low, high])
         self.weights = np.empty(0)
 
     def model_at(self, theta: np.ndarray, blur: float = 0.0) -> SpectrumModel:
@@ -217,80 +296,114 @@ class _Search:
             values["noise"] = np.hypot(values.get("noise", self.noise), blur)
         return self.model.with_parameters(**values)
 
-    def residuals(self, model: SpectrumModel) -> np.ndarray:
-        """Signed roots of the deviance in each channel, weights fitted."""
+    def matrix(self, z: np.ndarray, blur: float) -> np.ndarray:
+        """G in the channels in use, of parameters in spreads from the start."""
+        return self.model_at(self.start + self.spread * z, blur).G[self.used]
+
+    def state(self, z: Array, blur: float = 0.0, outlier: float = OUTLIER) -> State:
+        """Fit the weights of the columns for some parameters."""
+        G = self.matrix(z, blur)
         # neighbouring trials need nearly the same weights, unless a family of lines
         # has come into the range of the axis or left it
-        n_columns = len(model.columns)
-        start = self.weights if self.weights.size == n_columns else None
-        self.weights, y = fit_spectrum(model.G[self.used], self.x, start=start)
-        return deviance_residuals(self.x, y)
+        start = self.weights if self.weights.size == G.shape[1] else None
+        self.weights, y = fit_spectrum(G, self.x, start=start, tol=TOL_OF_WEIGHTS)
+        residuals = deviance_residuals(self.x, y)
+        cost = _loss(residuals, outlier) + 0.5 * float(z @ z)
+        return State(z, blur, G, self.weights, y, residuals, cost)
 
-    def deviance(self, theta: np.ndarray) -> float:
-        """Deviance per degree of freedom."""
+    def deviance(self, z: np.ndarray) -> float:
+        """Deviance per degree of freedom, of parameters in spreads from the start."""
         n_free = max(1, self.x.size - self.n_columns)
-        return float((self.residuals(self.model_at(theta)) ** 2).sum() / n_free)
+        return float((self.state(z).residuals ** 2).sum() / n_free)
 
     def coarse_start(self) -> np.ndarray:
         """Best of a grid of offsets and gains, with the broadest peaks."""
         tried = {"offset": OFFSETS, "gain": GAINS}
-        grid = product(
-            *(
-                tried.get(name, (x,))
-                for name, x in zip(self.names, self.start, strict=True)
-            )
-        )
-        return min(map(np.array, grid), key=lambda theta: self._loss(theta, BLURS[0]))
+        grid = product(*(tried.get(name, (0.0,)) for name in self.names))
+        trials = (np.array(one) / self.spread for one in grid)
+        states = [self.state(z, BLURS[0], np.inf) for z in trials]
+        return min(states, key=lambda state: state.cost).z
 
-    def run(self) -> tuple[np.ndarray, np.ndarray]:
-        """Sharpen step by step; return the best parameters and the Jacobian there.
+    def run(self) -> State:
+        """Sharpen step by step; return the best.
 
-        Squares are the likelihood and find a far optimum; the robust loss is not
-        dragged away by the lines of an element that the model lacks; a good start needs
-        no blur. All ways are gone, and the end with the lowest robust loss is taken.
+        A good start needs no blur. Squares are the likelihood and find a far optimum;
+        the robust loss is not dragged away by the lines of an element that the model
+        lacks. Of the ends of these ways the one with the lowest robust loss is taken;
+        the others are not gone where one fits, or two agree.
         """
-        ends = [self.refine(self.start, BLURS[-1], "soft_l1")]
+        best = self.refine(np.zeros(self.start.size))
+        if best.misfit < FITS:
+            return best
         coarse = self.coarse_start()
-        for loss in ("linear", "soft_l1"):
-            theta = coarse
-            for blur in BLURS[:-1]:
-                theta = self.refine(theta, blur, loss).x
-            ends.append(self.refine(theta, BLURS[-1], "soft_l1"))
-        best = min(ends, key=lambda end: end.cost)
-        return best.x, best.jac
+        for outlier in (np.inf, OUTLIER):
+            z = coarse
+            for blur in BLURS:
+                z = self.refine(z, blur, outlier).z
+            end = self.refine(z)
+            agree = abs(end.cost - best.cost) < AGREE * best.cost
+            best = min(best, end, key=lambda state: state.cost)
+            if agree:
+                break
+        return best
 
-    def refine(self, theta: np.ndarray, blur: float, loss: str) -> OptimizeResult:
-        """Gauss-Newton from theta; ``x``, ``jac`` in the units of the parameters."""
+    def parameters_of(self, state: State) -> np.ndarray:
+        """Parameters of a state in their units."""
+        return self.start + self.spread * state.z
+
+    def covariance(self, state: State) -> np.ndarray:
+        """Covariance of the parameters in spreads, by the curvature of the cost."""
+        return np.linalg.pinv(self._normal_equations(state, OUTLIER)[0])
+
+    def refine(self, z: Array, blur: float = 0.0, outlier: float = OUTLIER) -> State:
+        """Levenberg and Marquardt's method from parameters in spreads."""
         low, high = (self.bounds - self.start) / self.spread
-        found = least_squares(
-            lambda z: self._cost(self._scaled(z), blur),
-            # a start on a bound would leave no room for the first step
-            np.clip((theta - self.start) / self.spread, low + ROOM, high - ROOM),
-            jac=lambda z: self._jacobian(z, blur),
-            bounds=(low, high),
-            loss=loss,
-            f_scale=OUTLIER,
-            xtol=1e-5,
-            ftol=1e-7,
-        )
-        found.x, found.jac = self._scaled(found.x), found.jac / self.spread
-        return found
+        here, damping = self.state(np.clip(z, low, high), blur, outlier), FIRST_DAMPING
+        for _ in range(MOST_STEPS if z.size else 0):
+            curvature, gradient = self._normal_equations(here, outlier)
+            falls = False
+            while not falls and damping < GIVE_UP:
+                damped = curvature + damping * np.diag(np.diag(curvature))
+                # what is on a bound and would leave the range stays where it is
+                stuck = (here.z <= low) & (gradient < 0)
+                free = ~(stuck | (here.z >= high) & (gradient > 0))
+                step = np.zeros_like(here.z)
+                step[free] = np.linalg.solve(damped[np.ix_(free, free)], gradient[free])
+                trial = self.state(np.clip(here.z + step, low, high), blur, outlier)
+                falls = trial.cost < here.cost
+                damping *= 0.1 if falls else 10
+            fall = here.cost - trial.cost if falls else 0.0
+            here = trial if falls else here
+            if fall < (SETTLED_BLURRED if blur else SETTLED_SHARP) * here.cost:
+                break
+        return here
 
-    def _scaled(self, z: np.ndarray) -> np.ndarray:
-        return self.start + self.spread * z
+    def _normal_equations(self, state: State, outlier: float) -> tuple[Array, Array]:
+        """Return curvature and descent of the cost in the parameters, in spreads.
 
-    def _cost(self, theta: np.ndarray, blur: float) -> np.ndarray:
-        prior = (theta - self.start) / self.spread
-        return np.concatenate((self.residuals(self.model_at(theta, blur)), prior))
+        Forward differences of the model with the weights as they are; what the weights
+        would take up of a change follows by least squares, without a fit (L. Kaufman,
+        BIT 15 (1975) 49).
+        """
+        w, sigma = state.weights, np.sqrt(state.y)
+        trials = state.z + STEP * np.eye(state.z.size)
+        ahead = np.stack([self.matrix(z, state.blur) @ w for z in trials], axis=1)
+        J = (ahead - (state.G @ w)[:, None]) / STEP / sigma[:, None]
+        A = state.G[:, w > 0] / sigma[:, None]
+        J = J - A @ np.linalg.lstsq(A, J, rcond=None)[0]
+        robust = _slope(state.residuals, outlier)
+        curvature = (J * robust[:, None]).T @ J + np.eye(state.z.size)
+        return curvature, J.T @ (robust * (self.x - state.y) / sigma) - state.z
 
-    def _loss(self, theta: np.ndarray, blur: float) -> float:
-        return float((self._cost(theta, blur) ** 2).sum())
 
-    def _jacobian(self, z: np.ndarray, blur: float) -> np.ndarray:
-        """Forward differences; steps well above the tolerance of the inner fit."""
-        here = self._cost(self._scaled(z), blur)
-        ahead = [self._cost(self._scaled(x), blur) for x in z + STEP * np.eye(z.size)]
-        return (np.stack(ahead, axis=1) - here[:, None]) / STEP
+def _reaching(detector: Detector) -> Detector:
+    """Continue a measured efficiency curve, which may end where the axis does."""
+    if detector.curve is None:
+        return detector
+    energy, efficiency = map(np.array, detector.curve)
+    wider = np.unique([0.0, *energy, MARGIN * energy[-1]])
+    curve = wider.tolist(), np.interp(wider, energy, efficiency).tolist()
+    return detector.replace(curve=curve)
 
 
 # A mass thickness has settled when it moves by less than this share of its error.

@@ -225,6 +225,8 @@ def _read_settings(
 @click.option(
     "--calibrate", is_flag=True, help="Fit energy scale and peak width first."
 )
+@click.option("--calibration", type=click.Choice(["auto", "never"]),
+              help="Of the model alone, where it does not fit.  [auto]")  # fmt: skip
 @click.option("--sparsity", type=NumberOrAuto(), help="Pulls small abundances to zero.")
 @click.option("--smoothness", type=NumberOrAuto(), help="Makes maps smooth.")
 @click.option(
@@ -268,7 +270,7 @@ def decompose(files: tuple[str, ...], output: str, **options: Any) -> None:
     _check_names(files)
     workers = min(options.pop("workers"), len(files))
     names = {"starts": "n_init", "seed": "random_state", "jobs": "n_jobs"}
-    fitting = ("sparsity", "smoothness", "binning", *names)
+    fitting = ("calibration", "sparsity", "smoothness", "binning", *names)
     given = {name: value for name, value in options.items() if value is not None}
     fit = {names.get(name, name): given.pop(name) for name in fitting if name in given}
     if known := click.get_current_context().meta.get(_KNOWN):

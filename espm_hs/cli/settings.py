@@ -48,8 +48,11 @@ phases = 3
 # beam_energy = 200    # [beam_energy]
 # elevation = 18       # of the detector, [elevation_angle]
 
-# Fit energy scale and peak width to the summed spectrum first.
+# Fit energy scale and peak width to the summed spectrum first, and write them to the
+# axis of the results.
 calibrate = true
+# In the model alone, where it does not fit; "never" leaves it as it is.
+# calibration = "auto"
 
 # The fit. The defaults are good; see docs/phases.md.
 # sparsity = 1.0       # how strongly pixels are pulled to few phases, or "auto"

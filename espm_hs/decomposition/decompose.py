@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -31,9 +31,9 @@ from espm_hs.factorization import (
     choose_smoothness,
     choose_sparsity,
     coarse_maps,
-    deviance_residuals,
-    expected_deviance,
+    deviance_ratio,
     fit_maps,
+    fit_spectrum,
     off_zero,
     usual_binning,
 )
@@ -43,6 +43,10 @@ from espm_hs.physics.linear_model import LinearModel
 
 # An element can be quantified if this share of its counts is in channels in use.
 LEAST_SHARE_IN_USE = 0.01
+# Deviance ratio of the summed counts up to which a model fits.
+FITS = 1.05
+# Parts of a scan that are compared with each other, and counts that each must have.
+PARTS, LEAST_OF_A_PART = 4, 2e4
 # What a result has from the fit as it is.
 OF_THE_FIT = ("W", "objective", "history", "n_iter", "converged", "n_agreeing")
 
@@ -184,6 +188,57 @@ def _check_strength(name: str, value: Any, several: bool = False) -> None:
         )
 
 
+Array = np.ndarray
+# What was changed in a model, by name, and the model with it.
+Changes = dict[str, float]
+Refined = tuple[LinearModel, Changes]
+
+
+class Refinement(Protocol):
+    """Adapts a model to the data; `espm_hs.calibration.automatic` has one."""
+
+    def refined(self, model: LinearModel, spectrum: Array, channels: Array) -> Refined:
+        """Return a model that fits the summed counts, and what was changed."""
+
+    def drift(self, model: LinearModel, spectra: Array, channels: Array) -> Changes:
+        """Return how parts of the scan differ in what was refined, if they do."""
+
+
+def read_to_fit(
+    data: Any,
+    model: LinearModel,
+    pixels: np.ndarray | None,
+    channels: np.ndarray,
+    refinement: Refinement | None,
+    read: Callable[..., Any] = read_counts,
+) -> tuple[Any, LinearModel, np.ndarray, Changes]:
+    """Read counts, and refine a model that does not fit their sum.
+
+    Parameters
+    ----------
+    data, model, pixels, channels, refinement
+        As in `decompose`; only channels that the model fits.
+    read
+        Reads the counts of some pixels and channels.
+
+    Returns
+    -------
+    counts, model, channels, changes
+        Of the refined model; no changes if the given one fits.
+    """
+    counts = read(data, pixels=pixels, channels=channels)
+    if refinement is None or counts.n_nonzeros == 0:
+        return counts, model, channels, {}
+    _, mean = fit_spectrum(model.G[channels], counts.spectrum)
+    if deviance_ratio(counts.spectrum, mean, len(model.columns)) < FITS:
+        return counts, model, channels, {}
+    model, changes = refinement.refined(model, counts.spectrum, channels)
+    left = channels & model.channels
+    if not np.array_equal(left, channels):
+        counts = read(data, pixels=pixels, channels=left)
+    return counts, model, left, changes
+
+
 def decompose(
     data: Any,
     model: LinearModel,
@@ -192,6 +247,7 @@ def decompose(
     *,
     pixels: np.ndarray | None = None,
     channels: np.ndarray | None = None,
+    refinement: Refinement | None = None,
     **changes: Any,
 ) -> PhaseAnalysis:
     """Find the phases of a map.
@@ -209,6 +265,8 @@ def decompose(
     pixels, channels
         Boolean: the pixels, shape (prod(navigation),), and channels to use, None for
         all. Channels outside ``model.channels`` are never used.
+    refinement
+        What adapts a model that does not fit the sum of the counts; None: nothing.
     **changes
         Options by name, see `DecompositionOptions`.
 
@@ -230,12 +288,18 @@ def decompose(
     init = options.init
     n_pixels = int(np.prod(navigation) if pixels is None else pixels.sum())
     check_start(init, problem, n_pixels)
-    counts = read_counts(data, pixels, used)
+    counts, model, used, changed = read_to_fit(data, model, pixels, used, refinement)
     if counts.n_nonzeros == 0:
         raise ValueError(
             "All counts in the chosen pixels and channels are zero: there is nothing "
             "to decompose. Check `navigation_mask`, `signal_mask` and the data."
         )
+    if changed:
+        known, problem = _problem(model, n_phases, options, navigation, pixels, used)
+    if refinement is not None and counts.total >= PARTS * LEAST_OF_A_PART:
+        quarter = PARTS * np.arange(n_pixels) // n_pixels
+        parts = counts.spectra_of(quarter, PARTS)
+        changed = changed | refinement.drift(model, parts, used)
     binning = options.chosen_binning(counts, navigation)
     bins = Bins.from_shape(navigation, binning, pixels)
     if known.single_elements:
@@ -250,7 +314,7 @@ def decompose(
     problem = replace(problem, G=search.problem.G, penalties=penalties)
     # of the phases, before noise and smoothness of single pixels move their totals
     mean = problem.spectra(found.W) @ found.H.sum(axis=0)
-    ratio = _deviance_ratio(counts.spectrum, mean, len(model.columns))
+    ratio = deviance_ratio(counts.spectrum, mean, len(model.columns))
     if binning > 1 or options.smoothness != 0:
         found, problem = _on_pixels(counts, problem, found, bins, options)
     interrupted = found.interrupted or errors.interrupted
@@ -267,6 +331,7 @@ def decompose(
         covariance=errors.covariance,
         bias=errors.bias,
         feasible_ranges=errors.feasible_ranges,
+        calibration=changed,
         **_in_user_units(problem, found, used, pixels),
         channels=used,
         fingerprint=fingerprint(counts),
@@ -428,15 +493,6 @@ def _on_pixels(
     except KeyboardInterrupt:
         return replace(found, H=start, interrupted=True), rough
     return replace(found, H=H, objective=objective), problem
-
-
-def _deviance_ratio(spectrum: np.ndarray, mean: np.ndarray, n_columns: int) -> float:
-    """Return the deviance of the summed spectrum over its expectation."""
-    mean = mean + 1e-9
-    residuals = deviance_residuals(spectrum, mean)
-    # channels of few counts deviate by less than 1 each
-    expected = max(1.0, expected_deviance(mean) - n_columns)
-    return float((residuals**2).sum() / expected)
 
 
 def _in_user_units(

@@ -176,6 +176,10 @@ class PhaseAnalysis:
         Shape (2, n_phases, n_phases): how far the counts let phases be mixed, see
         `espm_hs.factorization.mixing_ranges`. None for a single phase and where the
         fit was interrupted.
+    calibration
+        What was changed in the model to fit the summed counts, by name, the deviance
+        ratios before and after, and how parts of the scan differ; empty if the model
+        is that of the metadata.
     """
 
     model_record: ModelRecord
@@ -200,6 +204,7 @@ class PhaseAnalysis:
     binning: int = 1
     sparsity: float = 0.0
     feasible_ranges: np.ndarray | None = None
+    calibration: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def n_phases(self) -> int:
@@ -330,6 +335,7 @@ class PhaseAnalysis:
             "version": STORAGE_VERSION,
             **self.model_record.to_dict(),
             "knowledge": self.knowledge.to_dict(),
+            **({"calibration": dict(self.calibration)} if self.calibration else {}),
             **{_KEYS.get(name, name): getattr(self, name) for name in arrays},
             # numpy's scalars are not what every writer takes
             **{name: kind(getattr(self, name)) for name, kind in _NUMBERS.items()},
@@ -373,6 +379,9 @@ class PhaseAnalysis:
             if known is None
             else Knowledge.from_dict(known),
             loadings=None,
+            calibration={
+                str(name): float(x) for name, x in stored.get("calibration", {}).items()
+            },
             channels=np.asarray(stored["channels"], bool),
             # one number in files of older versions
             smoothness=np.full(n_phases, stored.get("smoothness", 0.0), float),

@@ -27,6 +27,7 @@ from espm_hs.factorization.penalties import (
 )
 from espm_hs.factorization.problem import Problem
 from espm_hs.factorization.regression import (
+    deviance_ratio,
     deviance_residuals,
     divergence,
     expected_deviance,
@@ -77,6 +78,7 @@ __all__ = [
     "choose_sparsity",
     "coarse_maps",
     "composition_covariance",
+    "deviance_ratio",
     "deviance_residuals",
     "divergence",
     "divergence_of_fit",

@@ -128,3 +128,19 @@ def expected_deviance(y: np.ndarray) -> float:
         )
         total += float((poisson.pmf(counts, mean) * square).sum())
     return total
+
+
+def deviance_ratio(x: np.ndarray, y: np.ndarray, n_columns: int) -> float:
+    """Return the deviance of counts from a model over its expectation.
+
+    Parameters
+    ----------
+    x, y
+        Counts and model of each channel.
+    n_columns
+        Number of columns that were fitted.
+    """
+    y = y + 1e-9
+    # channels of few counts deviate by less than 1 each
+    expected = max(1.0, expected_deviance(y) - n_columns)
+    return float((deviance_residuals(x, y) ** 2).sum() / expected)

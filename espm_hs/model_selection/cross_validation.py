@@ -14,7 +14,13 @@ import dask.array as da
 import numpy as np
 
 from espm_hs.arguments import check_number, generator
-from espm_hs.decomposition.decompose import check_lines, check_size
+from espm_hs.decomposition.decompose import (
+    Changes,
+    Refinement,
+    check_lines,
+    check_size,
+    read_to_fit,
+)
 from espm_hs.decomposition.self_consistency import self_consistent_model
 from espm_hs.factorization import (
     Counts,
@@ -103,6 +109,8 @@ class CrossValidation:
         As in `espm_hs.EspmNMF`.
     callback
         Called after each prediction with how many are done and how many there are.
+    refinement
+        As in `decompose`.
 
     Raises
     ------
@@ -120,6 +128,7 @@ class CrossValidation:
     random_state: int | np.random.Generator | None = None
     n_jobs: int | None = None
     callback: Callable[[int, int], None] | None = None
+    refinement: Refinement | None = None
 
     def __post_init__(self) -> None:
         check_number("n_thinnings", self.n_thinnings, 2, whole=True)
@@ -130,10 +139,26 @@ class CrossValidation:
         return self.data.shape[:-1] or (1,)
 
     @cached_property
-    def used(self) -> np.ndarray:
-        """Channels that are fitted, boolean."""
+    def _asked(self) -> np.ndarray:
+        """Channels that are to be fitted, boolean."""
         channels = self.start.channels
         return channels if self.channels is None else channels & self.channels
+
+    @cached_property
+    def _read(self) -> tuple[Counts, LinearModel, np.ndarray, Changes]:
+        """Counts, and the model that fits their sum with its channels and changes."""
+        what = self.data, self.start, self.pixels, self._asked, self.refinement
+        return read_to_fit(*what, Counts.from_array)
+
+    @property
+    def used(self) -> np.ndarray:
+        """Channels that are fitted, boolean."""
+        return self._read[2]
+
+    @property
+    def calibration(self) -> Changes:
+        """What was changed in the model to fit the sum of the counts."""
+        return self._read[3]
 
     @cached_property
     def rng(self) -> np.random.Generator:
@@ -143,13 +168,13 @@ class CrossValidation:
     def check(self, *sizes: int) -> None:
         """Raise ValueError if the data cannot bear one of some numbers of phases."""
         for n_phases in sizes:
-            check_size(n_phases, self.navigation, self.pixels, self.used)
-        check_lines(self.start, self.used)
+            check_size(n_phases, self.navigation, self.pixels, self._asked)
+        check_lines(self.start, self._asked)
 
     @cached_property
     def counts(self) -> Counts:
         """Counts of the pixels and channels in use."""
-        counts = Counts.from_array(self.data, pixels=self.pixels, channels=self.used)
+        counts = self._read[0]
         if counts.values.dtype.kind != "u" or counts.n_nonzeros == 0:
             raise ValueError(
                 "Held-out counts are to judge, but the data are not integers above "
@@ -160,7 +185,7 @@ class CrossValidation:
     @cached_property
     def model(self) -> LinearModel:
         """Physics that absorbs by the composition of the whole."""
-        return self_consistent_model(self.start, self.counts.spectrum, self.used)
+        return self_consistent_model(self._read[1], self.counts.spectrum, self.used)
 
     def problem(self, n_phases: int) -> Problem:
         """Return what a fit with so many phases minimises."""

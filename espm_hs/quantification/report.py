@@ -12,6 +12,7 @@ import numpy as np
 from prettytable import PrettyTable
 
 from espm_hs.arguments import check_mapping
+from espm_hs.calibration.automatic import calibration_text, drift_text
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.physics import SpectrumModel
 from espm_hs.quantification.percent_with_errors import ATOMIC, Basis, closed, propagated
@@ -320,6 +321,8 @@ def _limits(percent: np.ndarray, error: np.ndarray) -> list[float | None]:
 
 def _remarks(analysis: PhaseAnalysis) -> Iterator[str]:
     """Say what speaks against taking the numbers as they are."""
+    yield from calibration_text(analysis.calibration)
+    yield from drift_text(analysis.calibration)
     if analysis.n_starts > 1:
         yield (
             f"{analysis.n_agreeing} of {analysis.n_starts} starts ended in this "

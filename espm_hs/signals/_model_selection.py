@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from exspy.signals import EDSTEMSpectrum
 
+from espm_hs.calibration.automatic import calibration_text
 from espm_hs.factorization import USUAL_SPARSITY, Penalties
 from espm_hs.metadata.reader import item
 from espm_hs.metadata.schema import NODE
@@ -40,6 +41,7 @@ class ModelSelection(EDSTEMSpectrum):
         n_thinnings: int = 4,
         n_init: int = 4,
         sparsity: float = USUAL_SPARSITY,
+        calibration: str = "auto",
         navigation_mask: BaseSignal | np.ndarray | float | None = None,
         signal_mask: BaseSignal | np.ndarray | None = None,
         random_state: int | np.random.Generator | None = 0,
@@ -60,7 +62,7 @@ class ModelSelection(EDSTEMSpectrum):
             Numbers of phases to compare, at least two.
         n_thinnings
             How often counts are held out, at least twice.
-        n_init, sparsity, random_state, n_jobs
+        n_init, sparsity, calibration, random_state, n_jobs
             As in `decomposition`.
         navigation_mask, signal_mask
             As in `decomposition`: True where pixels and channels are left out.
@@ -84,6 +86,7 @@ class ModelSelection(EDSTEMSpectrum):
             PHASE_NUMBER,
             partial(estimate_number, numbers=numbers),
             show_progressbar,
+            calibration,
             penalties=Penalties(sparsity),
             pixels=used_pixels(self, navigation_mask),
             channels=used_channels(self, signal_mask),
@@ -104,6 +107,7 @@ class ModelSelection(EDSTEMSpectrum):
         n_thinnings: int = 4,
         n_init: int = 4,
         sparsity: float = USUAL_SPARSITY,
+        calibration: str = "auto",
         navigation_mask: BaseSignal | np.ndarray | float | None = None,
         signal_mask: BaseSignal | np.ndarray | None = None,
         random_state: int | np.random.Generator | None = 0,
@@ -128,7 +132,7 @@ class ModelSelection(EDSTEMSpectrum):
             1 to 32, as long as 16 bins are left.
         n_thinnings
             How often counts are held out, at least twice.
-        n_init, sparsity, random_state, n_jobs
+        n_init, sparsity, calibration, random_state, n_jobs
             As in `decomposition`.
         navigation_mask, signal_mask
             As in `decomposition`: True where pixels and channels are left out.
@@ -164,6 +168,7 @@ class ModelSelection(EDSTEMSpectrum):
             BINNING,
             partial(choose_binning, n_phases=output_dimension, binnings=binnings),
             show_progressbar,
+            calibration,
             penalties=Penalties(sparsity),
             pixels=used_pixels(self, navigation_mask),
             channels=used_channels(self, signal_mask),
@@ -181,12 +186,14 @@ class ModelSelection(EDSTEMSpectrum):
         kept: str,
         estimate: Callable[..., Comparison],
         show_progressbar: bool | None,
+        calibration: str,
         **options: Any,
     ) -> Comparison:
         """Return what ``estimate`` finds, and keep it as an item of the metadata.
 
         It is called with the map, and how counts are held out.
         """
+        refinement = self._refinement(calibration)
         model = self.physical_model()
         bar = progress_bar(show_progressbar, desc="held-out counts")
 
@@ -195,12 +202,16 @@ class ModelSelection(EDSTEMSpectrum):
             bar.update(done - bar.n)
 
         try:
-            trial = CrossValidation(self.data, model, callback=advance, **options)
+            trial = CrossValidation(
+                self.data, model, callback=advance, refinement=refinement, **options
+            )
             found = estimate(trial)
         finally:
             bar.close()
         with AllOrNothing(self):
             write_parameters(self.metadata, {kept: found.to_dict()})
+        for line in calibration_text(trial.calibration):
+            print(line)
         return found
 
     def plot_number_of_phases(self) -> Figure:

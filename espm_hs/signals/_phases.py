@@ -20,6 +20,7 @@ from exspy.signals import EDSTEMSpectrum
 from sklearn.exceptions import ConvergenceWarning
 
 from espm_hs.arguments import did_you_mean
+from espm_hs.calibration.automatic import calibration_text, drift_text
 from espm_hs.decomposition.decompose import DecompositionOptions, decompose
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.decomposition.starts import previous_start
@@ -100,6 +101,7 @@ class Phases(EDSTEMSpectrum):
         sparsity: float | str | None = None,
         smoothness: float | str | Sequence[float] = "auto",
         simplex: str | None = "elements",
+        calibration: str = "auto",
         known_phases: Mapping | str | None = None,
         fixed_composition: Mapping[int, Mapping[str, float]] | None = None,
         solver: str = "auto",
@@ -150,6 +152,12 @@ class Phases(EDSTEMSpectrum):
             What adds up to 1: the fractions of the "elements" in each phase, the
             "abundances" of each pixel (for a sample of even thickness), or, with None,
             neither.
+        calibration
+            "auto" compares the model with the summed spectrum and, where it does not
+            fit, refines the end of the noise peak, offset, gain, peak width and
+            low-energy shift in the model alone, as far as the likelihood pays for it;
+            "never" takes them as the metadata have them. Axis and metadata stay as they
+            are, see `refine_calibration`.
         known_phases
             What is known: name or number of a phase -> any of
 
@@ -209,7 +217,7 @@ class Phases(EDSTEMSpectrum):
         return_info
             Whether to return the `espm_hs.analysis.PhaseAnalysis`.
         print_info
-            Whether to print a summary.
+            Whether to print a summary, with what was refined of the energy scale.
         normalize_poissonian_noise
             Has no effect on "espm": Poisson noise is part of the model.
         **kwargs
@@ -231,6 +239,8 @@ class Phases(EDSTEMSpectrum):
         -----
         sklearn.exceptions.ConvergenceWarning
             If the iterations ended before ``tol`` was met.
+        UserWarning
+            If the energy scale drifts during the scan.
 
         Notes
         -----
@@ -258,6 +268,7 @@ class Phases(EDSTEMSpectrum):
             random_state=random_state,
             n_jobs=n_jobs,
         )
+        refinement = self._refinement(calibration)
         model = self.physical_model()
         pixels = channels = None
         if navigation_mask is not None:
@@ -284,12 +295,15 @@ class Phases(EDSTEMSpectrum):
                 options,
                 pixels=pixels,
                 channels=channels,
+                refinement=refinement,
                 init=start,
                 callback=advance,
             )
         finally:
             bar.close()
-        self._store(found, pixels, {**vars(options), "init": init})
+        self._store(
+            found, pixels, {**vars(options), "init": init, "calibration": calibration}
+        )
         if not found.converged and not found.interrupted:
             warnings.warn(
                 f"The fit did not converge in {found.n_iter} iterations. Raise "
@@ -297,6 +311,11 @@ class Phases(EDSTEMSpectrum):
                 ConvergenceWarning,
                 stacklevel=3,
             )
+        if changes := found.calibration:
+            for line in drift_text(changes):
+                warnings.warn(line, UserWarning, stacklevel=3)
+            for line in calibration_text(changes) if print_info else ():
+                print(line)
         if print_info:
             print(found)
             if model.depends_on_composition:

@@ -9,6 +9,7 @@ import numpy as np
 from exspy.signals import EDSTEMSpectrum
 
 from espm_hs.arguments import check_choice
+from espm_hs.calibration.automatic import REFINEMENTS, AutomaticCalibration
 from espm_hs.calibration.element_identification import Suggestions, suggest
 from espm_hs.calibration.energy_scale import DEFAULT as CALIBRATED
 from espm_hs.calibration.energy_scale import Calibration, calibrate, check_names
@@ -223,6 +224,15 @@ class Preparation(EDSTEMSpectrum):
         """
         axis, header = self.axes_manager.signal_axes[0], self.original_metadata
         return reader.build_model(self.metadata, axis, header, **overrides)
+
+    @staticmethod
+    def _refinement(calibration: Any) -> AutomaticCalibration | None:
+        """Return what adapts a model to counts; ValueError for an unknown way."""
+        try:
+            return REFINEMENTS[calibration]
+        except (KeyError, TypeError):
+            check_choice("calibration", calibration, REFINEMENTS)
+            raise
 
     def get_take_off_angle(self) -> float:
         """Return the take-off angle of the physical model, degrees.

@@ -244,6 +244,7 @@ class Quantification(EDSTEMSpectrum):
         method: str | None = None,
         elements: Sequence[str] | None = None,
         oxygen: str | Mapping[str, float] = "measured",
+        calibration: str = "auto",
     ) -> BaseSignal:
         """Mass thickness in kg/m2, from the dose or from absorption alone.
 
@@ -259,6 +260,8 @@ class Quantification(EDSTEMSpectrum):
         elements, oxygen
             As in `quantify`: what has mass. Elements that cannot be seen, like
             hydrogen, are missed. Not for "absorption".
+        calibration
+            As in `decomposition`, for "absorption".
 
         Returns
         -------
@@ -287,13 +290,17 @@ class Quantification(EDSTEMSpectrum):
         """
         _check_target(target)
         check_choice("method", method, ("dose", "absorption", None))
+        refinement = self._refinement(calibration)
         if method is None:
             method = "dose" if reader.has_dose(self.metadata) else "absorption"
         if method == "dose":
             return self._thickness(target, Basis("weight", elements, oxygen))
-        value, error = absorbing_mass_thickness(
-            self.physical_model(thickness=100.0, density=1.0), self._summed()
-        )
+        model = self.physical_model(thickness=100.0, density=1.0)
+        spectrum = self._summed()
+        if refinement is not None:
+            used = model.channels
+            model, _ = refinement.refined(model, spectrum[used], used)
+        value, error = absorbing_mass_thickness(model, spectrum)
         axes = [{"name": "Map", "size": 1, "navigate": True}]
         return _signal("Mass thickness", axes, np.array([value]), np.array([error**2]))
 

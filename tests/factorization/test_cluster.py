@@ -159,6 +159,9 @@ def test_counts(client, data):
         np.testing.assert_array_equal(*parts)
         part = there.part(5, 60).result().to_csr().toarray()
         np.testing.assert_array_equal(part, here.part(5, 60).to_csr().toarray())
+        labels = 4 * np.arange(here.n_pixels) // here.n_pixels
+        sums = [counts.spectra_of(labels, 4) for counts in (here, there)]
+        np.testing.assert_array_equal(*sums)
 
 
 def test_maps_lie_as_the_counts_do(client, data):

@@ -120,6 +120,15 @@ def test_blocks_cover_all_pixels_once(seed, n_pixels):
     assert (np.diff(blocks) > 0).all()
 
 
+def test_spectra_of_parts(cube, monkeypatch):
+    monkeypatch.setattr("espm_hs.factorization.counts.counts.SMALL_NONZEROS", 1)
+    counts = Counts.from_array(cube)
+    assert counts.blocks.size > 3
+    labels = 4 * np.arange(30) // 30
+    expected = [cube.reshape(30, 40)[labels == k].sum(axis=0) for k in range(4)]
+    np.testing.assert_array_equal(counts.spectra_of(labels, 4), expected)
+
+
 @pytest.mark.parametrize("n", [1, 7, 30])
 def test_sample_is_every_nth_pixel(cube, n):
     counts = Counts.from_array(cube)

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import Any
 
@@ -110,6 +110,10 @@ class AnyCounts(ABC):
         """
 
     @abstractmethod
+    def hold(self, H: Any) -> Any:
+        """Return a map of as many pixels, where the counts are."""
+
+    @abstractmethod
     def part(self, first: int, end: int) -> Any:
         """Return the counts of pixels ``first`` to ``end - 1``, or a future of them."""
 
@@ -173,6 +177,24 @@ class AnyCounts(ABC):
             weighted += own + n_pixels * counts
             n_pixels, total = n_pixels + n, total + counts
         return np.array([n_pixels, total, weighted], dtype=float)
+
+    def spectra_of(self, labels: np.ndarray, n: int) -> np.ndarray:
+        """Sum the spectra of pixels that have the same label.
+
+        Parameters
+        ----------
+        labels
+            Of each pixel, rising integers from 0 to n - 1, shape (n_pixels,).
+        n
+            Number of labels.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (n, n_channels).
+        """
+        sums = self.over_blocks(partial(Counts.own_spectra, n=n), self.hold(labels))
+        return np.sum(sums, axis=0)
 
     def sample(self, n_pixels: int) -> Counts:
         """Return every pixel of a small map, every n-th one of a large one, here.
@@ -293,6 +315,11 @@ class Counts(AnyCounts):
         sums = np.zeros(self.n_channels)
         _sum_channels(self.channels, self.values, sums)
         return sums
+
+    def own_spectra(self, labels: np.ndarray, n: int) -> np.ndarray:
+        """Return `spectra_of` a few pixels."""
+        ends = np.searchsorted(labels, np.arange(n + 1)).tolist()
+        return np.stack([self.part(*edge).spectrum for edge in pairwise(ends)])
 
     def own_saturated(self) -> float:
         """Return `saturated` of a few pixels."""

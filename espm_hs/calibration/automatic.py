@@ -1,0 +1,250 @@
+"""The energy scale of a model, refined on its own where the counts ask for it.
+
+The axis of the user stays as it is: what `refine_calibration` would write to the signal
+is changed in the model alone. A change has to pay for itself in likelihood, and spectra
+that misfit for other reasons, such as a missing element, leave the model as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from espm_hs.calibration.energy_scale import (
+    DEFAULT,
+    EnergyScaleFit,
+    State,
+    end_of_noise,
+)
+from espm_hs.decomposition.decompose import FITS, Array, Changes, Refined
+from espm_hs.decomposition.self_consistency import self_consistent_model
+from espm_hs.factorization import deviance_ratio, deviance_residuals, fit_spectrum
+from espm_hs.physics import SpectrumModel
+
+# Largest changes of the axis: eV, %. What asks for more has other reasons.
+AXIS = {"offset": 60.0, "gain": 1.2}
+LIMITS = {**AXIS, "low_energy_shift": 60.0}
+# A parameter is refined if the likelihood rises by so many nats, each worth less where
+# the model misfits anyway; the whole, if it takes away this part of the misfit.
+PRICE = 4.0
+WORTH = 0.05
+# The noise peak reaches above the lower limit where the model misses the counts there
+# by so many times what it misses the others by.
+NOISE = 3.0
+# Two parts of a scan differ if the peaks move by so many eV, and so many standard
+# errors, from one to the other.
+DRIFT = 3.0
+SIGNIFICANT = 6.0
+
+
+class AutomaticCalibration:
+    """Refines models to spectra; a `espm_hs.decomposition.decompose.Refinement`."""
+
+    def refined(self, model: Any, spectrum: Array, channels: Array) -> Refined:
+        """Return the model that fits a summed spectrum, and what was changed.
+
+        Parameters
+        ----------
+        model
+            Physics with the axis of the user.
+        spectrum
+            Counts in the channels in use, shape (n_used,).
+        channels
+            Boolean, shape (n_channels,): channels in use.
+
+        Returns
+        -------
+        model : SpectrumModel
+            The same model if nothing is to be gained.
+        changes : dict
+            "offset" (eV) and "gain" (%) as differences; new values of "resolution" (eV
+            at Mn Ka), "fano_factor", "low_energy_shift" (eV) and "minimum_energy"
+            (keV); those that did not change are left out. Deviance ratios
+            "deviance_before" and "deviance_after". Empty if nothing was changed.
+        """
+        # many small matrix products, which BLAS threads would slow down
+        with threadpool_limits(1, user_api="blas"):
+            absorbing: Any = self_consistent_model(model, spectrum, channels)
+            before = _ratio(absorbing, spectrum, channels)
+            if before < FITS:
+                return model, {}
+            after = _refined(absorbing, spectrum, channels)
+            now = _ratio(after, spectrum, channels)
+        if before - now < WORTH * before:
+            return model, {}
+        ratios = {"deviance_before": before, "deviance_after": now}
+        # the composition that absorbs is for the fit to find
+        after = after.replace(composition=model.composition)
+        return after, _changes(model, after) | ratios
+
+    def drift(self, model: Any, spectra: Array, channels: Array) -> Changes:
+        """Return how the energy scale differs between parts of a scan.
+
+        Each part has weights of its own: another composition is no drift.
+
+        Parameters
+        ----------
+        model
+            Physics, refined to the sum.
+        spectra
+            Counts of each part in the channels in use, shape (n_parts, n_used).
+        channels
+            Boolean, shape (n_channels,): channels in use.
+
+        Returns
+        -------
+        dict
+            "drift", the eV by which peaks move from part "drift_from" to "drift_to",
+            numbered from 1, and "drift_gain", the size of the change of the gain, %.
+            Empty if there is none.
+        """
+        with threadpool_limits(1, user_api="blas"):
+            parts = [_scale(_untied(model), one, channels) for one in spectra]
+        worst: Changes = {}
+        for (i, one), (j, two) in combinations(enumerate(parts, start=1), 2):
+            change, information = two[0] - one[0], np.linalg.inv(one[1] + two[1])
+            squared = float(change @ information @ change)
+            # the common shift of all peaks that would be seen as clearly
+            size = np.sqrt(squared / information[0, 0])
+            if squared > SIGNIFICANT**2 and size > worst.get("drift", DRIFT):
+                worst = {"drift": float(size), "drift_gain": abs(float(change[1]))}
+                worst |= {"drift_from": float(i), "drift_to": float(j)}
+        return worst
+
+
+Fitted = tuple[EnergyScaleFit, State]
+
+#: What `decomposition` and others take for ``calibration``.
+REFINEMENTS = {"auto": AutomaticCalibration(), "never": None}
+
+
+def _refined(model: SpectrumModel, spectrum: Array, channels: Array) -> SpectrumModel:
+    """Return the model with the changes that pay for themselves."""
+    counts = np.zeros(channels.size)
+    counts[channels] = spectrum
+    floor = end_of_noise(model, counts)
+    used = channels & (model.energy >= floor)
+    fit, best = _paid(_untied(model), counts, used)
+    trial = fit.model_at(fit.parameters_of(best))
+    kept = {name: getattr(model, name) for name in ("minimum_energy", "split_lines")}
+    after = trial.replace(**kept)
+    moved = zip(fit.names, fit.parameters_of(best) - fit.start, strict=True)
+    absurd = any(abs(x) > 0.99 * AXIS.get(name, np.inf) for name, x in moved)
+    if absurd or after.columns != model.columns:
+        return model
+    if (noise := channels & ~used).any():
+        missed = deviance_residuals(counts[noise], trial.G[noise] @ best.weights + 1e-9)
+        if (missed**2).mean() > NOISE * best.misfit:
+            after = _fitted_from(floor, after)
+    return after
+
+
+def _untied(model: SpectrumModel) -> SpectrumModel:
+    """Free each family of lines: errors of their ratios look like shifted peaks."""
+    return model.replace(split_lines=dict.fromkeys(model.elements, "families"))
+
+
+def _fitted_from(floor: float, model: SpectrumModel) -> SpectrumModel:
+    """Return the model above an energy (keV), unless lines of it would be lost."""
+    try:
+        above = model.replace(minimum_energy=floor)
+    except ValueError:  # an element without a line
+        return model
+    return above if above.columns == model.columns else model
+
+
+def _paid(model: SpectrumModel, counts: Array, used: Array) -> Fitted:
+    """Return a fit of the parameters whose change is worth its price, and its state.
+
+    What the likelihood loses without one of them, and where the others then are,
+    follows from the curvature.
+    """
+    fit = EnergyScaleFit(model, counts, used, DEFAULT, LIMITS)
+    best = fit.run()
+    z, covariance, names = best.z, fit.covariance(best), list(DEFAULT)
+    misfit = best.misfit
+    while names:
+        nats = 0.5 * z**2 / np.diag(covariance) / misfit
+        least = int(np.argmin(nats))
+        if nats[least] >= PRICE:
+            break
+        # as if it were known to be 0
+        share = covariance[:, least] / covariance[least, least]
+        z = np.delete(z - share * z[least], least)
+        covariance = covariance - np.outer(share, covariance[least])
+        covariance = np.delete(np.delete(covariance, least, 0), least, 1)
+        del names[least]
+    fit = EnergyScaleFit(model, counts, used, names, LIMITS)
+    return fit, fit.refine(z)
+
+
+def _scale(model: Any, spectrum: Array, channels: Array) -> tuple[Array, Array]:
+    """Return offset (eV) and gain (%) of a spectrum, and their covariance."""
+    counts = np.zeros(channels.size)
+    counts[channels] = spectrum
+    fit = EnergyScaleFit(model, counts, channels, ("offset", "gain"), LIMITS)
+    state = fit.refine(np.zeros(2))
+    units = np.outer(fit.spread, fit.spread)
+    return fit.parameters_of(state), state.misfit * units * fit.covariance(state)
+
+
+def _ratio(model: SpectrumModel, spectrum: Array, channels: Array) -> float:
+    """Return the deviance ratio of a spectrum in the channels that the model fits."""
+    used = channels & model.channels
+    x = spectrum[model.channels[channels]]
+    return deviance_ratio(x, fit_spectrum(model.G[used], x)[1], len(model.columns))
+
+
+def _changes(before: SpectrumModel, after: SpectrumModel) -> Changes:
+    """Return what differs between two models, see `AutomaticCalibration.refined`."""
+    old, new = ({**vars(one.detector), **vars(one)} for one in (before, after))
+    names = ("resolution", "fano_factor", "low_energy_shift", "minimum_energy")
+    changes = {n: float(new[n]) for n in names if not np.isclose(old[n], new[n])}
+    axis = {
+        "offset": 1e3 * (after.energy[0] - before.energy[0]),
+        "gain": 1e2 * (np.ptp(after.energy) / np.ptp(before.energy) - 1),
+    }
+    return {name: float(x) for name, x in axis.items() if abs(x) > 1e-6} | changes
+
+
+# What is said of each change.
+_PHRASES = {
+    "offset": "offset {:+.2g} eV",
+    "gain": "gain {:+.2g} %",
+    "resolution": "resolution {:.0f} eV",
+    "low_energy_shift": "low-energy shift {:.0f} eV",
+    "minimum_energy": "fitted from {:.2f} keV",
+}
+_REFINED = (
+    "Energy scale of the model refined: {what}; deviance ratio {deviance_before:.3g} "
+    "to {deviance_after:.3g}. refine_calibration() writes it to the signal."
+)
+_DRIFT = (
+    "The energy scale drifts during the scan: from quarter {drift_from:.0f} to quarter "
+    "{drift_to:.0f} of it peaks move by {drift:.0f} eV on average and the gain changes "
+    "by {drift_gain:.2f} %, which can look like phases."
+)
+
+
+def calibration_text(changes: Mapping[str, float]) -> list[str]:
+    """Return the line that says what was refined; none if nothing was.
+
+    Parameters
+    ----------
+    changes
+        What `AutomaticCalibration` returned.
+    """
+    if "deviance_after" not in changes:
+        return []
+    told = [text.format(changes[n]) for n, text in _PHRASES.items() if n in changes]
+    what = ", ".join(told).replace(", fitted", "; fitted")
+    return [_REFINED.format(what=what, **changes)]
+
+
+def drift_text(changes: Mapping[str, float]) -> list[str]:
+    """Return the warning that the energy scale drifts; none if it does not."""
+    return [_DRIFT.format(**changes)] if "drift" in changes else []

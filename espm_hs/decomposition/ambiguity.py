@@ -1,14 +1,19 @@
-"""Rotational ambiguity: what the counts leave open about each phase, in one line."""
+"""What the counts leave open about each phase: other mixtures, and other answers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 # A composition that moves by less is not worth a word.
 LEAST_CHANGE = 0.005
+# An answer whose F is so much higher, in nats, is still an answer of the counts: the
+# steps of a search and the sparsity move F by more than noise does.
+CLOSE = 50.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +53,11 @@ class Ambiguity:
     low: np.ndarray
     high: np.ndarray
     labels: tuple[str, ...]
+
+    @property
+    def width(self) -> float:
+        """At.% by which the element moves that moves most."""
+        return float((self.high - self.low).max(initial=0.0))
 
     def __str__(self) -> str:
         own, nearest = self.labels[self.phase], self.labels[self.nearest]
@@ -90,9 +100,8 @@ def ambiguities(
         What to call each phase; None: by its number.
     """
     labels = labels or [f"phase {j}" for j in range(feasible_ranges.shape[1])]
-    whole = composition.sum(axis=0)
-    fractions = composition / np.where(whole > 0, whole, 1.0)
-    angles = _angles(spectra)
+    fractions = _closed(composition)
+    angles = angles_between(spectra)
     result = []
     for i in range(feasible_ranges.shape[1]):
         found = fractions[:, i]
@@ -134,14 +143,111 @@ def _ends(
         yield False, j, (1 - towards) * fractions[:, i] + towards * fractions[:, j]
 
 
-def _angles(spectra: np.ndarray) -> np.ndarray:
+class Answer(NamedTuple):
+    """Where a start of a search ended.
+
+    Attributes
+    ----------
+    objective
+        F in nats.
+    composition
+        Atoms of the elements, shape (n_elements, n_phases), in any unit.
+    spectra
+        Shape (n_channels, n_phases), NaN in channels left out.
+    """
+
+    objective: float
+    composition: np.ndarray
+    spectra: np.ndarray
+
+
+def alternatives(
+    kept: Answer, others: Sequence[Answer], close: float = CLOSE
+) -> np.ndarray:
+    """Return between which fractions the starts move that fit about as well.
+
+    Phases are matched to those of the answer that is kept by the angles of their
+    spectra.
+
+    Parameters
+    ----------
+    kept
+        The answer whose phases are reported.
+    others
+        Those of the other starts, in any order of their phases.
+    close
+        Starts whose F is higher than that of the answer kept by more than this do not
+        count; in nats.
+
+    Returns
+    -------
+    numpy.ndarray
+        Lowest and highest fractions, shape (2, n_elements, n_phases). A phase without
+        elements tells nothing of the fractions.
+    """
+    own, directions = _closed(kept.composition), _directions(kept.spectra)
+    seen = [own]
+    for other in others:
+        if other.objective > kept.objective + close:
+            continue
+        cosines = directions.T @ _directions(other.spectra)
+        places = linear_sum_assignment(cosines, maximize=True)[1]
+        found = _closed(other.composition)[:, places]
+        seen.append(np.where(found.any(axis=0), found, own))
+    return np.stack([np.min(seen, axis=0), np.max(seen, axis=0)])
+
+
+def ranges(
+    composition: np.ndarray,
+    feasible_ranges: np.ndarray | None = None,
+    alternatives: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return between which fractions a phase may be, errors aside.
+
+    Parameters
+    ----------
+    composition
+        Atoms of the elements, shape (n_elements, n_phases).
+    feasible_ranges
+        Shape (2, n_phases, n_phases), see `espm_hs.factorization.mixing_ranges`.
+    alternatives
+        See `alternatives`.
+
+    Returns
+    -------
+    numpy.ndarray
+        Lowest and highest fractions, shape (2, n_elements, n_phases): over all mixtures
+        that the counts allow, and over the answers of all starts.
+    """
+    fractions = _closed(composition)
+    low, high = fractions.copy(), fractions.copy()
+    for i in range(fractions.shape[1] if feasible_ranges is not None else 0):
+        ends = [end for *_, end in _ends(fractions, feasible_ranges, i)]
+        low[:, i] = np.min([fractions[:, i], *ends], axis=0)
+        high[:, i] = np.max([fractions[:, i], *ends], axis=0)
+    if alternatives is not None:
+        low, high = np.minimum(low, alternatives[0]), np.maximum(high, alternatives[1])
+    return np.stack([low, high])
+
+
+def angles_between(spectra: np.ndarray) -> np.ndarray:
     """Return angles between spectra in degrees, infinite on the diagonal."""
-    known = spectra[~np.isnan(spectra).any(axis=1)]
-    length = np.maximum(np.linalg.norm(known, axis=0), np.finfo(float).tiny)
-    cosines = (known / length).T @ (known / length)
+    directions = _directions(spectra)
+    cosines = directions.T @ directions
     angles = np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
     np.fill_diagonal(angles, np.inf)
     return angles
+
+
+def _directions(spectra: np.ndarray) -> np.ndarray:
+    known = spectra[~np.isnan(spectra).any(axis=1)]
+    return known / np.maximum(np.linalg.norm(known, axis=0), np.finfo(float).tiny)
+
+
+def _closed(composition: np.ndarray) -> np.ndarray:
+    """Fractions of sum 1, and 0 in a phase without elements."""
+    whole = composition.sum(axis=0)
+    return composition / np.where(whole > 0, whole, 1.0)
 
 
 # The names of before.

@@ -453,9 +453,11 @@ def _in_user_units(
     spectra = np.full((channels.size, found.W.shape[1]), np.nan)
     spectra[channels] = D / scale
     loadings = np.asarray(found.H * scale)
+    counts = found.H.sum(axis=0) * D.sum(axis=0)
     if pixels is not None:
         everywhere = np.full((pixels.size, loadings.shape[1]), np.nan)
         everywhere[pixels] = loadings
         loadings = everywhere
     atoms = found.W[problem.rows_on_simplex].sum(axis=0) / scale
-    return {"spectra": spectra, "loadings": loadings, "atoms": atoms}
+    named = {"spectra": spectra, "loadings": loadings}
+    return {**named, "atoms": atoms, "counts": counts}

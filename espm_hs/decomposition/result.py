@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter
@@ -10,7 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from espm_hs.decomposition.ambiguity import Ambiguity, ambiguities
+from espm_hs.decomposition.ambiguity import (
+    Ambiguity,
+    ambiguities,
+    angles_between,
+    ranges,
+)
+from espm_hs.decomposition.cautions import (
+    Caution,
+    empty_phases,
+    in_short,
+    look_alikes,
+    phase_cautions,
+)
 from espm_hs.decomposition.constraints import Knowledge
 from espm_hs.decomposition.self_consistency import phase_matrices
 from espm_hs.factorization.counts.counts import AnyCounts
@@ -21,6 +33,8 @@ STORAGE_VERSION = 2
 # Arrays that every result has, and the keys of those that are stored by another name.
 _ARRAYS = ("W", "covariance", "bias", "spectra", "atoms", "fingerprint", "history")
 _KEYS = {"bias": "pull", "feasible_ranges": "mixing"}
+# Arrays that are None in some results, as in all of older files.
+_OPTIONAL = ("feasible_ranges", "alternatives", "counts")
 # Numbers by type; older files lack those that have a default.
 _NUMBERS = {
     "objective": float,
@@ -33,6 +47,10 @@ _NUMBERS = {
     "binning": int,
     "sparsity": float,
 }
+# Starts disagree if fewer than this part of them ended in the optimum.
+LEAST_AGREEING = 0.75
+# Lines of the text after a fit, to which the signal may add two of its own.
+MOST_LINES = 13
 # What comes of stored values that are missing or something else than was written.
 _DAMAGE = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 
@@ -176,6 +194,14 @@ class PhaseAnalysis:
         Shape (2, n_phases, n_phases): how far the counts let phases be mixed, see
         `espm_hs.factorization.mixing_ranges`. None for a single phase and where the
         fit was interrupted.
+    alternatives
+        Shape (2, n_elements, n_phases): lowest and highest fractions over the starts
+        that fit about as well, see `espm_hs.decomposition.ambiguity.alternatives`. None
+        where there was one start.
+    counts
+        Shape (n_phases,): counts of each phase in the map. None in older files.
+    steps
+        What the search chose among answers that the counts allow, a sentence each.
     """
 
     model_record: ModelRecord
@@ -200,6 +226,9 @@ class PhaseAnalysis:
     binning: int = 1
     sparsity: float = 0.0
     feasible_ranges: np.ndarray | None = None
+    alternatives: np.ndarray | None = None
+    counts: np.ndarray | None = None
+    steps: tuple[str, ...] = ()
 
     @property
     def n_phases(self) -> int:
@@ -287,6 +316,60 @@ class PhaseAnalysis:
             self.labels,
         )
 
+    @cached_property
+    def ranges(self) -> np.ndarray:
+        """Lowest and highest fraction of each element, (2, n_elements, n_phases).
+
+        Between them are all mixtures that the counts allow and the answers of all
+        starts that fit about as well. Errors come on top.
+        """
+        return ranges(self.composition, self.feasible_ranges, self.alternatives)
+
+    @cached_property
+    def empty(self) -> np.ndarray:
+        """Phases of no composition to speak of, boolean, shape (n_phases,).
+
+        Those that are known to have no element are what they should be.
+        """
+        rows = self.element_columns
+        known = (self.knowledge.fixed[rows] == 0).all(axis=0)
+        covariance = self.covariance[:, rows][:, :, rows]
+        found = empty_phases(self.composition, covariance, self.atoms, self.counts)
+        return found & ~known
+
+    @cached_property
+    def cautions(self) -> tuple[Caution, ...]:
+        """What speaks against taking the composition of phases as it is."""
+        found = phase_cautions(
+            self.labels,
+            self.empty,
+            angles_between(self.spectra),
+            self.alternatives,
+            self.ambiguities,
+            self.bias[self.element_columns],
+        )
+        return (*found, *self._unlocated(), *self._overlaps())
+
+    def _unlocated(self) -> Iterator[Caution]:
+        """Say that starts disagree where it is not known of which phases."""
+        few = self.n_agreeing < LEAST_AGREEING * self.n_starts
+        if few and self.alternatives is None:
+            said = f"{self.n_agreeing} of {self.n_starts} starts ended in this optimum"
+            yield Caution("starts", None, said)
+
+    def _overlaps(self) -> Iterator[Caution]:
+        """Name columns that the data hardly tell apart.
+
+        Backgrounds are free to resemble each other.
+        """
+        channels, columns = self.channels, self.model.columns
+        mean = self.spectra[channels].mean(axis=1)
+        weight = 1 / np.sqrt(np.where(mean > 0, mean, np.inf))
+        lines = [i for i, column in enumerate(columns) if column.kind != "background"]
+        weighted = self.model.G[channels] * weight[:, None]
+        for group in look_alikes(weighted[:, lines], [columns[i].label for i in lines]):
+            yield Caution("overlap", None, f"{group} are hardly to be told apart")
+
     # the names of before
     doubts = property(attrgetter("ambiguities"))
     mixing = property(attrgetter("feasible_ranges"))
@@ -300,24 +383,43 @@ class PhaseAnalysis:
         if self.interrupted:
             ending = "interrupted"
         names = [f"{j} {x}" for j, x in enumerate(self.knowledge.names) if x]
-        return "\n".join(
-            [
-                "Decomposition info:",
-                "  algorithm=espm",
-                f"  output_dimension={self.n_phases}",
-                *([f"  known phases: {', '.join(names)}"] if names else []),
-                f"  columns of the model: {', '.join(self.model_record.columns)}",
-                f"  objective={self.objective:.8g} after {self.n_iter} iterations "
-                f"({ending})",
-                f"  {self.n_agreeing} of {self.n_starts} start(s) ended there",
-                f"  phases from bins of {self.binning} pixels along each axis, "
-                f"sparsity {self.sparsity:.3g}, "
-                f"smoothness of the maps {self.smoothness_text}",
-                "  deviance of the summed spectrum over its expectation="
-                f"{self.misfit:.3g}",
-                *(f"  {ambiguity}" for ambiguity in self.ambiguities),
-            ]
-        )
+        lines = [
+            "Decomposition info:",
+            "  algorithm=espm",
+            f"  output_dimension={self.n_phases}",
+            *([f"  known phases: {', '.join(names)}"] if names else []),
+            f"  columns of the model: {', '.join(self.model_record.columns)}",
+            f"  objective={self.objective:.8g} after {self.n_iter} iterations "
+            f"({ending})",
+            f"  {self.n_agreeing} of {self.n_starts} start(s) ended there",
+            f"  phases from bins of {self.binning} pixels along each axis, "
+            f"sparsity {self.sparsity:.3g}, "
+            f"smoothness of the maps {self.smoothness_text}",
+            f"  deviance of the summed spectrum over its expectation={self.misfit:.3g}",
+        ]
+        notes = self._notes(MOST_LINES - len(lines))
+        return "\n".join([*lines, *(f"  {note}" for note in notes)])
+
+    def _notes(self, room: int) -> list[str]:
+        """Return what to know before trusting the phases, in so many lines."""
+        notes = [f"choices: {' '.join(self.steps)}"] if self.steps else []
+        found = self.cautions
+        if self.ambiguities and not found:
+            notes.append(self._openness())
+        room -= len(notes)
+        if len(found) <= room:
+            return [*notes, *(one.sentence for one in found)]
+        first, rest = found[: room - 1], found[room - 1 :]
+        short = f"also: {in_short(rest, self.labels)}"
+        return [*notes, *(one.sentence for one in first), short]
+
+    def _openness(self) -> str:
+        """Say what is open about phases of which nothing grave is to be said."""
+        nearest = min(one.angle for one in self.ambiguities)
+        start = f"phases at least {nearest:.0f}° apart; "
+        if (widest := max(one.width for one in self.ambiguities)) == 0:
+            return start + "the counts leave no room for mixtures"
+        return f"{start}mixtures that the counts allow move them by {widest:.1f} at.%"
 
     def to_dict(self) -> dict[str, Any]:
         """Return arrays, numbers and text that HyperSpy can write to a file.
@@ -325,7 +427,7 @@ class PhaseAnalysis:
         The loadings are left out: they belong to `learning_results`.
         """
         arrays = [*_ARRAYS, "channels", "smoothness"]
-        arrays += [] if self.feasible_ranges is None else ["feasible_ranges"]
+        arrays += [name for name in _OPTIONAL if getattr(self, name) is not None]
         return {
             "version": STORAGE_VERSION,
             **self.model_record.to_dict(),
@@ -333,6 +435,8 @@ class PhaseAnalysis:
             **{_KEYS.get(name, name): getattr(self, name) for name in arrays},
             # numpy's scalars are not what every writer takes
             **{name: kind(getattr(self, name)) for name, kind in _NUMBERS.items()},
+            # an empty list is not what every writer takes
+            **({"steps": list(self.steps)} if self.steps else {}),
         }
 
     @classmethod
@@ -361,7 +465,7 @@ class PhaseAnalysis:
     @classmethod
     def _read(cls, stored: Mapping[str, Any]) -> PhaseAnalysis:
         """Read the present layout, as it comes."""
-        names = [*_ARRAYS, *(["feasible_ranges"] if "mixing" in stored else [])]
+        names = [*_ARRAYS, *(x for x in _OPTIONAL if _KEYS.get(x, x) in stored)]
         arrays: dict[str, Any] = {
             name: np.asarray(stored[_KEYS.get(name, name)], float) for name in names
         }
@@ -373,6 +477,7 @@ class PhaseAnalysis:
             if known is None
             else Knowledge.from_dict(known),
             loadings=None,
+            steps=tuple(str(step) for step in stored.get("steps", ())),
             channels=np.asarray(stored["channels"], bool),
             # one number in files of older versions
             smoothness=np.full(n_phases, stored.get("smoothness", 0.0), float),
@@ -397,7 +502,10 @@ class PhaseAnalysis:
             "atoms": (k,),
             "channels": (self.channels.size,),
             "fingerprint": (3,),
+            "alternatives": (2, len(self.elements), k),
+            "counts": (k,),
         }
         for name, shape in needed.items():
-            if (found := getattr(self, name).shape) != shape:
+            found = np.shape(getattr(self, name))
+            if found != shape and not (name in _OPTIONAL and found == ()):
                 raise ValueError(f"{name} has shape {found} where {shape} belongs")

@@ -20,6 +20,7 @@ from exspy.signals import EDSTEMSpectrum
 from sklearn.exceptions import ConvergenceWarning
 
 from espm_hs.arguments import did_you_mean
+from espm_hs.decomposition.cautions import PhaseWarning, one_sentence
 from espm_hs.decomposition.decompose import DecompositionOptions, decompose
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.decomposition.starts import previous_start
@@ -231,6 +232,9 @@ class Phases(EDSTEMSpectrum):
         -----
         sklearn.exceptions.ConvergenceWarning
             If the iterations ended before ``tol`` was met.
+        espm_hs.PhaseWarning
+            If phases are empty, the same or not well known, or the search chose among
+            answers that the counts allow; one sentence.
 
         Notes
         -----
@@ -297,6 +301,8 @@ class Phases(EDSTEMSpectrum):
                 ConvergenceWarning,
                 stacklevel=3,
             )
+        if text := one_sentence(found.cautions, found.labels, found.steps):
+            warnings.warn(text, PhaseWarning, stacklevel=3)
         if print_info:
             print(found)
             if model.depends_on_composition:

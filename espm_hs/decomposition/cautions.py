@@ -1,0 +1,261 @@
+"""What speaks against taking the composition of a phase as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from espm_hs.decomposition.ambiguity import Ambiguity
+
+# A phase with fewer counts is empty, whatever their errors are; ...
+FEW_COUNTS = 20.0
+# ... one with fewer atoms to a count than this part of what the others have has no
+# element; and one with larger errors of its fractions tells nothing of them.
+FEW_ATOMS = 1e-6
+UNKNOWN = 1.0
+# Phases are the same if their spectra are so close, in degrees.
+SAME = 1.0
+# Starts differ, and a feasible range is wide, if a fraction moves by more than this.
+STARTS_DIFFER = 0.05
+WIDE = 0.2
+# A phase has a large bias if half the counts would move a fraction by so much.
+LARGE_BIAS = 0.05
+# Columns are look-alikes where the data know a combination of them with less than this
+# share of the information on each of them alone, ...
+ALIKE = 0.02
+# ... and those belong to it that make up this share of the combination.
+INVOLVED = 0.3
+
+# Kind of caution, the gravest first -> what the table says, and what to do.
+KINDS = {
+    "empty": ("empty", "Ask for fewer phases, or add the elements that are missing."),
+    "duplicate": ("as another", "Ask for fewer phases."),
+    "starts": (
+        "starts differ",
+        "Raise `n_init`, or say what you know of the phase with `known_phases`.",
+    ),
+    "range": (
+        "wide range",
+        "More counts do not help; pixels that show the phase alone do, or what you "
+        "know of it, `known_phases`.",
+    ),
+    "bias": (
+        "bias",
+        "Find phases in larger bins, `s.decomposition(..., binning=...)`, or say what "
+        "you know of them, `known_phases`.",
+    ),
+    "overlap": (
+        "hardly to be told apart",
+        "Leave out the elements that are not in the sample.",
+    ),
+}
+
+
+class PhaseWarning(UserWarning):
+    """Some phases of a decomposition are not well known."""
+
+
+@dataclass(frozen=True)
+class Caution:
+    """What to know before trusting a phase.
+
+    Parameters
+    ----------
+    kind
+        "empty", "duplicate", "starts", "range", "bias" or "overlap".
+    phase
+        Its number; None if it concerns all phases.
+    sentence
+        What is known about it.
+    """
+
+    kind: str
+    phase: int | None
+    sentence: str
+
+    @property
+    def words(self) -> str:
+        """What a table has room for."""
+        return KINDS[self.kind][0]
+
+    @property
+    def advice(self) -> str:
+        """What can be done about it."""
+        return KINDS[self.kind][1]
+
+
+def empty_phases(
+    fractions: np.ndarray,
+    covariance: np.ndarray,
+    atoms: np.ndarray,
+    counts: np.ndarray | None,
+) -> np.ndarray:
+    """Return which phases have no composition to speak of.
+
+    Parameters
+    ----------
+    fractions
+        Of the elements, shape (n_elements, n_phases).
+    covariance
+        Theirs, shape (n_phases, n_elements, n_elements).
+    atoms
+        Atoms for each count, in any unit, shape (n_phases,).
+    counts
+        Of each phase in the map, shape (n_phases,); None if that is not known.
+
+    Returns
+    -------
+    numpy.ndarray
+        Boolean, shape (n_phases,).
+    """
+    variance = np.diagonal(covariance, axis1=1, axis2=2)
+    empty = fractions.sum(axis=0) <= 0
+    empty |= atoms < FEW_ATOMS * atoms.max(initial=0.0)
+    empty |= (variance > UNKNOWN**2).any(axis=1)
+    return empty if counts is None else empty | (counts < FEW_COUNTS)
+
+
+def phase_cautions(
+    labels: Sequence[str],
+    empty: np.ndarray,
+    angles: np.ndarray,
+    alternatives: np.ndarray | None,
+    ambiguities: Sequence[Ambiguity],
+    bias: np.ndarray,
+) -> Iterator[Caution]:
+    """Say of each phase what speaks against its composition, the gravest first.
+
+    Parameters
+    ----------
+    labels
+        What to call each phase.
+    empty
+        Boolean, shape (n_phases,); nothing else is said of an empty phase.
+    angles
+        Between the spectra, in degrees, infinite on the diagonal.
+    alternatives
+        Lowest and highest fractions over the starts, shape (2, n_elements, n_phases).
+    ambiguities
+        What the counts leave open about each phase; none where that is not known.
+    bias
+        Of the fractions, shape (n_elements, n_phases).
+    """
+    for j, label in enumerate(labels):
+        name = f"{label[0].upper()}{label[1:]}"
+        if empty[j]:
+            yield Caution(
+                "empty",
+                j,
+                f"{name} is empty: it holds hardly any counts of the elements, and its "
+                "at.% mean nothing",
+            )
+            continue
+        nearest = int(np.argmin(angles[j]))
+        if angles[j, nearest] < SAME and not empty[nearest]:
+            yield Caution("duplicate", j, f"{name} is the same as {labels[nearest]}")
+        moves = 0.0 if alternatives is None else np.ptp(alternatives[:, :, j], axis=0)
+        if np.max(moves) > STARTS_DIFFER:
+            yield Caution(
+                "starts",
+                j,
+                f"{name} differs by up to {100 * np.max(moves):.0f} at.% among starts "
+                "that fit about as well",
+            )
+        if ambiguities and ambiguities[j].width > 100 * WIDE:
+            yield Caution("range", j, str(ambiguities[j]))
+        largest = 100 * float(np.abs(bias[:, j]).max(initial=0.0))
+        if largest > 100 * LARGE_BIAS:
+            moved = (
+                f"Half the counts would move {label} by {min(largest, 100):.0f} at.%"
+            )
+            yield Caution("bias", j, moved)
+
+
+def look_alikes(matrix: np.ndarray, names: Sequence[str]) -> list[str]:
+    """Name groups of columns that a combination of them nearly cancels.
+
+    Parameters
+    ----------
+    matrix
+        Shape (n_channels, n_columns), in units of the noise of each channel.
+    names
+        Of the columns.
+
+    Returns
+    -------
+    list of str
+        Such as "Pt and Zr L".
+    """
+    length = np.linalg.norm(matrix, axis=0)
+    matrix = matrix / np.where(length > 0, length, 1.0)
+    values, vectors = np.linalg.eigh(matrix.T @ matrix)
+    groups = (
+        [names[i] for i in np.flatnonzero(np.abs(vector) > INVOLVED)]
+        for value, vector in zip(values, vectors.T, strict=True)
+        if value < ALIKE
+    )
+    return [listed_words(group) for group in groups if len(group) > 1]
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return "a, b and c", and "phases 0 and 2" of those that have no other name."""
+    numbers = [name.removeprefix("phase ") for name in names]
+    if len(names) > 1 and all(map(str.isdecimal, numbers)):
+        return f"phases {listed_words(numbers)}"
+    return listed_words(names)
+
+
+def listed_words(words: Sequence[str]) -> str:
+    """Return "a, b and c"."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def one_sentence(
+    found: Sequence[Caution], labels: Sequence[str], steps: Sequence[str]
+) -> str | None:
+    """Return what a Python warning says; None if there is nothing to say.
+
+    Parameters
+    ----------
+    found
+        Cautions. Each phase is named once, with the gravest of them.
+    labels
+        What to call each phase.
+    steps
+        Choices of the search.
+    """
+    gravest: dict[int, str] = {}
+    for one in sorted(found, key=lambda one: list(KINDS).index(one.kind)):
+        if one.phase is not None:
+            gravest.setdefault(one.phase, one.kind)
+    parts = []
+    for kinds, one, several in (
+        (("empty",), "is empty", "are empty"),
+        (("duplicate",), "is the same as another one", "are not different phases"),
+        (tuple(KINDS)[2:], "is not well known", "are not well known"),
+    ):
+        names = [labels[j] for j, kind in sorted(gravest.items()) if kind in kinds]
+        if names:
+            parts.append(f"{listed(names)} {one if len(names) == 1 else several}")
+    if steps:
+        parts.append("the search chose among answers that the counts allow")
+    if not parts:
+        return None
+    text = listed_words(parts)
+    return f"{text[0].upper()}{text[1:]}; see `s.print_quantification()`."
+
+
+def in_short(found: Iterable[Caution], labels: Sequence[str]) -> str:
+    """Return what a table says, "phase 1 empty; phase 2 starts differ, wide range"."""
+    words: dict[int, list[str]] = {}
+    for one in found:
+        if one.phase is not None:
+            words.setdefault(one.phase, []).append(one.words)
+    of_phases = [f"{labels[j]} {', '.join(some)}" for j, some in words.items()]
+    of_all = [one.sentence for one in found if one.phase is None]
+    return "; ".join([*of_phases, *of_all])

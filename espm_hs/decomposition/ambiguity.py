@@ -11,6 +11,10 @@ from scipy.optimize import linear_sum_assignment
 
 # A composition that moves by less is not worth a word.
 LEAST_CHANGE = 0.005
+# A feasible range is wide if a fraction moves by more, in at.%: less is enough where a
+# phase may lack another one, as only phases that are nowhere alone may lack much.
+WIDE = 20.0
+WIDE_LACK = 10.0
 # An answer whose F is so much higher, in nats, is still an answer of the counts: the
 # steps of a search and the sparsity move F by more than noise does.
 CLOSE = 50.0
@@ -58,6 +62,11 @@ class Ambiguity:
     def width(self) -> float:
         """At.% by which the element moves that moves most."""
         return float((self.high - self.low).max(initial=0.0))
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether so much is open that the composition may be another one."""
+        return self.width > (WIDE if self.contained else WIDE_LACK)
 
     def __str__(self) -> str:
         own, nearest = self.labels[self.phase], self.labels[self.nearest]
@@ -221,8 +230,13 @@ def ranges(
     """
     fractions = _closed(composition)
     low, high = fractions.copy(), fractions.copy()
-    for i in range(fractions.shape[1] if feasible_ranges is not None else 0):
+    if feasible_ranges is None:
+        feasible_ranges = np.zeros((2, *[fractions.shape[1]] * 2))
+    for i in range(fractions.shape[1]):
         ends = [end for *_, end in _ends(fractions, feasible_ranges, i)]
+        rest = np.maximum(fractions[:, i] - fractions @ feasible_ranges[0, i], 0.0)
+        if rest.any():
+            ends.append(rest / rest.sum())
         low[:, i] = np.min([fractions[:, i], *ends], axis=0)
         high[:, i] = np.max([fractions[:, i], *ends], axis=0)
     if alternatives is not None:

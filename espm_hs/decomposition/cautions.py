@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from espm_hs.decomposition.ambiguity import Ambiguity
 
 # A phase with fewer counts is empty, whatever their errors are; ...
 FEW_COUNTS = 20.0
@@ -19,11 +15,10 @@ FEW_ATOMS = 1e-6
 UNKNOWN = 1.0
 # Phases are the same if their spectra are so close, in degrees.
 SAME = 1.0
-# Starts differ, and a feasible range is wide, if a fraction moves by more than this.
+# Starts differ if a fraction moves by more than this.
 STARTS_DIFFER = 0.05
-WIDE = 0.2
 # A phase has a large bias if half the counts would move a fraction by so much.
-LARGE_BIAS = 0.05
+LARGE_BIAS = 0.1
 # Columns are look-alikes where the data know a combination of them with less than this
 # share of the information on each of them alone, ...
 ALIKE = 0.02
@@ -124,7 +119,7 @@ def phase_cautions(
     empty: np.ndarray,
     angles: np.ndarray,
     alternatives: np.ndarray | None,
-    ambiguities: Sequence[Ambiguity],
+    wide: Mapping[int, str],
     bias: np.ndarray,
 ) -> Iterator[Caution]:
     """Say of each phase what speaks against its composition, the gravest first.
@@ -139,8 +134,8 @@ def phase_cautions(
         Between the spectra, in degrees, infinite on the diagonal.
     alternatives
         Lowest and highest fractions over the starts, shape (2, n_elements, n_phases).
-    ambiguities
-        What the counts leave open about each phase; none where that is not known.
+    wide
+        Phase of a wide feasible range -> what is open about it.
     bias
         Of the fractions, shape (n_elements, n_phases).
     """
@@ -165,8 +160,8 @@ def phase_cautions(
                 f"{name} differs by up to {100 * np.max(moves):.0f} at.% among starts "
                 "that fit about as well",
             )
-        if ambiguities and ambiguities[j].width > 100 * WIDE:
-            yield Caution("range", j, str(ambiguities[j]))
+        if j in wide:
+            yield Caution("range", j, wide[j])
         largest = 100 * float(np.abs(bias[:, j]).max(initial=0.0))
         if largest > 100 * LARGE_BIAS:
             moved = (
@@ -194,7 +189,7 @@ def look_alikes(matrix: np.ndarray, names: Sequence[str]) -> list[str]:
     matrix = matrix / np.where(length > 0, length, 1.0)
     values, vectors = np.linalg.eigh(matrix.T @ matrix)
     groups = (
-        [names[i] for i in np.flatnonzero(np.abs(vector) > INVOLVED)]
+        [names[i] for i in np.flatnonzero(np.abs(vector) > INVOLVED).tolist()]
         for value, vector in zip(values, vectors.T, strict=True)
         if value < ALIKE
     )
@@ -211,7 +206,7 @@ def listed(names: Sequence[str]) -> str:
 
 def listed_words(words: Sequence[str]) -> str:
     """Return "a, b and c"."""
-    *first, last = words
+    first, last = words[:-1], words[-1]
     return f"{', '.join(first)} and {last}" if first else last
 
 
@@ -234,14 +229,14 @@ def one_sentence(
         if one.phase is not None:
             gravest.setdefault(one.phase, one.kind)
     parts = []
-    for kinds, one, several in (
+    for kinds, alone, together in (
         (("empty",), "is empty", "are empty"),
         (("duplicate",), "is the same as another one", "are not different phases"),
         (tuple(KINDS)[2:], "is not well known", "are not well known"),
     ):
         names = [labels[j] for j, kind in sorted(gravest.items()) if kind in kinds]
         if names:
-            parts.append(f"{listed(names)} {one if len(names) == 1 else several}")
+            parts.append(f"{listed(names)} {together if names[1:] else alone}")
     if steps:
         parts.append("the search chose among answers that the counts allow")
     if not parts:

@@ -43,6 +43,8 @@ from espm_hs.physics.linear_model import LinearModel
 
 # An element can be quantified if this share of its counts is in channels in use.
 LEAST_SHARE_IN_USE = 0.01
+# Where the ends of a solid solution may be.
+END_MEMBERS = ("outside", "observed")
 # What a result has from the fit as it is.
 OF_THE_FIT = ("W", "objective", "history", "n_iter", "converged", "n_agreeing")
 
@@ -84,6 +86,10 @@ class DecompositionOptions(FitOptions):
     binning
         Phases are found from the sums of ``binning`` pixels along each axis, and then
         mapped in full resolution; "auto" bins until there are some 300 counts.
+    end_members
+        Of a solid solution, where pixels show all compositions between two phases:
+        "outside" leaves them outside of what pixels show, as they fit the counts;
+        "observed" takes the outermost compositions that pixels show.
     pixel_size
         Size of a pixel along each navigation axis, in one unit, for the smoothness;
         None: square.
@@ -103,6 +109,7 @@ class DecompositionOptions(FitOptions):
     smoothness: float | str | Sequence[float] = 0.0
     init: str | tuple = "nndsvd"
     binning: str | int = 1
+    end_members: str = "outside"
     pixel_size: tuple[float, ...] | None = None
 
     def __post_init__(self):
@@ -111,6 +118,11 @@ class DecompositionOptions(FitOptions):
             usual = 0.0 if self.elements_are_phases else USUAL_SPARSITY
             object.__setattr__(self, "sparsity", usual)
         self._check_binning()
+        if self.end_members not in END_MEMBERS:
+            raise ValueError(
+                f"`end_members` is {self.end_members!r}; needed is one of "
+                f"{', '.join(map(repr, END_MEMBERS))}."
+            )
         strengths: Any = self.smoothness
         if several := not isinstance(strengths, str) and np.ndim(strengths) > 0:
             object.__setattr__(self, "smoothness", tuple(strengths))
@@ -241,7 +253,7 @@ def decompose(
     if known.single_elements:
         options = replace(options, n_init=1)  # all starts are the same
     binned = _in_bins(counts, problem, bins, binning)
-    search = PhaseSearch(*binned, model, used, known, options.fit)
+    search = PhaseSearch(*binned, model, used, known, options.fit, options.end_members)
     if binning > 1 and not isinstance(init, str) and init[1] is not None:
         init = (init[0], bins.sum(init[1]))
     found, errors = search.run(init, options.chosen_penalties)
@@ -267,6 +279,8 @@ def decompose(
         covariance=errors.covariance,
         bias=errors.bias,
         feasible_ranges=errors.feasible_ranges,
+        alternatives=search.alternatives,
+        steps=tuple(search.steps),
         **_in_user_units(problem, found, used, pixels),
         channels=used,
         fingerprint=fingerprint(counts),

@@ -21,6 +21,7 @@ from espm_hs.decomposition.cautions import (
     empty_phases,
     in_short,
     look_alikes,
+    one_sentence,
     phase_cautions,
 )
 from espm_hs.decomposition.constraints import Knowledge
@@ -345,10 +346,15 @@ class PhaseAnalysis:
             self.empty,
             angles_between(self.spectra),
             self.alternatives,
-            self.ambiguities,
+            {one.phase: str(one) for one in self.ambiguities if one.is_wide},
             self.bias[self.element_columns],
         )
         return (*found, *self._unlocated(), *self._overlaps())
+
+    @property
+    def warning(self) -> str | None:
+        """What a Python warning says of the phases in one sentence; None: nothing."""
+        return one_sentence(self.cautions, self.labels, self.steps)
 
     def _unlocated(self) -> Iterator[Caution]:
         """Say that starts disagree where it is not known of which phases."""
@@ -403,9 +409,10 @@ class PhaseAnalysis:
     def _notes(self, room: int) -> list[str]:
         """Return what to know before trusting the phases, in so many lines."""
         notes = [f"choices: {' '.join(self.steps)}"] if self.steps else []
-        found = self.cautions
-        if self.ambiguities and not found:
+        if self.ambiguities and all(one.kind == "overlap" for one in self.cautions):
             notes.append(self._openness())
+        # how many starts agree is said above
+        found = [x for x in self.cautions if (x.kind, x.phase) != ("starts", None)]
         room -= len(notes)
         if len(found) <= room:
             return [*notes, *(one.sentence for one in found)]

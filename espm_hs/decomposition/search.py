@@ -21,6 +21,7 @@ from espm_hs.decomposition.separation import (
     find_overlap,
     separate,
 )
+from espm_hs.decomposition.solid_solution import Series, as_observed, find_series
 from espm_hs.factorization import (
     Factorization,
     FitOptions,
@@ -73,6 +74,8 @@ class PhaseSearch:
         What is known of the phases.
     options
         Those of `espm_hs.factorization.factorize`.
+    end_members
+        Ends of solid solutions: "outside" or "observed".
     """
 
     counts: AnyCounts
@@ -82,8 +85,13 @@ class PhaseSearch:
     channels: np.ndarray
     known: Knowledge
     options: FitOptions
+    end_members: str = "outside"
 
     def __post_init__(self):
+        # what was chosen among answers that the counts allow, and between which
+        # fractions these are
+        self.steps: list[str] = []
+        self.alternatives: np.ndarray | None = None
         self.rows, self.n_jobs = self.model.element_columns, self.options.n_jobs
 
     def run(
@@ -107,6 +115,8 @@ class PhaseSearch:
         errors = self._errors(found)
         if named:
             found, errors = self._separated(found, errors)
+        if not found.interrupted:
+            found, errors = self._with_end_members(found, errors)
         return found, self._with_feasible_ranges(found, errors)
 
     def _fit(self, init: str | tuple, options: FitOptions) -> Factorization:
@@ -177,6 +187,41 @@ class PhaseSearch:
             lambda pairs: uptake(*self._state(found), pairs, n_jobs=self.n_jobs),
         )
         return [] if overlap is None else [overlap]
+
+    def _with_end_members(
+        self, found: Factorization, errors: Errors
+    ) -> tuple[Factorization, Errors]:
+        """Say which phases are ends of a series, and move the ends if that is wanted.
+
+        Those of which something is known stay where they are.
+        """
+        free = self.known.free & ~self.known.located
+        for one in find_series(found.W, found.H, self.rows, self.grid):
+            if not (free[one.phase] and free[one.other]):
+                continue
+            ends = one.ends
+            if self.end_members == "observed":
+                found, errors = as_observed(found, one), self._moved(errors, one)
+                ends = "as far as pixels show"
+            composition, labels = found.W[self.rows], self.known.labels
+            series = one.text(composition, self.model.elements, labels)
+            self.steps.append(f"{series}, {ends}.")
+        return found, errors
+
+    def _moved(self, errors: Errors, series: Series) -> Errors:
+        """Return the errors of phases that have moved to the ends of a series.
+
+        Their matrices move along, which is exact where the phases have the same one.
+        """
+        pair, mixing = [series.phase, series.other], series.mixing
+        covariance, bias = errors.covariance.copy(), errors.bias.copy()
+        covariance[pair] = np.tensordot(mixing**2, covariance[pair], 1)
+        bias[:, pair] = bias[:, pair] @ mixing.T
+        if (G := self.problem.G) is not None and G.ndim == 3:
+            G = G.copy()
+            G[pair] = np.tensordot(mixing, G[pair], 1)
+            self.problem = replace(self.problem, G=G)
+        return replace(errors, covariance=covariance, bias=bias)
 
     def _errors(self, found: Factorization) -> Errors:
         """Return covariance and bias of W, NaN if the user did not want to wait."""

@@ -166,19 +166,14 @@ class Report:
     def rows(self) -> list[tuple[str, ...]]:
         """Return the lines as text; "< limit" for what is not found."""
         blank = ("",) * (len(self.header) - 2)
-        rows = [
-            (
-                entry.phase,
-                self.names[entry.phase],
-                entry.element,
-                _shown(entry),
-                *(f"{x:.2f}" for x in (*entry[3:6], entry.error)),
-                _range(entry),
-            )
-            for entry in self.entries
-        ]
-        rows += [(j, self.names[j], "empty", *blank) for j in self.empty]
-        return [row[1:] for row in sorted(rows, key=itemgetter(0))]
+        rows = [(entry.phase, self._row(entry)) for entry in self.entries]
+        rows += [(j, (self.names[j], "empty", *blank)) for j in self.empty]
+        return [row for _, row in sorted(rows, key=itemgetter(0))]
+
+    def _row(self, entry: Entry) -> tuple[str, ...]:
+        errors = (f"{x:.2f}" for x in (*entry[3:6], entry.error))
+        name = self.names[entry.phase]
+        return (name, entry.element, _shown(entry), *errors, _range(entry))
 
     def footer(self) -> list[str]:
         """Return goodness of fit and remarks."""

@@ -20,7 +20,7 @@ from exspy.signals import EDSTEMSpectrum
 from sklearn.exceptions import ConvergenceWarning
 
 from espm_hs.arguments import did_you_mean
-from espm_hs.decomposition.cautions import PhaseWarning, one_sentence
+from espm_hs.decomposition.cautions import PhaseWarning
 from espm_hs.decomposition.decompose import DecompositionOptions, decompose
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.decomposition.starts import previous_start
@@ -110,6 +110,7 @@ class Phases(EDSTEMSpectrum):
         max_iter: int = 1000,
         tol: float = 1e-4,
         random_state: Any = 0,
+        end_members: str = "outside",
         n_jobs: int = -1,
         show_progressbar: bool | None = None,
         navigation_mask: Any = None,
@@ -196,6 +197,11 @@ class Phases(EDSTEMSpectrum):
             less than ``tol`` for each free number of the model.
         random_state
             Seed, or a `numpy.random.Generator`.
+        end_members
+            Where pixels show all compositions between two phases, a solid solution,
+            the text after the fit says so. "outside" leaves the ends of the series
+            where they fit the counts, outside of what pixels show; "observed" takes
+            the outermost compositions that pixels show.
         n_jobs
             Number of threads, -1 for all cores. Results do not depend on it.
         show_progressbar
@@ -260,6 +266,7 @@ class Phases(EDSTEMSpectrum):
             max_iter=max_iter,
             tol=tol,
             random_state=random_state,
+            end_members=end_members,
             n_jobs=n_jobs,
         )
         model = self.physical_model()
@@ -301,8 +308,8 @@ class Phases(EDSTEMSpectrum):
                 ConvergenceWarning,
                 stacklevel=3,
             )
-        if text := one_sentence(found.cautions, found.labels, found.steps):
-            warnings.warn(text, PhaseWarning, stacklevel=3)
+        if found.warning:
+            warnings.warn(found.warning, PhaseWarning, stacklevel=3)
         if print_info:
             print(found)
             if model.depends_on_composition:

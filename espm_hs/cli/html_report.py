@@ -43,8 +43,7 @@ def write_report(signal: EDSespmSpectrum, path: Path, source: str) -> None:
     found = signal.analysis_results()
     table = report(found)
     cautions = [f"{one.sentence}. {one.advice}" for one in found.cautions]
-    said = {one.sentence for one in found.cautions}
-    open_ = [str(one) for one in found.ambiguities if str(one) not in said]
+    ranges = [str(one) for one in found.ambiguities if not one.is_wide]
     facts = fit_facts(signal) | {
         "pixels": str(signal.learning_results.loadings.shape[0]),
         "binning": f"{found.binning} pixels along each axis to find phases",
@@ -57,7 +56,7 @@ def write_report(signal: EDSespmSpectrum, path: Path, source: str) -> None:
         source=source,
         version=__version__,
         warnings=[*fit_problems(found), *cautions],
-        remarks=[table.footer()[0], *found.steps, *open_],
+        remarks=[table.footer()[0], *found.steps, *ranges],
         facts=[(name, text) for name, text in facts.items() if text],
         table=table,
         errors=ERRORS,

@@ -231,9 +231,7 @@ def _read_settings(
     "--binning", type=click.IntRange(1), help="Find phases in sums of pixels."
 )
 @click.option(
-    "--end-members",
-    type=click.Choice(["outside", "observed"]),
-    help="Where the ends of solid solutions are.",
+    "--end-members", type=click.Choice(["outside", "observed"]), help="Of series."
 )
 @click.option("--starts", type=click.IntRange(1), help="The best of so many is kept.")
 @click.option("--seed", type=click.IntRange(0), help="Of the random numbers.")

@@ -16,7 +16,7 @@ LEAST_CHANGE = 0.005
 WIDE = 20.0
 WIDE_LACK = 10.0
 # An answer whose F is so much higher, in nats, is still an answer of the counts: the
-# steps of a search and the sparsity move F by more than noise does.
+# steps of a search and the penalties move F by more than noise does.
 CLOSE = 50.0
 
 
@@ -110,7 +110,7 @@ def ambiguities(
     """
     labels = labels or [f"phase {j}" for j in range(feasible_ranges.shape[1])]
     fractions = _closed(composition)
-    angles = angles_between(spectra)
+    apart = angles(spectra)
     result = []
     for i in range(feasible_ranges.shape[1]):
         found = fractions[:, i]
@@ -124,8 +124,8 @@ def ambiguities(
         result.append(
             Ambiguity(
                 phase=i,
-                nearest=int(np.argmin(angles[i])),
-                angle=float(angles[i].min()),
+                nearest=int(np.argmin(apart[i])),
+                angle=float(apart[i].min()),
                 other=None if none else other,
                 share=0.0 if none else share,
                 contained=contained,
@@ -196,9 +196,7 @@ def alternatives(
     """
     own, directions = _closed(kept.composition), _directions(kept.spectra)
     seen = [own]
-    for other in others:
-        if other.objective > kept.objective + close:
-            continue
+    for other in (x for x in others if x.objective <= kept.objective + close):
         cosines = directions.T @ _directions(other.spectra)
         places = linear_sum_assignment(cosines, maximize=True)[1]
         found = _closed(other.composition)[:, places]
@@ -234,23 +232,20 @@ def ranges(
         feasible_ranges = np.zeros((2, *[fractions.shape[1]] * 2))
     for i in range(fractions.shape[1]):
         ends = [end for *_, end in _ends(fractions, feasible_ranges, i)]
+        # all others at once
         rest = np.maximum(fractions[:, i] - fractions @ feasible_ranges[0, i], 0.0)
-        if rest.any():
-            ends.append(rest / rest.sum())
-        low[:, i] = np.min([fractions[:, i], *ends], axis=0)
-        high[:, i] = np.max([fractions[:, i], *ends], axis=0)
+        ends += [fractions[:, i], _closed(rest) if rest.any() else fractions[:, i]]
+        low[:, i], high[:, i] = np.min(ends, axis=0), np.max(ends, axis=0)
     if alternatives is not None:
         low, high = np.minimum(low, alternatives[0]), np.maximum(high, alternatives[1])
     return np.stack([low, high])
 
 
-def angles_between(spectra: np.ndarray) -> np.ndarray:
+def angles(spectra: np.ndarray) -> np.ndarray:
     """Return angles between spectra in degrees, infinite on the diagonal."""
     directions = _directions(spectra)
-    cosines = directions.T @ directions
-    angles = np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
-    np.fill_diagonal(angles, np.inf)
-    return angles
+    cosines = np.clip(directions.T @ directions, -1.0, 1.0)
+    return np.degrees(np.arccos(cosines)) + np.diag([np.inf] * len(cosines))
 
 
 def _directions(spectra: np.ndarray) -> np.ndarray:

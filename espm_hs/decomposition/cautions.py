@@ -25,26 +25,32 @@ ALIKE = 0.02
 # ... and those belong to it that make up this share of the combination.
 INVOLVED = 0.3
 
-# Kind of caution, the gravest first -> what the table says, and what to do.
+# Kind of caution, the gravest first: what the table says, the sentence, what to do.
 KINDS = {
-    "empty": ("empty", "Ask for fewer phases, or add the elements that are missing."),
-    "duplicate": ("as another", "Ask for fewer phases."),
+    "empty": (
+        "empty",
+        "{} is empty: it has hardly any counts of elements, and its at.% mean nothing",
+        "Ask for fewer phases, or add the elements that are missing.",
+    ),
+    "duplicate": ("as another", "{} is the same as {}", "Ask for fewer phases."),
     "starts": (
         "starts differ",
+        "{} differs by up to {:.0f} at.% among starts that fit about as well",
         "Raise `n_init`, or say what you know of the phase with `known_phases`.",
     ),
     "range": (
         "wide range",
-        "More counts do not help; pixels that show the phase alone do, or what you "
-        "know of it, `known_phases`.",
+        "{}",
+        "Pixels that show the phase alone help, or `known_phases`; more counts do not.",
     ),
     "bias": (
         "bias",
-        "Find phases in larger bins, `s.decomposition(..., binning=...)`, or say what "
-        "you know of them, `known_phases`.",
+        "{} would move by {:.0f} at.% with half the counts",
+        "Find phases in larger bins, `s.decomposition(..., binning=...)`.",
     ),
     "overlap": (
-        "hardly to be told apart",
+        "look-alikes",
+        "{} are hardly to be told apart",
         "Leave out the elements that are not in the sample.",
     ),
 }
@@ -72,6 +78,11 @@ class Caution:
     phase: int | None
     sentence: str
 
+    @classmethod
+    def of(cls, kind: str, phase: int | None, *facts: str | float) -> Caution:
+        """Return a caution of which the facts are filled into the sentence."""
+        return cls(kind, phase, KINDS[kind][1].format(*facts))
+
     @property
     def words(self) -> str:
         """What a table has room for."""
@@ -80,7 +91,7 @@ class Caution:
     @property
     def advice(self) -> str:
         """What can be done about it."""
-        return KINDS[self.kind][1]
+        return KINDS[self.kind][2]
 
 
 def empty_phases(
@@ -108,9 +119,8 @@ def empty_phases(
         Boolean, shape (n_phases,).
     """
     variance = np.diagonal(covariance, axis1=1, axis2=2)
-    empty = fractions.sum(axis=0) <= 0
+    empty = (fractions.sum(axis=0) <= 0) | (variance > UNKNOWN**2).any(axis=1)
     empty |= atoms < FEW_ATOMS * atoms.max(initial=0.0)
-    empty |= (variance > UNKNOWN**2).any(axis=1)
     return empty if counts is None else empty | (counts < FEW_COUNTS)
 
 
@@ -142,32 +152,18 @@ def phase_cautions(
     for j, label in enumerate(labels):
         name = f"{label[0].upper()}{label[1:]}"
         if empty[j]:
-            yield Caution(
-                "empty",
-                j,
-                f"{name} is empty: it holds hardly any counts of the elements, and its "
-                "at.% mean nothing",
-            )
+            yield Caution.of("empty", j, name)
             continue
         nearest = int(np.argmin(angles[j]))
         if angles[j, nearest] < SAME and not empty[nearest]:
-            yield Caution("duplicate", j, f"{name} is the same as {labels[nearest]}")
+            yield Caution.of("duplicate", j, name, labels[nearest])
         moves = 0.0 if alternatives is None else np.ptp(alternatives[:, :, j], axis=0)
-        if np.max(moves) > STARTS_DIFFER:
-            yield Caution(
-                "starts",
-                j,
-                f"{name} differs by up to {100 * np.max(moves):.0f} at.% among starts "
-                "that fit about as well",
-            )
+        if (most := float(np.max(moves))) > STARTS_DIFFER:
+            yield Caution.of("starts", j, name, 100 * most)
         if j in wide:
-            yield Caution("range", j, wide[j])
-        largest = 100 * float(np.abs(bias[:, j]).max(initial=0.0))
-        if largest > 100 * LARGE_BIAS:
-            moved = (
-                f"Half the counts would move {label} by {min(largest, 100):.0f} at.%"
-            )
-            yield Caution("bias", j, moved)
+            yield Caution.of("range", j, wide[j])
+        if (most := float(np.abs(bias[:, j]).max(initial=0.0))) > LARGE_BIAS:
+            yield Caution.of("bias", j, name, 100 * min(most, 1.0))
 
 
 def look_alikes(matrix: np.ndarray, names: Sequence[str]) -> list[str]:
@@ -193,21 +189,16 @@ def look_alikes(matrix: np.ndarray, names: Sequence[str]) -> list[str]:
         for value, vector in zip(values, vectors.T, strict=True)
         if value < ALIKE
     )
-    return [listed_words(group) for group in groups if len(group) > 1]
+    return [listed(group) for group in groups if len(group) > 1]
 
 
 def listed(names: Sequence[str]) -> str:
     """Return "a, b and c", and "phases 0 and 2" of those that have no other name."""
     numbers = [name.removeprefix("phase ") for name in names]
     if len(names) > 1 and all(map(str.isdecimal, numbers)):
-        return f"phases {listed_words(numbers)}"
-    return listed_words(names)
-
-
-def listed_words(words: Sequence[str]) -> str:
-    """Return "a, b and c"."""
-    first, last = words[:-1], words[-1]
-    return f"{', '.join(first)} and {last}" if first else last
+        return f"phases {', '.join(numbers[:-1])} and {numbers[-1]}"
+    first = ", ".join(names[:-1])
+    return f"{first} and {names[-1]}" if first else names[-1]
 
 
 def one_sentence(
@@ -224,24 +215,20 @@ def one_sentence(
     steps
         Choices of the search.
     """
-    gravest: dict[int, str] = {}
-    for one in sorted(found, key=lambda one: list(KINDS).index(one.kind)):
-        if one.phase is not None:
-            gravest.setdefault(one.phase, one.kind)
-    parts = []
-    for kinds, alone, together in (
-        (("empty",), "is empty", "are empty"),
-        (("duplicate",), "is the same as another one", "are not different phases"),
-        (tuple(KINDS)[2:], "is not well known", "are not well known"),
-    ):
+    order = list(KINDS)
+    grave = sorted((order.index(x.kind), x.phase) for x in found if x.phase is not None)
+    gravest = {j: order[kind] for kind, j in reversed(grave)}
+    parts, groups = [], (order[:1], order[1:2], order[2:])
+    said = "empty", "the same as others", "not well known"
+    for kinds, what in zip(groups, said, strict=True):
         names = [labels[j] for j, kind in sorted(gravest.items()) if kind in kinds]
         if names:
-            parts.append(f"{listed(names)} {together if names[1:] else alone}")
+            parts.append(f"{listed(names)} {'are' if names[1:] else 'is'} {what}")
     if steps:
         parts.append("the search chose among answers that the counts allow")
     if not parts:
         return None
-    text = listed_words(parts)
+    text = listed(parts)
     return f"{text[0].upper()}{text[1:]}; see `s.print_quantification()`."
 
 

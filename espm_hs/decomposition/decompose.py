@@ -120,8 +120,7 @@ class DecompositionOptions(FitOptions):
         self._check_binning()
         if self.end_members not in END_MEMBERS:
             raise ValueError(
-                f"`end_members` is {self.end_members!r}; needed is one of "
-                f"{', '.join(map(repr, END_MEMBERS))}."
+                f"`end_members` must be one of {END_MEMBERS}, got {self.end_members!r}."
             )
         strengths: Any = self.smoothness
         if several := not isinstance(strengths, str) and np.ndim(strengths) > 0:
@@ -467,11 +466,10 @@ def _in_user_units(
     spectra = np.full((channels.size, found.W.shape[1]), np.nan)
     spectra[channels] = D / scale
     loadings = np.asarray(found.H * scale)
-    counts = found.H.sum(axis=0) * D.sum(axis=0)
     if pixels is not None:
         everywhere = np.full((pixels.size, loadings.shape[1]), np.nan)
         everywhere[pixels] = loadings
         loadings = everywhere
     atoms = found.W[problem.rows_on_simplex].sum(axis=0) / scale
-    named = {"spectra": spectra, "loadings": loadings}
-    return {**named, "atoms": atoms, "counts": counts}
+    shapes = {"spectra": spectra, "loadings": loadings}
+    return shapes | {"atoms": atoms, "counts": found.H.sum(axis=0) * D.sum(axis=0)}

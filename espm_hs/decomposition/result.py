@@ -10,12 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from espm_hs.decomposition.ambiguity import (
-    Ambiguity,
-    ambiguities,
-    angles_between,
-    ranges,
-)
+from espm_hs.decomposition.ambiguity import Ambiguity, ambiguities, angles, ranges
 from espm_hs.decomposition.cautions import (
     Caution,
     empty_phases,
@@ -344,37 +339,35 @@ class PhaseAnalysis:
         found = phase_cautions(
             self.labels,
             self.empty,
-            angles_between(self.spectra),
+            angles(self.spectra),
             self.alternatives,
             {one.phase: str(one) for one in self.ambiguities if one.is_wide},
             self.bias[self.element_columns],
         )
-        return (*found, *self._unlocated(), *self._overlaps())
+        return (*found, *self._cautions_of_all())
 
     @property
     def warning(self) -> str | None:
         """What a Python warning says of the phases in one sentence; None: nothing."""
         return one_sentence(self.cautions, self.labels, self.steps)
 
-    def _unlocated(self) -> Iterator[Caution]:
-        """Say that starts disagree where it is not known of which phases."""
+    def _cautions_of_all(self) -> Iterator[Caution]:
+        """Say what concerns no phase alone: starts that disagree, and look-alikes.
+
+        Where the answers of the starts are known, the phases that differ have it said.
+        Backgrounds are free to resemble each other.
+        """
         few = self.n_agreeing < LEAST_AGREEING * self.n_starts
         if few and self.alternatives is None:
             said = f"{self.n_agreeing} of {self.n_starts} starts ended in this optimum"
             yield Caution("starts", None, said)
-
-    def _overlaps(self) -> Iterator[Caution]:
-        """Name columns that the data hardly tell apart.
-
-        Backgrounds are free to resemble each other.
-        """
         channels, columns = self.channels, self.model.columns
         mean = self.spectra[channels].mean(axis=1)
         weight = 1 / np.sqrt(np.where(mean > 0, mean, np.inf))
         lines = [i for i, column in enumerate(columns) if column.kind != "background"]
         weighted = self.model.G[channels] * weight[:, None]
         for group in look_alikes(weighted[:, lines], [columns[i].label for i in lines]):
-            yield Caution("overlap", None, f"{group} are hardly to be told apart")
+            yield Caution.of("overlap", None, group)
 
     # the names of before
     doubts = property(attrgetter("ambiguities"))
@@ -414,19 +407,19 @@ class PhaseAnalysis:
         # how many starts agree is said above
         found = [x for x in self.cautions if (x.kind, x.phase) != ("starts", None)]
         room -= len(notes)
-        if len(found) <= room:
-            return [*notes, *(one.sentence for one in found)]
-        first, rest = found[: room - 1], found[room - 1 :]
-        short = f"also: {in_short(rest, self.labels)}"
-        return [*notes, *(one.sentence for one in first), short]
+        last = len(found) if len(found) <= room else room - 1
+        notes += [one.sentence for one in found[:last]]
+        rest = in_short(found[last:], self.labels)
+        return [*notes, f"also: {rest}"] if rest else notes
 
     def _openness(self) -> str:
         """Say what is open about phases of which nothing grave is to be said."""
-        nearest = min(one.angle for one in self.ambiguities)
-        start = f"phases at least {nearest:.0f}° apart; "
-        if (widest := max(one.width for one in self.ambiguities)) == 0:
-            return start + "the counts leave no room for mixtures"
-        return f"{start}mixtures that the counts allow move them by {widest:.1f} at.%"
+        widest = max(one.width for one in self.ambiguities)
+        room = f"mixtures that the counts allow move them by {widest:.1f} at.%"
+        return (
+            f"phases at least {min(one.angle for one in self.ambiguities):.0f}° apart; "
+            f"{room if widest else 'the counts leave no room for mixtures'}"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return arrays, numbers and text that HyperSpy can write to a file.

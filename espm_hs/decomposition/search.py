@@ -21,7 +21,7 @@ from espm_hs.decomposition.separation import (
     find_overlap,
     separate,
 )
-from espm_hs.decomposition.solid_solution import Series, as_observed, find_series
+from espm_hs.decomposition.solid_solution import as_observed, find_series
 from espm_hs.factorization import (
     Factorization,
     FitOptions,
@@ -115,7 +115,7 @@ class PhaseSearch:
         errors = self._errors(found)
         if named:
             found, errors = self._separated(found, errors)
-        if not found.interrupted:
+        if not (found.interrupted or errors.interrupted):
             found, errors = self._with_end_members(found, errors)
         return found, self._with_feasible_ranges(found, errors)
 
@@ -201,27 +201,24 @@ class PhaseSearch:
                 continue
             ends = one.ends
             if self.end_members == "observed":
-                found, errors = as_observed(found, one), self._moved(errors, one)
+                mixing = one.mixing(len(free))
+                found, errors = as_observed(found, mixing), self._mixed(errors, mixing)
                 ends = "as far as pixels show"
-            composition, labels = found.W[self.rows], self.known.labels
-            series = one.text(composition, self.model.elements, labels)
-            self.steps.append(f"{series}, {ends}.")
+            W, labels = found.W[self.rows], self.known.labels
+            text = one.text(W, self.model.elements, labels)
+            self.steps.append(f"{text}, {ends}.")
         return found, errors
 
-    def _moved(self, errors: Errors, series: Series) -> Errors:
-        """Return the errors of phases that have moved to the ends of a series.
+    def _mixed(self, errors: Errors, mixing: np.ndarray) -> Errors:
+        """Return the errors of mixtures of the phases.
 
-        Their matrices move along, which is exact where the phases have the same one.
+        Their matrices are mixed as well, which is exact where all are the same.
         """
-        pair, mixing = [series.phase, series.other], series.mixing
-        covariance, bias = errors.covariance.copy(), errors.bias.copy()
-        covariance[pair] = np.tensordot(mixing**2, covariance[pair], 1)
-        bias[:, pair] = bias[:, pair] @ mixing.T
-        if (G := self.problem.G) is not None and G.ndim == 3:
-            G = G.copy()
-            G[pair] = np.tensordot(mixing, G[pair], 1)
+        if self.problem.G is not None and self.problem.G.ndim == 3:
+            G = np.tensordot(mixing, self.problem.G, 1)
             self.problem = replace(self.problem, G=G)
-        return replace(errors, covariance=covariance, bias=bias)
+        covariance = np.tensordot(mixing**2, errors.covariance, 1)
+        return replace(errors, covariance=covariance, bias=errors.bias @ mixing.T)
 
     def _errors(self, found: Factorization) -> Errors:
         """Return covariance and bias of W, NaN if the user did not want to wait."""

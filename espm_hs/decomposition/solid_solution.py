@@ -41,10 +41,14 @@ class Series:
     other: int
     shown: tuple[float, float]
 
-    @property
-    def mixing(self) -> np.ndarray:
-        """Shares of phase and other in the outermost compositions, shape (2, 2)."""
-        return np.array([[1 - share, share] for share in self.shown])
+    def mixing(self, n_phases: int) -> np.ndarray:
+        """Shares of all phases (columns) in the outermost compositions and the others.
+
+        Shape (n_phases, n_phases).
+        """
+        shares, pair = np.eye(n_phases), [self.phase, self.other]
+        shares[np.ix_(pair, pair)] = [[1 - share, share] for share in self.shown]
+        return shares
 
     @property
     def ends(self) -> str:
@@ -73,10 +77,8 @@ class Series:
         most = int(np.argmax(np.abs(np.diff(ends))))
         low, high = sorted(ends[most])
         names = listed([labels[self.phase], labels[self.other]])
-        return (
-            f"{names[0].upper()}{names[1:]} are ends of a series; {elements[most]} "
-            f"{low:.0f} to {high:.0f} at.%"
-        )
+        what = f"{elements[most]} {low:.0f} to {high:.0f} at.%"
+        return f"{names[0].upper()}{names[1:]} are ends of a series; {what}"
 
 
 def find_series(
@@ -125,22 +127,20 @@ def _series(fractions, H, neighbours) -> Iterator[Series]:
             yield Series(i, j, (float(first), float(last)))
 
 
-def as_observed(found: Factorization, series: Series) -> Factorization:
-    """Make the outermost compositions that pixels show the phases of a series.
+def as_observed(found: Factorization, mixing: np.ndarray) -> Factorization:
+    """Make mixtures the phases.
 
-    The model of the counts stays as it is, but in the pixels of the tails, which become
-    those of the outermost compositions.
+    The model of the counts stays as it is, but in the pixels outside of the mixtures,
+    which keep their totals.
 
     Parameters
     ----------
     found
         A fit.
-    series
-        Two of its phases.
+    mixing
+        Shares of its phases in the mixtures, see `Series.mixing`.
     """
-    pair, W, H = [series.phase, series.other], found.W.copy(), found.H.copy()
-    W[:, pair] = found.W[:, pair] @ series.mixing.T
-    amounts = np.maximum(found.H[:, pair] @ np.linalg.inv(series.mixing), 0.0)
-    total = np.maximum(amounts.sum(axis=1, keepdims=True), np.finfo(float).tiny)
-    H[:, pair] = amounts * found.H[:, pair].sum(axis=1, keepdims=True) / total
-    return replace(found, W=W, H=H)
+    H = np.maximum(found.H @ np.linalg.inv(mixing), 0.0)
+    total = np.maximum(H.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+    H *= found.H.sum(axis=1, keepdims=True) / total
+    return replace(found, W=found.W @ mixing.T, H=H)

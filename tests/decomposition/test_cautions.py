@@ -124,7 +124,7 @@ def test_the_same_phase_twice():
     ]
     assert some[0].sentence == "Phase 0 is the same as phase 2"
     assert one_sentence(some, LABELS, ()).startswith(
-        "Phases 0 and 2 are not different phases; see"
+        "Phases 0 and 2 are the same as others; see"
     )
 
 

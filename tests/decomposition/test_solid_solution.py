@@ -64,14 +64,14 @@ def test_pixels_without_neighbours_tell_nothing():
 def test_the_observed_ends_leave_the_model_as_it_is():
     H = maps(GRADED)
     fit = Factorization(W, H, 0.0, np.zeros(1), 1, True)
-    moved = as_observed(fit, Series(0, 1, (0.05, 0.9)))
+    moved = as_observed(fit, Series(0, 1, (0.05, 0.9)).mixing(3))
     np.testing.assert_allclose(moved.H @ moved.W.T, H @ W.T, atol=1e-9)
     np.testing.assert_allclose(moved.W[ROWS].sum(axis=0), 1)
     np.testing.assert_allclose(moved.W[1, :2], (0.475, 0.05))
     np.testing.assert_array_equal(moved.W[:, 2], W[:, 2])
     assert moved.H.min() >= 0
     # tails are cut, and their pixels keep their totals
-    tails = as_observed(fit, Series(0, 1, (0.2, 0.8)))
+    tails = as_observed(fit, Series(0, 1, (0.2, 0.8)).mixing(3))
     assert tails.H.min() >= 0
     np.testing.assert_allclose(tails.H.sum(axis=1), H.sum(axis=1))
 

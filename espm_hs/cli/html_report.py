@@ -43,7 +43,7 @@ def write_report(signal: EDSespmSpectrum, path: Path, source: str) -> None:
     found = signal.analysis_results()
     table = report(found)
     cautions = [f"{one.sentence}. {one.advice}" for one in found.cautions]
-    ranges = [str(one) for one in found.ambiguities if not one.is_wide]
+    some = (x for x in found.ambiguities if not (x.is_wide or found.empty[x.phase]))
     facts = fit_facts(signal) | {
         "pixels": str(signal.learning_results.loadings.shape[0]),
         "binning": f"{found.binning} pixels along each axis to find phases",
@@ -56,7 +56,7 @@ def write_report(signal: EDSespmSpectrum, path: Path, source: str) -> None:
         source=source,
         version=__version__,
         warnings=[*fit_problems(found), *cautions],
-        remarks=[table.footer()[0], *found.steps, *ranges],
+        remarks=[table.footer()[0], *found.steps, *map(str, some)],
         facts=[(name, text) for name, text in facts.items() if text],
         table=table,
         errors=ERRORS,

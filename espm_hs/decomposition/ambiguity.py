@@ -11,6 +11,8 @@ from scipy.optimize import linear_sum_assignment
 
 # A composition that moves by less is not worth a word.
 LEAST_CHANGE = 0.005
+# Phases are the same if their spectra are so close, in degrees.
+SAME = 1.0
 # A feasible range is wide if a fraction moves by more, in at.%: less is enough where a
 # phase may lack another one, as only phases that are nowhere alone may lack much.
 WIDE = 20.0
@@ -66,13 +68,16 @@ class Ambiguity:
     @property
     def is_wide(self) -> bool:
         """Whether so much is open that the composition may be another one."""
-        return self.width > (WIDE if self.contained else WIDE_LACK)
+        much = WIDE if self.contained else WIDE_LACK
+        return self.angle >= SAME and self.width > much
 
     def __str__(self) -> str:
         own, nearest = self.labels[self.phase], self.labels[self.nearest]
         start = f"{own[0].upper()}{own[1:]}: {self.angle:.0f}° from {nearest}; "
+        if self.angle < SAME:
+            return f"{start}they are the same"
         if self.other is None:
-            return start + "the counts leave no room for mixtures"
+            return f"{start}the counts leave no room for mixtures"
         share = f"up to {100 * self.share:.0f} %"
         room = (
             f"{share} of it may be {self.labels[self.other]}"

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from espm_hs.decomposition.ambiguity import SAME
+
 # A phase with fewer counts is empty, whatever their errors are; ...
 FEW_COUNTS = 20.0
 # ... one with fewer atoms to a count than this part of what the others have has no
 # element; and one with larger errors of its fractions tells nothing of them.
 FEW_ATOMS = 1e-6
 UNKNOWN = 1.0
-# Phases are the same if their spectra are so close, in degrees.
-SAME = 1.0
 # Starts differ if a fraction moves by more than this.
 STARTS_DIFFER = 0.05
 # A phase has a large bias if half the counts would move a fraction by so much.

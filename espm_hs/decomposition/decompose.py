@@ -43,8 +43,6 @@ from espm_hs.physics.linear_model import LinearModel
 
 # An element can be quantified if this share of its counts is in channels in use.
 LEAST_SHARE_IN_USE = 0.01
-# Where the ends of a solid solution may be.
-END_MEMBERS = ("outside", "observed")
 # What a result has from the fit as it is.
 OF_THE_FIT = ("W", "objective", "history", "n_iter", "converged", "n_agreeing")
 
@@ -118,10 +116,8 @@ class DecompositionOptions(FitOptions):
             usual = 0.0 if self.elements_are_phases else USUAL_SPARSITY
             object.__setattr__(self, "sparsity", usual)
         self._check_binning()
-        if self.end_members not in END_MEMBERS:
-            raise ValueError(
-                f"`end_members` must be one of {END_MEMBERS}, got {self.end_members!r}."
-            )
+        if (ends := self.end_members) not in ("outside", "observed"):
+            raise ValueError(f"`end_members`: 'outside' or 'observed', not {ends!r}.")
         strengths: Any = self.smoothness
         if several := not isinstance(strengths, str) and np.ndim(strengths) > 0:
             object.__setattr__(self, "smoothness", tuple(strengths))

@@ -357,8 +357,8 @@ class PhaseAnalysis:
         Where the answers of the starts are known, the phases that differ have it said.
         Backgrounds are free to resemble each other.
         """
-        few = self.n_agreeing < LEAST_AGREEING * self.n_starts
-        if few and self.alternatives is None:
+        agree = self.n_agreeing >= LEAST_AGREEING * self.n_starts
+        if self.alternatives is None and not agree:
             said = f"{self.n_agreeing} of {self.n_starts} starts ended in this optimum"
             yield Caution("starts", None, said)
         channels, columns = self.channels, self.model.columns
@@ -506,6 +506,6 @@ class PhaseAnalysis:
             "counts": (k,),
         }
         for name, shape in needed.items():
-            found = np.shape(getattr(self, name))
-            if found != shape and not (name in _OPTIONAL and found == ()):
+            # those that are optional may be None
+            if (found := np.shape(getattr(self, name))) not in (shape, ()):
                 raise ValueError(f"{name} has shape {found} where {shape} belongs")

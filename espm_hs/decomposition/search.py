@@ -204,8 +204,7 @@ class PhaseSearch:
                 mixing = one.mixing(len(free))
                 found, errors = as_observed(found, mixing), self._mixed(errors, mixing)
                 ends = "as far as pixels show"
-            W, labels = found.W[self.rows], self.known.labels
-            text = one.text(W, self.model.elements, labels)
+            text = one.text(found.W[self.rows], self.model.elements, self.known.labels)
             self.steps.append(f"{text}, {ends}.")
         return found, errors
 

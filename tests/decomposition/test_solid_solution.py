@@ -123,5 +123,5 @@ def test_no_series_where_there_is_none(name):
 
 
 def test_the_choices_are_checked(eds):
-    with pytest.raises(ValueError, match="'outside', 'observed'"):
+    with pytest.raises(ValueError, match="'outside' or 'observed'"):
         eds.decomposition(output_dimension=2, end_members="inside", **QUIET)

@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 
 # A composition that moves by less is not worth a word.
 LEAST_CHANGE = 0.005
-# Phases are the same if their spectra are so close, in degrees.
+# Phases are the same if they are so close, in degrees or at.%.
 SAME = 1.0
 # A feasible range is wide if a fraction moves by more, in at.%: less is enough where a
 # phase may lack another one, as only phases that are nowhere alone may lack much.
@@ -115,7 +115,7 @@ def ambiguities(
     """
     labels = labels or [f"phase {j}" for j in range(feasible_ranges.shape[1])]
     fractions = _closed(composition)
-    apart = angles(spectra)
+    angle = angles(spectra)
     result = []
     for i in range(feasible_ranges.shape[1]):
         found = fractions[:, i]
@@ -129,8 +129,8 @@ def ambiguities(
         result.append(
             Ambiguity(
                 phase=i,
-                nearest=int(np.argmin(apart[i])),
-                angle=float(apart[i].min()),
+                nearest=int(np.argmin(angle[i])),
+                angle=float(angle[i].min()),
                 other=None if none else other,
                 share=0.0 if none else share,
                 contained=contained,
@@ -244,6 +244,17 @@ def ranges(
     if alternatives is not None:
         low, high = np.minimum(low, alternatives[0]), np.maximum(high, alternatives[1])
     return np.stack([low, high])
+
+
+def apart(composition: np.ndarray, spectra: np.ndarray) -> np.ndarray:
+    """Return how different phases are, infinite on the diagonal.
+
+    It is the angle between spectra in degrees, or the difference of a fraction in at.%,
+    whichever is smaller.
+    """
+    fractions = 100 * _closed(composition)
+    moved = np.abs(fractions[:, :, None] - fractions[:, None]).max(axis=0)
+    return np.minimum(angles(spectra), moved + np.diag([np.inf] * len(moved)))
 
 
 def angles(spectra: np.ndarray) -> np.ndarray:

@@ -127,7 +127,7 @@ def empty_phases(
 def phase_cautions(
     labels: Sequence[str],
     empty: np.ndarray,
-    angles: np.ndarray,
+    apart: np.ndarray,
     alternatives: np.ndarray | None,
     wide: Mapping[int, str],
     bias: np.ndarray,
@@ -140,8 +140,8 @@ def phase_cautions(
         What to call each phase.
     empty
         Boolean, shape (n_phases,); nothing else is said of an empty phase.
-    angles
-        Between the spectra, in degrees, infinite on the diagonal.
+    apart
+        How different the phases are, see `espm_hs.decomposition.ambiguity.apart`.
     alternatives
         Lowest and highest fractions over the starts, shape (2, n_elements, n_phases).
     wide
@@ -154,8 +154,8 @@ def phase_cautions(
         if empty[j]:
             yield Caution.of("empty", j, name)
             continue
-        nearest = int(np.argmin(angles[j]))
-        if angles[j, nearest] < SAME and not empty[nearest]:
+        nearest = int(np.argmin(apart[j]))
+        if apart[j, nearest] < SAME and not empty[nearest]:
             yield Caution.of("duplicate", j, name, labels[nearest])
         moves = 0.0 if alternatives is None else np.ptp(alternatives[:, :, j], axis=0)
         if (most := float(np.max(moves))) > STARTS_DIFFER:
@@ -239,5 +239,4 @@ def in_short(found: Iterable[Caution], labels: Sequence[str]) -> str:
         if one.phase is not None:
             words.setdefault(one.phase, []).append(one.words)
     of_phases = [f"{labels[j]} {', '.join(some)}" for j, some in words.items()]
-    of_all = [one.sentence for one in found if one.phase is None]
-    return "; ".join([*of_phases, *of_all])
+    return "; ".join([*of_phases, *(x.sentence for x in found if x.phase is None)])

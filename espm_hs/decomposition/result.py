@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from espm_hs.decomposition.ambiguity import Ambiguity, ambiguities, angles, ranges
+from espm_hs.decomposition.ambiguity import Ambiguity, ambiguities, apart, ranges
 from espm_hs.decomposition.cautions import (
     Caution,
     empty_phases,
@@ -339,7 +339,7 @@ class PhaseAnalysis:
         found = phase_cautions(
             self.labels,
             self.empty,
-            angles(self.spectra),
+            apart(self.composition, self.spectra),
             self.alternatives,
             {one.phase: str(one) for one in self.ambiguities if one.is_wide},
             self.bias[self.element_columns],

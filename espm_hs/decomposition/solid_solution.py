@@ -75,9 +75,8 @@ class Series:
         ends = composition[:, [self.phase, self.other]]
         ends = 100 * ends / ends.sum(axis=0)
         most = int(np.argmax(np.abs(np.diff(ends))))
-        low, high = sorted(ends[most])
         names = listed([labels[self.phase], labels[self.other]])
-        what = f"{elements[most]} {low:.0f} to {high:.0f} at.%"
+        what = "{} {:.0f} to {:.0f} at.%".format(elements[most], *sorted(ends[most]))
         return f"{names[0].upper()}{names[1:]} are ends of a series; {what}"
 
 

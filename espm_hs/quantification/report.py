@@ -220,8 +220,7 @@ class Report:
             ) from None
         frame = pandas.DataFrame(list(self.entries), columns=Entry._fields)
         low, high = frame.pop("low"), frame.pop("high")
-        errors = [entry.error for entry in self.entries]
-        return frame.assign(total=errors, low=low, high=high)
+        return frame.assign(total=[x.error for x in self.entries], low=low, high=high)
 
 
 def _shown(entry: Entry) -> str:

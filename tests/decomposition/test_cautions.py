@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import espm_hs
-from espm_hs.decomposition.ambiguity import Answer, alternatives, ranges
+from espm_hs.decomposition.ambiguity import Answer, alternatives, apart, ranges
 from espm_hs.decomposition.cautions import (
     Caution,
     PhaseWarning,
@@ -27,7 +27,7 @@ LABELS = ["phase 0", "core", "phase 2"]
 KNOWN = {
     "labels": LABELS,
     "empty": np.zeros(3, bool),
-    "angles": 30 * np.ones((3, 3)) + np.diag([np.inf] * 3),
+    "apart": 30 * np.ones((3, 3)) + np.diag([np.inf] * 3),
     "alternatives": None,
     "wide": {},
     "bias": np.zeros((2, 3)),
@@ -115,9 +115,9 @@ def test_of_an_empty_phase_nothing_else_is_said():
 
 
 def test_the_same_phase_twice():
-    angles = KNOWN["angles"].copy()
-    angles[0, 2] = angles[2, 0] = 0.2
-    some = found(angles=angles)
+    near = KNOWN["apart"].copy()
+    near[0, 2] = near[2, 0] = 0.2
+    some = found(apart=near)
     assert [(one.kind, one.phase) for one in some] == [
         ("duplicate", 0),
         ("duplicate", 2),
@@ -126,6 +126,16 @@ def test_the_same_phase_twice():
     assert one_sentence(some, LABELS, ()).startswith(
         "Phases 0 and 2 are the same as others; see"
     )
+
+
+def test_phases_are_compared_by_spectra_and_by_composition():
+    composition = np.array([[1.0, 2.0, 1.0], [1.0, 2.02, 3.0]])
+    spectra = np.array([[1.0, 1.0, 0.5], [0.0, 1.0, 0.0]])
+    near = apart(composition, spectra)
+    assert near[0, 1] == pytest.approx(0.25, abs=0.01)
+    assert near[0, 2] == pytest.approx(0, abs=1e-6)
+    assert near[1, 2] == pytest.approx(24.75, abs=0.01)
+    assert np.isinf(np.diag(near)).all()
 
 
 def test_which_phases_are_empty():

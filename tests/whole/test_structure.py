@@ -17,7 +17,7 @@ from benchmarks.robustness.structure import PACKAGE, code_lines, modules
 
 MOST_MODULES = 130
 MOST_LINES = 12_000
-# What it has come down to so far; the number only falls.
+# What it has come down to so far; it rose by 350 for cautions, ranges, and series.
 LINES_SO_FAR = 14_370
 MOST_WITH_SPARSITY = 12
 # Of modules and of hops between them; 3 hops are the words about the phases found.

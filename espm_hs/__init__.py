@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 # it starts, and must not pay for numba and xraylib then.
 _LAZY = {
     "EspmNMF": "espm_hs.factorization",
+    "PhaseWarning": "espm_hs.decomposition.cautions",
     "physics": None,
     "factorization": None,
     "analysis": None,
@@ -20,6 +21,7 @@ _LAZY = {
 
 __all__ = [
     "EspmNMF",
+    "PhaseWarning",
     "analysis",
     "factorization",
     "metrics",

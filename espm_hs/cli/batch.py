@@ -32,6 +32,7 @@ from espm_hs.cli.tables import (
     write_composition,
 )
 from espm_hs.cli.workers import Outcome
+from espm_hs.decomposition.cautions import PhaseWarning
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.factorization.counts.storage import memory_for_counts
 from espm_hs.metadata.describe import describe
@@ -286,6 +287,7 @@ def _decompose(
     with warnings.catch_warnings(), dask.config.set(shared):
         # said below the table, and by the exit code
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", PhaseWarning)
         warnings.filterwarnings("ignore", "The fit was interrupted")
         found = signal.decomposition(
             algorithm="espm",

@@ -15,11 +15,12 @@ import jinja2
 import matplotlib.pyplot as plt
 
 from espm_hs import __version__
+from espm_hs.calibration.automatic import calibration_text
 from espm_hs.cli.tables import fit_facts
 from espm_hs.metadata.describe import describe
 from espm_hs.metadata.reader import item
 from espm_hs.metadata.schema import RESULTS
-from espm_hs.quantification.report import ERRORS, report
+from espm_hs.quantification.report import ERRORS, fit_problems, report
 from espm_hs.signals import EDSespmSpectrum
 
 
@@ -42,8 +43,8 @@ def write_report(signal: EDSespmSpectrum, path: Path, source: str) -> None:
     """
     found = signal.analysis_results()
     table = report(found)
-    lines = table.footer()
-    warnings = [line for line in lines if line.startswith(("The ", "Hardly"))]
+    cautions = [f"{one.sentence}. {one.advice}" for one in found.cautions]
+    some = (x for x in found.ambiguities if not (x.is_wide or found.empty[x.phase]))
     facts = fit_facts(signal) | {
         "pixels": str(signal.learning_results.loadings.shape[0]),
         "binning": f"{found.binning} pixels along each axis to find phases",
@@ -55,8 +56,13 @@ def write_report(signal: EDSespmSpectrum, path: Path, source: str) -> None:
         title=str(item(signal.metadata, "General.title") or Path(source).stem),
         source=source,
         version=__version__,
-        warnings=warnings,
-        remarks=[line for line in lines if line not in warnings],
+        warnings=[*fit_problems(found), *cautions],
+        remarks=[
+            table.footer()[0],
+            *calibration_text(found.calibration),
+            *found.steps,
+            *map(str, some),
+        ],
         facts=[(name, text) for name, text in facts.items() if text],
         table=table,
         errors=ERRORS,

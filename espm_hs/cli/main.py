@@ -232,6 +232,9 @@ def _read_settings(
 @click.option(
     "--binning", type=click.IntRange(1), help="Find phases in sums of pixels."
 )
+@click.option(
+    "--end-members", type=click.Choice(["outside", "observed"]), help="Of series."
+)
 @click.option("--starts", type=click.IntRange(1), help="The best of so many is kept.")
 @click.option("--seed", type=click.IntRange(0), help="Of the random numbers.")
 @click.option("--jobs", type=int, help="Threads. [all cores]")
@@ -270,7 +273,10 @@ def decompose(files: tuple[str, ...], output: str, **options: Any) -> None:
     _check_names(files)
     workers = min(options.pop("workers"), len(files))
     names = {"starts": "n_init", "seed": "random_state", "jobs": "n_jobs"}
-    fitting = ("calibration", "sparsity", "smoothness", "binning", *names)
+    fitting = (
+        *("calibration", "sparsity", "smoothness", "binning", "end_members"),
+        *names,
+    )
     given = {name: value for name, value in options.items() if value is not None}
     fit = {names.get(name, name): given.pop(name) for name in fitting if name in given}
     if known := click.get_current_context().meta.get(_KNOWN):

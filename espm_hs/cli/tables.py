@@ -103,8 +103,9 @@ def composition_table(signal: EDSespmSpectrum) -> str:
         ["counts", *(f"{100 * share:.1f}%" for share in counts / counts.sum())],
     ]
     for symbol, values, errors in zip(symbols, percent, variance**0.5, strict=True):
-        cells = zip(values, errors, strict=True)
-        rows.append([symbol, *(f"{p:.2f} ± {e:.2f}" for p, e in cells)])
+        cells = zip(values, errors, found.empty, strict=True)
+        shown = ["empty" if no else f"{p:.2f} ± {e:.2f}" for p, e, no in cells]
+        rows.append([symbol, *shown])
     return "\n".join(text_lines(rows))
 
 
@@ -116,8 +117,8 @@ def write_composition(signal: EDSespmSpectrum, path: Path) -> None:
     signal
         Decomposed.
     path
-        A CSV file; its columns are atomic and weight percent with their errors, and,
-        for elements that are not found, the limits of detection.
+        A CSV file; its columns are atomic and weight percent with their errors, for
+        elements that are not found the limits of detection, and last the ranges.
     """
     from espm_hs.quantification.percent_with_errors import Basis
     from espm_hs.quantification.report import report
@@ -126,10 +127,12 @@ def write_composition(signal: EDSespmSpectrum, path: Path) -> None:
     names = ["{}", *(f"error of {{}}: {x}" for x in ERRORS), "detection limit of {}"]
     units = ("atomic", "weight")
     head = [name.format(f"{unit} percent") for unit in units for name in names]
-    rows = [["phase", "element", *head]]
+    ends = [f"{end} {unit} percent" for unit in units for end in ("lowest", "highest")]
+    rows = [["phase", "element", *head, *ends]]
     pairs = zip(*(report(found, Basis(unit)).entries for unit in units), strict=True)
     for atomic, weight in pairs:
-        cells = ["" if x is None else f"{x:.4f}" for x in (*atomic[2:], *weight[2:])]
+        numbers = (*atomic[2:7], *weight[2:7], *atomic[7:], *weight[7:])
+        cells = ["" if x is None else f"{x:.4f}" for x in numbers]
         rows.append([atomic.phase, atomic.element, *cells])
     write_csv(path, rows)
 

@@ -1,14 +1,25 @@
-"""Rotational ambiguity: what the counts leave open about each phase, in one line."""
+"""What the counts leave open about each phase: other mixtures, and other answers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 # A composition that moves by less is not worth a word.
 LEAST_CHANGE = 0.005
+# Phases are the same if they are so close, in degrees or at.%.
+SAME = 1.0
+# A feasible range is wide if a fraction moves by more, in at.%: less is enough where a
+# phase may lack another one, as only phases that are nowhere alone may lack much.
+WIDE = 20.0
+WIDE_LACK = 10.0
+# An answer whose F is so much higher, in nats, is still an answer of the counts: the
+# steps of a search and the penalties move F by more than noise does.
+CLOSE = 50.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,11 +60,24 @@ class Ambiguity:
     high: np.ndarray
     labels: tuple[str, ...]
 
+    @property
+    def width(self) -> float:
+        """At.% by which the element moves that moves most."""
+        return float((self.high - self.low).max(initial=0.0))
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether so much is open that the composition may be another one."""
+        much = WIDE if self.contained else WIDE_LACK
+        return self.angle >= SAME and self.width > much
+
     def __str__(self) -> str:
         own, nearest = self.labels[self.phase], self.labels[self.nearest]
         start = f"{own[0].upper()}{own[1:]}: {self.angle:.0f}° from {nearest}; "
+        if self.angle < SAME:
+            return f"{start}they are the same"
         if self.other is None:
-            return start + "the counts leave no room for mixtures"
+            return f"{start}the counts leave no room for mixtures"
         share = f"up to {100 * self.share:.0f} %"
         room = (
             f"{share} of it may be {self.labels[self.other]}"
@@ -90,9 +114,8 @@ def ambiguities(
         What to call each phase; None: by its number.
     """
     labels = labels or [f"phase {j}" for j in range(feasible_ranges.shape[1])]
-    whole = composition.sum(axis=0)
-    fractions = composition / np.where(whole > 0, whole, 1.0)
-    angles = _angles(spectra)
+    fractions = _closed(composition)
+    angle = angles(spectra)
     result = []
     for i in range(feasible_ranges.shape[1]):
         found = fractions[:, i]
@@ -106,8 +129,8 @@ def ambiguities(
         result.append(
             Ambiguity(
                 phase=i,
-                nearest=int(np.argmin(angles[i])),
-                angle=float(angles[i].min()),
+                nearest=int(np.argmin(angle[i])),
+                angle=float(angle[i].min()),
                 other=None if none else other,
                 share=0.0 if none else share,
                 contained=contained,
@@ -134,14 +157,122 @@ def _ends(
         yield False, j, (1 - towards) * fractions[:, i] + towards * fractions[:, j]
 
 
-def _angles(spectra: np.ndarray) -> np.ndarray:
+class Answer(NamedTuple):
+    """Where a start of a search ended.
+
+    Attributes
+    ----------
+    objective
+        F in nats.
+    composition
+        Atoms of the elements, shape (n_elements, n_phases), in any unit.
+    spectra
+        Shape (n_channels, n_phases), NaN in channels left out.
+    """
+
+    objective: float
+    composition: np.ndarray
+    spectra: np.ndarray
+
+
+def alternatives(
+    kept: Answer, others: Sequence[Answer], close: float = CLOSE
+) -> np.ndarray:
+    """Return between which fractions the starts move that fit about as well.
+
+    Phases are matched to those of the answer that is kept by the angles of their
+    spectra.
+
+    Parameters
+    ----------
+    kept
+        The answer whose phases are reported.
+    others
+        Those of the other starts, in any order of their phases.
+    close
+        Starts whose F is higher than that of the answer kept by more than this do not
+        count; in nats.
+
+    Returns
+    -------
+    numpy.ndarray
+        Lowest and highest fractions, shape (2, n_elements, n_phases). A phase without
+        elements tells nothing of the fractions.
+    """
+    own, directions = _closed(kept.composition), _directions(kept.spectra)
+    seen = [own]
+    for other in (x for x in others if x.objective <= kept.objective + close):
+        cosines = directions.T @ _directions(other.spectra)
+        places = linear_sum_assignment(cosines, maximize=True)[1]
+        found = _closed(other.composition)[:, places]
+        seen.append(np.where(found.any(axis=0), found, own))
+    return np.stack([np.min(seen, axis=0), np.max(seen, axis=0)])
+
+
+def ranges(
+    composition: np.ndarray,
+    feasible_ranges: np.ndarray | None = None,
+    alternatives: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return between which fractions a phase may be, errors aside.
+
+    Parameters
+    ----------
+    composition
+        Atoms of the elements, shape (n_elements, n_phases).
+    feasible_ranges
+        Shape (2, n_phases, n_phases), see `espm_hs.factorization.mixing_ranges`.
+    alternatives
+        See `alternatives`.
+
+    Returns
+    -------
+    numpy.ndarray
+        Lowest and highest fractions, shape (2, n_elements, n_phases): over all mixtures
+        that the counts allow, and over the answers of all starts.
+    """
+    fractions = _closed(composition)
+    low, high = fractions.copy(), fractions.copy()
+    if feasible_ranges is None:
+        feasible_ranges = np.zeros((2, *[fractions.shape[1]] * 2))
+    for i in range(fractions.shape[1]):
+        ends = [end for *_, end in _ends(fractions, feasible_ranges, i)]
+        # all others at once
+        rest = np.maximum(fractions[:, i] - fractions @ feasible_ranges[0, i], 0.0)
+        ends += [fractions[:, i], _closed(rest) if rest.any() else fractions[:, i]]
+        low[:, i], high[:, i] = np.min(ends, axis=0), np.max(ends, axis=0)
+    if alternatives is not None:
+        low, high = np.minimum(low, alternatives[0]), np.maximum(high, alternatives[1])
+    return np.stack([low, high])
+
+
+def apart(composition: np.ndarray, spectra: np.ndarray) -> np.ndarray:
+    """Return how different phases are, infinite on the diagonal.
+
+    It is the angle between spectra in degrees, or the difference of a fraction in at.%,
+    whichever is smaller.
+    """
+    fractions = 100 * _closed(composition)
+    moved = np.abs(fractions[:, :, None] - fractions[:, None]).max(axis=0)
+    return np.minimum(angles(spectra), moved + np.diag([np.inf] * len(moved)))
+
+
+def angles(spectra: np.ndarray) -> np.ndarray:
     """Return angles between spectra in degrees, infinite on the diagonal."""
+    directions = _directions(spectra)
+    cosines = np.clip(directions.T @ directions, -1.0, 1.0)
+    return np.degrees(np.arccos(cosines)) + np.diag([np.inf] * len(cosines))
+
+
+def _directions(spectra: np.ndarray) -> np.ndarray:
     known = spectra[~np.isnan(spectra).any(axis=1)]
-    length = np.maximum(np.linalg.norm(known, axis=0), np.finfo(float).tiny)
-    cosines = (known / length).T @ (known / length)
-    angles = np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
-    np.fill_diagonal(angles, np.inf)
-    return angles
+    return known / np.maximum(np.linalg.norm(known, axis=0), np.finfo(float).tiny)
+
+
+def _closed(composition: np.ndarray) -> np.ndarray:
+    """Fractions of sum 1, and 0 in a phase without elements."""
+    whole = composition.sum(axis=0)
+    return composition / np.where(whole > 0, whole, 1.0)
 
 
 # The names of before.

@@ -88,6 +88,10 @@ class DecompositionOptions(FitOptions):
     binning
         Phases are found from the sums of ``binning`` pixels along each axis, and then
         mapped in full resolution; "auto" bins until there are some 300 counts.
+    end_members
+        Of a solid solution, where pixels show all compositions between two phases:
+        "outside" leaves them outside of what pixels show, as they fit the counts;
+        "observed" takes the outermost compositions that pixels show.
     pixel_size
         Size of a pixel along each navigation axis, in one unit, for the smoothness;
         None: square.
@@ -107,6 +111,7 @@ class DecompositionOptions(FitOptions):
     smoothness: float | str | Sequence[float] = 0.0
     init: str | tuple = "nndsvd"
     binning: str | int = 1
+    end_members: str = "outside"
     pixel_size: tuple[float, ...] | None = None
 
     def __post_init__(self):
@@ -115,6 +120,8 @@ class DecompositionOptions(FitOptions):
             usual = 0.0 if self.elements_are_phases else USUAL_SPARSITY
             object.__setattr__(self, "sparsity", usual)
         self._check_binning()
+        if (ends := self.end_members) not in ("outside", "observed"):
+            raise ValueError(f"`end_members`: 'outside' or 'observed', not {ends!r}.")
         strengths: Any = self.smoothness
         if several := not isinstance(strengths, str) and np.ndim(strengths) > 0:
             object.__setattr__(self, "smoothness", tuple(strengths))
@@ -305,7 +312,7 @@ def decompose(
     if known.single_elements:
         options = replace(options, n_init=1)  # all starts are the same
     binned = _in_bins(counts, problem, bins, binning)
-    search = PhaseSearch(*binned, model, used, known, options.fit)
+    search = PhaseSearch(*binned, model, used, known, options.fit, options.end_members)
     if binning > 1 and not isinstance(init, str) and init[1] is not None:
         init = (init[0], bins.sum(init[1]))
     found, errors = search.run(init, options.chosen_penalties)
@@ -332,6 +339,8 @@ def decompose(
         bias=errors.bias,
         feasible_ranges=errors.feasible_ranges,
         calibration=changed,
+        alternatives=search.alternatives,
+        steps=tuple(search.steps),
         **_in_user_units(problem, found, used, pixels),
         channels=used,
         fingerprint=fingerprint(counts),
@@ -514,4 +523,5 @@ def _in_user_units(
         everywhere[pixels] = loadings
         loadings = everywhere
     atoms = found.W[problem.rows_on_simplex].sum(axis=0) / scale
-    return {"spectra": spectra, "loadings": loadings, "atoms": atoms}
+    shapes = {"spectra": spectra, "loadings": loadings}
+    return shapes | {"atoms": atoms, "counts": found.H.sum(axis=0) * D.sum(axis=0)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter
@@ -10,7 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from espm_hs.decomposition.ambiguity import Ambiguity, ambiguities
+from espm_hs.decomposition.ambiguity import Ambiguity, ambiguities, apart, ranges
+from espm_hs.decomposition.cautions import (
+    Caution,
+    empty_phases,
+    in_short,
+    look_alikes,
+    one_sentence,
+    phase_cautions,
+)
 from espm_hs.decomposition.constraints import Knowledge
 from espm_hs.decomposition.self_consistency import phase_matrices
 from espm_hs.factorization.counts.counts import AnyCounts
@@ -21,6 +29,8 @@ STORAGE_VERSION = 2
 # Arrays that every result has, and the keys of those that are stored by another name.
 _ARRAYS = ("W", "covariance", "bias", "spectra", "atoms", "fingerprint", "history")
 _KEYS = {"bias": "pull", "feasible_ranges": "mixing"}
+# Arrays that are None in some results, as in all of older files.
+_OPTIONAL = ("feasible_ranges", "alternatives", "counts")
 # Numbers by type; older files lack those that have a default.
 _NUMBERS = {
     "objective": float,
@@ -33,6 +43,10 @@ _NUMBERS = {
     "binning": int,
     "sparsity": float,
 }
+# Starts disagree if fewer than this part of them ended in the optimum.
+LEAST_AGREEING = 0.75
+# Lines of the text after a fit, to which the signal may add two of its own.
+MOST_LINES = 13
 # What comes of stored values that are missing or something else than was written.
 _DAMAGE = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 
@@ -180,6 +194,14 @@ class PhaseAnalysis:
         What was changed in the model to fit the summed counts, by name, the deviance
         ratios before and after, and how parts of the scan differ; empty if the model
         is that of the metadata.
+    alternatives
+        Shape (2, n_elements, n_phases): lowest and highest fractions over the starts
+        that fit about as well, see `espm_hs.decomposition.ambiguity.alternatives`. None
+        where there was one start.
+    counts
+        Shape (n_phases,): counts of each phase in the map. None in older files.
+    steps
+        What the search chose among answers that the counts allow, a sentence each.
     """
 
     model_record: ModelRecord
@@ -205,6 +227,9 @@ class PhaseAnalysis:
     sparsity: float = 0.0
     feasible_ranges: np.ndarray | None = None
     calibration: Mapping[str, float] = field(default_factory=dict)
+    alternatives: np.ndarray | None = None
+    counts: np.ndarray | None = None
+    steps: tuple[str, ...] = ()
 
     @property
     def n_phases(self) -> int:
@@ -292,6 +317,63 @@ class PhaseAnalysis:
             self.labels,
         )
 
+    @cached_property
+    def ranges(self) -> np.ndarray:
+        """Lowest and highest fraction of each element, (2, n_elements, n_phases).
+
+        Between them are all mixtures that the counts allow and the answers of all
+        starts that fit about as well. Errors come on top.
+        """
+        return ranges(self.composition, self.feasible_ranges, self.alternatives)
+
+    @cached_property
+    def empty(self) -> np.ndarray:
+        """Phases of no composition to speak of, boolean, shape (n_phases,).
+
+        Those that are known to have no element are what they should be.
+        """
+        rows = self.element_columns
+        known = (self.knowledge.fixed[rows] == 0).all(axis=0)
+        covariance = self.covariance[:, rows][:, :, rows]
+        found = empty_phases(self.composition, covariance, self.atoms, self.counts)
+        return found & ~known
+
+    @cached_property
+    def cautions(self) -> tuple[Caution, ...]:
+        """What speaks against taking the composition of phases as it is."""
+        found = phase_cautions(
+            self.labels,
+            self.empty,
+            apart(self.composition, self.spectra),
+            self.alternatives,
+            {one.phase: str(one) for one in self.ambiguities if one.is_wide},
+            self.bias[self.element_columns],
+        )
+        return (*found, *self._cautions_of_all())
+
+    @property
+    def warning(self) -> str | None:
+        """What a Python warning says of the phases in one sentence; None: nothing."""
+        return one_sentence(self.cautions, self.labels, self.steps)
+
+    def _cautions_of_all(self) -> Iterator[Caution]:
+        """Say what concerns no phase alone: starts that disagree, and look-alikes.
+
+        Where the answers of the starts are known, the phases that differ have it said.
+        Backgrounds are free to resemble each other.
+        """
+        agree = self.n_agreeing >= LEAST_AGREEING * self.n_starts
+        if self.alternatives is None and not agree:
+            said = f"{self.n_agreeing} of {self.n_starts} starts ended in this optimum"
+            yield Caution("starts", None, said)
+        channels, columns = self.channels, self.model.columns
+        mean = self.spectra[channels].mean(axis=1)
+        weight = 1 / np.sqrt(np.where(mean > 0, mean, np.inf))
+        lines = [i for i, column in enumerate(columns) if column.kind != "background"]
+        weighted = self.model.G[channels] * weight[:, None]
+        for group in look_alikes(weighted[:, lines], [columns[i].label for i in lines]):
+            yield Caution.of("overlap", None, group)
+
     # the names of before
     doubts = property(attrgetter("ambiguities"))
     mixing = property(attrgetter("feasible_ranges"))
@@ -305,23 +387,43 @@ class PhaseAnalysis:
         if self.interrupted:
             ending = "interrupted"
         names = [f"{j} {x}" for j, x in enumerate(self.knowledge.names) if x]
-        return "\n".join(
-            [
-                "Decomposition info:",
-                "  algorithm=espm",
-                f"  output_dimension={self.n_phases}",
-                *([f"  known phases: {', '.join(names)}"] if names else []),
-                f"  columns of the model: {', '.join(self.model_record.columns)}",
-                f"  objective={self.objective:.8g} after {self.n_iter} iterations "
-                f"({ending})",
-                f"  {self.n_agreeing} of {self.n_starts} start(s) ended there",
-                f"  phases from bins of {self.binning} pixels along each axis, "
-                f"sparsity {self.sparsity:.3g}, "
-                f"smoothness of the maps {self.smoothness_text}",
-                "  deviance of the summed spectrum over its expectation="
-                f"{self.misfit:.3g}",
-                *(f"  {ambiguity}" for ambiguity in self.ambiguities),
-            ]
+        lines = [
+            "Decomposition info:",
+            "  algorithm=espm",
+            f"  output_dimension={self.n_phases}",
+            *([f"  known phases: {', '.join(names)}"] if names else []),
+            f"  columns of the model: {', '.join(self.model_record.columns)}",
+            f"  objective={self.objective:.8g} after {self.n_iter} iterations "
+            f"({ending})",
+            f"  {self.n_agreeing} of {self.n_starts} start(s) ended there",
+            f"  phases from bins of {self.binning} pixels along each axis, "
+            f"sparsity {self.sparsity:.3g}, "
+            f"smoothness of the maps {self.smoothness_text}",
+            f"  deviance of the summed spectrum over its expectation={self.misfit:.3g}",
+        ]
+        notes = self._notes(MOST_LINES - len(lines))
+        return "\n".join([*lines, *(f"  {note}" for note in notes)])
+
+    def _notes(self, room: int) -> list[str]:
+        """Return what to know before trusting the phases, in so many lines."""
+        notes = [f"choices: {' '.join(self.steps)}"] if self.steps else []
+        if self.ambiguities and all(one.kind == "overlap" for one in self.cautions):
+            notes.append(self._openness())
+        # how many starts agree is said above
+        found = [x for x in self.cautions if (x.kind, x.phase) != ("starts", None)]
+        room -= len(notes)
+        last = len(found) if len(found) <= room else room - 1
+        notes += [one.sentence for one in found[:last]]
+        rest = in_short(found[last:], self.labels)
+        return [*notes, f"also: {rest}"] if rest else notes
+
+    def _openness(self) -> str:
+        """Say what is open about phases of which nothing grave is to be said."""
+        widest = max(one.width for one in self.ambiguities)
+        room = f"mixtures that the counts allow move them by {widest:.1f} at.%"
+        return (
+            f"phases at least {min(one.angle for one in self.ambiguities):.0f}° apart; "
+            f"{room if widest else 'the counts leave no room for mixtures'}"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -330,7 +432,7 @@ class PhaseAnalysis:
         The loadings are left out: they belong to `learning_results`.
         """
         arrays = [*_ARRAYS, "channels", "smoothness"]
-        arrays += [] if self.feasible_ranges is None else ["feasible_ranges"]
+        arrays += [name for name in _OPTIONAL if getattr(self, name) is not None]
         return {
             "version": STORAGE_VERSION,
             **self.model_record.to_dict(),
@@ -339,6 +441,8 @@ class PhaseAnalysis:
             **{_KEYS.get(name, name): getattr(self, name) for name in arrays},
             # numpy's scalars are not what every writer takes
             **{name: kind(getattr(self, name)) for name, kind in _NUMBERS.items()},
+            # an empty list is not what every writer takes
+            **({"steps": list(self.steps)} if self.steps else {}),
         }
 
     @classmethod
@@ -367,7 +471,7 @@ class PhaseAnalysis:
     @classmethod
     def _read(cls, stored: Mapping[str, Any]) -> PhaseAnalysis:
         """Read the present layout, as it comes."""
-        names = [*_ARRAYS, *(["feasible_ranges"] if "mixing" in stored else [])]
+        names = [*_ARRAYS, *(x for x in _OPTIONAL if _KEYS.get(x, x) in stored)]
         arrays: dict[str, Any] = {
             name: np.asarray(stored[_KEYS.get(name, name)], float) for name in names
         }
@@ -382,6 +486,7 @@ class PhaseAnalysis:
             calibration={
                 str(name): float(x) for name, x in stored.get("calibration", {}).items()
             },
+            steps=tuple(str(step) for step in stored.get("steps", ())),
             channels=np.asarray(stored["channels"], bool),
             # one number in files of older versions
             smoothness=np.full(n_phases, stored.get("smoothness", 0.0), float),
@@ -406,7 +511,10 @@ class PhaseAnalysis:
             "atoms": (k,),
             "channels": (self.channels.size,),
             "fingerprint": (3,),
+            "alternatives": (2, len(self.elements), k),
+            "counts": (k,),
         }
         for name, shape in needed.items():
-            if (found := getattr(self, name).shape) != shape:
+            # those that are optional may be None
+            if (found := np.shape(getattr(self, name))) not in (shape, ()):
                 raise ValueError(f"{name} has shape {found} where {shape} belongs")

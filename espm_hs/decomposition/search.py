@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from espm_hs.decomposition.ambiguity import Answer, alternatives
 from espm_hs.decomposition.constraints import Knowledge
 from espm_hs.decomposition.self_consistency import (
     continued,
@@ -21,6 +22,7 @@ from espm_hs.decomposition.separation import (
     find_overlap,
     separate,
 )
+from espm_hs.decomposition.solid_solution import as_observed, find_series
 from espm_hs.factorization import (
     Factorization,
     FitOptions,
@@ -83,6 +85,8 @@ class PhaseSearch:
         What is known of the phases.
     options
         Those of `espm_hs.factorization.factorize`.
+    end_members
+        Ends of solid solutions: "outside" or "observed".
     """
 
     counts: AnyCounts
@@ -92,10 +96,14 @@ class PhaseSearch:
     channels: np.ndarray
     known: Knowledge
     options: FitOptions
+    end_members: str = "outside"
 
     def __post_init__(self):
-        self.rows, self.n_jobs = self.model.element_columns, self.options.n_jobs
+        # what was chosen among answers that the counts allow, and between which
+        # fractions these are
         self.steps: list[str] = []
+        self.alternatives: np.ndarray | None = None
+        self.rows, self.n_jobs = self.model.element_columns, self.options.n_jobs
 
     def run(
         self,
@@ -110,7 +118,7 @@ class PhaseSearch:
             self.problem = replace(self.problem, G=self.model.G[self.channels])
         penalties = choose_penalties(self.counts, self.problem)
         self.problem = replace(self.problem, penalties=penalties)
-        found = self._fit(init, self.options)
+        found = first = self._fit(init, self.options)
         named = isinstance(init, str)
         if named:
             found = self._searched_on(found)
@@ -120,7 +128,22 @@ class PhaseSearch:
         if named:
             found, errors = self._separated(found, errors)
             found, errors = self._gentler(found, errors)
+        if first.ends:
+            self.alternatives = self._alternatives(found, first)
+        if not (found.interrupted or errors.interrupted):
+            found, errors = self._with_end_members(found, errors)
         return found, self._with_feasible_ranges(found, errors)
+
+    def _alternatives(self, found: Factorization, first: Factorization) -> np.ndarray:
+        """Return the fractions between which starts that fit about as well end."""
+
+        def answer(F: float, W: np.ndarray, problem: Problem) -> Answer:
+            return Answer(F, W[self.rows], problem.spectra(W))
+
+        same = replace(self.problem, G=self.model.G[self.channels])
+        others = [answer(F, W, same) for F, W in first.ends]
+        lowest = min(F for F, _ in first.ends)
+        return alternatives(answer(lowest, found.W, self.problem), others)
 
     def _searched_on(self, found: Factorization) -> Factorization:
         """Look further if few of the starts agree: without the penalty, and back.
@@ -259,6 +282,37 @@ class PhaseSearch:
             lambda pairs: uptake(*self._state(found), pairs, n_jobs=self.n_jobs),
         )
         return [] if overlap is None else [overlap]
+
+    def _with_end_members(
+        self, found: Factorization, errors: Errors
+    ) -> tuple[Factorization, Errors]:
+        """Say which phases are ends of a series, and move the ends if that is wanted.
+
+        Those of which something is known stay where they are.
+        """
+        free = self.known.free & ~self.known.located
+        for one in find_series(found.W, found.H, self.rows, self.grid):
+            if not (free[one.phase] and free[one.other]):
+                continue
+            ends = one.ends
+            if self.end_members == "observed":
+                mixing = one.mixing(len(free))
+                found, errors = as_observed(found, mixing), self._mixed(errors, mixing)
+                ends = "as far as pixels show"
+            text = one.text(found.W[self.rows], self.model.elements, self.known.labels)
+            self.steps.append(f"{text}, {ends}.")
+        return found, errors
+
+    def _mixed(self, errors: Errors, mixing: np.ndarray) -> Errors:
+        """Return the errors of mixtures of the phases.
+
+        Their matrices are mixed as well, which is exact where all are the same.
+        """
+        if self.problem.G is not None and self.problem.G.ndim == 3:
+            G = np.tensordot(mixing, self.problem.G, 1)
+            self.problem = replace(self.problem, G=G)
+        covariance = np.tensordot(mixing**2, errors.covariance, 1)
+        return replace(errors, covariance=covariance, bias=errors.bias @ mixing.T)
 
     def _errors(self, found: Factorization) -> Errors:
         """Return covariance and bias of W, NaN if the user did not want to wait."""

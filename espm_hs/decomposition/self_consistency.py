@@ -126,6 +126,7 @@ def continued(found: Factorization, again: Factorization) -> Factorization:
         again,
         objectives=found.objectives,
         n_agreeing=found.n_agreeing,
+        ends=found.ends,
         n_iter=found.n_iter + again.n_iter,
         history=np.concatenate((found.history, again.history)),
     )

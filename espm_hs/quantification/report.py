@@ -6,6 +6,7 @@ import html
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from numbers import Real
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from prettytable import PrettyTable
 
 from espm_hs.arguments import check_mapping
 from espm_hs.calibration.automatic import calibration_text, drift_text
+from espm_hs.decomposition.cautions import in_short
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.physics import SpectrumModel
 from espm_hs.quantification.percent_with_errors import ATOMIC, Basis, closed, propagated
@@ -27,11 +29,6 @@ if TYPE_CHECKING:
 #: 10 % and more (Campbell, At. Data Nucl. Data Tables 85 (2003) 291; Llovet et al.,
 #: J. Phys. Chem. Ref. Data 43 (2014) 013102).
 LINE_ERRORS = {"K": 0.03, "L": 0.10, "M": 0.15}
-# Columns are look-alikes where the data know a combination of them with less than this
-# share of the information on each of them alone, ...
-ALIKE = 0.02
-# ... and those belong to it that make up this share of the combination.
-INVOLVED = 0.3
 
 
 def line_errors(
@@ -84,55 +81,13 @@ def line_errors(
     return np.array(errors)
 
 
-def look_alikes(analysis: PhaseAnalysis) -> list[str]:
-    """Name what the data can hardly tell apart.
-
-    Parameters
-    ----------
-    analysis
-        Result of a decomposition.
-
-    Returns
-    -------
-    list of str
-        Texts like "Pt and Zr L" for columns of the model, "phases 0 and 2" for spectra
-        of phases. Backgrounds are free to resemble each other.
-    """
-    channels = analysis.channels
-    spectra = analysis.spectra[channels]
-    mean = spectra.mean(axis=1)
-    weight = 1 / np.sqrt(np.where(mean > 0, mean, np.inf))
-    columns = analysis.model.columns
-    lines = [i for i, column in enumerate(columns) if column.kind != "background"]
-    G = analysis.G.mean(axis=0)[channels]
-    alike = _alike((G * weight[:, None])[:, lines], [columns[i].label for i in lines])
-    names = [name or str(j) for j, name in enumerate(analysis.knowledge.names)]
-    phases = _alike(spectra * weight[:, None], names)
-    return [*alike, *(f"phases {group}" for group in phases)]
-
-
-def _alike(matrix: np.ndarray, names: list[str]) -> list[str]:
-    """Name groups of columns that a combination of them nearly cancels."""
-    length = np.linalg.norm(matrix, axis=0)
-    matrix = matrix / np.where(length > 0, length, 1.0)
-    values, vectors = np.linalg.eigh(matrix.T @ matrix)
-    groups = []
-    for value, vector in zip(values, vectors.T, strict=True):
-        involved = np.flatnonzero(np.abs(vector) > INVOLVED)
-        if value < ALIKE and involved.size > 1:
-            *first, last = (names[i] for i in involved)
-            groups.append(f"{', '.join(first)} and {last}")
-    return groups
-
-
 # The model is said not to fit when its deviance is larger than expected by this factor.
 BAD_FIT = 2.0
-# A phase is not well known if half the counts would move a fraction by so much.
-POOR = 0.02
 # Said below the table.
 ERRORS = (
     "Errors are one standard deviation: counts, their noise; bias, what half of them "
-    "would change; atomic data, the uncertainty of yields and cross sections."
+    "would change; atomic data, the uncertainty of yields and cross sections. The "
+    "range is what the counts allow besides, where that is wider."
 )
 # An element is not found if its amount is below so many standard errors.
 FOUND = 2.0
@@ -155,6 +110,8 @@ class Entry(NamedTuple):
     limit
         For an element that is not found: what is above it would have been, with 95 %
         confidence (percent, 100 at most); else None.
+    low, high
+        Range of what the counts allow, errors aside, see `PhaseAnalysis.ranges`.
     """
 
     phase: int
@@ -164,6 +121,8 @@ class Entry(NamedTuple):
     bias: float
     systematic: float
     limit: float | None
+    low: float
+    high: float
 
     @property
     def error(self) -> float:
@@ -187,6 +146,8 @@ class Report:
         Of the phases: those that were given, else their numbers.
     remarks
         What to know before trusting the numbers.
+    empty
+        Numbers of the phases without a composition, which have no entries.
     """
 
     units: str
@@ -194,24 +155,26 @@ class Report:
     misfit: float
     names: tuple[str, ...]
     remarks: tuple[str, ...]
+    empty: tuple[int, ...] = ()
 
     @property
     def header(self) -> tuple[str, ...]:
         """Names of the columns."""
         percent = {"atomic": "at.%", "weight": "wt.%"}[self.units]
-        return ("phase", "element", percent, "counts", "bias", "atomic data", "total")
+        errors = ("counts", "bias", "atomic data", "total")
+        return ("phase", "element", percent, *errors, "range")
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return the lines as text; "< limit" for what is not found."""
-        return [
-            (
-                self.names[entry.phase],
-                entry.element,
-                _shown(entry),
-                *(f"{x:.2f}" for x in (*entry[3:6], entry.error)),
-            )
-            for entry in self.entries
-        ]
+        blank = ("",) * (len(self.header) - 2)
+        rows = [(entry.phase, self._row(entry)) for entry in self.entries]
+        rows += [(j, (self.names[j], "empty", *blank)) for j in self.empty]
+        return [row for _, row in sorted(rows, key=itemgetter(0))]
+
+    def _row(self, entry: Entry) -> tuple[str, ...]:
+        errors = (f"{x:.2f}" for x in (*entry[3:6], entry.error))
+        name = self.names[entry.phase]
+        return (name, entry.element, _shown(entry), *errors, _range(entry))
 
     def footer(self) -> list[str]:
         """Return goodness of fit and remarks."""
@@ -256,14 +219,23 @@ class Report:
                 "A data frame needs pandas: install it, `pip install pandas`, or take "
                 "the `entries` of the report."
             ) from None
-        frame = pandas.DataFrame(list(self.entries))
-        return frame.assign(total=[entry.error for entry in self.entries])
+        frame = pandas.DataFrame(list(self.entries), columns=Entry._fields)
+        low, high = frame.pop("low"), frame.pop("high")
+        return frame.assign(total=[x.error for x in self.entries], low=low, high=high)
 
 
 def _shown(entry: Entry) -> str:
     if entry.limit is None:
         return f"{entry.percent:.2f}"
     return f"< {entry.limit:.2f}" if entry.limit >= 0.1 else f"< {entry.limit:.1g}"
+
+
+def _range(entry: Entry) -> str:
+    """Range as text; nothing where the error says more."""
+    if not entry.high - entry.low > 2 * entry.error:
+        return ""
+    digits = 0 if entry.high >= 10 else 1
+    return f"{entry.low:.{digits}f}-{entry.high:.{digits}f}"
 
 
 def report(
@@ -290,7 +262,8 @@ def report(
     atomic_data = relative[:, None] * np.isnan(analysis.knowledge.fixed[rows]) * atoms
     entries = []
     for j in range(analysis.n_phases):
-        if not atoms[:, j].any():  # a component of background or spurious elements
+        # a component of background or spurious elements has none
+        if analysis.empty[j] or not atoms[:, j].any():
             continue
         percent, response = closed(per_atom, atoms[:, j])
         statistical = np.sqrt(propagated(response, counted[j]))
@@ -298,11 +271,34 @@ def report(
         systematic = np.sqrt(response**2 @ atomic_data[:, j] ** 2)
         numbers = [x.tolist() for x in (percent, statistical, bias, systematic)]
         limits = _limits(percent, np.hypot(statistical, bias))
-        rows_of_phase = zip(symbols, *numbers, limits, strict=True)
+        ranges = _ranges(per_atom, analysis.ranges[:, :, j], percent).tolist()
+        rows_of_phase = zip(symbols, *numbers, limits, *ranges, strict=True)
         entries += [Entry(j, *row) for row in rows_of_phase]
-    names = tuple(name or str(j) for j, name in enumerate(analysis.knowledge.names))
-    remarks = tuple(_remarks(analysis))
-    return Report(basis.units, tuple(entries), analysis.misfit, names, remarks)
+    return Report(
+        basis.units,
+        tuple(entries),
+        analysis.misfit,
+        tuple(name or str(j) for j, name in enumerate(analysis.knowledge.names)),
+        tuple(_remarks(analysis)),
+        tuple(np.flatnonzero(analysis.empty).tolist()),
+    )
+
+
+def _ranges(per_atom: np.ndarray, ranges: np.ndarray, percent: np.ndarray):
+    """Return the range of each amount in percent, shape (2, n_amounts).
+
+    Where an element is at an end of its range, the others share the rest as they do in
+    the middle of theirs. An amount of several elements takes the ends of all of them.
+    """
+    one = np.eye(ranges.shape[1])
+    others = ranges.mean(axis=0) * (1 - one)
+    total = others.sum(axis=1)
+    share = (1 - ranges) / np.where(total > 0, total, 1.0)
+    ends, _ = closed(per_atom, others * share[..., None] + one * ranges[..., None])
+    concerned = (per_atom.T != 0) & np.isfinite(ends)
+    low = np.where(concerned, ends, np.inf).min(axis=(0, 1))
+    high = np.where(concerned, ends, -np.inf).max(axis=(0, 1))
+    return np.stack([np.minimum(low, percent), np.maximum(high, percent)])
 
 
 def _limits(percent: np.ndarray, error: np.ndarray) -> list[float | None]:
@@ -319,16 +315,9 @@ def _limits(percent: np.ndarray, error: np.ndarray) -> list[float | None]:
     return [float(x) if no else None for x, no in zip(limits, missing, strict=True)]
 
 
-def _remarks(analysis: PhaseAnalysis) -> Iterator[str]:
-    """Say what speaks against taking the numbers as they are."""
-    yield from calibration_text(analysis.calibration)
+def fit_problems(analysis: PhaseAnalysis) -> Iterator[str]:
+    """Say what is wrong with the fit as a whole."""
     yield from drift_text(analysis.calibration)
-    if analysis.n_starts > 1:
-        yield (
-            f"{analysis.n_agreeing} of {analysis.n_starts} starts ended in this "
-            "optimum."
-        )
-    yield from map(str, analysis.ambiguities)
     if analysis.misfit > BAD_FIT:
         yield (
             "The model does not fit: errors are larger than stated. Look at "
@@ -339,17 +328,13 @@ def _remarks(analysis: PhaseAnalysis) -> Iterator[str]:
             f"The fit did not converge in {analysis.n_iter} iterations: look at the "
             "maps before you trust the numbers, and raise max_iter or tol."
         )
-    if groups := look_alikes(analysis):
-        yield f"Hardly to be told apart: {'; '.join(groups)}."
-    bias = np.abs(analysis.bias[analysis.element_columns])
-    if poor := [
-        label
-        for label, largest in zip(analysis.labels, bias.max(axis=0), strict=True)
-        if largest > POOR
-    ]:
-        yield (
-            f"Not well known: {', '.join(poor)}. Half the counts would change more "
-            "than 2 at.%. Find phases in larger bins, "
-            "`s.decomposition(..., binning=...)`, or say what you know of them, "
-            "`known_phases`."
-        )
+
+
+def _remarks(analysis: PhaseAnalysis) -> Iterator[str]:
+    """Say in short what speaks against taking the numbers as they are."""
+    yield from calibration_text(analysis.calibration)
+    yield from fit_problems(analysis)
+    if analysis.steps:
+        yield f"Choices: {' '.join(analysis.steps)}"
+    if analysis.cautions:
+        yield f"Caution: {in_short(analysis.cautions, analysis.labels)}."

@@ -21,6 +21,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from espm_hs.arguments import did_you_mean
 from espm_hs.calibration.automatic import calibration_text, drift_text
+from espm_hs.decomposition.cautions import PhaseWarning
 from espm_hs.decomposition.decompose import DecompositionOptions, decompose
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.decomposition.starts import previous_start
@@ -111,6 +112,7 @@ class Phases(EDSTEMSpectrum):
         max_iter: int = 1000,
         tol: float = 1e-4,
         random_state: Any = 0,
+        end_members: str = "outside",
         n_jobs: int = -1,
         show_progressbar: bool | None = None,
         navigation_mask: Any = None,
@@ -203,6 +205,11 @@ class Phases(EDSTEMSpectrum):
             less than ``tol`` for each free number of the model.
         random_state
             Seed, or a `numpy.random.Generator`.
+        end_members
+            Where pixels show all compositions between two phases, a solid solution,
+            the text after the fit says so. "outside" leaves the ends of the series
+            where they fit the counts, outside of what pixels show; "observed" takes
+            the outermost compositions that pixels show.
         n_jobs
             Number of threads, -1 for all cores. Results do not depend on it.
         show_progressbar
@@ -241,6 +248,9 @@ class Phases(EDSTEMSpectrum):
             If the iterations ended before ``tol`` was met.
         UserWarning
             If the energy scale drifts during the scan.
+        espm_hs.PhaseWarning
+            If phases are empty, the same or not well known, or the search chose among
+            answers that the counts allow; one sentence.
 
         Notes
         -----
@@ -266,6 +276,7 @@ class Phases(EDSTEMSpectrum):
             max_iter=max_iter,
             tol=tol,
             random_state=random_state,
+            end_members=end_members,
             n_jobs=n_jobs,
         )
         refinement = self._refinement(calibration)
@@ -316,6 +327,8 @@ class Phases(EDSTEMSpectrum):
                 warnings.warn(line, UserWarning, stacklevel=3)
             for line in calibration_text(changes) if print_info else ():
                 print(line)
+        if found.warning:
+            warnings.warn(found.warning, PhaseWarning, stacklevel=3)
         if print_info:
             print(found)
             if model.depends_on_composition:

@@ -79,8 +79,8 @@ def test_cores_are_never_seen_without_their_shells(tmp_path, capsys):
     assert found.doubts[carbon].other is None
     s.print_quantification()
     printed = capsys.readouterr().out
-    assert str(doubt) in printed
-    assert "starts ended in this optimum" in printed
+    assert f"{found.labels[core]} wide range" in printed
+    assert str(doubt) not in printed
     assert str(doubt) in str(found)
 
 

@@ -8,11 +8,12 @@ import pytest
 from conftest import ELEMENTS, make_map
 
 from espm_hs import simulation
+from espm_hs.decomposition.cautions import look_alikes
 from espm_hs.metrics import match_phases
 from espm_hs.physics import SpectrumModel, atomic_weight
 from espm_hs.physics.xray.kfactors import kfactors
 from espm_hs.quantification.percent_with_errors import VALENCES, Basis, oxygen_per_atom
-from espm_hs.quantification.report import _alike, report
+from espm_hs.quantification.report import report
 from espm_hs.simulation import Phase
 
 QUIET = {"algorithm": "espm", "print_info": False}
@@ -190,7 +191,7 @@ class TestErrors:
 
 def test_look_alikes_are_named():
     columns = np.array([[1, 2, 3.0], [2, 1, 0], [1, 2.02, 3], [0, 1, 1]]).T
-    assert _alike(columns, ["Pt", "O", "Zr L", "Fe"]) == ["Pt and Zr L"]
+    assert look_alikes(columns, ["Pt", "O", "Zr L", "Fe"]) == ["Pt and Zr L"]
 
 
 def test_a_bad_model_is_said_to_be_bad():

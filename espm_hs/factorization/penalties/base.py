@@ -68,6 +68,15 @@ class Penalty:
     alone: ClassVar[Any] = not_alone
     ties_pixels: ClassVar[bool] = False
     of_shares: ClassVar[bool] = False
+    # Whether the strength may differ from component to component.
+    by_component: ClassVar[bool] = False
+
+    def __post_init__(self):
+        # those that others write need not have a strength
+        strength = vars(self).get("strength", 0.0)
+        several = self.by_component and isinstance(strength, tuple)
+        for one in (several and strength) or (strength,):
+            check_strength(type(self).__name__.lower(), one)
 
     def __init_subclass__(cls, **options: Any):
         super().__init_subclass__(**options)

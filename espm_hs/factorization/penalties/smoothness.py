@@ -10,7 +10,7 @@ from numba import njit
 
 from espm_hs.factorization.kernels import CONTRACT
 from espm_hs.factorization.kernels.arguments import HOOK
-from espm_hs.factorization.penalties.base import Penalty, Scale, check_strength
+from espm_hs.factorization.penalties.base import Penalty, Scale
 
 
 class NeighboursTerm(NamedTuple):
@@ -67,12 +67,7 @@ class Smoothness(Penalty):
 
     Term = NeighboursTerm
     value, quadratic = _value, _quadratic
-    ties_pixels = True
-
-    def __post_init__(self):
-        several = self.strength if isinstance(self.strength, tuple) else None
-        for one in several or (self.strength,):
-            check_strength("smoothness", one)
+    ties_pixels = by_component = True
 
     @property
     def acts(self) -> bool:

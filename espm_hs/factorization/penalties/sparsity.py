@@ -10,7 +10,7 @@ from numba import njit
 
 from espm_hs.factorization.kernels import CONTRACT
 from espm_hs.factorization.kernels.arguments import HOOK
-from espm_hs.factorization.penalties.base import Penalty, check_strength
+from espm_hs.factorization.penalties.base import Penalty
 
 # The term bends at this share of the abundances of a pixel.
 BEND = 0.01
@@ -106,9 +106,6 @@ class Sparsity(Penalty):
     of_shares = True
     # The usual strength.
     default: ClassVar[float] = 1.0
-
-    def __post_init__(self):
-        check_strength("sparsity", self.strength)
 
     @property
     def acts(self) -> bool:

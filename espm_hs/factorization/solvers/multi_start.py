@@ -75,6 +75,9 @@ class Factorization:
         compared; a start that came to the spectra of another one has its F.
     n_agreeing
         How many starts ended in this optimum.
+    ends
+        F and W at the end of every start that ended in spectra of its own, where there
+        were several starts.
     """
 
     W: np.ndarray
@@ -86,6 +89,7 @@ class Factorization:
     interrupted: bool = False
     objectives: tuple[float, ...] = ()
     n_agreeing: int = 1
+    ends: tuple[tuple[float, np.ndarray], ...] = ()
 
 
 def check_options(**options: Any) -> None:
@@ -202,6 +206,7 @@ def _compared_on_a_part(counts, problem, names, pixels, rng, options):
         interrupted=found.interrupted or best.interrupted,
         objectives=best.objectives,
         n_agreeing=best.n_agreeing,
+        ends=best.ends,
     )
 
 
@@ -322,14 +327,25 @@ def _best(descents, interrupted) -> Factorization:
         interrupted,
         objectives,
         sum(objectives[0] + spread >= F for F in objectives),
+        tuple((d.history[-1], d.V) for d in descents if d.leader is d)
+        if len(descents) > 1
+        else (),
     )
 
 
 def _in_fractions(found: Factorization, problem: Problem) -> Factorization:
     """Turn V into W, its simplex rows into fractions if asked for."""
-    W = problem.compose(found.W)
+    ends = tuple((F, _composed(problem, V)[0]) for F, V in found.ends)
+    W, whole = _composed(problem, found.W)
+    H = found.H if problem.simplex != "elements" else found.H * whole
+    return replace(found, W=W, H=H, ends=ends)
+
+
+def _composed(problem: Problem, V: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return W, and what its simplex rows added up to before they were fractions."""
+    W = problem.compose(V)
     if problem.simplex != "elements":
-        return replace(found, W=W)
+        return W, np.ones(W.shape[1])
     whole = W[problem.rows_on_simplex].sum(axis=0)
     whole = np.where(whole > 0, whole, 1.0)  # a component of other rows alone
-    return replace(found, W=W / whole, H=found.H * whole)
+    return W / whole, whole

@@ -1,0 +1,127 @@
+"""Phases that are the ends of a continuum of compositions."""
+
+import numpy as np
+import pytest
+
+from espm_hs import simulation
+from espm_hs.decomposition.solid_solution import Series, as_observed, find_series
+from espm_hs.factorization import Factorization, Grid
+from espm_hs.physics import SpectrumModel
+from espm_hs.simulation import Experiment, Phase, record
+
+QUIET = {"algorithm": "espm", "print_info": False}
+SHAPE = (24, 16)
+ROWS = np.array([True, True, True, False])
+# Cu, In, Ga and a background
+W = np.array([[0.5, 0.5, 0.0], [0.5, 0.0, 0.0], [0.0, 0.5, 1.0], [0.3, 0.1, 0.2]])
+
+
+def maps(share):
+    """Abundances of three phases: of the third one, the last four rows."""
+    share = np.broadcast_to(share, SHAPE)
+    H = np.stack([1 - share, share, np.zeros(SHAPE)], axis=-1)
+    H[-4:] = 0, 0, 1
+    return 50 * H.reshape(-1, 3)
+
+
+def found(share, fractions=W):
+    return find_series(fractions, maps(share), ROWS, Grid.from_shape(SHAPE, None))
+
+
+GRADED = np.linspace(0.05, 0.9, SHAPE[0] - 4)[:, None]
+GRADED = np.vstack([GRADED, np.zeros((4, 1))])
+
+
+def test_a_gradient_is_a_series():
+    (series,) = found(GRADED)
+    assert (series.phase, series.other) == (0, 1)
+    np.testing.assert_allclose(series.shown, (0.05, 0.9), atol=0.01)
+    elements = ["Cu", "In", "Ga"]
+    assert series.text(W[ROWS], elements, ["phase 0", "phase 1", "phase 2"]) == (
+        "Phases 0 and 1 are ends of a series; In 0 to 50 at.%"
+    )
+    assert "observed" in series.ends
+
+
+def test_boundaries_and_grains_are_none():
+    sharp = (np.arange(SHAPE[0]) > 10).astype(float)[:, None]
+    blurred = np.clip((np.arange(SHAPE[0]) - 8) / 4, 0, 1)[:, None]
+    scattered = np.random.default_rng(0).random(SHAPE)
+    for share in (sharp, blurred, scattered, 0.5):
+        assert found(share) == []
+
+
+def test_a_phase_that_lies_over_another_one_is_none():
+    others = W.copy()
+    others[:, 1] = 0, 0, 1, 0.1
+    assert found(GRADED, others) == []
+
+
+def test_pixels_without_neighbours_tell_nothing():
+    assert find_series(W, maps(GRADED), ROWS, Grid.unconnected(len(maps(0.0)))) == []
+
+
+def test_the_observed_ends_leave_the_model_as_it_is():
+    H = maps(GRADED)
+    fit = Factorization(W, H, 0.0, np.zeros(1), 1, True)
+    moved = as_observed(fit, Series(0, 1, (0.05, 0.9)).mixing(3))
+    np.testing.assert_allclose(moved.H @ moved.W.T, H @ W.T, atol=1e-9)
+    np.testing.assert_allclose(moved.W[ROWS].sum(axis=0), 1)
+    np.testing.assert_allclose(moved.W[1, :2], (0.475, 0.05))
+    np.testing.assert_array_equal(moved.W[:, 2], W[:, 2])
+    assert moved.H.min() >= 0
+    # tails are cut, and their pixels keep their totals
+    tails = as_observed(fit, Series(0, 1, (0.2, 0.8)).mixing(3))
+    assert tails.H.min() >= 0
+    np.testing.assert_allclose(tails.H.sum(axis=1), H.sum(axis=1))
+
+
+@pytest.fixture(scope="module")
+def absorber():
+    """Layers of Mo, Cu(In,Ga)Se2 with 4 to 19 at.% Ga, and ZnO."""
+    elements = ["Cu", "Ga", "In", "Mo", "O", "Se", "Zn"]
+    model = SpectrumModel(0.01 * np.arange(2048), 200.0, elements)
+    thickness = np.zeros((48, 32, 4))
+    thickness[:8, :, 0] = thickness[-8:, :, 3] = 1
+    share = np.linspace(0.15, 0.75, 32)[:, None]
+    thickness[8:-8, :, 1], thickness[8:-8, :, 2] = 1 - share, share
+    phases = [
+        Phase("Mo", {"Mo": 100}, 10.2, 0.1),
+        Phase("CuInSe2", {"Cu": 25, "In": 25, "Se": 50}, 5.8, 0.1),
+        Phase("CuGaSe2", {"Cu": 25, "Ga": 25, "Se": 50}, 5.6, 0.1),
+        Phase("ZnO", {"Zn": 50, "O": 50}, 5.6, 0.1),
+    ]
+    return record(Experiment(model, phases, 80 * thickness, 150), seed=0)
+
+
+def test_a_graded_absorber_is_found_and_its_ends_are_chosen(absorber):
+    gallium = {}
+    for ends in ("outside", "observed"):
+        with pytest.warns(UserWarning, match="chose"):
+            absorber.decomposition(
+                output_dimension=4, sparsity=0, end_members=ends, **QUIET
+            )
+        result = absorber.analysis_results()
+        (step,) = result.steps
+        assert "are ends of a series; " in step
+        assert step in str(result)
+        percent = 100 * result.composition[result.elements.index("Ga")]
+        gallium[ends] = np.sort(percent)[-2:]
+        assert np.isfinite(result.covariance).all()
+    assert gallium["observed"][0] == pytest.approx(3.75, abs=1.5)
+    assert gallium["observed"][1] == pytest.approx(18.75, abs=1.5)
+    assert np.ptp(gallium["outside"]) > np.ptp(gallium["observed"]) + 1
+
+
+@pytest.mark.parametrize(
+    "name", ["particles", "core_shell", "grain_boundary", "mantle"]
+)
+def test_no_series_where_there_is_none(name):
+    s = getattr(simulation, name)((48, 48), counts_per_pixel=60)
+    s.decomposition(output_dimension=3, smoothness=0, **QUIET)
+    assert s.analysis_results().steps == ()
+
+
+def test_the_choices_are_checked(eds):
+    with pytest.raises(ValueError, match="'outside' or 'observed'"):
+        eds.decomposition(output_dimension=2, end_members="inside", **QUIET)

@@ -114,7 +114,7 @@ def ambiguities(
         What to call each phase; None: by its number.
     """
     labels = labels or [f"phase {j}" for j in range(feasible_ranges.shape[1])]
-    fractions = _closed(composition)
+    fractions = closed(composition)
     angle = angles(spectra)
     result = []
     for i in range(feasible_ranges.shape[1]):
@@ -199,14 +199,18 @@ def alternatives(
         Lowest and highest fractions, shape (2, n_elements, n_phases). A phase without
         elements tells nothing of the fractions.
     """
-    own, directions = _closed(kept.composition), _directions(kept.spectra)
+    own = closed(kept.composition)
     seen = [own]
     for other in (x for x in others if x.objective <= kept.objective + close):
-        cosines = directions.T @ _directions(other.spectra)
-        places = linear_sum_assignment(cosines, maximize=True)[1]
-        found = _closed(other.composition)[:, places]
+        found = closed(other.composition)[:, matched(kept.spectra, other.spectra)]
         seen.append(np.where(found.any(axis=0), found, own))
     return np.stack([np.min(seen, axis=0), np.max(seen, axis=0)])
+
+
+def matched(spectra: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return which of the others each phase is, by the angles of their spectra."""
+    cosines = _directions(spectra).T @ _directions(others)
+    return linear_sum_assignment(cosines, maximize=True)[1]
 
 
 def ranges(
@@ -231,7 +235,7 @@ def ranges(
         Lowest and highest fractions, shape (2, n_elements, n_phases): over all mixtures
         that the counts allow, and over the answers of all starts.
     """
-    fractions = _closed(composition)
+    fractions = closed(composition)
     low, high = fractions.copy(), fractions.copy()
     if feasible_ranges is None:
         feasible_ranges = np.zeros((2, *[fractions.shape[1]] * 2))
@@ -239,7 +243,7 @@ def ranges(
         ends = [end for *_, end in _ends(fractions, feasible_ranges, i)]
         # all others at once
         rest = np.maximum(fractions[:, i] - fractions @ feasible_ranges[0, i], 0.0)
-        ends += [fractions[:, i], _closed(rest) if rest.any() else fractions[:, i]]
+        ends += [fractions[:, i], closed(rest) if rest.any() else fractions[:, i]]
         low[:, i], high[:, i] = np.min(ends, axis=0), np.max(ends, axis=0)
     if alternatives is not None:
         low, high = np.minimum(low, alternatives[0]), np.maximum(high, alternatives[1])
@@ -252,7 +256,7 @@ def apart(composition: np.ndarray, spectra: np.ndarray) -> np.ndarray:
     It is the angle between spectra in degrees, or the difference of a fraction in at.%,
     whichever is smaller.
     """
-    fractions = 100 * _closed(composition)
+    fractions = 100 * closed(composition)
     moved = np.abs(fractions[:, :, None] - fractions[:, None]).max(axis=0)
     return np.minimum(angles(spectra), moved + np.diag([np.inf] * len(moved)))
 
@@ -269,7 +273,7 @@ def _directions(spectra: np.ndarray) -> np.ndarray:
     return known / np.maximum(np.linalg.norm(known, axis=0), np.finfo(float).tiny)
 
 
-def _closed(composition: np.ndarray) -> np.ndarray:
+def closed(composition: np.ndarray) -> np.ndarray:
     """Fractions of sum 1, and 0 in a phase without elements."""
     whole = composition.sum(axis=0)
     return composition / np.where(whole > 0, whole, 1.0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from espm_hs.decomposition.ambiguity import Answer, alternatives
+from espm_hs.decomposition.ambiguity import Answer, alternatives, closed, matched
 from espm_hs.decomposition.constraints import Knowledge
 from espm_hs.decomposition.self_consistency import (
     continued,
@@ -135,15 +135,22 @@ class PhaseSearch:
         return found, self._with_feasible_ranges(found, errors)
 
     def _alternatives(self, found: Factorization, first: Factorization) -> np.ndarray:
-        """Return the fractions between which starts that fit about as well end."""
+        """Return the fractions between which starts that fit about as well end.
 
-        def answer(F: float, W: np.ndarray, problem: Problem) -> Answer:
-            return Answer(F, W[self.rows], problem.spectra(W))
-
+        Starts are compared where all of them stand alike, before the steps that follow
+        on the best: the phases move with these by as much.
+        """
         same = replace(self.problem, G=self.model.G[self.channels])
-        others = [answer(F, W, same) for F, W in first.ends]
-        lowest = min(F for F, _ in first.ends)
-        return alternatives(answer(lowest, found.W, self.problem), others)
+        answers = [
+            Answer(F, W[self.rows], same.spectra(W))
+            for F, W in sorted(first.ends, key=lambda end: end[0])
+        ]
+        best = answers[0]
+        order = matched(self.problem.spectra(found.W), best.spectra)
+        low, high = alternatives(best, answers[1:])[:, :, order]
+        own = closed(best.composition)[:, order]
+        fractions = closed(found.W[self.rows])
+        return np.clip([fractions + low - own, fractions + high - own], 0.0, 1.0)
 
     def _searched_on(self, found: Factorization) -> Factorization:
         """Look further if few of the starts agree: without the penalty, and back.

@@ -41,9 +41,9 @@ from espm_hs.physics.linear_model import LinearModel
 
 # The search goes on if fewer of the starts end in the same phases.
 ENOUGH_AGREE = 0.75
-# Strengths of the sparsity on the way to the counts alone and back, and in the end.
-RELAXED = (0.0, 0.3, 1.0)
-GENTLER = 0.3
+# It goes on without the sparsity and back with it, in so many passes each: where the
+# counts alone leave much open they take more, and lead nowhere.
+MOST_PASSES = 150
 # What is taken out of phases may cost the counts so many nats for each number in them.
 NATS_PER_NUMBER = 2.0
 
@@ -102,6 +102,7 @@ class PhaseSearch:
         # what was chosen among answers that the counts allow, and between which
         # fractions these are
         self.steps: list[str] = []
+        self.rise = 0.0  # of F, by these choices
         self.alternatives: np.ndarray | None = None
         self.rows, self.n_jobs = self.model.element_columns, self.options.n_jobs
 
@@ -121,13 +122,12 @@ class PhaseSearch:
         found = first = self._fit(init, self.options)
         named = isinstance(init, str)
         if named:
-            found = self._searched_on(found)
             unknown = self.known.free & ~self.known.located
             found, self.problem = _largest_first(found, self.problem, unknown)
         errors = self._errors(found)
         if named:
             found, errors = self._separated(found, errors)
-            found, errors = self._gentler(found, errors)
+            found, errors = self._searched_on(found, errors)
         if first.ends:
             self.alternatives = self._alternatives(found, first)
         if not (found.interrupted or errors.interrupted):
@@ -152,43 +152,43 @@ class PhaseSearch:
         fractions = closed(found.W[self.rows])
         return np.clip([fractions + low - own, fractions + high - own], 0.0, 1.0)
 
-    def _searched_on(self, found: Factorization) -> Factorization:
+    def _searched_on(
+        self, found: Factorization, errors: Errors
+    ) -> tuple[Factorization, Errors]:
         """Look further if few of the starts agree: without the penalty, and back.
 
         Where no pixel shows a phase alone, the penalty keeps a fit where it began. The
-        counts alone lead away from there.
+        counts alone lead away from there. The same steps are taken before F decides,
+        of which what they cost does not count: that was a choice.
         """
-        n_starts, strength = len(found.objectives), self.problem.penalties.sparsity
-        undecided = found.n_agreeing < ENOUGH_AGREE * n_starts and strength > 0
-        if not undecided or found.interrupted:
-            return found
-        before = self.problem
-        other = found
-        for share in RELAXED:
-            other = continued(other, self._fit_with(share * strength, other))
-            if other.interrupted:
-                break
-        if other.objective < found.objective and not other.interrupted:
-            return other
-        self.problem = before
-        return replace(found, n_iter=other.n_iter, interrupted=other.interrupted)
-
-    def _gentler(
-        self, found: Factorization, errors: Errors
-    ) -> tuple[Factorization, Errors]:
-        """Go on from the phases with a penalty that overrules fewer counts."""
-        strength = self.problem.penalties.sparsity
-        if strength == 0 or found.interrupted or self.known.single_elements:
+        penalties = self.problem.penalties
+        undecided = found.n_agreeing < ENOUGH_AGREE * len(found.objectives)
+        if not (undecided and penalties.acts) or found.interrupted:
             return found, errors
-        found = continued(found, self._fit_with(GENTLER * strength, found))
-        return found, self._errors(found)
+        before = self.problem, self.steps, self.rise
+        lowest, self.steps, self.rise = found.objective - self.rise, [], 0.0
+        short = replace(self.options, max_iter=min(MOST_PASSES, self.options.max_iter))
+        other = self._continued(found, replace(penalties, sparsity=0.0), short)
+        other = self._continued(other, penalties, short)
+        other, others = self._separated(other, self._errors(other))
+        if other.objective - self.rise < lowest and not other.interrupted:
+            if other.converged:
+                return other, others
+            other = self._continued(other, penalties, self.options)
+            return other, self._errors(other)
+        self.problem, self.steps, self.rise = before
+        spent = replace(found, n_iter=other.n_iter, interrupted=other.interrupted)
+        return spent, errors
 
-    def _fit_with(self, strength: float, found: Factorization) -> Factorization:
-        """Go on from a fit with another strength of the sparsity."""
-        penalties = replace(self.problem.penalties, sparsity=strength)
+    def _continued(
+        self, found: Factorization, penalties: Penalties, options: FitOptions
+    ) -> Factorization:
+        """Go on from a fit with other penalties."""
+        if found.interrupted:
+            return found
         self.problem = replace(self.problem, penalties=penalties)
         start = found.W, off_zero(found.H)
-        return self._fit(start, replace(self.options, n_init=1))
+        return continued(found, self._fit(start, replace(options, n_init=1)))
 
     def _fit(self, init: str | tuple, options: FitOptions) -> Factorization:
         """Fit the phases, each with the matrix of its own composition."""
@@ -255,7 +255,9 @@ class PhaseSearch:
             self.problem = before
             return None
         gone = {overlap.other for overlap in overlaps}
-        self.steps.append(_told(gone, changed, again.objective - found.objective))
+        rise = again.objective - found.objective
+        self.rise += max(rise, 0.0)
+        self.steps.append(_told(gone, changed, rise))
         return again
 
     def _divergence(self, found: Factorization) -> float:

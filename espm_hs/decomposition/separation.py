@@ -35,7 +35,9 @@ ALWAYS = 0.9
 LEAST_UPTAKE = 2.5
 # Less of an inclusion is a matter of what the phase is made of.
 LEAST_INCLUSION = 0.2
-# A film is everywhere: its thickness varies from place to place by this part at most.
+# Most of a film says how much of it is in a phase: so much of its atoms.
+MOST_OF_FILM = 0.7
+# A film is everywhere, and varies from place to place by this part at most.
 UNEVEN = 0.4
 # What lies on a film has at least this part of what its elements say missing from the
 # map of the film where it is.
@@ -233,15 +235,18 @@ def find_films(
     H = np.asarray(H)
     films: dict[int, list[Overlap]] = {}
     for shared in _Amounts(W, covariance, elements).shared_parts(allowed):
+        if W[shared.columns, shared.other].sum() < MOST_OF_FILM:
+            continue
         missing = _missing(H[:, shared.other], H[:, shared.phase])
         apart = abs(missing - shared.amount)
         if LEAST_MISSING * shared.amount < missing and apart < 1 - missing:
             films.setdefault(shared.other, []).append(shared)
+    uneven = {}
     for film, on_it in films.items():
         filled = H[:, film] + sum(one.amount * H[:, one.phase] for one in on_it)
-        if _structure(filled, grid) < (UNEVEN * filled.mean()) ** 2:
-            return on_it
-    return []
+        uneven[film] = _structure(filled / filled.mean(), grid)
+    film = min(uneven, key=lambda one: uneven[one], default=-1)
+    return films[film] if uneven and uneven[film] < UNEVEN**2 else []
 
 
 def _missing(film: np.ndarray, on_it: np.ndarray) -> float:

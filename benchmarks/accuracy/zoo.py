@@ -153,6 +153,8 @@ def cases(
         if wanted and maker.__name__ not in wanted:
             continue
         for m, (kind, forward) in enumerate(FORWARD.items()):
+            if given.forward not in ("all", kind):
+                continue
             rng = np.random.default_rng([seed, n, m])
             sample = maker(rng, shape)
             experiment_of = _experiments(sample, forward(rng, sample), rng)
@@ -349,14 +351,14 @@ def summary(outcomes: Sequence[Outcome]) -> list[str]:
     ]
     return [
         f"{len(outcomes)} maps: every phase within {RIGHT:g} at.% in "
-        f"{np.mean(errors <= RIGHT):.0%}, one beyond {WRONG:g} at.% in "
-        f"{np.mean(errors > WRONG):.0%}; {seconds:.0f} s of CPU time.",
+        f"{100 * np.mean(errors <= RIGHT):.0f} %, one beyond {WRONG:g} at.% in "
+        f"{100 * np.mean(errors > WRONG):.0f} %; {seconds:.0f} s of CPU time.",
         f"{len(phases)} phases: {len(right)} right, {len(wrong)} wrong, "
         f"{len(phases) - len(right) - len(wrong)} in between.",
         f"Of the wrong phases, {len(silent)} have neither a caution nor a range that "
         f"covers the reference{f' ({named})' if named else ''}.",
-        f"Of the right phases, {warned / max(len(right), 1):.0%} carry a caution.",
-        f"Cautions of right and of wrong phases: {', '.join(kinds) or 'none'}.",
+        f"Of the right phases, {100 * warned / max(len(right), 1):.0f} % carry one.",
+        f"Cautions, of right and of wrong phases: {', '.join(kinds) or 'none'}.",
     ]
 
 
@@ -381,6 +383,7 @@ def main(given: argparse.Namespace) -> None:
 ARGUMENTS = (
     argument("--half", choices=("training", "held_out"), default="training"),
     argument("--only", default="", help="materials, separated by commas"),
+    argument("--forward", choices=("all", *FORWARD), default="all"),
 )
 
 

@@ -82,9 +82,9 @@ def verdict(name: str, ours: Mapping[str, float], theirs: Mapping[str, float]) -
         for case in ours
         if not ours[case] < theirs[case]
     ]
-    share = 1 - len(others) / len(ours)
+    share = 100 * (1 - len(others) / len(ours))
     named = f"; not in {'; '.join(others)}" if others else ""
-    return f"espm_hs is better than {name} in {share:.0%} of {len(ours)} maps{named}."
+    return f"espm_hs is better than {name} in {share:.0f} % of {len(ours)} maps{named}."
 
 
 def main(given: argparse.Namespace) -> None:

@@ -28,7 +28,7 @@ def main(given: argparse.Namespace) -> None:
         print(*rows[-1], sep="  ", flush=True)
     title = f"Number of phases, {given.half} half"
     publish(("map", "found", "true", ""), rows, title=title)
-    print(f"{right} of {len(rows)} right ({right / len(rows):.0%})")
+    print(f"{right} of {len(rows)} right ({100 * right / len(rows):.0f} %)")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ from espm_hs.decomposition.cautions import Caution
 
 @pytest.fixture(scope="module")
 def case():
-    return next(zoo.cases(Namespace(half="training", smoke=True, only="")))
+    given = Namespace(half="training", smoke=True, only="", forward="all")
+    return next(zoo.cases(given))
 
 
 @pytest.fixture(scope="module")
@@ -94,15 +95,15 @@ def test_summary_names_errors_of_which_nobody_is_told(case):
         for phases in ([good, warned], [good, warned], [good, good], [good, bad])
     ]
     text = "\n".join(zoo.summary(outcomes))
-    assert "within 5 at.% in 75%, one beyond 10 at.% in 25%; 4 s" in text
+    assert "within 5 at.% in 75 %, one beyond 10 at.% in 25 %; 4 s" in text
     assert "8 phases: 7 right, 1 wrong, 0 in between" in text
     assert "superalloy, own, 4 counts: gamma' (20 at.%)" in text
-    assert "29% carry a caution" in text
+    assert "29 % carry one" in text
     assert "range 2 and 0" in text
     assert zoo.by_material(outcomes) == [("superalloy", "2", "4", "3", "1", "20.0")]
 
 
 def test_maps_in_which_others_are_better_are_named():
     text = verdict("NMF", {"a": 1.0, "b": 2.0}, {"a": 3.0, "b": 1.5})
-    assert text.startswith("espm_hs is better than NMF in 50% of 2 maps")
+    assert text.startswith("espm_hs is better than NMF in 50 % of 2 maps")
     assert "not in b (2.0 to 1.5 at.%)" in text

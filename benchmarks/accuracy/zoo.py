@@ -343,7 +343,7 @@ def summary(outcomes: Sequence[Outcome]) -> list[str]:
     right, wrong = ([x for x in phases if getattr(x, y)] for y in ("right", "wrong"))
     silent = [(one.case, x) for one in outcomes for x in one.phases if x.silent]
     named = "; ".join(f"{case}: {x.name} ({x.error:.0f} at.%)" for case, x in silent)
-    warned = sum(bool(x.cautions) for x in right)
+    share = 100 * sum(bool(x.cautions) for x in right) / max(len(right), 1)
     kinds = [
         f"{kind} {_count(kind, right)} and {_count(kind, wrong)}"
         for kind in KINDS
@@ -357,7 +357,7 @@ def summary(outcomes: Sequence[Outcome]) -> list[str]:
         f"{len(phases) - len(right) - len(wrong)} in between.",
         f"Of the wrong phases, {len(silent)} have neither a caution nor a range that "
         f"covers the reference{f' ({named})' if named else ''}.",
-        f"Of the right phases, {100 * warned / max(len(right), 1):.0f} % carry one.",
+        f"Of the right phases, {share:.0f} % carry a caution.",
         f"Cautions, of right and of wrong phases: {', '.join(kinds) or 'none'}.",
     ]
 

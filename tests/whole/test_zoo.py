@@ -98,7 +98,7 @@ def test_summary_names_errors_of_which_nobody_is_told(case):
     assert "within 5 at.% in 75 %, one beyond 10 at.% in 25 %; 4 s" in text
     assert "8 phases: 7 right, 1 wrong, 0 in between" in text
     assert "superalloy, own, 4 counts: gamma' (20 at.%)" in text
-    assert "29 % carry one" in text
+    assert "29 % carry a caution" in text
     assert "range 2 and 0" in text
     assert zoo.by_material(outcomes) == [("superalloy", "2", "4", "3", "1", "20.0")]
 

@@ -101,6 +101,7 @@ def hyperspy(signal, n_phases: int) -> Found:
             normalize_poissonian_noise=True,
             algorithm="NMF",
             output_dimension=n_phases,
+            random_state=0,
             return_info=True,
             print_info=False,
         )

@@ -233,7 +233,9 @@ def _read_settings(
     "--binning", type=click.IntRange(1), help="Find phases in sums of pixels."
 )
 @click.option(
-    "--end-members", type=click.Choice(["outside", "observed"]), help="Of series."
+    "--end-members",
+    type=click.Choice(["auto", "outside", "observed"]),
+    help="Of series and inclusions.",
 )
 @click.option("--starts", type=click.IntRange(1), help="The best of so many is kept.")
 @click.option("--seed", type=click.IntRange(0), help="Of the random numbers.")

@@ -58,7 +58,7 @@ calibrate = true
 # sparsity = 1.0       # how strongly pixels are pulled to few phases, or "auto"
 # smoothness = "auto"  # of the maps: "auto", or a number, 0 for none
 # binning = 4          # pixels along each axis summed to find phases
-# end_members = "outside"  # of solid solutions, or "observed": what pixels show
+# end_members = "auto"  # or "outside", or "observed": what pixels show
 # starts = 4           # the best of so many is kept
 # seed = 0             # of the random numbers
 

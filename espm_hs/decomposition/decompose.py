@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from espm_hs.arguments import check_choice
 from espm_hs.decomposition.constraints import Knowledge
 from espm_hs.decomposition.prior_knowledge import (
     ELEMENTS,
@@ -47,6 +48,7 @@ LEAST_SHARE_IN_USE = 0.01
 FITS = 1.05
 # Parts of a scan that are compared with each other, and counts that each must have.
 PARTS, LEAST_OF_A_PART = 4, 2e4
+END_MEMBERS = ("auto", "outside", "observed")
 # What a result has from the fit as it is.
 OF_THE_FIT = ("W", "objective", "history", "n_iter", "converged", "n_agreeing")
 
@@ -89,9 +91,14 @@ class DecompositionOptions(FitOptions):
         Phases are found from the sums of ``binning`` pixels along each axis, and then
         mapped in full resolution; "auto" bins until there are some 300 counts.
     end_members
-        Of a solid solution, where pixels show all compositions between two phases:
-        "outside" leaves them outside of what pixels show, as they fit the counts;
-        "observed" takes the outermost compositions that pixels show.
+        What phases are that no pixel shows alone. "outside": what fits the counts and
+        has the fewest elements; "observed": the outermost compositions that pixels
+        show; "auto": the first for the ends of solid solutions, where pixels show all
+        compositions in between, and the second for inclusions, which take the place of
+        their host.
+    separation
+        Whether films, hosts and inclusions are taken out of the phases that contain
+        them, see `espm_hs.decomposition.separation`.
     pixel_size
         Size of a pixel along each navigation axis, in one unit, for the smoothness;
         None: square.
@@ -111,7 +118,8 @@ class DecompositionOptions(FitOptions):
     smoothness: float | str | Sequence[float] = 0.0
     init: str | tuple = "nndsvd"
     binning: str | int = 1
-    end_members: str = "outside"
+    end_members: str = "auto"
+    separation: bool = True
     pixel_size: tuple[float, ...] | None = None
 
     def __post_init__(self):
@@ -120,8 +128,11 @@ class DecompositionOptions(FitOptions):
             usual = 0.0 if self.elements_are_phases else USUAL_SPARSITY
             object.__setattr__(self, "sparsity", usual)
         self._check_binning()
-        if (ends := self.end_members) not in ("outside", "observed"):
-            raise ValueError(f"`end_members`: 'outside' or 'observed', not {ends!r}.")
+        check_choice("end_members", self.end_members, END_MEMBERS)
+        if not isinstance(self.separation, bool):
+            raise ValueError(
+                f"`separation` must be True or False, got {self.separation!r}."
+            )
         strengths: Any = self.smoothness
         if several := not isinstance(strengths, str) and np.ndim(strengths) > 0:
             object.__setattr__(self, "smoothness", tuple(strengths))
@@ -312,7 +323,8 @@ def decompose(
     if known.single_elements:
         options = replace(options, n_init=1)  # all starts are the same
     binned = _in_bins(counts, problem, bins, binning)
-    search = PhaseSearch(*binned, model, used, known, options.fit, options.end_members)
+    choices = options.end_members, options.separation
+    search = PhaseSearch(*binned, model, used, known, options.fit, *choices)
     if binning > 1 and not isinstance(init, str) and init[1] is not None:
         init = (init[0], bins.sum(init[1]))
     found, errors = search.run(init, options.chosen_penalties)

@@ -20,6 +20,7 @@ from espm_hs.decomposition.separation import (
     find_films,
     find_inclusion,
     find_overlap,
+    inclusions,
     separate,
 )
 from espm_hs.decomposition.solid_solution import as_observed, find_series
@@ -85,8 +86,8 @@ class PhaseSearch:
         What is known of the phases.
     options
         Those of `espm_hs.factorization.factorize`.
-    end_members
-        Ends of solid solutions: "outside" or "observed".
+    end_members, separation
+        As in `espm_hs.decomposition.decompose.DecompositionOptions`.
     """
 
     counts: AnyCounts
@@ -96,7 +97,8 @@ class PhaseSearch:
     channels: np.ndarray
     known: Knowledge
     options: FitOptions
-    end_members: str = "outside"
+    end_members: str = "auto"
+    separation: bool = True
 
     def __post_init__(self):
         # what was chosen among answers that the counts allow, and between which
@@ -132,7 +134,10 @@ class PhaseSearch:
             self.alternatives = self._alternatives(found, first)
         if not (found.interrupted or errors.interrupted):
             found, errors = self._with_end_members(found, errors)
-        return found, self._with_feasible_ranges(found, errors)
+        errors = self._with_feasible_ranges(found, errors)
+        if named and self.end_members != "outside":
+            found, errors = self._as_shown(found, errors)
+        return found, errors
 
     def _alternatives(self, found: Factorization, first: Factorization) -> np.ndarray:
         """Return the fractions between which starts that fit about as well end.
@@ -166,7 +171,10 @@ class PhaseSearch:
         if not (undecided and penalties.acts) or found.interrupted:
             return found, errors
         before = self.problem, self.steps, self.rise
-        lowest, self.steps, self.rise = found.objective - self.rise, [], 0.0
+        # elements agreed that what was taken out is not there: a few nats are no reason
+        # to put it back
+        worth = NATS_PER_NUMBER * len(self.rows) if self.steps else 0.0
+        lowest, self.steps, self.rise = found.objective - self.rise - worth, [], 0.0
         short = replace(self.options, max_iter=min(MOST_PASSES, self.options.max_iter))
         other = self._continued(found, replace(penalties, sparsity=0.0), short)
         other = self._continued(other, penalties, short)
@@ -215,7 +223,7 @@ class PhaseSearch:
         counts = self.problem.spectra(found.W).sum(axis=0) * found.H
         hosts = accompanying(counts, ~self.known.free)
         allowed = self.known.apart(self.rows)
-        for _ in range(k * (k - 1) if in_counts else 0):
+        for _ in range(k * (k - 1) if in_counts and self.separation else 0):
             if found.interrupted:
                 break
             overlaps = self._overlaps(found, errors, hosts, allowed)
@@ -311,6 +319,29 @@ class PhaseSearch:
             text = one.text(found.W[self.rows], self.model.elements, self.known.labels)
             self.steps.append(f"{text}, {ends}.")
         return found, errors
+
+    def _as_shown(
+        self, found: Factorization, errors: Errors
+    ) -> tuple[Factorization, Errors]:
+        """Leave in a phase that no pixel shows alone what all pixels show with it.
+
+        Where a phase takes the place of another one atom for atom, counts do not tell
+        how much of that other one belongs to it; what pixels show it is at least seen.
+        """
+        free = self.known.free & ~self.known.located
+        known = found.W, found.H, errors.covariance, self.rows
+        shares = inclusions(*known, errors.feasible_ranges, free)
+        if not shares:
+            return found, errors
+        mixing = np.eye(len(free))
+        for (phase, host), share in shares.items():
+            mixing[phase, phase], mixing[phase, host] = 1 - share, share
+            self.steps.append(
+                f"Phase {phase} is nowhere alone: the {100 * share:.0f} % of phase "
+                f"{host} that all pixels show with it are left in it."
+            )
+        found, errors = as_observed(found, mixing), self._mixed(errors, mixing)
+        return found, self._with_feasible_ranges(found, errors)
 
     def _mixed(self, errors: Errors, mixing: np.ndarray) -> Errors:
         """Return the errors of mixtures of the phases.

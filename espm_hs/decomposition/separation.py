@@ -33,6 +33,9 @@ ALWAYS = 0.9
 # A phase is nowhere alone if an eighth of the counts would put more of the other one
 # into it by so many of their standard errors.
 LEAST_UPTAKE = 2.5
+# A phase takes the place of another one if so many of its atoms are missing there for
+# each of its own.
+TAKES_PLACE = 0.8
 # Less of an inclusion is a matter of what the phase is made of.
 LEAST_INCLUSION = 0.2
 # Most of a film says how much of it is in a phase: so much of its atoms.
@@ -203,6 +206,52 @@ def find_inclusion(
     taken = uptake(list(found))
     surest = max(found, key=taken.__getitem__)
     return found[surest] if taken[surest] > LEAST_UPTAKE else None
+
+
+def inclusions(
+    W: np.ndarray,
+    H: np.ndarray,
+    covariance: np.ndarray,
+    elements: np.ndarray,
+    feasible_ranges: np.ndarray | None,
+    free: np.ndarray,
+) -> dict[tuple[int, int], float]:
+    """Return which phases are seen only with another one, whose place they take.
+
+    Parameters
+    ----------
+    W, covariance, elements
+        As in `find_overlap`.
+    H
+        Shape (n_pixels, n_phases), in atoms.
+    feasible_ranges
+        See `espm_hs.factorization.mixing_ranges`; None: nothing is known.
+    free
+        Boolean, shape (n_phases,): phases of which nothing is known.
+
+    Returns
+    -------
+    dict
+        (phase, other) -> share of the other one that all pixels show with the phase.
+
+    Notes
+    -----
+    A phase that lacks several elements of its host at once does so for a reason: it
+    has none of the host. One element may be lacking as no less of it is possible.
+    """
+    found: dict[tuple[int, int], float] = {}
+    if feasible_ranges is None:
+        return found
+    H, present = np.asarray(H), _Amounts(W, covariance, elements).present
+    for phase in np.flatnonzero(free).tolist():
+        other = int(np.argmax(feasible_ranges[1, phase]))
+        share = float(feasible_ranges[1, phase, other])
+        lacking = np.count_nonzero(present[:, other] & ~present[:, phase])
+        if share < LEAST_INCLUSION or lacking > 1 or not free[other]:
+            continue
+        if _missing(H[:, other], H[:, phase]) > TAKES_PLACE:
+            found[phase, other] = share
+    return found
 
 
 def find_films(

@@ -112,7 +112,8 @@ class Phases(EDSTEMSpectrum):
         max_iter: int = 1000,
         tol: float = 1e-4,
         random_state: Any = 0,
-        end_members: str = "outside",
+        end_members: str = "auto",
+        separation: bool = True,
         n_jobs: int = -1,
         show_progressbar: bool | None = None,
         navigation_mask: Any = None,
@@ -206,10 +207,14 @@ class Phases(EDSTEMSpectrum):
         random_state
             Seed, or a `numpy.random.Generator`.
         end_members
-            Where pixels show all compositions between two phases, a solid solution,
-            the text after the fit says so. "outside" leaves the ends of the series
-            where they fit the counts, outside of what pixels show; "observed" takes
-            the outermost compositions that pixels show.
+            What phases are that no pixel shows alone: "observed" takes the outermost
+            compositions that pixels show, "outside" what fits the counts beyond these.
+            "auto" is the first for inclusions, which take the place of their host, and
+            the second for the ends of solid solutions, where pixels show all
+            compositions in between.
+        separation
+            Whether films, hosts and inclusions are taken out of phases that contain
+            them, where the counts permit it. The text after the fit says what was done.
         n_jobs
             Number of threads, -1 for all cores. Results do not depend on it.
         show_progressbar
@@ -277,6 +282,7 @@ class Phases(EDSTEMSpectrum):
             tol=tol,
             random_state=random_state,
             end_members=end_members,
+            separation=separation,
             n_jobs=n_jobs,
         )
         refinement = self._refinement(calibration)

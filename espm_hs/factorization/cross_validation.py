@@ -118,6 +118,7 @@ def choose_smoothness(
     W: np.ndarray,
     *,
     start: np.ndarray,
+    n_alike: float = 1.0,
     random_state=None,
     n_jobs: int | None = None,
 ) -> tuple[float, ...]:
@@ -133,6 +134,8 @@ def choose_smoothness(
         Composition, shape (n_columns, n_components).
     start
         First H, shape (n_pixels, n_components).
+    n_alike
+        As in `Penalties.tied`.
     random_state
         Seed: None, int or `numpy.random.Generator`.
     n_jobs
@@ -152,9 +155,14 @@ def choose_smoothness(
     neighbours have a variance, the best smoothness is its inverse over the counts per
     pixel: that of all counts is the smaller by the share that was fitted. Of a large
     map some strips are enough to tell.
+
+    The maps are asked how the held-out counts of a pixel are shared by the channels,
+    not how many there are: where the totals are even, the smoothest maps would predict
+    them best, whatever becomes of the components.
     """
     none = (0.0,) * problem.n_components
-    if not counts.integer or not (problem.grid and problem.grid.connected):
+    grid = problem.grid
+    if not counts.integer or not (grid and grid.connected):
         return none
     seen, mean_counts = strips(counts.n_pixels), counts.mean_counts
     counts, problem, start = counts.take(seen), problem.take(seen), start[seen]
@@ -170,7 +178,7 @@ def choose_smoothness(
     def trial(places, H):
         """Loss of the strengths at places of their list, and their maps."""
         strengths = tuple(SMOOTHNESS_TRIED[n] for n in places)
-        penalties = replace(problem.penalties, smoothness=strengths)
+        penalties = problem.penalties.tied(strengths, grid.weights.size, n_alike)
         smooth = replace(problem, penalties=penalties)
         settings: dict[str, Any] = {
             "max_iter": VISITS,
@@ -178,7 +186,9 @@ def choose_smoothness(
             "n_jobs": n_jobs,
         }
         H, _ = fit_maps(fitted, smooth, W, start=H, **settings)
-        return held_out(others, D, H), H
+        totals = np.maximum(H @ D.sum(axis=0), np.finfo(float).tiny)
+        shares = H * (others.per_pixel / totals)[:, None]
+        return held_out(others, D, shares), H
 
     best = _best_strengths(trial, problem.n_components, H)
     return tuple((FITTED * mean_counts / counts.mean_counts * np.array(best)).tolist())

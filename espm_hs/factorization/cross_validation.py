@@ -32,6 +32,8 @@ PIXELS_TO_TELL = 1 << 14
 STRIPS = 8
 # Model of a count where there is none, as a share of the mean count per entry.
 HELD_OUT_FLOOR = 1e-6
+# Totals of pixels are taken for so much at least where something is divided by them.
+EMPTY = 1e-200
 # Strengths of sparsity that are tried: the usual one is taken unless another one is
 # better by so many standard errors.
 USUAL_SPARSITY = Sparsity.default
@@ -186,7 +188,7 @@ def choose_smoothness(
             "n_jobs": n_jobs,
         }
         H, _ = fit_maps(fitted, smooth, W, start=H, **settings)
-        totals = np.maximum(H @ D.sum(axis=0), np.finfo(float).tiny)
+        totals = np.maximum(H @ D.sum(axis=0), EMPTY)
         shares = H * (others.per_pixel / totals)[:, None]
         return held_out(others, D, shares), H
 

@@ -239,7 +239,7 @@ def off_zero(H):
 
 
 def _factors(found, totals):
-    """By how much to scale maps so that they have their totals; 1 if that is too far."""
+    """By how much to scale maps to their totals; 1 if that is too far."""
     # what is to be empty may be; a map that has become so stays empty
     factors = totals / np.where(found > 0, found, np.inf)
     off = (found > 0) | (totals > 0)

@@ -494,7 +494,8 @@ def _on_pixels(
             strength = choose_smoothness(
                 *fit, start=start, n_alike=n_alike, random_state=seed, n_jobs=n_jobs
             )
-        penalties = penalties.tied(strength, problem.grid.weights.size, n_alike)
+        n_neighbours = problem.grid.weights.size if problem.grid else 0
+        penalties = penalties.tied(strength, n_neighbours, n_alike)
         # a phase that is lost all the same is looked for without what is against it
         for weaker in (penalties, replace(penalties, sparsity=0.0)):
             problem = replace(problem, penalties=weaker)

@@ -19,6 +19,7 @@ from espm_hs.decomposition.prior_knowledge import (
 from espm_hs.decomposition.result import ModelRecord, PhaseAnalysis, fingerprint
 from espm_hs.decomposition.search import PhaseSearch
 from espm_hs.factorization import (
+    FEW_COUNTS,
     STRONGEST,
     USUAL_SPARSITY,
     Bins,
@@ -478,8 +479,10 @@ def _on_pixels(
     if found.interrupted:
         return replace(found, H=start), rough
     # what one bin paid for holding several phases is shared by its pixels
-    n_alike = counts.n_pixels / bins.n_bins
-    penalties = problem.penalties.shared(1 / n_alike)
+    of_a_bin = counts.n_pixels / bins.n_bins
+    penalties = problem.penalties.shared(1 / of_a_bin)
+    # with counts enough every pixel can speak for itself, tied to others or not
+    n_alike = of_a_bin if counts.mean_counts < FEW_COUNTS else np.inf
     problem = replace(problem, penalties=penalties)
     start = problem.allowed(off_zero(start))
     totals = found.H.sum(axis=0) if problem.simplex != "abundances" else None

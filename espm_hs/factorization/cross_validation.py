@@ -32,6 +32,9 @@ PIXELS_TO_TELL = 1 << 14
 STRIPS = 8
 # Model of a count where there is none, as a share of the mean count per entry.
 HELD_OUT_FLOOR = 1e-6
+# Mean counts per pixel below which one component may win all of a smooth map, and maps
+# are judged by the shares of the channels alone.
+FEW_COUNTS = 10.0
 # Totals of pixels are taken for so much at least where something is divided by them.
 EMPTY = 1e-200
 # Strengths of sparsity that are tried: the usual one is taken unless another one is
@@ -120,7 +123,7 @@ def choose_smoothness(
     W: np.ndarray,
     *,
     start: np.ndarray,
-    n_alike: float = 1.0,
+    n_alike: float = np.inf,
     random_state=None,
     n_jobs: int | None = None,
 ) -> tuple[float, ...]:
@@ -137,7 +140,7 @@ def choose_smoothness(
     start
         First H, shape (n_pixels, n_components).
     n_alike
-        As in `Penalties.tied`.
+        As in `Penalties.tied`; by default pixels that are tied do not share.
     random_state
         Seed: None, int or `numpy.random.Generator`.
     n_jobs
@@ -158,15 +161,17 @@ def choose_smoothness(
     pixel: that of all counts is the smaller by the share that was fitted. Of a large
     map some strips are enough to tell.
 
-    The maps are asked how the held-out counts of a pixel are shared by the channels,
-    not how many there are: where the totals are even, the smoothest maps would predict
-    them best, whatever becomes of the components.
+    Maps of few counts are asked how the held-out counts of a pixel are shared by the
+    channels, not how many there are: where the totals are even, the smoothest maps
+    would predict them best, whatever becomes of the components. With more counts the
+    totals are a good witness.
     """
     none = (0.0,) * problem.n_components
     grid = problem.grid
     if not counts.integer or not (grid and grid.connected):
         return none
     seen, mean_counts = strips(counts.n_pixels), counts.mean_counts
+    few = mean_counts < FEW_COUNTS
     counts, problem, start = counts.take(seen), problem.take(seen), start[seen]
     rng = np.random.default_rng(random_state)
     fitted, others = thin(counts, FITTED, rng)
@@ -189,8 +194,8 @@ def choose_smoothness(
         }
         H, _ = fit_maps(fitted, smooth, W, start=H, **settings)
         totals = np.maximum(H @ D.sum(axis=0), EMPTY)
-        shares = H * (others.per_pixel / totals)[:, None]
-        return held_out(others, D, shares), H
+        told = H * (others.per_pixel / totals)[:, None] if few else H
+        return held_out(others, D, told), H
 
     best = _best_strengths(trial, problem.n_components, H)
     return tuple((FITTED * mean_counts / counts.mean_counts * np.array(best)).tolist())

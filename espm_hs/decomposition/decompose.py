@@ -20,6 +20,7 @@ from espm_hs.decomposition.prior_knowledge import (
 from espm_hs.decomposition.result import ModelRecord, PhaseAnalysis, fingerprint
 from espm_hs.decomposition.search import PhaseSearch
 from espm_hs.factorization import (
+    FEW_COUNTS,
     STRONGEST,
     USUAL_SPARSITY,
     Bins,
@@ -490,7 +491,10 @@ def _on_pixels(
     if found.interrupted:
         return replace(found, H=start), rough
     # what one bin paid for holding several phases is shared by its pixels
-    penalties = problem.penalties.shared(bins.n_bins / counts.n_pixels)
+    of_a_bin = counts.n_pixels / bins.n_bins
+    penalties = problem.penalties.shared(1 / of_a_bin)
+    # with counts enough every pixel can speak for itself, tied to others or not
+    n_alike = of_a_bin if counts.mean_counts < FEW_COUNTS else np.inf
     problem = replace(problem, penalties=penalties)
     start = problem.allowed(off_zero(start))
     totals = found.H.sum(axis=0) if problem.simplex != "abundances" else None
@@ -500,17 +504,24 @@ def _on_pixels(
     seed, n_jobs = options.random_state, options.n_jobs
     fit = counts, problem, found.W
     try:
+        strength: Any = problem.penalties.smoothness
         if options.smoothness == "auto":
             strength = choose_smoothness(
-                *fit, start=start, random_state=seed, n_jobs=n_jobs
+                *fit, start=start, n_alike=n_alike, random_state=seed, n_jobs=n_jobs
             )
-            penalties = replace(penalties, smoothness=strength)
-            problem = replace(problem, penalties=penalties)
+        n_neighbours = problem.grid.weights.size if problem.grid else 0
+        penalties = penalties.tied(strength, n_neighbours, n_alike)
+        # a phase that is lost all the same is looked for without what is against it
+        for weaker in (penalties, replace(penalties, sparsity=0.0)):
+            problem = replace(problem, penalties=weaker)
             fit = counts, problem, found.W
-        start = coarse_maps(*fit, start, **limits)
-        H, objective = fit_maps(
-            *fit, start=start, totals=totals, callback=options.callback, **limits
-        )
+            first = coarse_maps(*fit, start, **limits)
+            H, objective = fit_maps(
+                *fit, start=first, totals=totals, callback=options.callback, **limits
+            )
+            scaled = totals is None or np.allclose(H.sum(axis=0), totals)
+            if scaled or not weaker.smooth:
+                break
     except KeyboardInterrupt:
         return replace(found, H=start, interrupted=True), rough
     return replace(found, H=H, objective=objective), problem

@@ -10,6 +10,7 @@ from espm_hs.factorization.counts.counts import Counts
 from espm_hs.factorization.counts.distributed import ScatteredCounts
 from espm_hs.factorization.counts.grid import Bins, Grid, usual_binning
 from espm_hs.factorization.cross_validation import (
+    FEW_COUNTS,
     USUAL_SPARSITY,
     choose_smoothness,
     choose_sparsity,
@@ -57,6 +58,7 @@ from espm_hs.factorization.uncertainty.composition import composition_covariance
 from espm_hs.factorization.uncertainty.information import uptake
 
 __all__ = [
+    "FEW_COUNTS",
     "STRONGEST",
     "USUAL_SPARSITY",
     "Bins",

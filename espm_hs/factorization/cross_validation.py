@@ -32,6 +32,11 @@ PIXELS_TO_TELL = 1 << 14
 STRIPS = 8
 # Model of a count where there is none, as a share of the mean count per entry.
 HELD_OUT_FLOOR = 1e-6
+# Mean counts per pixel below which one component may win all of a smooth map, and maps
+# are judged by the shares of the channels alone.
+FEW_COUNTS = 10.0
+# Totals of pixels are taken for so much at least where something is divided by them.
+EMPTY = 1e-200
 # Strengths of sparsity that are tried: the usual one is taken unless another one is
 # better by so many standard errors.
 USUAL_SPARSITY = Sparsity.default
@@ -118,6 +123,7 @@ def choose_smoothness(
     W: np.ndarray,
     *,
     start: np.ndarray,
+    n_alike: float = np.inf,
     random_state=None,
     n_jobs: int | None = None,
 ) -> tuple[float, ...]:
@@ -133,6 +139,8 @@ def choose_smoothness(
         Composition, shape (n_columns, n_components).
     start
         First H, shape (n_pixels, n_components).
+    n_alike
+        As in `Penalties.tied`; by default pixels that are tied do not share.
     random_state
         Seed: None, int or `numpy.random.Generator`.
     n_jobs
@@ -152,11 +160,18 @@ def choose_smoothness(
     neighbours have a variance, the best smoothness is its inverse over the counts per
     pixel: that of all counts is the smaller by the share that was fitted. Of a large
     map some strips are enough to tell.
+
+    Maps of few counts are asked how the held-out counts of a pixel are shared by the
+    channels, not how many there are: where the totals are even, the smoothest maps
+    would predict them best, whatever becomes of the components. With more counts the
+    totals are a good witness.
     """
     none = (0.0,) * problem.n_components
-    if not counts.integer or not (problem.grid and problem.grid.connected):
+    grid = problem.grid
+    if not counts.integer or not (grid and grid.connected):
         return none
     seen, mean_counts = strips(counts.n_pixels), counts.mean_counts
+    few = mean_counts < FEW_COUNTS
     counts, problem, start = counts.take(seen), problem.take(seen), start[seen]
     rng = np.random.default_rng(random_state)
     fitted, others = thin(counts, FITTED, rng)
@@ -170,7 +185,7 @@ def choose_smoothness(
     def trial(places, H):
         """Loss of the strengths at places of their list, and their maps."""
         strengths = tuple(SMOOTHNESS_TRIED[n] for n in places)
-        penalties = replace(problem.penalties, smoothness=strengths)
+        penalties = problem.penalties.tied(strengths, grid.weights.size, n_alike)
         smooth = replace(problem, penalties=penalties)
         settings: dict[str, Any] = {
             "max_iter": VISITS,
@@ -178,7 +193,9 @@ def choose_smoothness(
             "n_jobs": n_jobs,
         }
         H, _ = fit_maps(fitted, smooth, W, start=H, **settings)
-        return held_out(others, D, H), H
+        totals = np.maximum(H @ D.sum(axis=0), EMPTY)
+        told = H * (others.per_pixel / totals)[:, None] if few else H
+        return held_out(others, D, told), H
 
     best = _best_strengths(trial, problem.n_components, H)
     return tuple((FITTED * mean_counts / counts.mean_counts * np.array(best)).tolist())

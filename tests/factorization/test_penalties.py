@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numba import config as numba_config
 from numba import njit
 from numba.core.caching import NullCache
@@ -254,6 +256,8 @@ def test_derived_penalties_keep_what_they_do_not_know():
     assert replace(penalties, sparsity=3.0).others == extra
     assert penalties.shared(0.25).sparsity == 0.25
     assert penalties.shared(0.25).others == (*extra[:2], Mine(0.125))
+    tied = penalties.tied((0.75, 0.75, 0.75), 4)
+    assert tied == replace(penalties.shared(0.25), smoothness=(0.75, 0.75, 0.75))
     assert penalties.take(slice(2)) == penalties
     assert penalties.smooth
     assert penalties.acts
@@ -287,3 +291,22 @@ def test_nothing_of_them_is_kept_on_disk(data):
     assert not [one for one in kept if __name__.encode() in one.read_bytes()]
     ours = no_bound, no_quadratic, no_slope, not_alone, _penalised_update
     assert all(isinstance(one._cache, NullCache) for one in ours)
+
+
+@given(
+    smoothness=st.lists(st.floats(0, 1e6), min_size=1, max_size=4),
+    n_alike=st.floats(1, 100),
+    factor=st.floats(1, 100),
+)
+def test_what_is_tied_together_pays_once(smoothness, n_alike, factor):
+    penalties = Penalties(1.0)
+    tied = penalties.tied(tuple(smoothness), 4, n_alike)
+    assert 0 < tied.sparsity <= 1
+    assert tied.smoothness == tuple(smoothness)
+    # the smoother, the more pixels share; a bin has shared before
+    smoother = tuple(factor * one for one in smoothness)
+    assert penalties.tied(smoother, 4, n_alike).sparsity <= tied.sparsity
+    assert penalties.tied(tuple(smoothness), 4, factor * n_alike).sparsity >= (
+        tied.sparsity
+    )
+    assert penalties.tied(0.0, 4, n_alike) == penalties

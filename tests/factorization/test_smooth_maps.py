@@ -1,5 +1,7 @@
 """Maps of known phases whose neighbours are alike, and fits of parts of a map."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from conftest import make_problem, roughness
@@ -250,3 +252,45 @@ def test_coarse_maps_begin_close_to_smooth_ones(masked):
     kept = coarse_maps(counts, problem(40.0, support=support), W, even)
     assert not kept[:50, 0].any()
     assert kept[50:].all()
+
+
+class TestMapsOfFewCounts:
+    """Stripes of a component that is nowhere the larger one, 4 counts per pixel."""
+
+    @pytest.fixture
+    def stripes(self):
+        rng = np.random.default_rng(0)
+        W = rng.dirichlet(np.full(20, 2.0), 2).T
+        share = np.where(np.arange(1024) // 32 // 8 % 2 == 0, 0.25, 0.05)
+        H = 4.0 * np.stack([1 - share, share], axis=-1)
+        return Counts.from_array(rng.poisson(H @ W.T)), W, H
+
+    @pytest.mark.parametrize("smoothness", [30.0, 300.0])
+    def test_no_component_wins_everywhere(self, stripes, smoothness):
+        counts, W, H = stripes
+
+        def totals(penalties):
+            grid = Grid.from_shape((32, 32))
+            problem = Problem(20, 2, grid=grid, penalties=penalties)
+            found, _ = fit_maps(counts, problem, W, start=2 + 0 * H)
+            return found.sum(axis=0) / H.sum(axis=0)
+
+        shared = Penalties(1 / 16)
+        assert totals(replace(shared, smoothness=smoothness))[1] < 0.1
+        tied = totals(shared.tied(smoothness, 4, 16.0))
+        np.testing.assert_allclose(tied, 1, atol=0.2)
+
+    @pytest.mark.parametrize(("factor", "scaled"), [(1.5, True), (3.0, False)])
+    def test_maps_are_not_scaled_far(self, stripes, factor, scaled):
+        counts, W, H = stripes
+        problem = Problem(
+            20,
+            2,
+            grid=Grid.from_shape((32, 32)),
+            penalties=Penalties(smoothness=10.0),
+        )
+        alone, _ = fit_maps(counts, problem, W, start=H)
+        totals = alone.sum(axis=0) * [1.0, factor]
+        found, _ = fit_maps(counts, problem, W, start=H, totals=totals)
+        expected = totals if scaled else alone.sum(axis=0)
+        np.testing.assert_allclose(found.sum(axis=0), expected)

@@ -106,6 +106,29 @@ def test_each_component_has_its_own_smoothness():
     assert errors[0][1] < 0.1 * errors[1][1]  # the particles, not blurred
 
 
+def test_even_totals_do_not_blur_components():
+    """Of stripes of few counts, whose totals the smoothest maps predict best."""
+    share = np.where(np.arange(1024) // 32 // 6 % 2 == 0, 0.8, 0.2)
+    H = 4.0 * np.stack([share, 1 - share], axis=-1)
+    problem = Problem(20, 2, grid=Grid.from_shape((32, 32)))
+    chosen = []
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        W = rng.dirichlet(np.full(20, 2.0), 2).T
+        counts = Counts.from_array(rng.poisson(H @ W.T))
+        chosen.append(choose_smoothness(counts, problem, W, start=H, random_state=0))
+    # in one draw the counts may tell nothing
+    assert 0.3 < np.median(chosen) < 5
+
+
+def test_pixels_that_a_map_leaves_empty_do_not_spoil_the_choice():
+    counts, problem, W, H = make(rough=False, dose=0.5)
+    problem = replace(problem, penalties=Penalties(0.3))
+    chosen = choose_smoothness(counts, problem, W, start=H, random_state=0)
+    assert np.isfinite(chosen).all()
+    assert min(chosen) > 0
+
+
 def test_nothing_to_choose():
     counts, problem, W, H = make(rough=False)
     halves = Counts.from_array(0.5 * counts.to_csr().toarray())
@@ -200,6 +223,15 @@ def test_smoothness_of_an_eds_map(eds):
     # smoothness acts on the maps alone
     np.testing.assert_array_equal(smooth.W, chosen.W)
     assert np.abs(eds.learning_results.loadings - maps).max() > 0
+
+
+def test_no_phase_of_few_counts_is_lost_in_smooth_maps():
+    s = DATASETS["mantle"](shape=(24, 24), counts_per_pixel=5)
+    options = {"algorithm": "espm", "output_dimension": 3, "print_info": False}
+    s.decomposition(smoothness=100.0, **options)
+    maps = s.learning_results.loadings
+    assert (maps.max(axis=0) < 5 * maps.mean(axis=0)).all()
+    np.testing.assert_allclose(maps.sum(axis=0), s.analysis_results().counts)
 
 
 def test_smoothness_that_makes_no_sense(eds):

@@ -97,6 +97,35 @@ class Penalties:
         """Return what each pixel pays of what its bin has paid."""
         return self._each(lambda one: one.shared(share))
 
+    def tied(
+        self,
+        smoothness: float | tuple[float, ...],
+        n_neighbours: int,
+        n_alike: float = 1.0,
+    ) -> Penalties:
+        """Return penalties of smooth maps, which do not let one component win.
+
+        What a pixel pays for holding several components is weighed against its counts.
+        Tied to its neighbours it cannot decide by itself: the counts of all that are
+        tied decide, and they pay once, as the pixels of a bin do. Without that, many
+        small payments would outweigh what all the counts say.
+
+        Parameters
+        ----------
+        smoothness
+            Strength, as in `Penalties`.
+        n_neighbours
+            Number of neighbours of a pixel: a component is told by
+            ``1 + n_neighbours * smoothness`` pixels, which is how much stiffer the ties
+            make the pixel than its counts do.
+        n_alike
+            Number of pixels that share already what their bin has paid.
+        """
+        ties = n_neighbours * np.asarray(smoothness, float)
+        n_tied = float(np.exp(np.log1p(ties).mean()))
+        shared = self.shared(min(1.0, n_alike / n_tied))
+        return replace(shared, smoothness=smoothness)
+
     def strengths(self, n_components: int) -> np.ndarray:
         """Smoothness of each component, shape (n_components,)."""
         return Smoothness(self.smoothness).strengths(n_components)

@@ -20,6 +20,8 @@ from espm_hs.factorization.solvers.newton import WARM_UP
 SWEEPS_PER_CHECK = 3
 # Maps start at this share of their mean at least.
 LEAST_OF_MAP = 1e-3
+# Maps whose totals are further off than this factor are not scaled to them.
+FURTHEST = 2.0
 
 
 class MapDescent(Descent):
@@ -122,7 +124,9 @@ def fit_maps(
         with smoothness: without it each pixel is solved by itself.
     totals
         Shape (n_components,): sums over the pixels to which smooth maps are scaled in
-        the end, smoothness having pulled down what is high. None: as they come.
+        the end, smoothness having pulled down what is high. None: as they come, and so
+        are maps with a component that is off by more than `FURTHEST`: it is not there
+        to be scaled.
     max_iter
         Largest number of iterations.
     tol
@@ -148,9 +152,8 @@ def fit_maps(
             descent = MapDescent(passes, V, H, tol)
             descent.advance(max_iter, callback)
             if totals is not None:
-                found = descent.H.sum(axis=0)
-                # a map that smoothness has emptied stays empty
-                descent.H *= totals * scale / np.where(found > 0, found, np.inf)
+                factors = _factors(descent.H.sum(axis=0), totals * scale)
+                descent.H *= factors
             descent.finish()
             return descent.H / scale, descent.history[-1]
         passes.run(V, H, n_steps=WARM_UP)
@@ -233,6 +236,15 @@ def coarse_maps(
 def off_zero(H):
     """Return a first H without zeros, which would stay zeros."""
     return np.maximum(H, LEAST_OF_MAP * H.mean(axis=0))
+
+
+def _factors(found, totals):
+    """By how much to scale maps to their totals; 1 if that is too far."""
+    # what is to be empty may be; a map that has become so stays empty
+    factors = totals / np.where(found > 0, found, np.inf)
+    off = (found > 0) | (totals > 0)
+    near = (factors <= FURTHEST) & (factors * FURTHEST >= 1)
+    return factors if near[off].all() else np.ones_like(factors)
 
 
 def _spectra_of_sum_one(problem, W):

@@ -16,7 +16,7 @@ SAME = 1.0
 # A feasible range is wide if a fraction moves by more, in at.%: less is enough where a
 # phase may lack another one, as only phases that are nowhere alone may lack much.
 WIDE = 20.0
-WIDE_LACK = 10.0
+WIDE_LACK = 15.0
 # An answer whose F is so much higher, in nats, is still an answer of the counts: the
 # steps of a search and the penalties move F by more than noise does.
 CLOSE = 50.0

@@ -16,7 +16,7 @@ FEW_COUNTS = 20.0
 FEW_ATOMS = 1e-6
 UNKNOWN = 1.0
 # Starts differ if a fraction moves by more than this.
-STARTS_DIFFER = 0.05
+STARTS_DIFFER = 0.1
 # A phase has a large bias if half the counts would move a fraction by so much.
 LARGE_BIAS = 0.1
 # Columns are look-alikes where the data know a combination of them with less than this

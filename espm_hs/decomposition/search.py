@@ -33,6 +33,7 @@ from espm_hs.factorization import (
     composition_covariance,
     divergence_of_fit,
     factorize,
+    fit_maps,
     mixing_ranges,
     off_zero,
     uptake,
@@ -42,7 +43,7 @@ from espm_hs.physics.linear_model import LinearModel
 
 # The search goes on if fewer of the starts end in the same phases.
 ENOUGH_AGREE = 0.75
-# It goes on without the sparsity and back with it, in so many passes each: where the
+# It goes on without penalties and back with them, in so many passes each: where the
 # counts alone leave much open they take more, and lead nowhere.
 MOST_PASSES = 150
 # What is taken out of phases may cost the counts so many nats for each number in them.
@@ -105,6 +106,7 @@ class PhaseSearch:
         # fractions these are
         self.steps: list[str] = []
         self.rise = 0.0  # of F, by these choices
+        self.taken: set[tuple[int, int]] = set()  # (phase, what was taken out of it)
         self.alternatives: np.ndarray | None = None
         self.rows, self.n_jobs = self.model.element_columns, self.options.n_jobs
 
@@ -160,7 +162,7 @@ class PhaseSearch:
     def _searched_on(
         self, found: Factorization, errors: Errors
     ) -> tuple[Factorization, Errors]:
-        """Look further if few of the starts agree: without the penalty, and back.
+        """Look further if few of the starts agree: without penalties, and back.
 
         Where no pixel shows a phase alone, the penalty keeps a fit where it began. The
         counts alone lead away from there. The same steps are taken before F decides,
@@ -168,15 +170,17 @@ class PhaseSearch:
         """
         penalties = self.problem.penalties
         undecided = found.n_agreeing < ENOUGH_AGREE * len(found.objectives)
-        if not (undecided and penalties.acts) or found.interrupted:
+        ready = penalties.acts and found.converged and not found.interrupted
+        if not (undecided and ready):
             return found, errors
-        before = self.problem, self.steps, self.rise
+        before = self.problem, self.steps, self.rise, self.taken
         # elements agreed that what was taken out is not there: a few nats are no reason
         # to put it back
         worth = NATS_PER_NUMBER * len(self.rows) if self.steps else 0.0
-        lowest, self.steps, self.rise = found.objective - self.rise - worth, [], 0.0
+        lowest = found.objective - self.rise - worth
+        self.steps, self.rise, self.taken = [], 0.0, set()
         short = replace(self.options, max_iter=min(MOST_PASSES, self.options.max_iter))
-        other = self._continued(found, replace(penalties, sparsity=0.0), short)
+        other = self._continued(found, Penalties(), short)
         other = self._continued(other, penalties, short)
         other, others = self._separated(other, self._errors(other))
         if other.objective - self.rise < lowest and not other.interrupted:
@@ -184,7 +188,7 @@ class PhaseSearch:
                 return other, others
             other = self._continued(other, penalties, self.options)
             return other, self._errors(other)
-        self.problem, self.steps, self.rise = before
+        self.problem, self.steps, self.rise, self.taken = before
         spent = replace(found, n_iter=other.n_iter, interrupted=other.interrupted)
         return spent, errors
 
@@ -265,6 +269,7 @@ class PhaseSearch:
         gone = {overlap.other for overlap in overlaps}
         rise = again.objective - found.objective
         self.rise += max(rise, 0.0)
+        self.taken |= {(overlap.phase, overlap.other) for overlap in overlaps}
         self.steps.append(_told(gone, changed, rise))
         return again
 
@@ -331,6 +336,7 @@ class PhaseSearch:
         free = self.known.free & ~self.known.located
         known = found.W, found.H, errors.covariance, self.rows
         shares = inclusions(*known, errors.feasible_ranges, free)
+        shares = {pair: x for pair, x in shares.items() if pair not in self.taken}
         if not shares:
             return found, errors
         mixing = np.eye(len(free))
@@ -341,6 +347,8 @@ class PhaseSearch:
                 f"{host} that all pixels show with it are left in it."
             )
         found, errors = as_observed(found, mixing), self._mixed(errors, mixing)
+        H, F = fit_maps(self.counts, self.problem, found.W, n_jobs=self.n_jobs)
+        found = replace(found, H=H, objective=F)
         return found, self._with_feasible_ranges(found, errors)
 
     def _mixed(self, errors: Errors, mixing: np.ndarray) -> Errors:

@@ -60,8 +60,8 @@ class EspmNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         updates with extrapolation; "auto": the first without penalties, the second
         with sparsity or smoothness (which "newton" cannot handle, and takes "mu" for).
     init
-        "nndsvd", "pure", "random", or a pair of arrays (W, H), either of which may be
-        None.
+        "nndsvd", "pure", "clusters", "random", or a pair of arrays (W, H), either of
+        which may be None.
     n_init
         Number of starts, the best of which is kept. Starts that trail far behind the
         others are not taken to their end.

@@ -192,13 +192,14 @@ class Phases(EDSTEMSpectrum):
             pixel, down to 256 pixels; 1 does not bin. What `estimate_binning` finds is
             for maps that you bin, not for this.
         init
-            The start is "nndsvd", "pure", "random", or arrays ``(W, H)``, either of
-            which may be None; "previous" goes on from the phases of the last
+            The start is "nndsvd", "pure", "clusters", "random", or arrays ``(W, H)``,
+            either of which may be None; "previous" goes on from the phases of the last
             decomposition, also one that was loaded, of which the map was a part, or
             that had other elements.
         n_init
-            Number of starts, the best of which is kept: "nndsvd", "pure", and random
-            ones.
+            Number of starts, the best of which is kept: "nndsvd", "pure", "clusters",
+            and random ones by turns. Where fewer than three quarters of them agree, the
+            search looks further.
         max_iter
             Largest number of iterations of each start.
         tol

@@ -119,7 +119,7 @@ def test_a_graded_absorber_is_found_and_its_ends_are_chosen(absorber):
 def test_no_series_where_there_is_none(name):
     s = getattr(simulation, name)((48, 48), counts_per_pixel=60)
     s.decomposition(output_dimension=3, smoothness=0, **QUIET)
-    assert s.analysis_results().steps == ()
+    assert not any("series" in step for step in s.analysis_results().steps)
 
 
 def test_the_choices_are_checked(eds):

@@ -9,7 +9,7 @@ from espm_hs.factorization import Grid
 from espm_hs.simulation import core_shell
 
 # Columns: C, Fe, O.
-COLUMNS = {"C": 0, "Fe": 1, "O": 2}
+ELEMENTS = np.ones(3, bool)
 GRID = Grid.from_shape((20, 20))
 
 
@@ -23,28 +23,48 @@ def on_film(share, seed=0):
     return W, np.stack([film, particle], axis=1)
 
 
-def test_carbon_that_fills_the_holes_of_the_film_is_the_film():
-    (found,) = find_films(*on_film(0.5), COLUMNS, GRID)
+def films(W, H):
+    covariance = np.stack([np.diag(np.full(3, 1e-6))] * 2)
+    return find_films(W, H, covariance, ELEMENTS, GRID, np.ones((2, 2), bool))
+
+
+def test_what_fills_the_holes_of_a_film_is_the_film():
+    (found,) = films(*on_film(0.5))
     assert (found.phase, found.other) == (1, 0)
     assert found.amount == pytest.approx(0.5)
     assert found.columns.tolist() == [0]
 
 
-def test_a_carbide_inside_of_carbon_is_left_alone():
-    """It takes the place of more carbon than it holds."""
-    assert find_films(*on_film(1.2), COLUMNS, GRID) == []
-
-
-def test_a_carbide_beside_carbon_is_left_alone():
-    W, H = on_film(0.0)
-    assert find_films(W, H, COLUMNS, GRID) == []
-
-
-def test_no_film_without_carbon():
+def test_a_film_may_have_several_elements():
     W, H = on_film(0.5)
-    assert find_films(W, H, {"Si": 0, "Fe": 1}, GRID) == []
-    W[:, 0] = 0.9, 0.1, 0.0
-    assert find_films(W, H, COLUMNS, GRID) == []
+    W[:, 0] = 0.7, 0.0, 0.3
+    W[:, 1] = 0.35, 0.5, 0.15
+    (found,) = films(W, H)
+    assert found.amount == pytest.approx(0.5)
+    assert found.columns.tolist() == [0, 2]
+
+
+def test_what_takes_the_place_of_its_host_is_left_alone():
+    """A carbide in carbon displaces more of it than it holds."""
+    assert films(*on_film(1.2)) == []
+
+
+def test_what_lies_beside_is_left_alone():
+    assert films(*on_film(0.0)) == []
+
+
+def test_a_film_is_everywhere():
+    W, H = on_film(0.5)
+    H[:200] = 0.0, 5.0
+    assert films(W, H) == []
+
+
+def test_most_of_a_film_must_say_so():
+    """Ferropericlase has iron as bridgmanite has, and magnesium besides."""
+    W, H = on_film(0.5)
+    W[:, 0] = 0.2, 0.0, 0.8
+    W[:, 1] = 0.1, 0.0, 0.9
+    assert films(W, H) == []
 
 
 def test_particles_are_freed_from_the_film():

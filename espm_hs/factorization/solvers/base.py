@@ -37,9 +37,10 @@ class FitOptions:
         no functions of the shares of a pixel always take the second.
     n_init
         Number of starts; the best result is returned. After "nndsvd" comes "pure",
-        all others are "random". They go on together, and those that trail far behind
-        the best are not taken to their end. Where there are more than 4096 pixels with
-        a million counts, so many of them, drawn at random, say which start is best.
+        then "clusters" and "random" by turns. They go on together, and those that trail
+        far behind the best are not taken to their end. Where there are more than 4096
+        pixels with a million counts, so many of them, drawn at random, say which start
+        is best.
     max_iter
         Largest number of iterations of one start.
     tol

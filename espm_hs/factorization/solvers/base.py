@@ -221,6 +221,20 @@ class MultiplicativeDescent(Descent):
             self.converged = expected_fall(self.history) <= self.settled
         self.V = update_composition(self.problem, self.V, A, self.H)
 
+    def finish(self):
+        """Give each pixel its counts, which leaps may have moved, and note F."""
+        super().finish()
+        if self.passes.on_simplex or not self.problem.penalties.of_shares:
+            return
+        before, known = self.H, self.history
+        total = np.maximum(before.sum(axis=1, keepdims=True), TINY)
+        self.H = before * (self.passes.counts.per_pixel[:, None] / total)
+        self.history = [*known[:-1]]
+        super().finish()
+        # counts that no component may have belong to none
+        if self.history[-1] > known[-1]:
+            self.H, self.history = before, known
+
     def _leap(self, A, F):
         """Go to the extrapolated state if F is lower there; return A and F."""
         if self.last is not None:

@@ -58,7 +58,7 @@ CHOICES = {
     "free_rows": [False, True],
     "sparsity": [0.0, 0.0, 0.01, 1.0, 1000.0],
     "smoothness": [0.0, 0.0, 1e-3, 3.0, 1e6],
-    "init": ["nndsvd", "pure", "random", "arrays", "zeros"],
+    "init": ["nndsvd", "pure", "clusters", "random", "arrays", "zeros"],
     "solver": ["auto", "mu", "newton"],
     "seed": list(range(1000)),
 }

@@ -1,10 +1,13 @@
 """Phases that no pixel shows without another one."""
 
+from argparse import Namespace
+
 import numpy as np
 import pytest
 
+from benchmarks.accuracy.zoo import cases
 from espm_hs import metrics, simulation
-from espm_hs.decomposition.separation import find_inclusion
+from espm_hs.decomposition.separation import find_inclusion, inclusions
 from espm_hs.factorization import Counts, Penalties, Problem, factorize, uptake
 
 # Columns: four elements of the sample, a background.
@@ -138,3 +141,85 @@ def test_a_phase_in_the_boundary_keeps_what_it_shares():
     order, angles = metrics.match_phases(found.spectra, truth.spectra)
     assert angles.max() < 5
     assert found.composition[found.elements.index("Al"), order[2]] > 0.03
+
+
+def precipitates(rows=40, seed=0):
+    """Return W and H of precipitates that take the place of their host."""
+    share = np.clip(np.random.default_rng(seed).random(rows * rows) - 0.4, 0, None)
+    host = np.array([0.98, 0.01, 0.01, 0.0, 0.2])
+    W = np.stack([host, [0.0, 0.5, 0.5, 0.0, 0.3], FAR], axis=1)
+    return W, 100 * np.stack([1 - share, share, np.zeros_like(share)], axis=1)
+
+
+def shown(W, H, share=0.5):
+    ranges = np.zeros((2, 3, 3))
+    ranges[1, 1, 0] = share
+    return inclusions(W, H, covariance(1e-4), ELEMENTS, ranges, np.ones(3, bool))
+
+
+def test_precipitates_keep_what_all_pixels_show_of_their_host():
+    W, H = precipitates()
+    assert shown(W, H) == {(1, 0): 0.5}
+    assert shown(W, H, share=0.1) == {}  # a matter of errors
+    ranges = None  # the fit was interrupted
+    known = W, H, covariance(), ELEMENTS, ranges, np.ones(3, bool)
+    assert inclusions(*known) == {}
+
+
+def test_what_lacks_several_elements_of_its_host_has_none_of_it():
+    W, H = precipitates()
+    W[:, 0] = 0.5, 0.25, 0.0, 0.25, 0.2
+    assert shown(W, H) == {}
+
+
+def test_what_lies_on_a_host_does_not_take_its_place():
+    W, H = precipitates()
+    H[:, 0] = 100
+    assert shown(W, H) == {}
+
+
+@pytest.mark.parametrize("end_members", ["auto", "outside"])
+def test_a_precipitate_that_no_pixel_shows_alone(end_members):
+    """Aluminium from none to what pixels show fits the counts; the truth is 52 at.%."""
+    wanted = {"half": "training", "only": "age_hardened", "forward": "own"}
+    given = Namespace(smoke=False, **wanted)
+    s = next(cases(given)).signal
+    found = s.decomposition(
+        algorithm="espm",
+        output_dimension=2,
+        smoothness=0,
+        end_members=end_members,
+        print_info=False,
+        return_info=True,
+    )
+    place = found.elements.index("Al")
+    rest = int(np.argmin(found.composition[place]))
+    aluminium = 100 * found.composition[place, rest]
+    if end_members == "outside":
+        assert aluminium < 5
+        assert found.steps == ()
+    else:
+        assert aluminium == pytest.approx(52, abs=10)
+        assert "nowhere alone" in found.steps[0]
+    low, high = 100 * found.ranges[:, place, rest]
+    assert low < 5
+    assert high > 50
+
+
+def test_no_phase_is_taken_out_of_another_if_it_should_not_be():
+    s = simulation.core_shell((64, 64), counts_per_pixel=40, seed=0)
+    options = {"output_dimension": 3, "smoothness": 0, "print_info": False}
+    found = {
+        separation: s.decomposition(
+            algorithm="espm", separation=separation, return_info=True, **options
+        )
+        for separation in (True, False)
+    }
+    assert found[True].steps
+    assert found[False].steps == ()
+    # of the film, in what lies on it
+    carbon = {x: np.sort(one.composition[0])[0] for x, one in found.items()}
+    assert carbon[True] == 0
+    assert carbon[False] > 0.02
+    with pytest.raises(ValueError, match="`separation` must be True or False"):
+        s.decomposition(algorithm="espm", separation="no", **options)

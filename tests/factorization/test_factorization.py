@@ -49,7 +49,7 @@ OPTIONS = st.fixed_dictionaries(
         "sparsity": st.sampled_from([0.0, 0.1, 1.0, 10.0]),
         "smoothness": st.sampled_from([0.0, 0.1, 3.0]),
         "alike": st.booleans(),
-        "init": st.sampled_from(["nndsvd", "pure", "random"]),
+        "init": st.sampled_from(["nndsvd", "pure", "clusters", "random"]),
         "solver": st.sampled_from(["newton", "mu"]),
         "counts": st.sampled_from([0.5, 5.0, 300.0]),
         "k": st.integers(1, 5),

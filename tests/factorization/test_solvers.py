@@ -314,9 +314,10 @@ def test_bad_solver(small):
         factorize(Counts.from_array(small.X), Problem(60, 3, G=small.G), solver="lbfgs")
 
 
-def test_pure_start_finds_pure_pixels():
+@pytest.mark.parametrize("init", ["pure", "clusters", "clusters 4"])
+def test_a_start_finds_pure_pixels(init):
     data = make_problem(5, (40, 40), 60, 5, 3, 500)
-    D = starting_spectra(Counts.from_array(data.X), 3, "pure", np.random.default_rng(0))
+    D = starting_spectra(Counts.from_array(data.X), 3, init, np.random.default_rng(0))
     truth = data.G @ data.W
     cosine = D.T @ truth
     cosine /= np.linalg.norm(D, axis=0)[:, None] * np.linalg.norm(truth, axis=0)
@@ -324,7 +325,7 @@ def test_pure_start_finds_pure_pixels():
     assert sorted(cosine.argmax(axis=1)) == [0, 1, 2]
 
 
-@pytest.mark.parametrize("init", ["pure", "nndsvd"])
+@pytest.mark.parametrize("init", ["pure", "nndsvd", "clusters"])
 def test_named_starts_with_more_components_than_pixels(init):
     X = np.random.default_rng(0).poisson(3.0, (3, 20))
     found = factorize(Counts.from_array(X), Problem(20, 5), init=init, random_state=0)

@@ -268,7 +268,7 @@ def test_counts_that_no_component_has():
     assert H.max() < 1e-9
 
 
-@pytest.mark.parametrize("init", ["nndsvd", "pure"])
+@pytest.mark.parametrize("init", ["nndsvd", "pure", "clusters"])
 def test_starts_of_data_with_fewer_directions_than_components(init):
     X = np.zeros((6, 2), int)
     X[2, 1] = 7

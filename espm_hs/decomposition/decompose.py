@@ -43,6 +43,8 @@ from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.factorization.counts.reading import read_counts
 from espm_hs.physics.linear_model import LinearModel
 
+# A penalty on shares has its full strength in pixels or bins of so many counts.
+ENOUGH_COUNTS = 300.0
 # An element can be quantified if this share of its counts is in channels in use.
 LEAST_SHARE_IN_USE = 0.01
 # Deviance ratio of the summed counts up to which a model fits.
@@ -80,10 +82,11 @@ class DecompositionOptions(FitOptions):
         nothing is known are freed from what they were found together with, see
         `espm_hs.decomposition.separation`.
     sparsity
-        As in `espm_hs.EspmNMF`; "auto" takes what predicts held-out counts best, see
-        `espm_hs.factorization.choose_sparsity`; None takes the usual strength, which
-        is 0 where the phases are elements, as there is a little of many of them in
-        every pixel.
+        As in `espm_hs.EspmNMF`, for pixels or bins of 300 counts and more; of fewer
+        counts n, sqrt(n / 300) of it acts. "auto" takes what predicts held-out counts
+        best, see `espm_hs.factorization.choose_sparsity`; None takes the usual
+        strength, which is 0 where the phases are elements, as there is a little of
+        many of them in every pixel.
     smoothness
         As in `espm_hs.EspmNMF`, but of the maps alone: the phases are found without;
         "auto" takes what predicts held-out counts best, for each phase; or a number
@@ -183,9 +186,14 @@ class DecompositionOptions(FitOptions):
         return usual_binning(counts, navigation) if in_counts else 1
 
     def chosen_penalties(self, counts: AnyCounts, problem: Problem) -> Penalties:
-        """Return the penalties of a problem, with the sparsity if that is "auto"."""
+        """Return the penalties of a problem, with the sparsity that suits its counts.
+
+        Phases of a pixel are told apart by its counts: few of them must not be
+        overruled by a penalty that was chosen for many.
+        """
         if self.sparsity != "auto":
-            return problem.penalties
+            strength = weight_of_sparsity(counts) * problem.penalties.sparsity
+            return replace(problem.penalties, sparsity=strength)
         strength = choose_sparsity(
             counts,
             problem,
@@ -194,6 +202,11 @@ class DecompositionOptions(FitOptions):
             n_jobs=self.n_jobs,
         )
         return replace(problem.penalties, sparsity=strength)
+
+
+def weight_of_sparsity(counts: AnyCounts) -> float:
+    """Return the part of the sparsity that acts where there are few counts."""
+    return min(1.0, float(np.sqrt(counts.mean_counts / ENOUGH_COUNTS)))
 
 
 def _check_strength(name: str, value: Any, several: bool = False) -> None:
@@ -329,8 +342,9 @@ def decompose(
     if binning > 1 and not isinstance(init, str) and init[1] is not None:
         init = (init[0], bins.sum(init[1]))
     found, errors = search.run(init, options.chosen_penalties)
-    sparsity = search.problem.penalties.sparsity
-    penalties = replace(problem.penalties, sparsity=sparsity)
+    acting = search.problem.penalties.sparsity
+    sparsity = acting / weight_of_sparsity(search.counts)
+    penalties = replace(problem.penalties, sparsity=acting)
     problem = replace(problem, G=search.problem.G, penalties=penalties)
     # of the phases, before noise and smoothness of single pixels move their totals
     mean = problem.spectra(found.W) @ found.H.sum(axis=0)

@@ -141,7 +141,8 @@ class Phases(EDSTEMSpectrum):
         sparsity
             Strength of ``sum(log(1 + share / 0.01))`` over phases and pixels, the share
             being that of the phase in the counts of the pixel. It says that a pixel
-            holds few phases. None stands for the usual strength, 1, or for 0 where the
+            holds few phases. Where pixels or bins have n < 300 counts, sqrt(n / 300) of
+            it acts. None stands for the usual strength, 1, or for 0 where the
             components are elements. "auto" takes another strength if held-out counts
             are predicted better by it, which is a check: how far phases are mixed does
             not show in them.

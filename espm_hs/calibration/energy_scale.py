@@ -381,19 +381,32 @@ class EnergyScaleFit:
     def _normal_equations(self, state: State, outlier: float) -> tuple[Array, Array]:
         """Return curvature and descent of the cost in the parameters, in spreads.
 
-        Forward differences of the model with the weights as they are; what the weights
+        Differences of the model with the weights as they are; what the weights
         would take up of a change follows by least squares, without a fit (L. Kaufman,
         BIT 15 (1975) 49).
         """
         w, sigma = state.weights, np.sqrt(state.y)
-        trials = state.z + STEP * np.eye(state.z.size)
-        ahead = np.stack([self.matrix(z, state.blur) @ w for z in trials], axis=1)
-        J = (ahead - (state.G @ w)[:, None]) / STEP / sigma[:, None]
+        steps = STEP * np.eye(state.z.size)
+        J = np.stack([self._slope_of(state, step) for step in steps], axis=1)
+        J /= sigma[:, None]
         A = state.G[:, w > 0] / sigma[:, None]
         J = J - A @ np.linalg.lstsq(A, J, rcond=None)[0]
         robust = _slope(state.residuals, outlier)
         curvature = (J * robust[:, None]).T @ J + np.eye(state.z.size)
         return curvature, J.T @ (robust * (self.x - state.y) / sigma) - state.z
+
+    def _slope_of(self, state: State, step: Array) -> Array:
+        """Return the slope of the model along a step of length ``STEP``.
+
+        A family of lines may come into the range of the axis, or leave it, with a step
+        in one direction, and the model then has another number of columns.
+        """
+        here = state.G @ state.weights
+        for sign in (1, -1):
+            G = self.matrix(state.z + sign * step, state.blur)
+            if G.shape[1] == state.weights.size:
+                return sign * (G @ state.weights - here) / STEP
+        return np.zeros_like(here)
 
 
 def _reaching(detector: Detector) -> Detector:

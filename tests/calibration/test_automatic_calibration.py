@@ -262,3 +262,16 @@ def test_measured_maps_fit_at_the_first_call(name, elements, stray, most):
     signal.set_analysis_parameters(stray_elements=stray)
     result = decomposed(signal, 3 if "mantle" in name else 2, n_init=2)
     assert result.misfit < most
+
+
+def test_families_of_lines_may_come_into_range_on_the_way():
+    """The axis of this spectrum ends where lines of platinum begin."""
+    import exspy
+
+    s = exspy.data.EDS_TEM_FePt_nanoparticles()
+    s.set_signal_type("EDS_espm")
+    s.set_analysis_parameters(stray_elements=["Cu", "C", "O", "Si"])
+    first = s.refine_calibration(print_info=False).after
+    again = s.refine_calibration(print_info=False).after
+    assert abs(again.energy[0] - first.energy[0]) < 2e-3
+    assert again.detector.resolution == pytest.approx(first.detector.resolution, abs=3)

@@ -37,8 +37,8 @@ SIMULATED = 1.1
 HEADER = ("map", "never", "auto", "at most", "cold (s)", "warm (s)", "changes")
 
 
-def misread(signal, offset, gain, width):
-    """Make the metadata of a map wrong."""
+def misread(signal, offset=0.0, gain=0.0, width=0.0):
+    """Make the metadata of a map wrong by eV, % and eV."""
     axis = signal.axes_manager[-1]
     axis.offset += 1e-3 * offset
     axis.scale *= 1 + 1e-2 * gain

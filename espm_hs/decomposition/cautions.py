@@ -15,6 +15,8 @@ FEW_COUNTS = 20.0
 # element; and one with larger errors of its fractions tells nothing of them.
 FEW_ATOMS = 1e-6
 UNKNOWN = 1.0
+# Starts disagree if fewer than this part of them ended in the optimum.
+LEAST_AGREEING = 0.75
 # Starts differ if a fraction moves by more than this.
 STARTS_DIFFER = 0.1
 # A phase has a large bias if half the counts would move a fraction by so much.

@@ -40,11 +40,10 @@ from espm_hs.factorization import (
     usual_binning,
 )
 from espm_hs.factorization.counts.counts import AnyCounts
+from espm_hs.factorization.counts.grid import ENOUGH_COUNTS
 from espm_hs.factorization.counts.reading import read_counts
 from espm_hs.physics.linear_model import LinearModel
 
-# A penalty on shares has its full strength in pixels or bins of so many counts.
-ENOUGH_COUNTS = 300.0
 # An element can be quantified if this share of its counts is in channels in use.
 LEAST_SHARE_IN_USE = 0.01
 # Deviance ratio of the summed counts up to which a model fits.

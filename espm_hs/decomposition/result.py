@@ -12,6 +12,7 @@ import numpy as np
 
 from espm_hs.decomposition.ambiguity import Ambiguity, ambiguities, apart, ranges
 from espm_hs.decomposition.cautions import (
+    LEAST_AGREEING,
     Caution,
     empty_phases,
     in_short,
@@ -43,8 +44,6 @@ _NUMBERS = {
     "binning": int,
     "sparsity": float,
 }
-# Starts disagree if fewer than this part of them ended in the optimum.
-LEAST_AGREEING = 0.75
 # Lines of the text after a fit, to which the signal may add two of its own.
 MOST_LINES = 13
 # What comes of stored values that are missing or something else than was written.

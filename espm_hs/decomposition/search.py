@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from espm_hs.decomposition.ambiguity import Answer, alternatives, closed, matched
+from espm_hs.decomposition.cautions import LEAST_AGREEING
 from espm_hs.decomposition.constraints import Knowledge
 from espm_hs.decomposition.self_consistency import (
     continued,
@@ -41,10 +42,8 @@ from espm_hs.factorization import (
 from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.physics.linear_model import LinearModel
 
-# The search goes on if fewer of the starts end in the same phases.
-ENOUGH_AGREE = 0.75
-# It goes on without penalties and back with them, in so many passes each: where the
-# counts alone leave much open they take more, and lead nowhere.
+# The search goes on without penalties and back with them, in so many passes each: where
+# the counts alone leave much open they take more, and lead nowhere.
 MOST_PASSES = 150
 # What is taken out of phases may cost the counts so many nats for each number in them.
 NATS_PER_NUMBER = 2.0
@@ -169,7 +168,7 @@ class PhaseSearch:
         of which what they cost does not count: that was a choice.
         """
         penalties = self.problem.penalties
-        undecided = found.n_agreeing < ENOUGH_AGREE * len(found.objectives)
+        undecided = found.n_agreeing < LEAST_AGREEING * len(found.objectives)
         ready = penalties.acts and found.converged and not found.interrupted
         if not (undecided and ready):
             return found, errors

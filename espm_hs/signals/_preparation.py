@@ -228,11 +228,8 @@ class Preparation(EDSTEMSpectrum):
     @staticmethod
     def _refinement(calibration: Any) -> AutomaticCalibration | None:
         """Return what adapts a model to counts; ValueError for an unknown way."""
-        try:
-            return REFINEMENTS[calibration]
-        except (KeyError, TypeError):
-            check_choice("calibration", calibration, REFINEMENTS)
-            raise
+        check_choice("calibration", calibration, REFINEMENTS)
+        return REFINEMENTS[calibration]
 
     def get_take_off_angle(self) -> float:
         """Return the take-off angle of the physical model, degrees.

@@ -8,6 +8,7 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 
+from benchmarks.accuracy.energy_scale import misread
 from espm_hs.calibration.automatic import (
     AutomaticCalibration,
     calibration_text,
@@ -21,16 +22,6 @@ from espm_hs.simulation import DATASETS, Effects
 FOLDER = os.environ.get("ESPM_HS_TEST_DATA")
 needs_maps = pytest.mark.skipif(not FOLDER, reason="ESPM_HS_TEST_DATA is not set")
 MINERALS = ["Al", "Ca", "Fe", "Hf", "Lu", "Mg", "Nd", "Si", "Sm", "U"]
-
-
-def misread(signal, offset=0, gain=0, width=0):
-    """Make the metadata wrong by eV, % and eV."""
-    axis = signal.axes_manager[-1]
-    axis.offset += 1e-3 * offset
-    axis.scale *= 1 + 1e-2 * gain
-    detector = signal.metadata.Acquisition_instrument.TEM.Detector.EDS
-    detector.energy_resolution_MnKa += width
-    return signal
 
 
 def small(name="core_shell", seed=0, **options):

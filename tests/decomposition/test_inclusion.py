@@ -109,17 +109,23 @@ def test_uptake_needs_integers():
     assert uptake(Counts.from_array(X), *fit, []) == {}
 
 
+def phases(s, number, **options):
+    """Return what is found in a map without smooth maps."""
+    return s.decomposition(
+        algorithm="espm",
+        output_dimension=number,
+        smoothness=0,
+        print_info=False,
+        return_info=True,
+        **options,
+    )
+
+
 @pytest.mark.parametrize("dose", [40, 200])
 def test_core_without_its_shell(dose):
     """Found together with it, by 15 degrees, if only F is asked."""
     s = simulation.core_shell((64, 64), counts_per_pixel=dose, seed=0)
-    found = s.decomposition(
-        algorithm="espm",
-        output_dimension=3,
-        smoothness=0,
-        print_info=False,
-        return_info=True,
-    )
+    found = phases(s, 3)
     truth = s.ground_truth()
     order, angles = metrics.match_phases(found.spectra, truth.spectra)
     assert angles.max() < 2
@@ -130,13 +136,7 @@ def test_core_without_its_shell(dose):
 def test_a_phase_in_the_boundary_keeps_what_it_shares():
     """The glass has aluminium of its own, and is pure nowhere."""
     s = simulation.grain_boundary((64, 64), counts_per_pixel=60, seed=0)
-    found = s.decomposition(
-        algorithm="espm",
-        output_dimension=3,
-        smoothness=0,
-        print_info=False,
-        return_info=True,
-    )
+    found = phases(s, 3)
     truth = s.ground_truth()
     order, angles = metrics.match_phases(found.spectra, truth.spectra)
     assert angles.max() < 5
@@ -184,14 +184,7 @@ def test_a_precipitate_that_no_pixel_shows_alone(end_members):
     wanted = {"half": "training", "only": "age_hardened", "forward": "own"}
     given = Namespace(smoke=False, **wanted)
     s = next(cases(given)).signal
-    found = s.decomposition(
-        algorithm="espm",
-        output_dimension=2,
-        smoothness=0,
-        end_members=end_members,
-        print_info=False,
-        return_info=True,
-    )
+    found = phases(s, 2, end_members=end_members)
     place = found.elements.index("Al")
     rest = int(np.argmin(found.composition[place]))
     aluminium = 100 * found.composition[place, rest]
@@ -208,13 +201,7 @@ def test_a_precipitate_that_no_pixel_shows_alone(end_members):
 
 def test_no_phase_is_taken_out_of_another_if_it_should_not_be():
     s = simulation.core_shell((64, 64), counts_per_pixel=40, seed=0)
-    options = {"output_dimension": 3, "smoothness": 0, "print_info": False}
-    found = {
-        separation: s.decomposition(
-            algorithm="espm", separation=separation, return_info=True, **options
-        )
-        for separation in (True, False)
-    }
+    found = {x: phases(s, 3, separation=x) for x in (True, False)}
     assert found[True].steps
     assert found[False].steps == ()
     # of the film, in what lies on it
@@ -222,4 +209,4 @@ def test_no_phase_is_taken_out_of_another_if_it_should_not_be():
     assert carbon[True] == 0
     assert carbon[False] > 0.02
     with pytest.raises(ValueError, match="`separation` must be True or False"):
-        s.decomposition(algorithm="espm", separation="no", **options)
+        phases(s, 3, separation="no")

@@ -16,7 +16,8 @@ from espm_hs.factorization.counts.rows import Reader, Rows
 
 # Phases are found from spectra of so many counts, as far as so many bins are left: few
 # counts turn the spectra, few bins leave out what is small.
-ENOUGH = ((300.0, 256), (3000.0, 1024))
+ENOUGH_COUNTS = 300.0
+ENOUGH = ((ENOUGH_COUNTS, 256), (3000.0, 1024))
 # Non-zeros that are summed at a time.
 STRIP = 1 << 21
 

@@ -229,7 +229,7 @@ class MultiplicativeDescent(Descent):
         before, known = self.H, self.history
         total = np.maximum(before.sum(axis=1, keepdims=True), TINY)
         self.H = before * (self.passes.counts.per_pixel[:, None] / total)
-        self.history = [*known[:-1]]
+        self.history = known[:-1]
         super().finish()
         # counts that no component may have belong to none
         if self.history[-1] > known[-1]:

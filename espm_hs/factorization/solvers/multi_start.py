@@ -115,9 +115,8 @@ def factorize(
         G, constraints and penalties.
     init
         "nndsvd"; "pure", from the pixels that are least like mixtures; "clusters", from
-        clusters of pixels; "random"; or a
-        pair of arrays (W, H), either of them None. Arrays are brought into the
-        constraints first.
+        clusters of pixels; "random"; or a pair of arrays (W, H), either of them None.
+        Arrays are brought into the constraints first.
     options
         How to go downhill; None: the defaults.
     **changes
@@ -272,7 +271,7 @@ def _takes_newton(solver: str, penalties: Penalties) -> bool:
 def _advance_together(descents, max_iter, callback):
     """Advance all descents together; leave behind those without hope.
 
-    One that has the spectra of a lower one follows it.
+    A descent that has the spectra of a lower one follows it.
     """
     look = max_iter if len(descents) == 1 else min(FIRST_LOOK, max_iter)
     hopeful = descents

@@ -1,8 +1,9 @@
-"""Materials that users have, simulated: half to learn from, half to judge by.
+"""Materials that users have, simulated: some to learn from, others to judge by.
 
 Each is a function of a random generator and the shape of the map that returns a
 `Sample`. `TRAINING` may be looked at while defaults are chosen; `HELD_OUT` may not: it
-was written down, with its seeds, before any default was tuned on the other half.
+was written down, with its seeds, before any default was tuned on the other half. Since
+its results have been read, `FRESH` was written down to judge what is changed after that.
 """
 
 from __future__ import annotations
@@ -331,6 +332,103 @@ def meteorite(rng, shape):
     return Sample(phases, 90 * grains(rng, shape, 8, 60), counts=(40.0, 200.0))
 
 
+# -- fresh set: written after the held-out half had been seen --------------------------
+
+
+def fuel_electrode(rng, shape):
+    """Nickel and zirconia of a fuel cell, pores filled with resin."""
+    phases = [
+        Phase("nickel", {"Ni": 100}, 8.9, 0.06),
+        Phase("zirconia", {"Zr": 28.6, "Y": 5.4, "O": 66}, 6.0, 0.1),
+        Phase("resin", {"C": 88, "O": 12}, 1.2, 0.2),
+    ]
+    return Sample(phases, 100 * grains(rng, shape, 3, 24))
+
+
+def cast_alloy(rng, shape):
+    """Silicon and an iron compound in aluminium, some cut by the foil."""
+    silicon = spheres(rng, shape, 10, (4, 8)) * 7
+    compound = spheres(rng, shape, 7, (3, 7)) * 8
+    phases = [
+        Phase("aluminium", {"Al": 98.5, "Si": 1.5}, 2.7, 0.06),
+        Phase("silicon", {"Si": 100}, 2.33, 0.06),
+        Phase("compound", {"Al": 67, "Si": 17, "Fe": 16}, 3.5, 0.06),
+    ]
+    maps = embedded(100, np.stack((silicon, compound), axis=-1))
+    return Sample(phases, maps)
+
+
+def magnet(rng, shape):
+    """Grains of a rare-earth magnet, and what lies in thin layers between them."""
+    sharp = grains(rng, shape, 12, 12)
+    boundary = np.clip(4 * (1 - sharp.max(axis=-1)), 0, 1)
+    oxide = np.minimum(spheres(rng, shape, 6, (2, 4)) / 4, 1)
+    boundary = boundary * (1 - oxide)
+    phases = [
+        Phase("hard magnet", {"Nd": 12.5, "Fe": 85, "Dy": 2.5}, 7.6, 0.08),
+        Phase("boundary", {"Nd": 55, "Fe": 32, "Cu": 13}, 7.0, 0.09),
+        Phase("oxide", {"Nd": 38, "Dy": 2, "O": 60}, 7.2, 0.1),
+    ]
+    rest = np.maximum(1 - boundary - oxide, 0)
+    return Sample(phases, 70 * np.stack((rest, boundary, oxide), axis=-1), stray={})
+
+
+def heterostructure(rng, shape):
+    """Perovskite layers that share their elements, under platinum."""
+    phases = [
+        Phase("titanate", {"Sr": 20, "Ti": 20, "O": 60}, 5.1, 0.08),
+        Phase("manganite", {"La": 14, "Sr": 6, "Mn": 20, "O": 60}, 6.4, 0.09),
+        Phase("aluminate", {"La": 20, "Al": 20, "O": 60}, 6.5, 0.09),
+        Phase("platinum", {"Pt": 100}, 21.0, 0.12),
+    ]
+    return Sample(phases, 70 * layers(shape, (24, 10, 8)), counts=(30.0, 200.0))
+
+
+def glass_ceramic(rng, shape):
+    """Nanocrystals that no pixel shows alone, in a glass."""
+    crystals = spheres(rng, shape, 40, (2, 4)) * 7
+    phases = [
+        Phase("glass", {"Si": 22, "Al": 10, "Mg": 6, "Ti": 1, "O": 61}, 2.6, 0.07),
+        Phase("crystal", {"Zr": 16, "Ti": 17, "O": 67}, 5.1, 0.09),
+    ]
+    return Sample(phases, embedded(110, crystals), stray={})
+
+
+def supported_alloy(rng, shape):
+    """Palladium in shells of gold, on titania: at few counts."""
+    support = spheres(rng, shape, 6, (9, 14)) * 4
+    core = spheres(rng, shape, 16, (2, 4)) * 4
+    shell = np.maximum(gaussian_filter(core, 1.0) - 0.5 * core, 0)
+    phases = [
+        Phase("titania", {"Ti": 33.3, "O": 66.7}, 4.2, 0.07),
+        Phase("palladium", {"Pd": 100}, 12.0, 0.1),
+        Phase("gold", {"Au": 90, "Pd": 10}, 19.0, 0.12),
+    ]
+    return Sample(phases, np.stack((support, core, shell), axis=-1), counts=(8.0, 60.0))
+
+
+def shale(rng, shape):
+    """Five minerals of a sediment, two carbonates among them."""
+    phases = [
+        Phase("quartz", {"Si": 33.3, "O": 66.7}, 2.65, 0.07),
+        Phase("calcite", {"Ca": 20, "C": 20, "O": 60}, 2.7, 0.08),
+        Phase("dolomite", {"Ca": 10, "Mg": 10, "C": 20, "O": 60}, 2.85, 0.08),
+        Phase("illite", {"K": 4, "Al": 14, "Si": 20, "Mg": 2, "O": 60}, 2.8, 0.07),
+        Phase("pyrite", {"Fe": 33.3, "S": 66.7}, 5.0, 0.06),
+    ]
+    return Sample(phases, 100 * grains(rng, shape, 5, 35))
+
+
+def thermoelectric(rng, shape):
+    """Precipitates of strontium telluride in lead telluride."""
+    precipitates = spheres(rng, shape, 12, (3, 6)) * 7
+    phases = [
+        Phase("lead telluride", {"Pb": 49, "Te": 50, "Sr": 1}, 8.2, 0.1),
+        Phase("precipitate", {"Sr": 47, "Te": 50, "Pb": 3}, 5.0, 0.09),
+    ]
+    return Sample(phases, embedded(90, precipitates), stray={"Cu": 0.05})
+
+
 Maker = Callable[[np.random.Generator, Shape], Sample]
 
 TRAINING: tuple[Maker, ...] = (
@@ -353,5 +451,15 @@ HELD_OUT: tuple[Maker, ...] = (
     quantum_dots,
     meteorite,
 )
-# Seeds of samples, of forward models and of counts: one set for each half.
-TRAINING_SEED, HELD_OUT_SEED = 20_001, 70_003
+FRESH: tuple[Maker, ...] = (
+    fuel_electrode,
+    cast_alloy,
+    magnet,
+    heterostructure,
+    glass_ceramic,
+    supported_alloy,
+    shale,
+    thermoelectric,
+)
+# Seeds of samples, of forward models and of counts: one for each set.
+TRAINING_SEED, HELD_OUT_SEED, FRESH_SEED = 20_001, 70_003, 41_027

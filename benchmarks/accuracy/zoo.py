@@ -1,6 +1,6 @@
 """How right the defaults are on maps that they were not tuned on.
 
-    python benchmarks/accuracy/zoo.py [--half held_out] [--only steel,minerals]
+    python benchmarks/accuracy/zoo.py [--half held_out or fresh] [--only steel,minerals]
         [--write docs/validation.md]
 
 Samples of `materials.py`, measured by three forward models of which two differ from
@@ -23,6 +23,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.accuracy.materials import (
+    FRESH,
+    FRESH_SEED,
     HELD_OUT,
     HELD_OUT_SEED,
     TRAINING,
@@ -146,6 +148,7 @@ def cases(
     makers, seed = {
         "training": (TRAINING, TRAINING_SEED),
         "held_out": (HELD_OUT, HELD_OUT_SEED),
+        "fresh": (FRESH, FRESH_SEED),
     }[given.half]
     shape = SMALL if given.smoke else shape or SHAPE
     wanted = given.only.split(",") if given.only else None
@@ -381,7 +384,7 @@ def main(given: argparse.Namespace) -> None:
 
 
 ARGUMENTS = (
-    argument("--half", choices=("training", "held_out"), default="training"),
+    argument("--half", choices=("training", "held_out", "fresh"), default="training"),
     argument("--only", default="", help="materials, separated by commas"),
     argument("--forward", choices=("all", *FORWARD), default="all"),
 )

@@ -2,8 +2,8 @@
 
 Each is a function of a random generator and the shape of the map that returns a
 `Sample`. `TRAINING` may be looked at while defaults are chosen; `HELD_OUT` may not: it
-was written down, with its seeds, before any default was tuned on the other half. Since
-its results have been read, `FRESH` was written down to judge what is changed after that.
+was written down, with its seeds, before any default was tuned on the other half. Its
+results have been read since: `FRESH` was written down to judge what is changed later.
 """
 
 from __future__ import annotations

@@ -242,6 +242,8 @@ class PhaseSearch:
                 for overlap in overlaps:
                     allowed[overlap.phase, overlap.other] = False
                 continue
+            if taken_from:
+                self.taken |= {(one.phase, one.other) for one in overlaps}
             hosts |= taken_from
             found, errors = again, self._errors(again)
         return found, errors
@@ -268,7 +270,6 @@ class PhaseSearch:
         gone = {overlap.other for overlap in overlaps}
         rise = again.objective - found.objective
         self.rise += max(rise, 0.0)
-        self.taken |= {(overlap.phase, overlap.other) for overlap in overlaps}
         self.steps.append(_told(gone, changed, rise))
         return again
 

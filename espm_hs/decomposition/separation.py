@@ -34,8 +34,10 @@ ALWAYS = 0.9
 # into it by so many of their standard errors.
 LEAST_UPTAKE = 2.5
 # A phase takes the place of another one if so many of its atoms are missing there for
-# each of its own.
+# each of its own, what it has of the other one included.
 TAKES_PLACE = 0.8
+# It lies on the other one if hardly any are missing for what it has besides.
+LIES_ON = 0.25
 # Less of an inclusion is a matter of what the phase is made of.
 LEAST_INCLUSION = 0.2
 # Most of a film says how much of it is in a phase: so much of its atoms.
@@ -249,7 +251,9 @@ def inclusions(
         lacking = np.count_nonzero(present[:, other] & ~present[:, phase])
         if share < LEAST_INCLUSION or lacking > 1 or not free[other]:
             continue
-        if _missing(H[:, other], H[:, phase]) > TAKES_PLACE:
+        missing = _missing(H[:, other], H[:, phase])
+        with_share = share + (1 - share) * missing
+        if with_share > TAKES_PLACE and missing > LIES_ON:
             found[phase, other] = share
     return found
 
@@ -282,14 +286,20 @@ def find_films(
     is everywhere once they are filled up.
     """
     H = np.asarray(H)
+    missing = np.array([[_missing(film, on_it) for on_it in H.T] for film in H.T])
+    # nothing takes the place of a film: a phase that does lies in a matrix
+    displaced = missing > TAKES_PLACE
     films: dict[int, list[Overlap]] = {}
     for shared in _Amounts(W, covariance, elements).shared_parts(allowed):
         if W[shared.columns, shared.other].sum() < MOST_OF_FILM:
             continue
-        missing = _missing(H[:, shared.other], H[:, shared.phase])
-        apart = abs(missing - shared.amount)
-        if LEAST_MISSING * shared.amount < missing and apart < 1 - missing:
+        pair = shared.other, shared.phase
+        apart = abs(missing[pair] - shared.amount)
+        if LEAST_MISSING * shared.amount < missing[pair] and apart < 1 - missing[pair]:
             films.setdefault(shared.other, []).append(shared)
+            displaced[pair] = False
+    np.fill_diagonal(displaced, False)
+    films = {film: on_it for film, on_it in films.items() if not displaced[film].any()}
     uneven = {}
     for film, on_it in films.items():
         filled = H[:, film] + sum(one.amount * H[:, one.phase] for one in on_it)

@@ -45,6 +45,9 @@ from espm_hs.physics.linear_model import LinearModel
 # The search goes on without penalties and back with them, in so many passes each: where
 # the counts alone leave much open they take more, and lead nowhere.
 MOST_PASSES = 150
+# What is taken out of phases lowers F by less than this, in nats: what is further behind
+# is not asked for its errors.
+MOST_GAINED = 100.0
 # What is taken out of phases may cost the counts so many nats for each number in them.
 NATS_PER_NUMBER = 2.0
 
@@ -181,7 +184,9 @@ class PhaseSearch:
         short = replace(self.options, max_iter=min(MOST_PASSES, self.options.max_iter))
         other = self._continued(found, Penalties(), short)
         other = self._continued(other, penalties, short)
-        other, others = self._separated(other, self._errors(other))
+        others = errors
+        if other.objective < lowest + MOST_GAINED:
+            other, others = self._separated(other, self._errors(other))
         if other.objective - self.rise < lowest and not other.interrupted:
             if other.converged:
                 return other, others

@@ -166,6 +166,14 @@ def test_precipitates_keep_what_all_pixels_show_of_their_host():
     assert inclusions(*known) == {}
 
 
+def test_what_is_shown_of_the_host_counts_in_the_place_it_takes():
+    """Two thirds of a compound are its host: without these it takes half its place."""
+    W, H = precipitates()
+    H[:, 0] += 0.5 * H[:, 1]
+    assert shown(W, H, share=0.67) == {(1, 0): 0.67}
+    assert shown(W, H, share=0.3) == {}
+
+
 def test_what_lacks_several_elements_of_its_host_has_none_of_it():
     W, H = precipitates()
     W[:, 0] = 0.5, 0.25, 0.0, 0.25, 0.2

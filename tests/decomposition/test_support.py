@@ -53,6 +53,20 @@ def test_what_lies_beside_is_left_alone():
     assert films(*on_film(0.0)) == []
 
 
+def test_nothing_takes_the_place_of_a_film():
+    """Aluminium is a matrix and no film: silicon has its place elsewhere."""
+    W, H = on_film(0.5)
+    assert len(films(W, H)) == 1
+    silicon = np.zeros((20, 20))
+    silicon[:4, :4] = 5.0
+    silicon = silicon.ravel()
+    H = np.stack([H[:, 0] - silicon, H[:, 1], silicon], axis=1)
+    W = np.vstack([np.column_stack([W, np.zeros(3)]), [0.0, 0.0, 1.0]])
+    covariance = np.stack([np.diag(np.full(4, 1e-6))] * 3)
+    elements, allowed = np.ones(4, bool), np.ones((3, 3), bool)
+    assert find_films(W, H, covariance, elements, GRID, allowed) == []
+
+
 def test_a_film_is_everywhere():
     W, H = on_film(0.5)
     H[:200] = 0.0, 5.0

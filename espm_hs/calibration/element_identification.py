@@ -10,6 +10,7 @@ from espm_hs.calibration.energy_scale import without_noise
 from espm_hs.factorization import divergence, fit_spectrum
 from espm_hs.physics import SpectrumModel
 from espm_hs.physics.xray.elements import symbol
+from espm_hs.physics.xray.emission import free_families
 
 # Never in a sample or a microscope: light or noble gases, and short-lived elements.
 UNLIKELY = {"He", "Ne", "Tc", "Pm", "Po", "At", "Rn", "Fr", "Ra", "Ac", "Pa"}
@@ -140,11 +141,14 @@ class _Search:
         self.lines, self.columns = every.emission_lines, every.columns
         self.elements = np.array([column.element for column in every.columns])
         self.active = np.array([column.label in labels for column in every.columns])
-        # families tied to each other: a line that comes without the others is none
-        self.whole = {
-            element: self.G[:, self.elements == element].sum(axis=1)
-            for element in {*self.elements} - {None}
-        }
+        self.free = np.zeros(self.active.size, bool)
+        self.whole = {}
+        for element in {*self.elements} - {None}:
+            own = self.elements == element
+            families = [str(c.family) for c in self.columns if c.element == element]
+            self.free[own] = np.isin(families, free_families(element, families))
+            # families tied to each other: a line that comes without the others is none
+            self.whole[element] = self.G[:, own & ~self.free].sum(axis=1)
         self._fit()
 
     def _fit(self) -> None:
@@ -199,8 +203,12 @@ class _Search:
         return sorted(scores, key=lambda e: scores[e] / _handicap(e), reverse=True)
 
     def _gain_of(self, element: str) -> float:
-        """Fall of the deviance with all lines of an element, as the atom emits them."""
-        trial = np.column_stack([self.G[:, self.active], self.whole[element]])
+        """Fall of the deviance with an element, its lines as the atom emits them.
+
+        Lines that nobody knows well are free.
+        """
+        free = self.active | (self.free & (self.elements == element))
+        trial = np.column_stack([self.G[:, free], self.whole[element]])
         _, y = fit_spectrum(trial, self.x)
         return 2 * (self.F - divergence(self.x, y))
 

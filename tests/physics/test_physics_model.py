@@ -80,10 +80,18 @@ def test_split_lines_of_platinum(split, expected, family):
         ("Ga", ["Ga", "Ga L"]),
         ("Ge", ["Ge"]),
         ("S", ["S"]),
+        ("Ba", ["Ba", "Ba M"]),
+        ("Yb", ["Yb", "Yb M"]),
+        ("Lu", ["Lu"]),
     ],
 )
-def test_default_split_of_3d_metals(element, expected):
+def test_lines_that_nobody_knows_are_free(element, expected):
     assert labels(model([element], background=False)) == expected
+
+
+def test_m_lines_count_when_others_are_out_of_range():
+    m = SpectrumModel(0.01 * np.arange(300), 200, ["Ba"], background=False)
+    assert m.columns == (Column("element", "Ba", "M", "Ba"),)
 
 
 def test_l_lines_count_when_k_lines_are_out_of_range():

@@ -1,7 +1,7 @@
 """Lines that elements emit, and the columns of a model that they make."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -216,9 +216,31 @@ _Lines = tuple[EmissionLine, ...]
 # would make a column of noise.
 _VISIBLE_SHARE = 0.01
 
-# Z of the elements whose L lines are off by up to a factor 2 in every table
-# (chemical state, self-absorption in the partly filled 3d band)
-_UNRELIABLE_L = range(19, 32)
+# Z of the elements whose lines of a family nobody knows. L: off by up to a factor 2 in
+# every table (chemical state, self-absorption in the partly filled 3d band). M: tables
+# differ 3 to 8 times, as few have measured them
+_BARELY_KNOWN = {"L": range(19, 32), "M": range(32, 71)}
+
+
+def free_families(element: str, families: Collection[str]) -> tuple[str, ...]:
+    """Families of lines that must not set the amount of an element, nor name it.
+
+    Parameters
+    ----------
+    element
+        Symbol.
+    families
+        "K", "L", "M": those in the fitted range.
+
+    Returns
+    -------
+    tuple of str
+        Families that are barely known, where one that is better known is in range:
+        L from K to Ga, M from Ge to Yb.
+    """
+    z = atomic_number(element)
+    free = tuple(f for f in families if z in _BARELY_KNOWN.get(f, ()))
+    return free if len(free) < len(families) else ()
 
 
 class LineColumn(NamedTuple):
@@ -308,9 +330,10 @@ def _sample_columns(
     """Columns of a sample element, the counting one first."""
     families = _visible_families(element, lines, fitted)
     if split is None:
-        unreliable = atomic_number(element) in _UNRELIABLE_L and "K" in families
-        split = "families" if unreliable else "none"
-    if split == "families":
+        free = free_families(element, families)
+        tied = tuple(line for line in lines if line.family not in free)
+        groups = [("", tied), *((family, families[family]) for family in free)]
+    elif split == "families":
         groups = list(families.items())
     elif split == "none":
         groups = [("", lines)]

@@ -70,9 +70,9 @@ class SpectrumModel(LinearModel):
         Which lines of an element count. By symbol: "families", a column for each
         family, of which K counts if it is in the fitted range, else L, else M; an
         energy in keV, lines from there up count, those below form one free column;
-        "none", one column of all lines. Default: for K to Ga (Z = 19 to 31) with K
-        lines in range "families", as their L lines are unreliable; "none" for the
-        others. Entries for elements not in the sample are ignored.
+        "none", one column of all lines. Default: one column of all lines but those
+        that nobody knows well, L of K to Ga and M of Ge to Yb, which are a free column
+        where others are in range. Entries for elements not in the sample are ignored.
     detector
         A detector, or the name of a preset; "windowless" by default.
     line_factors

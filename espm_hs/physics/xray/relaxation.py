@@ -4,10 +4,18 @@ Fluorescence yields, Coster-Kronig probabilities, radiative and Auger rates of
 xraylib (compiled there from Krause, Elam, Campbell and others, doi:
 10.1016/j.sab.2011.09.011) have a few entries that break their smooth run with
 atomic number and show as lines of wrong height in measured spectra. They are
-replaced here, each with its reason, by interpolation between good neighbours.
+replaced here, each with its reason, by values of other tables or by interpolation
+between good neighbours.
+
+The other tables are: M. O. Krause, J. Phys. Chem. Ref. Data 8 (1979) 307 (yields and
+Coster-Kronig probabilities of the L shell); M. H. Chen, B. Crasemann and H. Mark,
+Phys. Rev. A 21 (1980) 449 (M4 and M5 yields); E. J. McGuire, Phys. Rev. A 5 (1972)
+1043 (M4-M5 Coster-Kronig probabilities); S. T. Perkins et al., EADL, report
+UCRL-50400 vol. 30 (1991) (radiative rates of M4 and M5).
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import NamedTuple
@@ -19,6 +27,17 @@ from espm_hs.physics.xray.elements import atomic_number, value_of
 from espm_hs.physics.xray.ionization import SUBSHELLS
 
 _INDEX = {shell: i for i, shell in enumerate(SUBSHELLS)}
+
+# Yields of other tables, by subshell and atomic number
+_STATED_YIELDS = {
+    # Sn (Krause): xraylib's are 8 % and 5 % above the run from In to Te
+    ("L2", 50): 0.065,
+    ("L3", 50): 0.064,
+    # W (Chen et al.): xraylib has the yields of Lu to Os for M4-M5N6,7 Coster-Kronig
+    # decays that are possible, but probabilities of these decays that say they are not;
+    # what they leave goes to photons as well, and M beta is 1.5 times as strong
+    ("M4", 74): 0.0200,
+}
 
 # (subshell, atomic numbers with a bad yield) -> the good neighbours between which
 # the logarithm of the yield is linear in Z. Steps with a cause stay: L1 at Sn and L2
@@ -39,6 +58,9 @@ _YIELD_REPAIRS = (
     ("L3", range(51, 52), (50, 52)),
     # Ir to Pb: a single entry of Au, ten times too high, spread by interpolation
     ("M2", range(77, 83), (76, 83)),
+    # Lu to Pt: see W above
+    ("M4", range(71, 74), (70, 74)),
+    ("M4", range(75, 79), (74, 79)),
     # La to Pr: none for La, then a straight line from 0; the run above goes on
     ("M5", range(57, 60), (60, 63)),
 )
@@ -52,6 +74,28 @@ _FIRST_WITH_4F_RATES = 64
 # that have M lines in the range of a detector
 _MISSING_M_COSTER_KRONIG = range(57, 67)
 _FIRST_WITH_M_COSTER_KRONIG = 67
+
+# M4-M5 ones start at Yb, where they hold back a quarter of the M4 photons; they open
+# with the 4f shell (McGuire, linear in Z between Nd, Eu, Ho and Yb, which is xraylib's)
+_M4_TO_M5 = ((57, 60, 63, 67, 70), (0.0, 0.267, 0.369, 0.408, 0.420))
+
+# Sn and Sb (Krause): L1-L3 decays end at Sn, but xraylib has a second step at Te
+_STATED_COSTER_KRONIG = {
+    (50, "L1", "L2"): 0.17,
+    (50, "L1", "L3"): 0.27,
+    (50, "L2", "L3"): 0.157,
+    (51, "L1", "L2"): 0.17,
+    (51, "L1", "L3"): 0.28,
+    (51, "L2", "L3"): 0.156,
+}
+
+# Shares of M4N2 and M5N3 (M zeta) in the photons of their subshells: those of xraylib,
+# which are older, fall too slowly with Z, and show 1.6 times too strong in the spectrum
+# of FePt; from where both tables agree on, those of EADL, linear in log and Z
+_ZETA_SHARES = {
+    ("M4", "N2"): ((72, 74, 78, 82, 92), (0.1368, 0.1098, 0.0749, 0.0566, 0.0420)),
+    ("M5", "N3"): ((76, 78, 82, 92), (0.0706, 0.0594, 0.0434, 0.0294)),
+}
 
 
 class RadiativeTransition(NamedTuple):
@@ -149,14 +193,14 @@ def relaxation(element: str | int, *, repaired: bool = True) -> Relaxation:
 
 
 def _fluorescence_yield(z: int, shell: str, repaired: bool) -> float:
-    index = getattr(xraylib, f"{shell}_SHELL")
-    if repaired:
-        for repaired_shell, numbers, (low, high) in _YIELD_REPAIRS:
-            if shell == repaired_shell and z in numbers:
-                ends = [xraylib.FluorYield(n, index) for n in (low, high)]
-                slope = np.log(ends[1] / ends[0]) / (high - low)
-                return float(ends[0] * np.exp(slope * (z - low)))
-    return value_of(xraylib.FluorYield, z, index)
+    if repaired and (shell, z) in _STATED_YIELDS:
+        return _STATED_YIELDS[shell, z]
+    for repaired_shell, numbers, ends in _YIELD_REPAIRS * repaired:
+        if shell == repaired_shell and z in numbers:
+            low, high = (np.log(_fluorescence_yield(n, shell, True)) for n in ends)
+            share = (z - ends[0]) / (ends[1] - ends[0])  # below 0 beyond the ends
+            return float(np.exp(low + share * (high - low)))
+    return value_of(xraylib.FluorYield, z, getattr(xraylib, f"{shell}_SHELL"))
 
 
 def _coster_kronig(z: int, yields: np.ndarray, repaired: bool) -> np.ndarray:
@@ -166,6 +210,14 @@ def _coster_kronig(z: int, yields: np.ndarray, repaired: bool) -> np.ndarray:
         source = _FIRST_WITH_M_COSTER_KRONIG if missing_m and shell == "M" else z
         probability = value_of(xraylib.CosKronTransProb, source, constant)
         matrix[_INDEX[shell + initial], _INDEX[shell + final]] = probability
+    if repaired:
+        for (number, *ends), probability in _STATED_COSTER_KRONIG.items():
+            if number == z:
+                matrix[_INDEX[ends[0]], _INDEX[ends[1]]] = probability
+        numbers, probabilities = _M4_TO_M5
+        if numbers[0] <= z < numbers[-1]:
+            f45 = np.interp(z, numbers, probabilities)
+            matrix[_INDEX["M4"], _INDEX["M5"]] = f45
     # xraylib's M1 row of Ho to Tm sums to up to 1.1
     total = np.maximum(matrix.sum(axis=1), 1e-300)
     return matrix * np.minimum(1, (1 - yields) / total)[:, None]
@@ -194,7 +246,27 @@ def _radiative(z: int, repaired: bool) -> tuple[RadiativeTransition, ...]:
             energy = value_of(xraylib.LineEnergy, z, constant)
             energy = energy or _difference_of_edges(z, initial, final)
             found.append(RadiativeTransition(initial, final, rate, energy))
-    return tuple(found)
+    return tuple(_with_zeta_shares(z, found) if repaired else found)
+
+
+def _with_zeta_shares(
+    z: int, transitions: list[RadiativeTransition]
+) -> Iterator[RadiativeTransition]:
+    """Give the M zeta lines their shares; the others of the subshell have the rest."""
+    shares = {
+        key: float(np.exp(np.interp(z, numbers, np.log(values))))
+        for key, (numbers, values) in _ZETA_SHARES.items()
+        if z >= numbers[0]
+    }
+    rest = {
+        initial: (1 - shares[initial, final]) / (1 - rate)
+        for initial, final, rate, _ in transitions
+        if (initial, final) in shares
+    }
+    for one in transitions:
+        given = shares.get((one.initial, one.final))
+        rate = one.rate * rest.get(one.initial, 1.0) if given is None else given
+        yield one._replace(rate=rate)
 
 
 def _difference_of_edges(z: int, *shells: str) -> float:

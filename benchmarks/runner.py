@@ -21,6 +21,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,8 +32,9 @@ FOLDERS = ("accuracy", "speed", "robustness")
 SMALL = (24, 24)
 # How a benchmark ends.
 RUNS = re.compile(r"^    run\(\s*main,", re.MULTILINE)
-# What ends a script whose measured maps are not there.
+# What ends a script whose measured maps, or packages, are not there.
 WITHOUT_DATA = "ESPM_HS_TEST_DATA does not name the folder of the measured maps."
+WITHOUT_PACKAGES = "Packages that this benchmark needs are not installed:"
 
 Row = Sequence[object]
 
@@ -108,6 +110,12 @@ def measured(name: str = "") -> Path:
     if not folder:
         raise SystemExit(WITHOUT_DATA)
     return Path(folder) / name
+
+
+def needs(*packages: str) -> None:
+    """End the script if packages are not installed."""
+    if missing := [name for name in packages if not find_spec(name)]:
+        raise SystemExit(f"{WITHOUT_PACKAGES} {', '.join(missing)}")
 
 
 # -- tables --------------------------------------------------------------------------
@@ -218,9 +226,15 @@ def smoke(script: Path) -> str:
         capture_output=True,
         text=True,
     )
-    if done.returncode and WITHOUT_DATA not in done.stderr:
-        raise SystemExit(f"{script} --smoke failed:\n{done.stdout}\n{done.stderr}")
-    return "left out, it needs measured maps" if done.returncode else ""
+    if done.returncode == 0:
+        return ""
+    for missing, what in (
+        (WITHOUT_DATA, "measured maps"),
+        (WITHOUT_PACKAGES, "packages that are not installed"),
+    ):
+        if missing in done.stderr:
+            return f"left out, it needs {what}"
+    raise SystemExit(f"{script} --smoke failed:\n{done.stdout}\n{done.stderr}")
 
 
 if __name__ == "__main__":

@@ -101,8 +101,8 @@ def _entries(found, phase):
 
 
 def _cell(entry):
-    counted = np.hypot(entry.statistical, entry.bias)
-    return f"{entry.percent:8.2f} ± {counted:.2f} ± {entry.systematic:.2f}"
+    counted = np.hypot(entry.counting, entry.bias)
+    return f"{entry.percent:8.2f} ± {counted:.2f} ± {entry.atomic_data:.2f}"
 
 
 def main(given):

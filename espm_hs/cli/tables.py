@@ -20,7 +20,7 @@ from espm_hs.cli.workers import Outcome, printable
 if TYPE_CHECKING:
     from espm_hs.signals import EDSespmSpectrum
 
-# As in an entry of the report.
+# As in an entry of the report, under the names that programs read.
 ERRORS = ("counts", "bias", "line data")
 # Spreadsheets take cells that begin with these for formulas, unless they are numbers.
 _FORMULA = re.compile(r"[=+\-@\t\r]")

@@ -284,15 +284,25 @@ class PhaseAnalysis:
         return self.W[self.element_columns]
 
     @property
+    def counting_covariance(self) -> np.ndarray:
+        """Covariance of `composition` from the counts, (n_phases, n_elements, same).
+
+        Where the model does not fit, by more than noise may do to its deviance, errors
+        are larger by the root of the deviance ratio, as if the counts had that noise.
+        """
+        rows = self.element_columns
+        scatter = np.sqrt(2 / max(self.channels.sum(), 1))
+        excess = self.misfit if self.misfit > 1 + 2 * scatter else 1.0
+        return excess * self.covariance[:, rows][:, :, rows]
+
+    @property
     def composition_covariance(self) -> np.ndarray:
         """Covariance of `composition`, (n_phases, n_elements, n_elements).
 
         It is that of the counts, with the bias as an error of its own.
         """
-        rows = self.element_columns
-        bias = self.bias[rows].T
-        counted = self.covariance[:, rows][:, :, rows]
-        return counted + bias[:, :, None] * bias[:, None, :]
+        bias = self.bias[self.element_columns].T
+        return self.counting_covariance + bias[:, :, None] * bias[:, None, :]
 
     @property
     def smoothness_text(self) -> str:

@@ -8,9 +8,10 @@ first order an error dx of the atoms makes an error J dx of the percentages, wit
     J = dp/dx = 100 (A - a / sum(a) * (1^T A)) / sum(a),
 
 and a covariance C of the atoms makes the covariance J C J^T. `closed` gives p and J,
-`propagated` the variances. The same J carries the noise of the counts, the bias, the
-uncertainty of the atomic data (`report`) and, with the loadings of a pixel in the place
-of the atoms, the noise of maps (`pixels`).
+`propagated` the variances. The same J carries all `ERROR_PARTS` of a composition
+(`report`) and, with the loadings of a pixel in the place of the atoms, the noise of
+maps (`pixels`). What spectra that are not quite known do to the atoms, `fit_response`
+says.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,6 +24,8 @@ from espm_hs.arguments import check_choice
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.physics import atomic_number, atomic_weight
 
+#: Parts of the error of a composition, under the names that they have everywhere.
+ERROR_PARTS = ("counting", "bias", "atomic-data uncertainty")
 UNITS = ("atomic", "weight")
 OXYGEN = ("measured", "stoichiometry")
 
@@ -167,6 +170,37 @@ def propagated(response: np.ndarray, covariance: np.ndarray) -> np.ndarray:
         Shape (..., n_amounts).
     """
     return np.einsum("...ek,...kl,...el->...e", response, covariance, response)
+
+
+def fit_response(
+    spectrum: np.ndarray, directions: np.ndarray, changes: np.ndarray
+) -> np.ndarray:
+    """Return how far a fit moves to make up for changes of its spectrum.
+
+    A maximum-likelihood fit of Poisson counts moves, to first order, as least squares
+    with the variances of the fit as weights.
+
+    Parameters
+    ----------
+    spectrum
+        That of the fit, shape (n_channels,).
+    directions
+        Spectra that the fit has more or less of, shape (n_channels, n_directions).
+    changes
+        Of the spectrum, shape (n_channels, n_changes).
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n_directions, n_changes).
+    """
+    seen = spectrum > 0
+    weight = 1 / np.sqrt(spectrum[seen, None])
+    columns = weight * directions[seen]
+    scale = np.linalg.norm(columns, axis=0)
+    scale = np.where(scale > 0, scale, 1.0)
+    moved = np.linalg.lstsq(columns / scale, weight * changes[seen], rcond=1e-10)[0]
+    return moved / scale[:, None]
 
 
 def to_percent(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from operator import itemgetter
@@ -17,38 +17,47 @@ from espm_hs.calibration.automatic import calibration_text, drift_text
 from espm_hs.decomposition.cautions import in_short
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.physics import SpectrumModel
-from espm_hs.quantification.percent_with_errors import ATOMIC, Basis, closed, propagated
+from espm_hs.physics.xray.emission import FAMILIES
+from espm_hs.physics.xray.uncertainty import LineErrors, multiplets
+from espm_hs.quantification.percent_with_errors import (
+    ATOMIC,
+    ERROR_PARTS,
+    Basis,
+    closed,
+    fit_response,
+    propagated,
+)
 
 if TYPE_CHECKING:
     import pandas
 
 
-#: Relative standard uncertainty of emission, by family. K: fluorescence yields to 2-3 %
-#: (Krause, J. Phys. Chem. Ref. Data 8 (1979) 307, above Z = 20) and ionisation relative
-#: to other K shells; L and M: yields and Coster-Kronig rates to 5-15 %, ionisation to
-#: 10 % and more (Campbell, At. Data Nucl. Data Tables 85 (2003) 291; Llovet et al.,
-#: J. Phys. Chem. Ref. Data 43 (2014) 013102).
-LINE_ERRORS = {"K": 0.03, "L": 0.10, "M": 0.15}
+# A column is at zero when it makes this share of the counts of a phase, or less.
+SHOWN = 1e-6
 
 
-def line_errors(
-    analysis: PhaseAnalysis, given: Mapping[str, float] | None = None
+def atomic_data_covariance(
+    analysis: PhaseAnalysis, errors: Mapping[str, float] | LineErrors | None = None
 ) -> np.ndarray:
-    """Return the relative error of the amount of each element that atomic data cause.
+    """Return the covariance of the atoms of each phase that atomic data cause.
+
+    Each multiplet of lines has an error, see `multiplets`. If it is stronger than the
+    model has it, the fit makes up for the surplus with what looks like it: the element
+    itself, and others whose lines overlap. What is at zero stays there.
 
     Parameters
     ----------
     analysis
         Result of a decomposition.
-    given
-        Family ("K", "L", "M") or element -> relative standard uncertainty that differs
-        from `LINE_ERRORS`; a standard that was measured makes it small.
+    errors
+        Family ("K", "L", "M") or element -> relative standard uncertainty of its
+        emission that differs from the spread of tables; a standard that was measured
+        makes it small.
 
     Returns
     -------
     numpy.ndarray
-        Shape (n_elements,). Where lines of several families count, it is that of the
-        mean, weighted with the counts that they make.
+        Shape (n_phases, n_elements, n_elements).
 
     Raises
     ------
@@ -57,37 +66,49 @@ def line_errors(
     TypeError
         If they are no mapping.
     """
+    if not isinstance(errors, LineErrors):
+        errors = LineErrors(_checked(errors, analysis.elements))
+    model, rows, known = analysis.model, analysis.element_columns, analysis.knowledge
+    covariance = np.zeros((analysis.n_phases, rows.sum(), rows.sum()))
+    if not isinstance(model, SpectrumModel):  # another physics has no such data
+        return covariance
+    for j in np.flatnonzero(~analysis.empty):
+        w, G = analysis.W[:, j], analysis.G[j][analysis.channels]
+        atoms = dict(zip(analysis.elements, w[rows], strict=True))
+        parts = multiplets(model, atoms, errors)
+        shown = w * G.sum(axis=0) > SHOWN * (G @ w).sum()
+        free = np.isnan(known.fixed[:, j]) & shown & known.ties[j].any(axis=0)
+        tied = known.ties[j][:, free]
+        changes = parts.spectra[analysis.channels] * w[parts.column]
+        moved = tied[rows] @ fit_response(G @ w, G @ tied, changes)
+        covariance[j] = moved @ parts.covariance @ moved.T
+    return covariance
+
+
+def _checked(
+    given: Mapping[str, float] | None, elements: Sequence[str]
+) -> dict[str, float]:
+    """Relative errors of families and elements; ValueError for what is none."""
     given = {} if given is None else given
     what = "families or elements to relative errors, such as {'L': 0.05}"
     check_mapping("line_errors", given, what)
-    given = dict(given)
-    known = [*LINE_ERRORS, *analysis.elements]
+    known = [*FAMILIES, *elements]
     for name, value in given.items():
         if name not in known or not isinstance(value, Real) or not 0 <= value < 1:
             raise ValueError(
                 f"`line_errors` has {name!r}: {value!r}; needed are relative errors "
                 f"from 0 to 1 by {', '.join(known)}, such as {{'L': 0.05}}."
             )
-    model, table, errors = analysis.model, LINE_ERRORS | given, []
-    if not isinstance(model, SpectrumModel):  # another physics has no such data
-        return np.zeros(len(analysis.elements))
-    columns = [column for column in model.columns if column.kind == "element"]
-    for element, column in zip(analysis.elements, columns, strict=True):
-        lines = [x for x in model.emission_lines if x.element == element]
-        lines = [x for x in lines if x.family in (column.family or "")]
-        counts = [x.cross_section * model.detector.efficiency(x.energy) for x in lines]
-        mean = np.average([table[x.family] for x in lines], weights=counts)
-        errors.append(given.get(element, float(mean)))
-    return np.array(errors)
+    return dict(given)
 
 
 # The model is said not to fit when its deviance is larger than expected by this factor.
 BAD_FIT = 2.0
 # Said below the table.
 ERRORS = (
-    "Errors are one standard deviation: counts, their noise; bias, what half of them "
-    "would change; atomic data, the uncertainty of yields and cross sections. The "
-    "range is what the counts allow besides, where that is wider."
+    "Errors are one standard deviation: counting, the noise of the counts; bias, what "
+    "half of them would change; atomic-data uncertainty, how tables of lines differ. "
+    "The range is what the counts allow besides, where that is wider."
 )
 # An element is not found if its amount is below so many standard errors.
 FOUND = 2.0
@@ -104,9 +125,11 @@ class Entry(NamedTuple):
         Symbol.
     percent
         Of the atoms or of the mass.
-    statistical, bias, systematic
-        Standard errors in percent: from the noise of the counts, from there being few
-        of them in a pixel, from the uncertainty of the atomic data.
+    counting, bias, atomic_data
+        Standard errors in percent, the `ERROR_PARTS`: from the noise of the counts,
+        from there being few of them in a pixel, from the uncertainty of the atomic
+        data. Where the model does not fit, the first is larger by the root of the
+        deviance ratio.
     limit
         For an element that is not found: what is above it would have been, with 95 %
         confidence (percent, 100 at most); else None.
@@ -117,17 +140,32 @@ class Entry(NamedTuple):
     phase: int
     element: str
     percent: float
-    statistical: float
+    counting: float
     bias: float
-    systematic: float
+    atomic_data: float
     limit: float | None
     low: float
     high: float
 
     @property
+    def errors(self) -> tuple[float, ...]:
+        """Those of the `ERROR_PARTS`, percent."""
+        return self.counting, self.bias, self.atomic_data
+
+    @property
     def error(self) -> float:
-        """All three errors together."""
-        return float(np.linalg.norm((self.statistical, self.bias, self.systematic)))
+        """All errors together."""
+        return float(np.linalg.norm(self.errors))
+
+    @property
+    def statistical(self) -> float:
+        """First name of `counting`."""
+        return self.counting
+
+    @property
+    def systematic(self) -> float:
+        """First name of `atomic_data`."""
+        return self.atomic_data
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,8 +199,7 @@ class Report:
     def header(self) -> tuple[str, ...]:
         """Names of the columns."""
         percent = {"atomic": "at.%", "weight": "wt.%"}[self.units]
-        errors = ("counts", "bias", "atomic data", "total")
-        return ("phase", "element", percent, *errors, "range")
+        return ("phase", "element", percent, *ERROR_PARTS, "total", "range")
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return the lines as text; "< limit" for what is not found."""
@@ -172,7 +209,7 @@ class Report:
         return [row for _, row in sorted(rows, key=itemgetter(0))]
 
     def _row(self, entry: Entry) -> tuple[str, ...]:
-        errors = (f"{x:.2f}" for x in (*entry[3:6], entry.error))
+        errors = (f"{x:.2f}" for x in (*entry.errors, entry.error))
         name = self.names[entry.phase]
         return (name, entry.element, _shown(entry), *errors, _range(entry))
 
@@ -221,7 +258,12 @@ class Report:
             ) from None
         frame = pandas.DataFrame(list(self.entries), columns=Entry._fields)
         low, high = frame.pop("low"), frame.pop("high")
-        return frame.assign(total=[x.error for x in self.entries], low=low, high=high)
+        named = {
+            name: [getattr(entry, name) for entry in self.entries]
+            for name in ("statistical", "systematic", "error")
+        }
+        frame = frame.assign(**named).rename(columns={"error": "total"})
+        return frame.assign(low=low, high=high)
 
 
 def _shown(entry: Entry) -> str:
@@ -241,7 +283,7 @@ def _range(entry: Entry) -> str:
 def report(
     analysis: PhaseAnalysis,
     basis: Basis = ATOMIC,
-    errors: Mapping[str, float] | None = None,
+    errors: Mapping[str, float] | LineErrors | None = None,
 ) -> Report:
     """Compose the report of a decomposition.
 
@@ -252,25 +294,23 @@ def report(
     basis
         What makes up 100 %.
     errors
-        Relative uncertainties of the atomic data, see `line_errors`.
+        Relative uncertainties of the lines, see `atomic_data_covariance`.
     """
     symbols, per_atom = basis.of(analysis.elements)
-    relative = line_errors(analysis, errors)
-    rows = analysis.element_columns
-    atoms, biases = analysis.composition, analysis.bias[rows]
-    counted = analysis.covariance[:, rows][:, :, rows]
-    atomic_data = relative[:, None] * np.isnan(analysis.knowledge.fixed[rows]) * atoms
+    atoms, biases = analysis.composition, analysis.bias[analysis.element_columns]
+    counted = analysis.counting_covariance
+    of_data = atomic_data_covariance(analysis, errors)
     entries = []
     for j in range(analysis.n_phases):
         # a component of background or spurious elements has none
         if analysis.empty[j] or not atoms[:, j].any():
             continue
         percent, response = closed(per_atom, atoms[:, j])
-        statistical = np.sqrt(propagated(response, counted[j]))
+        counting = np.sqrt(propagated(response, counted[j]))
         bias = np.abs(response @ biases[:, j])
-        systematic = np.sqrt(response**2 @ atomic_data[:, j] ** 2)
-        numbers = [x.tolist() for x in (percent, statistical, bias, systematic)]
-        limits = _limits(percent, np.hypot(statistical, bias))
+        atomic_data = np.sqrt(np.maximum(propagated(response, of_data[j]), 0))
+        numbers = [x.tolist() for x in (percent, counting, bias, atomic_data)]
+        limits = _limits(percent, np.hypot(counting, bias))
         ranges = _ranges(per_atom, analysis.ranges[:, :, j], percent).tolist()
         rows_of_phase = zip(symbols, *numbers, limits, *ranges, strict=True)
         entries += [Entry(j, *row) for row in rows_of_phase]

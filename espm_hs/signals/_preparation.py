@@ -66,7 +66,7 @@ class Preparation(EDSTEMSpectrum):
             Element -> which of its lines count for the composition: "families" (one
             column per family), an energy in keV (lines above it count, those below
             are free), or None (all lines in one column). Without an entry, L lines of
-            K to Ga and M lines of Ge to Yb are free where others are in range.
+            P to Ga and M lines of Ge to Yb are free where others are in range.
         detector
             Name of a preset such as "windowless", or an `espm_hs.physics.Detector`, or
             a dictionary of its parameters. The resolution that the last two state

@@ -187,8 +187,8 @@ class Quantification(EDSTEMSpectrum):
         units, elements, oxygen
             As in `quantify`.
         line_errors
-            Family of lines ("K", "L", "M") or element -> relative uncertainty of its
-            atomic data, in place of 3, 10 and 15 %.
+            Family of lines ("K", "L", "M") or element -> relative standard uncertainty
+            of its emission, in place of how tables of atomic data differ.
 
         Returns
         -------

@@ -80,6 +80,7 @@ def test_split_lines_of_platinum(split, expected, family):
         ("Ga", ["Ga", "Ga L"]),
         ("Ge", ["Ge"]),
         ("S", ["S"]),
+        ("Cl", ["Cl", "Cl L"]),
         ("Ba", ["Ba", "Ba M"]),
         ("Yb", ["Yb", "Yb M"]),
         ("Lu", ["Lu"]),

@@ -12,6 +12,7 @@ from espm_hs.decomposition.cautions import look_alikes
 from espm_hs.metrics import match_phases
 from espm_hs.physics import SpectrumModel, atomic_weight
 from espm_hs.physics.xray.kfactors import kfactors
+from espm_hs.physics.xray.uncertainty import LineErrors
 from espm_hs.quantification.percent_with_errors import VALENCES, Basis, oxygen_per_atom
 from espm_hs.quantification.report import report
 from espm_hs.simulation import Phase
@@ -118,22 +119,23 @@ class TestErrors:
         stated = variances(grains)
         for entry in table.entries:
             variance = stated[entry.element][entry.phase]
-            expected = entry.statistical**2 + entry.bias**2
+            expected = entry.counting**2 + entry.bias**2
             assert variance == pytest.approx(expected, rel=1e-6, abs=1e-12)
 
-    def test_line_data(self, grains):
+    def test_atomic_data(self, grains):
         """Two elements of one family: the error of a ratio, and none of one alone."""
         found = grains.analysis_results()
         alone = report(found, Basis(elements=["Fe"])).entries
-        assert all(entry.systematic < 1e-9 for entry in alone)
+        assert all(entry.atomic_data < 1e-6 for entry in alone)
+        relative = np.hypot(*(LineErrors().of(e, "K").total for e in ("Mg", "Si")))
         for entry in report(found, Basis(elements=["Mg", "Si"])).entries:
             if entry.limit is None:
                 x = entry.percent / 100
-                assert entry.systematic == pytest.approx(
-                    100 * x * (1 - x) * 0.03 * np.sqrt(2), rel=1e-3
+                assert entry.atomic_data == pytest.approx(
+                    100 * x * (1 - x) * relative, rel=0.02
                 )
-        exact = report(found, errors={"K": 0.0})
-        assert all(entry.systematic == 0 for entry in exact.entries)
+        exact = report(found, errors=dict.fromkeys("KLM", 0.0))
+        assert all(entry.atomic_data < 1e-6 for entry in exact.entries)
         with pytest.raises(ValueError, match="'N'"):
             report(found, errors={"N": 0.1})
 

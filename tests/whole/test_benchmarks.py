@@ -11,7 +11,10 @@ from benchmarks.robustness.structure import code_lines
 
 ROOT = Path(__file__).parents[2]
 # Imported by benchmarks, or run by another interpreter.
-PARTS = {"materials", "methods", "espm_peer", "cases", "from_array", "peers"}
+PARTS = {
+    *("materials", "methods", "espm_peer", "cases", "from_array", "peers"),
+    "relaxation_tables",
+}
 
 
 def test_every_script_is_a_benchmark_or_a_part_of_one():

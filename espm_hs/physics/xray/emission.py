@@ -1,7 +1,7 @@
 """Lines that elements emit, and the columns of a model that they make."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from espm_hs.physics.xray.ionization import (
     ionization_cross_section,
     ionized_subshells,
 )
-from espm_hs.physics.xray.relaxation import relaxation
+from espm_hs.physics.xray.relaxation import Relaxation, relaxation
 
 #: Beam energies for which lines are calculated, keV.
 BEAM_ENERGIES = (10.0, 400.0)
@@ -57,6 +57,8 @@ class EmissionLine:
     cross_section
         Emission of this line in cm2 per atom, into all directions, vacancies that
         arrive by the cascade included.
+    transition
+        In IUPAC notation: "KL3".
     """
 
     element: str
@@ -64,6 +66,10 @@ class EmissionLine:
     family: str
     energy: float
     cross_section: float
+    transition: str
+
+
+_Lines = tuple[EmissionLine, ...]
 
 
 def emission_lines(element: str | int, beam_energy: float) -> tuple[EmissionLine, ...]:
@@ -128,10 +134,22 @@ def _supported(element: str | int) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _emission_lines(
-    element: str, beam_energy: float, repaired: bool
-) -> tuple[EmissionLine, ...]:
-    data = relaxation(element, repaired=repaired)
+def _emission_lines(element: str, beam_energy: float, repaired: bool) -> _Lines:
+    return lines_of(element, beam_energy, relaxation(element, repaired=repaired))
+
+
+def lines_of(element: str, beam_energy: float, data: Relaxation) -> _Lines:
+    """Return the lines that follow from relaxation data, which may be of other tables.
+
+    Parameters
+    ----------
+    element
+        Symbol.
+    beam_energy
+        keV.
+    data
+        What becomes of vacancies.
+    """
     primary = np.zeros(len(SUBSHELLS))
     for shell in ionized_subshells(element):
         index = SUBSHELLS.index(shell)
@@ -142,8 +160,10 @@ def _emission_lines(
         index = SUBSHELLS.index(shell)
         sigma = float(vacancies[index] * (data.fluorescence_yield[index] * rate))
         if energy >= LOWEST_ENERGY and sigma > 0:
-            name = f"{element} {_SIEGBAHN.get(shell + final, shell + final)}"
-            lines.append(EmissionLine(element, name, shell[0], energy, sigma))
+            transition = shell + final
+            name = f"{element} {_SIEGBAHN.get(transition, transition)}"
+            line = EmissionLine(element, name, shell[0], energy, sigma, transition)
+            lines.append(line)
     return tuple(sorted(lines, key=lambda line: (line.energy, line.name)))
 
 
@@ -210,19 +230,17 @@ FAMILIES = ("K", "L", "M")
 #: How the lines of an element are split: None, or "none", for one column.
 Split = str | float | None
 
-_Lines = tuple[EmissionLine, ...]
-
 # A family is in range when this share of its emission is: a far satellite alone
 # would make a column of noise.
 _VISIBLE_SHARE = 0.01
 
 # Z of the elements whose lines of a family nobody knows. L: off by up to a factor 2 in
-# every table (chemical state, self-absorption in the partly filled 3d band). M: tables
-# differ 3 to 8 times, as few have measured them
-_BARELY_KNOWN = {"L": range(19, 32), "M": range(32, 71)}
+# every table (chemical state, self-absorption in the partly filled 3d band), by more
+# below K. M: tables differ 3 to 8 times, as few have measured them
+_BARELY_KNOWN = {"L": range(15, 32), "M": range(32, 71)}
 
 
-def free_families(element: str, families: Collection[str]) -> tuple[str, ...]:
+def free_families(element: str, families: Iterable[str]) -> tuple[str, ...]:
     """Families of lines that must not set the amount of an element, nor name it.
 
     Parameters
@@ -235,12 +253,12 @@ def free_families(element: str, families: Collection[str]) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        Families that are barely known, where one that is better known is in range:
-        L from K to Ga, M from Ge to Yb.
+        Families that are barely known, in range or not, where one that is better known
+        is in range: L from P to Ga, M from Ge to Yb.
     """
     z = atomic_number(element)
-    free = tuple(f for f in families if z in _BARELY_KNOWN.get(f, ()))
-    return free if len(free) < len(families) else ()
+    barely_known = tuple(f for f, numbers in _BARELY_KNOWN.items() if z in numbers)
+    return barely_known if set(families) - set(barely_known) else ()
 
 
 class LineColumn(NamedTuple):
@@ -332,7 +350,12 @@ def _sample_columns(
     if split is None:
         free = free_families(element, families)
         tied = tuple(line for line in lines if line.family not in free)
-        groups = [("", tied), *((family, families[family]) for family in free)]
+        groups = [("", tied)]
+        for family in (f for f in free if f in families):
+            # cut off by the end of the range, it would be a column of noise
+            strongest = max(families[family], key=lambda line: line.cross_section)
+            if strongest.energy in fitted:
+                groups.append((family, families[family]))
     elif split == "families":
         groups = list(families.items())
     elif split == "none":

@@ -71,7 +71,7 @@ class SpectrumModel(LinearModel):
         family, of which K counts if it is in the fitted range, else L, else M; an
         energy in keV, lines from there up count, those below form one free column;
         "none", one column of all lines. Default: one column of all lines but those
-        that nobody knows well, L of K to Ga and M of Ge to Yb, which are a free column
+        that nobody knows well, L of P to Ga and M of Ge to Yb, which are a free column
         where others are in range. Entries for elements not in the sample are ignored.
     detector
         A detector, or the name of a preset; "windowless" by default.

@@ -249,12 +249,15 @@ class Lines(NamedTuple):
         Column of each line in the matrix of the model, integers of shape (n_lines,).
     absorbed
         Whether it comes from the sample, which absorbs part of it, shape (n_lines,).
+    emitted
+        The lines themselves.
     """
 
     energy: np.ndarray
     area: np.ndarray
     column: np.ndarray
     absorbed: np.ndarray
+    emitted: tuple[EmissionLine, ...]
 
 
 class Sources(NamedTuple):
@@ -352,19 +355,18 @@ class Unabsorbed:
         if self.detector.tail:
             reach += 1e-3 * TAIL_WINDOW * self.detector.tail_length
         found = [
-            (line.energy, line.cross_section, i, entry.column.kind != "stray")
+            (line, line.energy, line.cross_section, i, entry.column.kind != "stray")
             for i, entry in enumerate(self.line_columns)
             for line in entry.lines
             if low - _MARGIN <= line.energy <= high + reach
         ]
-        energy, cross_section, column, absorbed = map(
-            np.array, zip(*found, strict=True)
-        )
+        emitted, *numbers = zip(*found, strict=True)
+        energy, cross_section, column, absorbed = map(np.array, numbers)
         # a line outside is seen by its tail in the first or last channel; so a
         # user's efficiency curve has to cover the fitted channels only
         area = self.detector.efficiency(np.clip(energy, low, high))
         area *= cross_section / CM2_PER_BARN
-        return Lines(energy, area, column, absorbed)
+        return Lines(energy, area, column, absorbed, emitted)
 
     @cached_property
     def efficiency(self) -> np.ndarray:

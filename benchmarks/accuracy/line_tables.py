@@ -24,7 +24,12 @@ from unittest.mock import patch
 import numpy as np
 from scipy.stats import binom
 
-from benchmarks.accuracy.relaxation_tables import OTHERS, lines_of_table, spreads
+from benchmarks.accuracy.relaxation_tables import (
+    OTHERS,
+    light_correlation,
+    lines_of_table,
+    spreads,
+)
 from benchmarks.runner import as_markdown, as_text, needs, run, some, write_between
 from espm_hs.analysis import decompose
 from espm_hs.physics import (
@@ -229,6 +234,7 @@ def main(given: argparse.Namespace) -> None:
     needs("fisx", "xraydb")
     for one in spreads():
         print(f"    Spread{tuple(one)},".replace("'", '"'))
+    print(f"Correlation of K of light elements: {light_correlation():.2f}")
     rows, lines, all_found = [], list(references()), []
     compounds, energies = some(COMPOUNDS, given, 2), some(BEAM_ENERGIES, given)
     for table in some(OTHERS, given):

@@ -219,6 +219,16 @@ def _rms(logarithms: list[float]) -> float:
     return float(min(1.0, np.sqrt(np.mean(np.clip(known, -LARGEST, LARGEST) ** 2))))
 
 
+def light_correlation(first: int = 6, last: int = 20) -> float:
+    """Return the mean correlation of K differences between light elements."""
+    numbers = range(first, last + 1)
+    totals = [_differences(table, "K", numbers)[0] for table in OTHERS]
+    differing = np.array([x for x in totals if np.abs(x).max() > COPY])
+    scaled = differing / np.sqrt((differing**2).mean(axis=0))
+    products = scaled.T @ scaled / len(scaled)
+    return float(products[~np.eye(len(products), dtype=bool)].mean())
+
+
 def spreads(without: str = "") -> tuple[Spread, ...]:
     """Return the spreads of all regions, one table left out."""
     tables = [name for name in OTHERS if name != without]

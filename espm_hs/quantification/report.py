@@ -360,7 +360,7 @@ def fit_problems(analysis: PhaseAnalysis) -> Iterator[str]:
     yield from drift_text(analysis.calibration)
     if analysis.misfit > BAD_FIT:
         yield (
-            "The model does not fit: errors are larger than stated. Look at "
+            "The model does not fit, and more may be wrong than errors say. Look at "
             "s.plot_residuals(), ask s.suggest_elements(), run s.refine_calibration()."
         )
     if not analysis.converged:

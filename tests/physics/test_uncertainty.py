@@ -9,6 +9,7 @@ from espm_hs.factorization import fit_spectrum
 from espm_hs.physics import SpectrumModel, emission_lines
 from espm_hs.physics.xray.uncertainty import (
     IONISATION,
+    LIGHT_CORRELATION,
     SPREADS,
     LineErrors,
     multiplet,
@@ -118,6 +119,22 @@ def test_shares_of_a_family_add_up_to_one():
     share = np.array([emitted[name] for name in order]) / sum(emitted.values())
     variance = share @ parts.covariance[np.ix_(own, own)] @ share
     assert variance == pytest.approx(LineErrors().of("Ba", "L").total ** 2)
+
+
+def test_light_elements_are_off_together():
+    """The ratio of Mg to Si is known better than either, that of Mg to Fe is not."""
+    model = SpectrumModel(ENERGY, 200, ["Mg", "Si", "Fe"], background=False)
+    parts = multiplets(model, {"Mg": 1, "Si": 1, "Fe": 1}, LineErrors())
+    strongest = [
+        max(np.flatnonzero(parts.column == i), key=lambda j: parts.spectra[:, j].sum())
+        for i in range(3)
+    ]
+    covariance = parts.covariance[np.ix_(strongest, strongest)]
+    total = [LineErrors().of(e, "K").total for e in ("Mg", "Si", "Fe")]
+    assert covariance[0, 1] == pytest.approx(LIGHT_CORRELATION * total[0] * total[1])
+    assert covariance[0, 2] == 0
+    known = multiplets(model, {"Mg": 1}, LineErrors({"Si": 0.01})).covariance
+    assert known[strongest[0], strongest[1]] == 0
 
 
 def test_response_is_what_a_fit_does():

@@ -9,7 +9,7 @@ import pytest
 from espm_hs import simulation
 from espm_hs.analysis import decompose
 from espm_hs.physics import SpectrumModel
-from espm_hs.physics.xray.uncertainty import SPREADS
+from espm_hs.physics.xray.uncertainty import LIGHT_CORRELATION, SPREADS
 from espm_hs.quantification.percent_with_errors import ERROR_PARTS, to_percent
 from espm_hs.quantification.report import report
 from espm_hs.simulation import Experiment, Phase
@@ -96,8 +96,9 @@ class TestOtherTables:
         pytest.importorskip("xraydb")
 
     def test_spreads_are_those_of_the_tables(self):
-        from benchmarks.accuracy.relaxation_tables import spreads
+        from benchmarks.accuracy.relaxation_tables import light_correlation, spreads
 
+        assert light_correlation() == pytest.approx(LIGHT_CORRELATION, abs=0.05)
         found = spreads()
         assert [x[:3] for x in found] == [x[:3] for x in SPREADS]
         # other versions of the tables may differ a little

@@ -89,12 +89,14 @@ _STATED_COSTER_KRONIG = {
     (51, "L2", "L3"): 0.156,
 }
 
-# Shares of M4N2 and M5N3 (M zeta) in the photons of their subshells: those of xraylib,
-# which are older, fall too slowly with Z, and show 1.6 times too strong in the spectrum
-# of FePt; from where both tables agree on, those of EADL, linear in log and Z
-_ZETA_SHARES = {
+# Shares of weak lines in the photons of their subshells: those of EADL, linear in log
+# and Z, as xraylib's are older. M4N2 and M5N3 (M zeta) fall too slowly with Z there and
+# show 1.6 times too strong in the spectrum of FePt; they are replaced from where both
+# tables agree on. M3N5 (M gamma) shows 1.4 times too weak, by which the tables differ
+_SHARES = {
     ("M4", "N2"): ((72, 74, 78, 82, 92), (0.1368, 0.1098, 0.0749, 0.0566, 0.0420)),
     ("M5", "N3"): ((76, 78, 82, 92), (0.0706, 0.0594, 0.0434, 0.0294)),
+    ("M3", "N5"): ((70, 78, 82, 92), (0.6584, 0.6262, 0.6033, 0.5625)),
 }
 
 
@@ -246,16 +248,16 @@ def _radiative(z: int, repaired: bool) -> tuple[RadiativeTransition, ...]:
             energy = value_of(xraylib.LineEnergy, z, constant)
             energy = energy or _difference_of_edges(z, initial, final)
             found.append(RadiativeTransition(initial, final, rate, energy))
-    return tuple(_with_zeta_shares(z, found) if repaired else found)
+    return tuple(_with_shares(z, found) if repaired else found)
 
 
-def _with_zeta_shares(
+def _with_shares(
     z: int, transitions: list[RadiativeTransition]
 ) -> Iterator[RadiativeTransition]:
-    """Give the M zeta lines their shares; the others of the subshell have the rest."""
+    """Give some lines their shares; the others of the subshell have the rest."""
     shares = {
         key: float(np.exp(np.interp(z, numbers, np.log(values))))
-        for key, (numbers, values) in _ZETA_SHARES.items()
+        for key, (numbers, values) in _SHARES.items()
         if z >= numbers[0]
     }
     rest = {

@@ -77,11 +77,17 @@ SPREADS = (
     Spread("L", 70, 80, 0.042, 0.04, 0.22, 0.274),
     Spread("L", 81, 92, 0.029, 0.047, 0.1, 0.142),
     Spread("M", 32, 59, 0.507, 1.0, 0.955, 0.732),
-    Spread("M", 60, 70, 0.08, 0.622, 1.0, 0.756),
-    Spread("M", 71, 78, 0.078, 0.14, 0.191, 0.388),
-    Spread("M", 79, 86, 0.022, 0.065, 0.157, 0.416),
-    Spread("M", 87, 92, 0.146, 0.076, 1.0, 0.543),
+    Spread("M", 60, 70, 0.08, 0.622, 1.0, 0.754),
+    Spread("M", 71, 78, 0.078, 0.14, 0.191, 0.349),
+    Spread("M", 79, 86, 0.022, 0.065, 0.157, 0.39),
+    Spread("M", 87, 92, 0.146, 0.076, 1.0, 0.573),
 )
+
+
+#: Correlation of the K errors of elements up to Ca: where a table has a larger yield
+#: than another one of one of them, it has of all. Printed by the same script.
+LIGHT_CORRELATION = 0.8
+_LIGHTEST_K = range(5, 21)
 
 
 def multiplet(transition: str) -> str:
@@ -184,7 +190,8 @@ def multiplets(
     Notes
     -----
     The error of a multiplet is that of its family and that of its share, b less the
-    mean of b over the family, as shares add up to 1; all b are independent.
+    mean of b over the family, as shares add up to 1; all b are independent. Errors of
+    families are, too, but for the K lines of light elements.
     """
     known = model._unabsorbed
     lines = known.lines
@@ -202,18 +209,34 @@ def multiplets(
     member[np.arange(len(keys)), [groups[key] for key in keys]] = 1.0
     spectra = known.line_spectra() @ (member * escaping[:, None])
     emitted = member.T @ [line.cross_section for line in lines.emitted]
-    covariance = np.zeros((len(groups), len(groups)))
-    for element, family in dict.fromkeys(key[1:3] for key in keys):
-        own = np.flatnonzero([key[1:3] == (element, family) for key in groups])
+    families = list(dict.fromkeys(key[1:3] for key in keys))
+    of_family = np.array([families.index(key[1:3]) for key in groups])
+    covariance = _of_families(families, errors)[np.ix_(of_family, of_family)]
+    for i, (element, family) in enumerate(families):
+        own = np.flatnonzero(of_family == i)
         spread = errors.of(element, family)
-        covariance[np.ix_(own, own)] = _covariance(emitted[own], spread)
+        covariance[np.ix_(own, own)] += _of_shares(emitted[own], spread)
     return Multiplets(np.array([key[0] for key in groups]), spectra, covariance)
 
 
-def _covariance(emitted: np.ndarray, spread: Spread) -> np.ndarray:
-    """Covariance of the relative errors of the multiplets of a family."""
+def _of_families(families: list[tuple[str, str]], errors: LineErrors) -> np.ndarray:
+    """Covariance of the relative errors of the emission of families."""
+    total = np.array([errors.of(*family).total for family in families])
+    light = [
+        family == "K"
+        and atomic_number(element) in _LIGHTEST_K
+        and not {element, family} & errors.given.keys()
+        for element, family in families
+    ]
+    correlation = np.where(np.outer(light, light), LIGHT_CORRELATION, 0.0)
+    np.fill_diagonal(correlation, 1.0)
+    return correlation * np.outer(total, total)
+
+
+def _of_shares(emitted: np.ndarray, spread: Spread) -> np.ndarray:
+    """Covariance of the relative errors of the shares of multiplets in a family."""
     share = emitted / emitted.sum()
     sizes = [share >= STRONG, share >= MEDIUM]
     error = np.select(sizes, (spread.strong, spread.medium), spread.weak)
     less_mean = np.eye(len(share)) - share
-    return spread.total**2 + (less_mean * error**2) @ less_mean.T
+    return (less_mean * error**2) @ less_mean.T

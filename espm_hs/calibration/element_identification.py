@@ -163,20 +163,20 @@ class _Search:
 
     def best_addition(self) -> Suggestion | None:
         """Add the element that lowers the deviance most, if it does so enough."""
-        gains = {element: self._gain_of(element) for element in self._ranked()[:TRIED]}
-        if not gains:
-            return None
-        element = max(gains, key=lambda e: gains[e] / _handicap(e))
         ratio = self.deviance_ratio
         clear = CLEAR * 2 * self.F if ratio > GOOD else 0.0
-        if gains[element] < max(NEEDED * max(1.0, ratio), clear):
+        needed = max(NEEDED * max(1.0, ratio), clear)
+        gains = {element: self._gains_of(element) for element in self._ranked()[:TRIED]}
+        gains = {element: both for element, both in gains.items() if both[0] >= needed}
+        if not gains:
             return None
+        element = max(gains, key=lambda e: gains[e][1] / _handicap(e))
         own = self.elements == element
         self.active |= own
         self._fit()
-        counts = np.where(own, self.w, 0.0) * self.G.sum(axis=0)
+        counts = np.where(own & ~self.free, self.w, 0.0) * self.G.sum(axis=0)
         strongest = [i for i in np.argsort(-counts, kind="stable") if counts[i] > 0]
-        return Suggestion(element, self._main_lines(strongest), gains[element])
+        return Suggestion(element, self._main_lines(strongest), gains[element][0])
 
     def without(self, element: str) -> Suggestion:
         """Return how much the deviance would rise without an element of the model."""
@@ -202,15 +202,19 @@ class _Search:
                 scores[element] = (g @ surplus) ** 2 / (information - explained)
         return sorted(scores, key=lambda e: scores[e] / _handicap(e), reverse=True)
 
-    def _gain_of(self, element: str) -> float:
+    def _gains_of(self, element: str) -> tuple[float, float]:
         """Fall of the deviance with an element, its lines as the atom emits them.
 
-        Lines that nobody knows well are free.
+        That of the lines which may name it, and that with those that nobody knows well,
+        which are free: an element explains them, but they are no reason to name it.
         """
         free = self.active | (self.free & (self.elements == element))
+        with_free = self.F
+        if free.sum() > self.active.sum():
+            with_free = divergence(self.x, fit_spectrum(self.G[:, free], self.x)[1])
         trial = np.column_stack([self.G[:, free], self.whole[element]])
-        _, y = fit_spectrum(trial, self.x)
-        return 2 * (self.F - divergence(self.x, y))
+        with_all = divergence(self.x, fit_spectrum(trial, self.x)[1])
+        return 2 * (with_free - with_all), 2 * (self.F - with_all)
 
     def _main_lines(self, columns: Iterable[int]) -> tuple[str, ...]:
         """Names of the strongest lines of some columns."""

@@ -72,10 +72,11 @@ def atomic_data_covariance(
     covariance = np.zeros((analysis.n_phases, rows.sum(), rows.sum()))
     if not isinstance(model, SpectrumModel):  # another physics has no such data
         return covariance
-    for j in np.flatnonzero(~analysis.empty):
+    for j in np.flatnonzero(~analysis.empty & analysis.composition.any(axis=0)):
         w, G = analysis.W[:, j], analysis.G[j][analysis.channels]
         atoms = dict(zip(analysis.elements, w[rows], strict=True))
-        parts = multiplets(model, atoms, errors)
+        own = model if known.single_elements else model.refined(atoms)
+        parts = multiplets(own, errors)
         shown = w * G.sum(axis=0) > SHOWN * (G @ w).sum()
         free = np.isnan(known.fixed[:, j]) & shown & known.ties[j].any(axis=0)
         tied = known.ties[j][:, free]

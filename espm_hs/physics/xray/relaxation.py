@@ -33,7 +33,7 @@ _STATED_YIELDS = {
     # Sn (Krause): xraylib's are 8 % and 5 % above the run from In to Te
     ("L2", 50): 0.065,
     ("L3", 50): 0.064,
-    # W (Chen et al.): xraylib has the yields of Lu to Os for M4-M5N6,7 Coster-Kronig
+    # W (Chen et al.): xraylib has the yields of Hf to Os for M4-M5N6,7 Coster-Kronig
     # decays that are possible, but probabilities of these decays that say they are not;
     # what they leave goes to photons as well, and M beta is 1.5 times as strong
     ("M4", 74): 0.0200,
@@ -58,8 +58,8 @@ _YIELD_REPAIRS = (
     ("L3", range(51, 52), (50, 52)),
     # Ir to Pb: a single entry of Au, ten times too high, spread by interpolation
     ("M2", range(77, 83), (76, 83)),
-    # Lu to Pt: see W above
-    ("M4", range(71, 74), (70, 74)),
+    # Hf to Pt: see W above
+    ("M4", range(72, 74), (71, 74)),
     ("M4", range(75, 79), (74, 79)),
     # La to Pr: none for La, then a straight line from 0; the run above goes on
     ("M5", range(57, 60), (60, 63)),
@@ -96,7 +96,7 @@ _STATED_COSTER_KRONIG = {
 _SHARES = {
     ("M4", "N2"): ((72, 74, 78, 82, 92), (0.1368, 0.1098, 0.0749, 0.0566, 0.0420)),
     ("M5", "N3"): ((76, 78, 82, 92), (0.0706, 0.0594, 0.0434, 0.0294)),
-    ("M3", "N5"): ((70, 78, 82, 92), (0.6584, 0.6262, 0.6033, 0.5625)),
+    ("M3", "N5"): ((72, 78, 82, 92), (0.6559, 0.6262, 0.6033, 0.5625)),
 }
 
 

@@ -77,8 +77,8 @@ SPREADS = (
     Spread("L", 70, 80, 0.042, 0.04, 0.22, 0.274),
     Spread("L", 81, 92, 0.029, 0.047, 0.1, 0.142),
     Spread("M", 32, 59, 0.507, 1.0, 0.955, 0.732),
-    Spread("M", 60, 70, 0.08, 0.622, 1.0, 0.754),
-    Spread("M", 71, 78, 0.078, 0.14, 0.191, 0.349),
+    Spread("M", 60, 70, 0.08, 0.622, 1.0, 0.756),
+    Spread("M", 71, 78, 0.076, 0.143, 0.194, 0.354),
     Spread("M", 79, 86, 0.022, 0.065, 0.157, 0.39),
     Spread("M", 87, 92, 0.146, 0.076, 1.0, 0.573),
 )
@@ -173,17 +173,13 @@ class Multiplets(NamedTuple):
     covariance: np.ndarray
 
 
-def multiplets(
-    model: SpectrumModel, composition: Mapping[str, float], errors: LineErrors
-) -> Multiplets:
+def multiplets(model: SpectrumModel, errors: LineErrors) -> Multiplets:
     """Return the parts of the columns of a model that have errors of their own.
 
     Parameters
     ----------
     model
         Physics of the sample.
-    composition
-        Atomic fractions of the absorbing sample.
     errors
         Uncertainties of the lines.
 
@@ -197,8 +193,9 @@ def multiplets(
     lines = known.lines
     escaping = np.ones(len(lines.energy))
     if model.take_off_angle is not None and model.depends_on_composition:
+        absorbing = model.composition or dict.fromkeys(model.elements, 1.0)
         escaping, _ = known.escaping(
-            composition, model.mass_thickness, model.take_off_angle
+            absorbing, model.mass_thickness, model.take_off_angle
         )
     keys = [
         (int(column), line.element, line.family, multiplet(line.transition))

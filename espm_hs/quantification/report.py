@@ -18,6 +18,11 @@ from espm_hs.decomposition.cautions import in_short
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.physics import SpectrumModel
 from espm_hs.quantification.percent_with_errors import ATOMIC, Basis, closed, propagated
+from espm_hs.quantification.systematic_errors import (
+    instrument_errors,
+    oxygen_text,
+    unknowns_text,
+)
 
 if TYPE_CHECKING:
     import pandas
@@ -86,8 +91,9 @@ BAD_FIT = 2.0
 # Said below the table.
 ERRORS = (
     "Errors are one standard deviation: counts, their noise; bias, what half of them "
-    "would change; atomic data, the uncertainty of yields and cross sections. The "
-    "range is what the counts allow besides, where that is wider."
+    "would change; atomic data, the uncertainty of yields and cross sections; "
+    "absorption, that of thickness and take-off angle; detector, that of its "
+    "efficiency. The range is what the counts allow besides, where that is wider."
 )
 # An element is not found if its amount is below so many standard errors.
 FOUND = 2.0
@@ -112,6 +118,9 @@ class Entry(NamedTuple):
         confidence (percent, 100 at most); else None.
     low, high
         Range of what the counts allow, errors aside, see `PhaseAnalysis.ranges`.
+    absorption, detector
+        Standard errors in percent: from the thickness and the take-off angle, and from
+        the efficiency of the detector, as far as they are not known.
     """
 
     phase: int
@@ -123,11 +132,18 @@ class Entry(NamedTuple):
     limit: float | None
     low: float
     high: float
+    absorption: float = 0.0
+    detector: float = 0.0
+
+    @property
+    def errors(self) -> tuple[float, ...]:
+        """Counts, bias, atomic data, absorption and detector."""
+        return *self[3:6], self.absorption, self.detector
 
     @property
     def error(self) -> float:
-        """All three errors together."""
-        return float(np.linalg.norm((self.statistical, self.bias, self.systematic)))
+        """All errors together."""
+        return float(np.linalg.norm(self.errors))
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +177,7 @@ class Report:
     def header(self) -> tuple[str, ...]:
         """Names of the columns."""
         percent = {"atomic": "at.%", "weight": "wt.%"}[self.units]
-        errors = ("counts", "bias", "atomic data", "total")
+        errors = ("counts", "bias", "atomic data", "absorption", "detector", "total")
         return ("phase", "element", percent, *errors, "range")
 
     def rows(self) -> list[tuple[str, ...]]:
@@ -172,7 +188,7 @@ class Report:
         return [row for _, row in sorted(rows, key=itemgetter(0))]
 
     def _row(self, entry: Entry) -> tuple[str, ...]:
-        errors = (f"{x:.2f}" for x in (*entry[3:6], entry.error))
+        errors = (f"{x:.2f}" for x in (*entry.errors, entry.error))
         name = self.names[entry.phase]
         return (name, entry.element, _shown(entry), *errors, _range(entry))
 
@@ -257,8 +273,9 @@ def report(
     symbols, per_atom = basis.of(analysis.elements)
     relative = line_errors(analysis, errors)
     rows = analysis.element_columns
-    atoms, biases = analysis.composition, analysis.bias[rows]
-    counted = analysis.covariance[:, rows][:, :, rows]
+    atoms, biases = analysis.composition, analysis.composition_bias
+    counted = analysis.counted_covariance
+    instrument = instrument_errors(analysis)
     atomic_data = relative[:, None] * np.isnan(analysis.knowledge.fixed[rows]) * atoms
     entries = []
     for j in range(analysis.n_phases):
@@ -270,18 +287,26 @@ def report(
         bias = np.abs(response @ biases[:, j])
         systematic = np.sqrt(response**2 @ atomic_data[:, j] ** 2)
         numbers = [x.tolist() for x in (percent, statistical, bias, systematic)]
+        parts = [np.linalg.norm(response @ x[j], axis=1).tolist() for x in instrument]
         limits = _limits(percent, np.hypot(statistical, bias))
         ranges = _ranges(per_atom, analysis.ranges[:, :, j], percent).tolist()
-        rows_of_phase = zip(symbols, *numbers, limits, *ranges, strict=True)
+        rows_of_phase = zip(symbols, *numbers, limits, *ranges, *parts, strict=True)
         entries += [Entry(j, *row) for row in rows_of_phase]
     return Report(
         basis.units,
         tuple(entries),
         analysis.misfit,
         tuple(name or str(j) for j, name in enumerate(analysis.knowledge.names)),
-        tuple(_remarks(analysis)),
+        (*_remarks(analysis), *oxygen_text(analysis, _oxygen(entries, basis))),
         tuple(np.flatnonzero(analysis.empty).tolist()),
     )
+
+
+def _oxygen(entries: list[Entry], basis: Basis) -> dict[int, tuple[float, float]]:
+    """Return at.% of oxygen with its error by phase, where it was measured."""
+    if basis != ATOMIC:
+        return {}
+    return {x.phase: (x.percent, x.error) for x in entries if x.element == "O"}
 
 
 def _ranges(per_atom: np.ndarray, ranges: np.ndarray, percent: np.ndarray):
@@ -334,6 +359,7 @@ def _remarks(analysis: PhaseAnalysis) -> Iterator[str]:
     """Say in short what speaks against taking the numbers as they are."""
     yield from calibration_text(analysis.calibration)
     yield from fit_problems(analysis)
+    yield from unknowns_text(analysis)
     if analysis.steps:
         yield f"Choices: {' '.join(analysis.steps)}"
     if analysis.cautions:

@@ -474,7 +474,7 @@ class MassThickness(NamedTuple):
 
     def __str__(self) -> str:
         return (
-            f"mass thickness={self.value:.2g} kg/m2, {self.low:.2g} to {self.high:.2g} "
+            f"Mass thickness {self.value:.2g} kg/m2, {self.low:.2g} to {self.high:.2g} "
             "with 95 % probability, from lines and edges"
         )
 

@@ -252,11 +252,15 @@ class Preparation(EDSTEMSpectrum):
             model, _ = refinement.refined(model, spectrum[used], used)
         return fitted_mass_thickness(model, spectrum)
 
-    def _model_to_fit(self, refinement: AutomaticCalibration | None) -> SpectrumModel:
+    def _model_to_fit(
+        self, refinement: AutomaticCalibration | None, print_info: bool = False
+    ) -> SpectrumModel:
         """Return the physical model, with a mass thickness that is to be fitted."""
         if reader.read("mass_thickness", self.metadata) != FIT:
             return self.physical_model()
         found = self._fitted_mass_thickness(refinement)
+        if print_info:
+            print(found)
         return self.physical_model(**found.arguments)
 
     @staticmethod

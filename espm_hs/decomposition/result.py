@@ -309,7 +309,7 @@ class PhaseAnalysis:
         return self.unknowns.factors * found.sum(axis=0) / np.where(whole > 0, whole, 1)
 
     @property
-    def counted_covariance(self) -> np.ndarray:
+    def counting_covariance(self) -> np.ndarray:
         """Part of `composition_covariance` that is the noise of the counts."""
         rows, factors = self.element_columns, self._factors.T
         counted = self.covariance[:, rows][:, :, rows]
@@ -327,7 +327,7 @@ class PhaseAnalysis:
         It is that of the counts, with the bias as an error of its own.
         """
         bias = self.composition_bias.T
-        return self.counted_covariance + bias[:, :, None] * bias[:, None, :]
+        return self.counting_covariance + bias[:, :, None] * bias[:, None, :]
 
     @property
     def smoothness_text(self) -> str:
@@ -370,7 +370,7 @@ class PhaseAnalysis:
         """
         known = (self.knowledge.fixed[self.element_columns] == 0).all(axis=0)
         found = empty_phases(
-            self.composition, self.counted_covariance, self.atoms, self.counts
+            self.composition, self.counting_covariance, self.atoms, self.counts
         )
         return found & ~known
 

@@ -17,11 +17,20 @@ from espm_hs.calibration.automatic import calibration_text, drift_text
 from espm_hs.decomposition.cautions import in_short
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.physics import SpectrumModel
-from espm_hs.quantification.percent_with_errors import ATOMIC, Basis, closed, propagated
-from espm_hs.quantification.systematic_errors import (
-    instrument_errors,
+from espm_hs.physics.xray.unknowns import (
+    ANGLE,
+    DETECTOR,
+    THICKNESS,
+    USUAL_ANGLES,
+    USUAL_FACTOR,
+    USUAL_THICKNESS,
+)
+from espm_hs.quantification.percent_with_errors import (
+    ATOMIC,
+    Basis,
+    closed,
     oxygen_text,
-    unknowns_text,
+    propagated,
 )
 
 if TYPE_CHECKING:
@@ -84,6 +93,58 @@ def line_errors(
         mean = np.average([table[x.family] for x in lines], weights=counts)
         errors.append(given.get(element, float(mean)))
     return np.array(errors)
+
+
+# What is said of what is not stated, and the call that states it.
+_NOT_STATED = {
+    THICKNESS: (
+        f"the thickness, {USUAL_THICKNESS:g} nm within a factor of {USUAL_FACTOR:g}",
+        "thickness=, density=",
+    ),
+    ANGLE: (
+        "the take-off angle, {:g} to {:g} degrees".format(*USUAL_ANGLES),
+        "take_off_angle=",
+    ),
+    DETECTOR: ("whether the detector has a window", "detector="),
+}
+# Columns of the report.
+_PARTS = ((THICKNESS, ANGLE), (DETECTOR,))
+
+
+def instrument_errors(analysis: PhaseAnalysis) -> list[np.ndarray]:
+    """Return how far unknowns move the atoms of each phase.
+
+    Parameters
+    ----------
+    analysis
+        Result of a decomposition.
+
+    Returns
+    -------
+    list of numpy.ndarray
+        Of absorption and of the detector; shape (n_phases, n_elements, n_unknowns),
+        one standard deviation of each unknown, which moves all elements together.
+    """
+    found = analysis.unknowns
+    if found is None:
+        return [np.zeros((analysis.n_phases, len(analysis.elements), 0))] * len(_PARTS)
+    moved = (found.responses * analysis.composition).transpose(2, 1, 0)
+    which = [[name in part for name in found.names] for part in _PARTS]
+    return [moved[..., chosen] for chosen in which]
+
+
+def unknowns_text(analysis: PhaseAnalysis) -> Iterator[str]:
+    """Say once what is not stated and so taken as the mean over what is usual."""
+    model = analysis.model
+    if analysis.unknowns is None or not isinstance(model, SpectrumModel):
+        return
+    open_ = [x for x in analysis.unknowns.names if x in model.unknown]
+    if open_:
+        what, calls = zip(*(_NOT_STATED[name] for name in open_), strict=True)
+        yield (
+            f"Not stated, and in the errors: {'; '.join(what)}. State it with "
+            f"s.set_analysis_parameters({', '.join(calls)})."
+        )
 
 
 # The model is said not to fit when its deviance is larger than expected by this factor.
@@ -274,7 +335,7 @@ def report(
     relative = line_errors(analysis, errors)
     rows = analysis.element_columns
     atoms, biases = analysis.composition, analysis.composition_bias
-    counted = analysis.counted_covariance
+    counted = analysis.counting_covariance
     instrument = instrument_errors(analysis)
     atomic_data = relative[:, None] * np.isnan(analysis.knowledge.fixed[rows]) * atoms
     entries = []

@@ -18,9 +18,9 @@ from benchmarks.robustness.structure import PACKAGE, code_lines, modules
 MOST_MODULES = 130
 MOST_LINES = 12_000
 # What it has come down to so far. It rose for the refinement of the energy scale, for
-# cautions, ranges and series, for the search that goes on, and for backgrounds
-# that bend to the counts.
-LINES_SO_FAR = 15_050
+# cautions, ranges and series, for the search that goes on, for backgrounds that bend to
+# the counts, and for what is not known of thickness, angles and detector.
+LINES_SO_FAR = 15_570
 MOST_WITH_SPARSITY = 12
 # Of modules and of hops between them; 3 hops are the words about the phases found, and
 # 3 the trials of what is taken out of phases.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from espm_hs.signals import EDSespmSpectrum
 
 # As in an entry of the report, under the names that programs read.
-ERRORS = ("counts", "bias", "line data")
+ERRORS = ("counts", "bias", "line data", "absorption", "detector")
 # Spreadsheets take cells that begin with these for formulas, unless they are numbers.
 _FORMULA = re.compile(r"[=+\-@\t\r]")
 _NUMBER = re.compile(r"-?[\d.]+(e[+-]?\d+)?")
@@ -123,15 +123,19 @@ def write_composition(signal: EDSespmSpectrum, path: Path) -> None:
     from espm_hs.quantification.percent_with_errors import Basis
     from espm_hs.quantification.report import report
 
-    found = signal.analysis_results()
+    result = signal.analysis_results()
     names = ["{}", *(f"error of {{}}: {x}" for x in ERRORS), "detection limit of {}"]
     units = ("atomic", "weight")
     head = [name.format(f"{unit} percent") for unit in units for name in names]
-    ends = [f"{end} {unit} percent" for unit in units for end in ("lowest", "highest")]
-    rows = [["phase", "element", *head, *ends]]
-    pairs = zip(*(report(found, Basis(unit)).entries for unit in units), strict=True)
+    range_ = [
+        f"{end} {unit} percent" for unit in units for end in ("lowest", "highest")
+    ]
+    rows = [["phase", "element", *head, *range_]]
+    pairs = zip(*(report(result, Basis(unit)).entries for unit in units), strict=True)
     for atomic, weight in pairs:
-        numbers = (*atomic[2:7], *weight[2:7], *atomic[7:], *weight[7:])
+        found = [(one.percent, *one.errors, one.limit) for one in (atomic, weight)]
+        ends = [(one.low, one.high) for one in (atomic, weight)]
+        numbers = [x for part in (*found, *ends) for x in part]
         cells = ["" if x is None else f"{x:.4f}" for x in numbers]
         rows.append([atomic.phase, atomic.element, *cells])
     write_csv(path, rows)

@@ -45,8 +45,8 @@ from espm_hs.physics.linear_model import LinearModel
 # The search goes on without penalties and back with them, in so many passes each: where
 # the counts alone leave much open they take more, and lead nowhere.
 MOST_PASSES = 150
-# What is taken out of phases lowers F by less than this, in nats: what is further behind
-# is not asked for its errors.
+# What is taken out of phases lowers F by less than this, in nats: what is further
+# behind is not asked for its errors.
 MOST_GAINED = 100.0
 # What is taken out of phases may cost the counts so many nats for each number in them.
 NATS_PER_NUMBER = 2.0

@@ -18,13 +18,14 @@ from benchmarks.robustness.structure import PACKAGE, code_lines, modules
 MOST_MODULES = 130
 MOST_LINES = 12_000
 # What it has come down to so far. It rose for the refinement of the energy scale, for
-# cautions, ranges and series, for the search that goes on, and for the errors of lines:
-# a table of 22 regions, multiplets, and how a fit responds to them.
-LINES_SO_FAR = 15_210
+# cautions, ranges and series, for the search that goes on, for the errors of lines (a
+# table of 22 regions, multiplets, and how a fit responds to them), for backgrounds that
+# bend to the counts, and for what is not known of thickness, angles and detector.
+LINES_SO_FAR = 15_870
 MOST_WITH_SPARSITY = 12
-# Of modules and of hops between them; 3 hops are the words about the phases found, and
-# 3 the trials of what is taken out of phases.
-DECOMPOSITION = (45, 106)
+# Of modules and of hops between them; 3 hops are the words about the phases found, 3
+# the trials of what is taken out of phases, and 6 what is not known of the sample.
+DECOMPOSITION = (46, 112)
 QUANTIFICATION_MODULES = 10
 # What belongs to one kind of physics and not to the separation of counts into phases.
 FOREIGN = re.compile(

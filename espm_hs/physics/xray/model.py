@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from espm_hs.physics.linear_model import (
     Column,
     LinearModel,
     Parameter,
+    Unknowns,
     register_model,
 )
 from espm_hs.physics.xray import arguments as checks
@@ -31,11 +32,19 @@ from espm_hs.physics.xray.emission import (
     check_beam_energy,
 )
 from espm_hs.physics.xray.unabsorbed import (
-    N_TERMS,
+    BACKGROUNDS,
+    N_SPLINES,
     Sources,
     Unabsorbed,
     read_only,
+    splines,
     unabsorbed,
+)
+from espm_hs.physics.xray.unknowns import (
+    THICKNESS,
+    THICKNESS_ERROR,
+    amounts_at,
+    unknowns_of,
 )
 
 if TYPE_CHECKING:
@@ -44,6 +53,8 @@ if TYPE_CHECKING:
 #: Sum of every background column over the fitted channels: the order of magnitude
 #: of an element column, whose unit is the barn.
 BACKGROUND_SUM = 100.0
+# A background is bent down to this part of its highest bend at most.
+LEAST_BEND = 1e-3
 
 
 @register_model("xray")
@@ -84,13 +95,23 @@ class SpectrumModel(LinearModel):
         each detector, of equal solid angles; their absorption factors are averaged.
     thickness, density
         In nm and g/cm3; both or none (no absorption by the sample).
+    thickness_error
+        Relative standard error of the mass thickness.
+    unknown
+        What is not stated, of "thickness", "take_off_angle" and "detector": amounts are
+        the mean over what is usual, see `unknowns`.
     composition
         Atomic fractions of the absorbing sample (normalised here); may name elements
         without a line in range, like O. Default: equal fractions of `elements`.
     minimum_energy
         Channels below this energy (keV) are not fitted (noise peak).
     background
-        Whether there are columns of bremsstrahlung.
+        Columns of bremsstrahlung: True or "laws", three over the whole range of
+        energies; "splines", ten that are each a part of it, to fit one spectrum of many
+        counts; False, none.
+    background_bends
+        Ten non-negative factors on the bremsstrahlung, from the lowest to the highest
+        energy that is fitted, see `bent_to`. Default: 1.
     extra_spectra
         By label: non-negative spectra of the user, shape (n_channels,), which become
         columns of kind "background". They are used as they are: absorption and
@@ -131,9 +152,12 @@ class SpectrumModel(LinearModel):
         take_off_angle: Angles | None = None,
         thickness: float | None = None,
         density: float | None = None,
+        thickness_error: float = THICKNESS_ERROR,
+        unknown: Sequence[str] = (),
         composition: Mapping[str, float] | None = None,
         minimum_energy: float = 0.15,
-        background: bool = True,
+        background: bool | str = True,
+        background_bends: Sequence[float] = (),
         extra_spectra: Mapping[str, ArrayLike] | None = None,
     ):
         self._axis = checks.checked_axis(energy)
@@ -148,11 +172,12 @@ class SpectrumModel(LinearModel):
             None if value is None else plain_float(name, value)
             for name, value in (("thickness", thickness), ("density", density))
         )
+        self.thickness_error = plain_float("thickness_error", thickness_error)
+        self.unknown = checks.checked_unknown(unknown)
         self.composition = checks.checked_composition(composition)
         self.minimum_energy = plain_float("minimum_energy", minimum_energy)
-        if not isinstance(background, bool | np.bool_):
-            raise TypeError(f"`background` must be True or False, got {background!r}.")
-        self.background = bool(background)
+        self.background = checks.checked_background(background)
+        self.background_bends = checks.checked_bends(background_bends)
         self.extra_spectra: dict[str, np.ndarray] = {}
         self._check()
         if extra_spectra is not None:
@@ -171,7 +196,8 @@ class SpectrumModel(LinearModel):
                 "`s.set_analysis_parameters(stray_elements=[...])`, "
                 "`s.set_elements([...])`."
             )
-        if (self.thickness is None) != (self.density is None):
+        known = THICKNESS not in self.unknown
+        if known and (self.thickness is None) != (self.density is None):
             given, missing = "thickness", "density"
             if self.thickness is None:
                 given, missing = missing, given
@@ -179,6 +205,11 @@ class SpectrumModel(LinearModel):
                 f"The sample has a {given} but no {missing}, and self-absorption needs "
                 f"both. Set it with `s.set_analysis_parameters({missing}=...)` "
                 "(thickness in nm, density in g/cm3)."
+            )
+        if not 0 <= self.thickness_error <= 1:
+            raise ValueError(
+                "`thickness_error` must be a share from 0 to 1, such as 0.2; got "
+                f"{self.thickness_error:g}."
             )
         if self.mass_thickness > 0 and self.take_off_angle is None:
             raise ValueError(
@@ -262,7 +293,8 @@ class SpectrumModel(LinearModel):
     @property
     def columns(self) -> tuple[Column, ...]:
         """What the columns of G stand for."""
-        labels = [f"bremsstrahlung {i + 1}" for i in range(N_TERMS * self.background)]
+        _, n_shapes = BACKGROUNDS.get(self.background, (None, 0))
+        labels = [f"bremsstrahlung {i + 1}" for i in range(n_shapes)]
         return (
             *(entry.column for entry in self._unabsorbed.line_columns),
             *(Column("background", None, None, x) for x in labels),
@@ -303,12 +335,13 @@ class SpectrumModel(LinearModel):
         """Return all that emits photons, before absorption by the sample.
 
         The lines, times the fraction that escapes and summed by column, are the
-        columns of G. Extra spectra are not among them.
+        columns of G. Extra spectra are not among them, and the bremsstrahlung is that
+        of laws, whatever shapes are fitted to it.
         """
         known = self._unabsorbed
-        background = np.zeros((self._axis.size, N_TERMS * self.background))
-        if self.background:
-            background[self.channels] = known.background
+        laws = known.background("laws")[:, : None if self.background else 0]
+        background = np.zeros((self._axis.size, laws.shape[1]))
+        background[self.channels] = laws
         return Sources(known.lines, known.line_spectra(), background)
 
     def plot(self) -> Figure:
@@ -321,14 +354,15 @@ class SpectrumModel(LinearModel):
     def G(self) -> np.ndarray:
         """The matrix, float64, non-negative, shape (n_channels, n_columns)."""
         known, area = self._unabsorbed, self._unabsorbed.lines.area
-        background = known.background
+        form, bends = self.background, self.background_bends
+        shapes = [known.background(form, bends)] if form else []
         if self.take_off_angle is not None and self.depends_on_composition:
             absorbing = self.composition or dict.fromkeys(self.elements, 1.0)
             of_lines, in_channels = known.escaping(
                 absorbing, self.mass_thickness, self.take_off_angle
             )
-            area, background = area * of_lines, background * in_channels[:, None]
-        shapes = [background] if self.background else []
+            area = area * of_lines
+            shapes = [shape * in_channels[:, None] for shape in shapes]
         shapes += [x[self.channels, None] for x in self.extra_spectra.values()]
         matrix = np.zeros((self._axis.size, len(self.columns)))
         n_lines = len(known.line_columns)
@@ -365,6 +399,37 @@ class SpectrumModel(LinearModel):
             other.__dict__.pop("G", None)
         return other
 
+    def unknowns(self, amounts: np.ndarray) -> Unknowns:
+        """Return how thickness, angles and detector leave amounts open.
+
+        Parameters
+        ----------
+        amounts
+            Of the elements, shape (n_elements,), as a fit of this model found them.
+
+        Returns
+        -------
+        Unknowns
+            A thickness that is not stated is 77 nm within a factor of 2 (of the density
+            of the model, or of atoms of 0.0125 nm3 each), a take-off angle 15 to 40
+            degrees, and the detector may have a polymer window or none. What is given
+            has errors, too: `thickness_error`; 10 % of the layers of the detector and
+            30 nm of carbon.
+        """
+        return unknowns_of(self, self._unabsorbed, amounts)
+
+    def amounts_at(self, amounts: np.ndarray, mass_thickness: float) -> np.ndarray:
+        """Return what amounts would be if the sample had another thickness.
+
+        Parameters
+        ----------
+        amounts
+            As in `unknowns`.
+        mass_thickness
+            kg/m2.
+        """
+        return amounts_at(self, self._unabsorbed, amounts, mass_thickness)
+
     @property
     def parameters(self) -> dict[str, Parameter]:
         """What a spectrum may refine: energy scale, peak width, mass thickness."""
@@ -389,6 +454,31 @@ class SpectrumModel(LinearModel):
     def advice(self) -> Mapping[str, str]:
         """What the user can do, by occasion; see `LinearModel`."""
         return _ADVICE
+
+    def bent_to(self, weights: np.ndarray) -> SpectrumModel:
+        """Return the model of laws that are bent as the splines of this one are.
+
+        A spectrum of many counts tells the shape of the bremsstrahlung. Three columns
+        of that shape are enough for each phase of a map, where ten splines would
+        describe the noise of the rarest.
+
+        Parameters
+        ----------
+        weights
+            Of the columns of this model, whose background is "splines", in the
+            spectrum; shape (n_columns,).
+        """
+        laws = self.replace(background="laws", background_bends=())
+        first = len(self._unabsorbed.line_columns)
+        shown = slice(first, first + N_SPLINES)
+        found = self.G[self.channels, shown] @ weights[shown]
+        # of even shares: the laws of a phase can take from each other
+        even = laws.G[self.channels, first : first + BACKGROUNDS["laws"][1]].sum(axis=1)
+        ratio = found / even
+        fitted = np.linalg.lstsq(splines(self.energy[self.channels]), ratio)[0]
+        # where the electronics cut off all counts a little is left to divide by
+        bends = np.maximum(fitted / max(fitted.max(), np.finfo(float).tiny), LEAST_BEND)
+        return laws.replace(background_bends=bends)
 
     def _options(self) -> dict[str, Any]:
         """Arguments of the constructor other than the energy axis."""

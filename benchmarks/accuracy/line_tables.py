@@ -126,7 +126,7 @@ def lines_of(table: str) -> Iterator[None]:
 
 def counts_of(table: str, formula: str, model: SpectrumModel) -> np.ndarray:
     """Draw the counts of a compound, with the lines of a table in known ratios."""
-    real, atoms = model.background, atoms_of(formula)
+    real, atoms = bool(model.background), atoms_of(formula)
     background = BACKGROUND if real else 0.0
     phase = Phase(formula, atoms, COMPOUNDS[formula], background)
     effects = Effects(background_exponent=STEEPER if real else 0.0)

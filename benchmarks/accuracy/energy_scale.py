@@ -22,11 +22,11 @@ from espm_hs.simulation import DATASETS
 MINERALS = ["Al", "Ca", "Fe", "Hf", "Lu", "Mg", "Nd", "Si", "Sm", "U"]
 # Elements of the sample, stray ones, number of phases, and the largest ratio aimed at.
 MEASURED = {
-    "sio2_particles_128x128.hspy": (["O", "Si"], ["Cu", "C"], 2, 7.0),
+    "sio2_particles_128x128.hspy": (["O", "Si"], ["Cu", "C"], 2, 6.3),
     "velox_si_16x16.emd": (["O", "C", "Ca", "Fe", "Pt"], [], 2, 1.5),
     # the stray elements are those that `suggest_elements` names
-    "bruker_tem_64x64.bcf": (["O", "Pd", "Ti"], ["Cu", "Si", "C", "N"], 2, 1.4),
-    "mantle_minerals_80x80.hspy": (MINERALS, ["Cu", "Ga", "Mo"], 3, 2.1),
+    "bruker_tem_64x64.bcf": (["O", "Pd", "Ti"], ["Cu", "Si", "C", "N"], 2, 1.2),
+    "mantle_minerals_80x80.hspy": (MINERALS, ["Cu", "Ga", "Mo"], 3, 1.6),
 }
 # Offset in eV, gain in %, and width in eV by which the metadata are wrong.
 SHIFTS = (

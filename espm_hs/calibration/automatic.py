@@ -32,6 +32,8 @@ LIMITS = {**AXIS, "low_energy_shift": 60.0}
 # the model misfits anyway; the whole, if it takes away this part of the misfit.
 PRICE = 4.0
 WORTH = 0.05
+# What is set free to find the energy scale, and then is as it was.
+KEPT = ("minimum_energy", "split_lines", "background", "background_bends")
 # The noise peak reaches above the lower limit where the model misses the counts there
 # by so many times what it misses the others by.
 NOISE = 3.0
@@ -64,7 +66,8 @@ class AutomaticCalibration:
             "offset" (eV) and "gain" (%) as differences; new values of "resolution" (eV
             at Mn Ka), "fano_factor", "low_energy_shift" (eV) and "minimum_energy"
             (keV); those that did not change are left out. Deviance ratios
-            "deviance_before" and "deviance_after". Empty if nothing was changed.
+            "deviance_before" and "deviance_after", and "background", the highest over
+            the lowest bend of it. Empty if nothing was changed.
         """
         # many small matrix products, which BLAS threads would slow down
         with threadpool_limits(1, user_api="blas"):
@@ -130,7 +133,7 @@ def _refined(model: SpectrumModel, spectrum: Array, channels: Array) -> Spectrum
     used = channels & (model.energy >= floor)
     fit, best = _paid(_untied(model), counts, used)
     trial = fit.model_at(fit.parameters_of(best))
-    kept = {name: getattr(model, name) for name in ("minimum_energy", "split_lines")}
+    kept = {name: getattr(model, name) for name in KEPT}
     after = trial.replace(**kept)
     moved = zip(fit.names, fit.parameters_of(best) - fit.start, strict=True)
     absurd = any(abs(x) > 0.99 * AXIS.get(name, np.inf) for name, x in moved)
@@ -140,12 +143,27 @@ def _refined(model: SpectrumModel, spectrum: Array, channels: Array) -> Spectrum
         missed = deviance_residuals(counts[noise], trial.G[noise] @ best.weights + 1e-9)
         if (missed**2).mean() > NOISE * best.misfit:
             after = _fitted_from(floor, after)
-    return after
+    return _bent(after, spectrum, channels)
 
 
 def _untied(model: SpectrumModel) -> SpectrumModel:
-    """Free each family of lines: errors of their ratios look like shifted peaks."""
-    return model.replace(split_lines=dict.fromkeys(model.elements, "families"))
+    """Free lines and background, whose errors would look like shifted peaks."""
+    free = dict.fromkeys(model.elements, "families")
+    return _with_splines(model).replace(split_lines=free)
+
+
+def _with_splines(model: SpectrumModel) -> SpectrumModel:
+    """Return the model with the freest background, if it has one."""
+    return model.replace(background=model.background and "splines", background_bends=())
+
+
+def _bent(model: SpectrumModel, spectrum: Array, channels: Array) -> SpectrumModel:
+    """Return the model with the background that the counts show, if it has one."""
+    if not model.background:
+        return model
+    free = _with_splines(model)
+    x = spectrum[free.channels[channels]]
+    return free.bent_to(fit_spectrum(free.G[channels & free.channels], x)[0])
 
 
 def _fitted_from(floor: float, model: SpectrumModel) -> SpectrumModel:
@@ -208,6 +226,10 @@ def _changes(before: SpectrumModel, after: SpectrumModel) -> Changes:
         "offset": 1e3 * (after.energy[0] - before.energy[0]),
         "gain": 1e2 * (np.ptp(after.energy) / np.ptp(before.energy) - 1),
     }
+    if after.background_bends:
+        changes["background"] = float(
+            max(after.background_bends) / min(after.background_bends)
+        )
     return {name: float(x) for name, x in axis.items() if abs(x) > 1e-6} | changes
 
 
@@ -218,10 +240,11 @@ _PHRASES = {
     "resolution": "resolution {:.0f} eV",
     "low_energy_shift": "low-energy shift {:.0f} eV",
     "minimum_energy": "fitted from {:.2f} keV",
+    "background": "background bent",
 }
 _REFINED = (
-    "Energy scale of the model refined: {what}; deviance ratio {deviance_before:.3g} "
-    "to {deviance_after:.3g}. refine_calibration() writes it to the signal."
+    "Model refined: {what}; deviance ratio {deviance_before:.3g} to "
+    "{deviance_after:.3g}. refine_calibration() writes the energy scale to the signal."
 )
 _DRIFT = (
     "The energy scale drifts during the scan: from quarter {drift_from:.0f} to quarter "

@@ -63,6 +63,9 @@ FUNCTIONS = {
     "background of a model": lambda x: physics.SpectrumModel(
         np.arange(0, 10, 0.02), 200.0, ["Fe"], background=x
     ),
+    "bends of a model": lambda x: physics.SpectrumModel(
+        np.arange(0, 10, 0.02), 200.0, ["Fe"], background_bends=x
+    ),
     "layers of a detector": lambda x: physics.Detector(layers=x),
     "grid of a detector": lambda x: physics.Detector(grid=x),
     "curve of a detector": lambda x: physics.Detector(curve=x),

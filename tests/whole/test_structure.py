@@ -18,9 +18,10 @@ from benchmarks.robustness.structure import PACKAGE, code_lines, modules
 MOST_MODULES = 130
 MOST_LINES = 12_000
 # What it has come down to so far. It rose for the refinement of the energy scale, for
-# cautions, ranges and series, for the search that goes on, and for the errors of lines:
-# a table of 22 regions, multiplets, and how a fit responds to them.
-LINES_SO_FAR = 15_210
+# cautions, ranges and series, for the search that goes on, for the errors of lines (a
+# table of 22 regions, multiplets, and how a fit responds to them), and for backgrounds
+# that bend to the counts.
+LINES_SO_FAR = 15_290
 MOST_WITH_SPARSITY = 12
 # Of modules and of hops between them; 3 hops are the words about the phases found, and
 # 3 the trials of what is taken out of phases.

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from espm_hs.arguments import check_mapping, float_array, plain_float
+from espm_hs.arguments import check_choice, check_mapping, float_array, plain_float
 from espm_hs.physics.linear_model import Parameter
 from espm_hs.physics.xray.absorption import Angles
 from espm_hs.physics.xray.elements import normalised_fractions, symbol
 from espm_hs.physics.xray.emission import Split, parse_line
-from espm_hs.physics.xray.unabsorbed import Channels
+from espm_hs.physics.xray.unabsorbed import BACKGROUNDS, N_SPLINES, Channels
 
 if TYPE_CHECKING:
     from espm_hs.physics.xray.model import SpectrumModel
@@ -209,6 +209,57 @@ def checked_angles(
             f"Take-off angles must be above 0 up to 90 degrees, found {found}."
         )
     return angles[0] if len(angles) == 1 else angles
+
+
+def checked_background(background: bool | str) -> str:
+    """Check the form of the bremsstrahlung; "" if there is none.
+
+    Parameters
+    ----------
+    background
+        True for the usual one.
+
+    Raises
+    ------
+    ValueError
+        If there is no such form.
+    TypeError
+        If it is something else.
+    """
+    if isinstance(background, bool | np.bool_):
+        return "laws" if background else ""
+    if not isinstance(background, str):
+        raise TypeError(
+            f"`background` must be True, False or one of {list(BACKGROUNDS)}, got "
+            f"{background!r}."
+        )
+    check_choice("background", background, ("", *BACKGROUNDS))
+    return background
+
+
+def checked_bends(bends: Sequence[float]) -> tuple[float, ...]:
+    """Check the factors on a background; none are no change.
+
+    Parameters
+    ----------
+    bends
+        Non-negative, `N_SPLINES` of them or none.
+
+    Raises
+    ------
+    ValueError
+        If there are others.
+    TypeError
+        If they are no numbers.
+    """
+    factors = float_array("background_bends", bends)
+    usable = np.isfinite(factors) & (factors >= 0)
+    if factors.shape not in ((0,), (N_SPLINES,)) or not usable.all():
+        raise ValueError(
+            f"`background_bends` must be {N_SPLINES} non-negative numbers or none, got "
+            f"{bends!r}."
+        )
+    return tuple(factors.tolist())
 
 
 def checked_composition(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -31,10 +31,13 @@ from espm_hs.physics.xray.emission import (
     check_beam_energy,
 )
 from espm_hs.physics.xray.unabsorbed import (
-    N_TERMS,
+    BACKGROUNDS,
+    KRAMERS,
+    N_SPLINES,
     Sources,
     Unabsorbed,
     read_only,
+    splines,
     unabsorbed,
 )
 
@@ -44,6 +47,8 @@ if TYPE_CHECKING:
 #: Sum of every background column over the fitted channels: the order of magnitude
 #: of an element column, whose unit is the barn.
 BACKGROUND_SUM = 100.0
+# A background is bent down to this part of its highest bend at most.
+LEAST_BEND = 1e-3
 
 
 @register_model("xray")
@@ -90,7 +95,12 @@ class SpectrumModel(LinearModel):
     minimum_energy
         Channels below this energy (keV) are not fitted (noise peak).
     background
-        Whether there are columns of bremsstrahlung.
+        Columns of bremsstrahlung: True or "laws", three over the whole range of
+        energies; "splines", ten that are each a part of it, to fit one spectrum of many
+        counts; False, none.
+    background_bends
+        Ten non-negative factors on the bremsstrahlung, from the lowest to the highest
+        energy that is fitted, see `bent_to`. Default: 1.
     extra_spectra
         By label: non-negative spectra of the user, shape (n_channels,), which become
         columns of kind "background". They are used as they are: absorption and
@@ -133,7 +143,8 @@ class SpectrumModel(LinearModel):
         density: float | None = None,
         composition: Mapping[str, float] | None = None,
         minimum_energy: float = 0.15,
-        background: bool = True,
+        background: bool | str = True,
+        background_bends: Sequence[float] = (),
         extra_spectra: Mapping[str, ArrayLike] | None = None,
     ):
         self._axis = checks.checked_axis(energy)
@@ -150,9 +161,8 @@ class SpectrumModel(LinearModel):
         )
         self.composition = checks.checked_composition(composition)
         self.minimum_energy = plain_float("minimum_energy", minimum_energy)
-        if not isinstance(background, bool | np.bool_):
-            raise TypeError(f"`background` must be True or False, got {background!r}.")
-        self.background = bool(background)
+        self.background = checks.checked_background(background)
+        self.background_bends = checks.checked_bends(background_bends)
         self.extra_spectra: dict[str, np.ndarray] = {}
         self._check()
         if extra_spectra is not None:
@@ -262,7 +272,8 @@ class SpectrumModel(LinearModel):
     @property
     def columns(self) -> tuple[Column, ...]:
         """What the columns of G stand for."""
-        labels = [f"bremsstrahlung {i + 1}" for i in range(N_TERMS * self.background)]
+        _, n_shapes = BACKGROUNDS.get(self.background, (None, 0))
+        labels = [f"bremsstrahlung {i + 1}" for i in range(n_shapes)]
         return (
             *(entry.column for entry in self._unabsorbed.line_columns),
             *(Column("background", None, None, x) for x in labels),
@@ -303,12 +314,13 @@ class SpectrumModel(LinearModel):
         """Return all that emits photons, before absorption by the sample.
 
         The lines, times the fraction that escapes and summed by column, are the
-        columns of G. Extra spectra are not among them.
+        columns of G. Extra spectra are not among them, and the bremsstrahlung is that
+        of laws, whatever shapes are fitted to it.
         """
         known = self._unabsorbed
-        background = np.zeros((self._axis.size, N_TERMS * self.background))
-        if self.background:
-            background[self.channels] = known.background
+        laws = known.background("laws")[:, : None if self.background else 0]
+        background = np.zeros((self._axis.size, laws.shape[1]))
+        background[self.channels] = laws
         return Sources(known.lines, known.line_spectra(), background)
 
     def plot(self) -> Figure:
@@ -321,14 +333,15 @@ class SpectrumModel(LinearModel):
     def G(self) -> np.ndarray:
         """The matrix, float64, non-negative, shape (n_channels, n_columns)."""
         known, area = self._unabsorbed, self._unabsorbed.lines.area
-        background = known.background
+        form, bends = self.background, self.background_bends
+        shapes = [known.background(form, bends)] if form else []
         if self.take_off_angle is not None and self.depends_on_composition:
             absorbing = self.composition or dict.fromkeys(self.elements, 1.0)
             of_lines, in_channels = known.escaping(
                 absorbing, self.mass_thickness, self.take_off_angle
             )
-            area, background = area * of_lines, background * in_channels[:, None]
-        shapes = [background] if self.background else []
+            area = area * of_lines
+            shapes = [shape * in_channels[:, None] for shape in shapes]
         shapes += [x[self.channels, None] for x in self.extra_spectra.values()]
         matrix = np.zeros((self._axis.size, len(self.columns)))
         n_lines = len(known.line_columns)
@@ -389,6 +402,29 @@ class SpectrumModel(LinearModel):
     def advice(self) -> Mapping[str, str]:
         """What the user can do, by occasion; see `LinearModel`."""
         return _ADVICE
+
+    def bent_to(self, weights: np.ndarray) -> SpectrumModel:
+        """Return the model of laws that are bent as the splines of this one are.
+
+        A spectrum of many counts tells the shape of the bremsstrahlung. Three columns
+        of that shape are enough for each phase of a map, where ten splines would
+        describe the noise of the rarest.
+
+        Parameters
+        ----------
+        weights
+            Of the columns of this model, whose background is "splines", in the
+            spectrum; shape (n_columns,).
+        """
+        laws = self.replace(background="laws", background_bends=())
+        first = len(self._unabsorbed.line_columns)
+        shown = slice(first, first + N_SPLINES)
+        found = self.G[self.channels, shown] @ weights[shown]
+        ratio = found / laws.G[self.channels, first + KRAMERS]
+        fitted = np.linalg.lstsq(splines(self.energy[self.channels]), ratio)[0]
+        # where the electronics cut off all counts a little is left to divide by
+        bends = np.maximum(fitted / max(fitted.max(), np.finfo(float).tiny), LEAST_BEND)
+        return laws.replace(background_bends=bends)
 
     def _options(self) -> dict[str, Any]:
         """Arguments of the constructor other than the energy axis."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xraylib
 from numpy.typing import ArrayLike
+from scipy.interpolate import BSpline
 from scipy.special import erf, log_ndtr, ndtr
 
 from espm_hs.physics.xray.absorption import (
@@ -225,10 +226,13 @@ def with_escape_peaks(
     )
 
 
-#: Number of terms of the bremsstrahlung; a non-negative mixture of them describes it.
-N_TERMS = 3
-# Decay of the third term, keV.
+#: Which of the laws of the bremsstrahlung is that of Kramers.
+KRAMERS = 1
+# Decay of the third law of the bremsstrahlung, keV.
 _DECAY = 10.0
+# Number and degree of the splines of a background. On most axes their knots are a
+# factor of two in energy apart: wide beside any line.
+N_SPLINES, _DEGREE = 10, 3
 
 # Cross sections are in cm2 outside of a model and in barn inside, see `SpectrumModel`.
 CM2_PER_BARN = 1e-24
@@ -270,8 +274,9 @@ class Sources(NamedTuple):
     line_spectra
         What the detector makes of each line, barn, shape (n_channels, n_lines).
     background
-        Shapes of the bremsstrahlung times the efficiency of the detector; 0 outside
-        the fitted channels, arbitrary scale, shape (n_channels, n_terms).
+        Laws of the bremsstrahlung, see `bremsstrahlung`, times the efficiency of the
+        detector; 0 outside the fitted channels, arbitrary scale, shape (n_channels,
+        n_laws).
     """
 
     lines: Lines
@@ -373,11 +378,34 @@ class Unabsorbed:
         """Efficiency of the detector in the fitted channels."""
         return self.detector.efficiency(self.fitted_energy)
 
+    def background(self, form: str, bends: tuple[float, ...] = ()) -> np.ndarray:
+        """Return what is detected of the bremsstrahlung in the fitted channels.
+
+        Parameters
+        ----------
+        form
+            One of `BACKGROUNDS`.
+        bends
+            Weights of the `splines` that all shapes are multiplied with; empty: none.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (n_fitted, n_shapes).
+        """
+        if (form, bends) not in self._backgrounds:
+            shapes, _ = BACKGROUNDS[form]
+            detected = self.efficiency
+            if bends:
+                detected = detected * (splines(self.fitted_energy) @ bends)
+            emitted = shapes(self.fitted_energy, self.emitters.beam_energy)
+            self._backgrounds[form, bends] = emitted * detected[:, None]
+        return self._backgrounds[form, bends]
+
     @cached_property
-    def background(self) -> np.ndarray:
-        """Bremsstrahlung x efficiency in the fitted channels, (n_fitted, n_terms)."""
-        shapes = bremsstrahlung(self.fitted_energy, self.emitters.beam_energy)
-        return shapes * self.efficiency[:, None]
+    def _backgrounds(self) -> dict[tuple, np.ndarray]:
+        """Backgrounds that were asked for."""
+        return {}
 
     @cached_property
     def _peaks(self) -> tuple[np.ndarray, np.ndarray, PeakShape]:
@@ -465,7 +493,7 @@ unabsorbed = lru_cache(maxsize=8)(Unabsorbed)
 
 
 def bremsstrahlung(energy: ArrayLike, beam_energy: float) -> np.ndarray:
-    """Three non-negative shapes whose mixtures describe the bremsstrahlung of a foil.
+    """Three laws whose mixtures are near to the bremsstrahlung of a foil.
 
     1. (E0 - E) / E0, the slow fall towards the beam energy;
     2. (E0 - E) / (E0 E), H. A. Kramers' law (Phil. Mag. 46 (1923) 836) for the
@@ -492,6 +520,58 @@ def bremsstrahlung(energy: ArrayLike, beam_energy: float) -> np.ndarray:
     linear = (beam_energy - e) / beam_energy
     shapes = (linear, linear / e, np.exp(-e / _DECAY) / e)
     return np.where(valid, shapes, 0.0).T
+
+
+def splines(energy: np.ndarray) -> np.ndarray:
+    """Return cubic B-splines in the logarithm of the energy, which add up to 1.
+
+    Parameters
+    ----------
+    energy
+        keV, shape (n,), increasing, above 0.
+
+    Returns
+    -------
+    numpy.ndarray
+        Non-negative, shape (n, N_SPLINES).
+    """
+    position = np.log(energy)
+    # one channel alone still has a range
+    inner = np.linspace(position[0], position[-1] + 1e-9, N_SPLINES - _DEGREE + 1)
+    knots = np.pad(inner, _DEGREE, mode="edge")
+    return BSpline.design_matrix(position, knots, _DEGREE).toarray()
+
+
+def local_bremsstrahlung(energy: ArrayLike, beam_energy: float) -> np.ndarray:
+    """Ten non-negative shapes whose mixtures describe any smooth bremsstrahlung.
+
+    They are H. A. Kramers' law times `splines`: equal amounts of all are his law, and
+    each changes it within a part of the energy range. No law is known well enough:
+    where a stiff shape is wrong, the absorption by the sample would seem to be, and
+    amounts of light elements with it. A line is narrower by far and cannot hide in
+    them.
+
+    Parameters
+    ----------
+    energy
+        keV, shape (n,), increasing, between 0 and the beam energy.
+    beam_energy
+        keV.
+
+    Returns
+    -------
+    numpy.ndarray
+        Arbitrary scale, shape (n, N_SPLINES).
+    """
+    e = np.asarray(energy, dtype=float)
+    return splines(e) * ((beam_energy - e) / e)[:, None]
+
+
+#: Forms of the bremsstrahlung: its shapes, and how many they are.
+BACKGROUNDS = {
+    "laws": (bremsstrahlung, 3),
+    "splines": (local_bremsstrahlung, N_SPLINES),
+}
 
 
 def read_only(array: np.ndarray) -> np.ndarray:

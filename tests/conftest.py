@@ -59,6 +59,7 @@ def make_map(shape=(9, 7), counts_per_pixel=300, seed=0, offset=-0.1, size=500):
     s.set_signal_type("EDS_espm")
     s.set_microscope_parameters(beam_energy=200, live_time=10.0)
     s.set_elements(ELEMENTS)
+    s.set_analysis_parameters(mass_thickness=0, detector="windowless")
     s.metadata.General.title = "simulated"
     return s
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
+from scipy.interpolate import CubicSpline
 from threadpoolctl import threadpool_limits
 
 from espm_hs.decomposition.self_consistency import (
@@ -17,6 +18,14 @@ from espm_hs.decomposition.self_consistency import (
 from espm_hs.factorization import deviance_residuals, expected_deviance, fit_spectrum
 from espm_hs.physics import Detector, SpectrumModel
 from espm_hs.physics.linear_model import LinearModel
+from espm_hs.physics.xray.absorption import mass_thickness
+from espm_hs.physics.xray.unknowns import (
+    ANGLE,
+    USUAL_ANGLES,
+    USUAL_FACTOR,
+    USUAL_THICKNESS,
+    usual_density,
+)
 
 Array = np.ndarray
 
@@ -417,6 +426,145 @@ def _reaching(detector: Detector) -> Detector:
     wider = np.unique([0.0, *energy, MARGIN * energy[-1]])
     curve = wider.tolist(), np.interp(wider, energy, efficiency).tolist()
     return detector.replace(curve=curve)
+
+
+# Relative error of the ratio of two families of lines of an element.
+FAMILIES = 0.12
+# Part of what edges in a background say that counts: no smooth shape is exact, which
+# does not average out with the counts.
+EDGES = 0.25
+# Mass thicknesses that are tried, over the usual one: three standard deviations.
+TRIED = USUAL_FACTOR ** np.linspace(-3, 3, 25)
+# Share of what is known that the two bounds of a range leave out.
+OUTSIDE = 0.05
+# Standard deviations from the middle to an end of a range.
+NORMAL = 1.96
+# Standard deviation of the logarithm of the sine of an angle that is not known.
+ANGLE_SPREAD = float(np.ptp(np.log(np.sin(np.radians(USUAL_ANGLES)))) / np.sqrt(12))
+
+
+class MassThickness(NamedTuple):
+    """Mass thickness of a sample, kg/m2.
+
+    Attributes
+    ----------
+    value
+        Median of what prior and spectrum allow.
+    low, high
+        Range that holds 95 % of it.
+    spread
+        Relative standard deviation.
+    """
+
+    value: float
+    low: float
+    high: float
+    spread: float
+
+    @property
+    def error(self) -> float:
+        """Standard error of which two reach from the value to the upper end."""
+        return (self.high - self.value) / 2
+
+    @property
+    def arguments(self) -> dict[str, float]:
+        """Arguments of a model that absorbs by it: only the product counts."""
+        error = min(1.0, self.spread)
+        return {"thickness": 1e6 * self.value, "density": 1.0, "thickness_error": error}
+
+    def __str__(self) -> str:
+        return (
+            f"Mass thickness {self.value:.2g} kg/m2, {self.low:.2g} to {self.high:.2g} "
+            "with 95 % probability, from lines and edges"
+        )
+
+
+def fitted_mass_thickness(model: SpectrumModel, spectrum: np.ndarray) -> MassThickness:
+    """Return the mass thickness that lines and edges imply, with a prior.
+
+    The prior is a film of 77 nm within a factor of 2. The shape of the background says
+    nothing: it is free. The amounts of the families of lines of an element, which are
+    free as well, have to agree within the error of their ratio in atomic data.
+
+    Parameters
+    ----------
+    model
+        Physics; its density counts, and its thickness does not.
+    spectrum
+        Summed counts, shape (n_channels,).
+    """
+    angle = model.take_off_angle
+    if unknown := ANGLE in model.unknown:
+        angle = float(np.mean(USUAL_ANGLES))
+    free = model.replace(
+        split_lines=dict.fromkeys(model.elements, "families"),
+        background=model.background and "splines",
+        background_bends=(),
+        take_off_angle=angle,
+    )
+    used = free.channels
+    x = np.asarray(spectrum, float)[used]
+    tied = _tied_families(model, free)
+    # in the composition of a usual film
+    density = _density(free, x)
+    usual = mass_thickness(USUAL_THICKNESS, density)
+    trials = [_trial(free, x, one, tied) for one in (usual * TRIED).tolist()]
+    deviance, disagreement = np.transpose(trials)
+    misfit = max(1.0, deviance.min() / max(1.0, x.size - len(free.columns)))
+    prior = (np.log(TRIED) / np.log(USUAL_FACTOR)) ** 2
+    logarithm = -0.5 * (EDGES * deviance / misfit + disagreement + prior)
+    position = np.linspace(np.log(TRIED[0]), np.log(TRIED[-1]), 4000)
+    weight = CubicSpline(np.log(TRIED), logarithm)(position)
+    weight = np.exp(weight - weight.max())
+    below = np.cumsum(weight) / weight.sum()
+    low, middle, high = np.interp([OUTSIDE / 2, 0.5, 1 - OUTSIDE / 2], below, position)
+    # an angle that is not known moves the thickness with its sine
+    wide = np.array([middle - low, high - middle])
+    wide = np.hypot(wide, NORMAL * ANGLE_SPREAD * unknown)
+    ends = usual * np.exp([middle, middle - wide[0], middle + wide[1]])
+    value, low, high = ends.tolist()
+    return MassThickness(value, low, high, float(wide.mean() / NORMAL))
+
+
+def _density(model: SpectrumModel, x: Array) -> float:
+    """Return the density of a model, or the usual one of what a spectrum shows."""
+    weights, _ = fit_spectrum(model.G[model.channels], x)
+    amounts = weights[model.element_columns]
+    return usual_density(model, amounts if amounts.any() else amounts + 1)
+
+
+def _tied_families(model: SpectrumModel, free: SpectrumModel) -> list[tuple[int, int]]:
+    """Return columns of families that one column of another model has together."""
+    own = {c.element: i for i, c in enumerate(free.columns) if c.kind == "element"}
+    untied = {(c.element, c.family) for c in model.columns if c.kind == "line"}
+    return [
+        (own[c.element], i)
+        for i, c in enumerate(free.columns)
+        if c.kind == "line" and (c.element, c.family) not in untied
+    ]
+
+
+def _trial(
+    model: SpectrumModel, x: Array, mass: float, tied: list[tuple[int, int]]
+) -> tuple[float, float]:
+    """Return how far a mass thickness misses a spectrum, and the ratios of families."""
+    used = model.channels
+    absorbing = model.replace(thickness=1e6 * mass, density=1.0, unknown=())
+    G = self_consistent_model(absorbing, x, used).G[used]
+    w, y = fit_spectrum(G, x)
+    deviance = float((deviance_residuals(x, y) ** 2).sum())
+    seen = [pair for pair in tied if w[pair[0]] > 0 and w[pair[1]] > 0]
+    if not seen:
+        return deviance, 0.0
+    columns = w > 0
+    covariance = np.zeros((w.size, w.size))
+    information = (G[:, columns] / y[:, None]).T @ G[:, columns]
+    covariance[np.ix_(columns, columns)] = np.linalg.pinv(information)
+    one, other = np.transpose(seen)
+    counted = np.diag(covariance)[one] / w[one] ** 2
+    counted += np.diag(covariance)[other] / w[other] ** 2
+    squares = np.log(w[one] / w[other]) ** 2 / (FAMILIES**2 + counted)
+    return deviance, float(squares.sum())
 
 
 # A mass thickness has settled when it moves by less than this share of its error.

@@ -239,6 +239,8 @@ def _apply(signal: EDSespmSpectrum, settings: Settings) -> None:
         signal.set_analysis_parameters(
             thickness=settings.thickness,
             density=settings.density,
+            thickness_error=settings.thickness_error,
+            mass_thickness=settings.mass_thickness,
             stray_elements=settings.stray,
         )
     # the messages of the signal name Python calls, these the options

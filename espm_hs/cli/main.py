@@ -23,16 +23,17 @@ from espm_hs.cli import workers as pool
 _KNOWN = "known_phases"
 
 
-class NumberOrAuto(click.ParamType):
-    """A number, or that it be chosen from the data."""
+class NumberOr(click.ParamType):
+    """A number, or a word for one that the data tell."""
 
-    name = "NUMBER|auto"
+    def __init__(self, word: str) -> None:
+        self.word, self.name = word, f"NUMBER|{word}"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float | str:
-        """Return a float or "auto"."""
-        return value if value == "auto" else click.FLOAT.convert(value, param, ctx)
+        """Return a float or the word."""
+        return value if value == self.word else click.FLOAT.convert(value, param, ctx)
 
 
 class DataSet(click.Choice):
@@ -220,6 +221,9 @@ def _read_settings(
 @click.option("--stray", callback=_symbols, help="From outside of the sample: Cu,C.")
 @click.option("--thickness", type=float, help="Of the sample, nm.")
 @click.option("--density", type=float, help="Of the sample, g/cm3.")
+@click.option("--thickness-error", type=float, help="Relative, 0 to 1.  [0.2]")
+@click.option("--mass-thickness", type=NumberOr("fit"),
+              help="kg/m2, 0 for no absorption, or 'fit'.")  # fmt: skip
 @click.option("--beam-energy", type=float, help="keV. [as the file]")
 @click.option("--elevation", type=float, help="Of the detector, degrees. [as the file]")
 @click.option(
@@ -227,8 +231,10 @@ def _read_settings(
 )
 @click.option("--calibration", type=click.Choice(["auto", "never"]),
               help="Of the model alone, where it does not fit.  [auto]")  # fmt: skip
-@click.option("--sparsity", type=NumberOrAuto(), help="Pulls small abundances to zero.")
-@click.option("--smoothness", type=NumberOrAuto(), help="Makes maps smooth.")
+@click.option(
+    "--sparsity", type=NumberOr("auto"), help="Pulls small abundances to zero."
+)
+@click.option("--smoothness", type=NumberOr("auto"), help="Makes maps smooth.")
 @click.option(
     "--binning", type=click.IntRange(1), help="Find phases in sums of pixels."
 )

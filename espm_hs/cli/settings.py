@@ -20,6 +20,8 @@ else:
 LISTS = ("elements", "stray")
 # What absorbs.
 SAMPLE = ("thickness", "density")
+# What else is said of it.
+THICKNESS = ("thickness_error", "mass_thickness")
 # Settings that are numbers of the schema, by their names there.
 _NUMBERS = {name: name for name in (*SAMPLE, "beam_energy")}
 _NUMBERS["elevation"] = "elevation_angle"
@@ -43,6 +45,8 @@ phases = 3
 # With both of these the sample absorbs its own X-rays.
 # thickness = 100      # [thickness]
 # density = 4.5        # [density]
+# thickness_error = 0.2  # relative
+# mass_thickness = "fit"  # or a number in kg/m2, 0 for no absorption
 
 # In place of what the file says.
 # beam_energy = 200    # [beam_energy]
@@ -95,6 +99,8 @@ class Settings:
         Elevation of the detector in degrees.
     thickness, density
         Thickness of the sample in nm, and its density in g/cm3.
+    thickness_error, mass_thickness
+        Relative error of the thickness, and what takes its place: kg/m2 or "fit".
     fit
         Further arguments of ``decomposition(algorithm="espm")``.
     progress
@@ -116,6 +122,8 @@ class Settings:
     elevation: float | None = None
     thickness: float | None = None
     density: float | None = None
+    thickness_error: float | None = None
+    mass_thickness: float | str | None = None
     fit: dict | None = None
     progress: bool = False
     lazy: bool = False
@@ -129,6 +137,9 @@ class Settings:
         fit = {k: v for k, v in (self.fit or {}).items() if k != "n_jobs"}
         names = ("phases", "elements", "stray", "beam_energy", "elevation", "calibrate")
         values = {name: getattr(self, name) for name in (*names, *SAMPLE)}
+        extra = {name: getattr(self, name) for name in THICKNESS}
+        # as it was written before there were these
+        values |= {name: x for name, x in extra.items() if x is not None}
         return json.dumps(values | fit, sort_keys=True)
 
 

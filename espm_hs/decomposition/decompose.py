@@ -42,7 +42,7 @@ from espm_hs.factorization import (
 from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.factorization.counts.grid import ENOUGH_COUNTS
 from espm_hs.factorization.counts.reading import read_counts
-from espm_hs.physics.linear_model import LinearModel
+from espm_hs.physics.linear_model import LinearModel, Unknowns
 
 # An element can be quantified if this share of its counts is in channels in use.
 LEAST_SHARE_IN_USE = 0.01
@@ -367,6 +367,7 @@ def decompose(
         calibration=changed,
         alternatives=search.alternatives,
         steps=tuple(search.steps),
+        unknowns=_unknowns(search.model, known, found.W),
         **_in_user_units(problem, found, used, pixels),
         channels=used,
         fingerprint=fingerprint(counts),
@@ -470,6 +471,26 @@ def check_lines(model: LinearModel, channels: np.ndarray) -> None:
             "out, so nothing can be said about them. Unmask their channels, or remove "
             "them with `s.set_elements([...])`."
         )
+
+
+def _unknowns(model: LinearModel, known: Knowledge, W: np.ndarray) -> Unknowns | None:
+    """Return what the model does not know of itself, and how that moves each phase.
+
+    Phases whose composition is known beforehand, or empty, are not moved.
+    """
+    amounts = W[model.element_columns]
+    given = np.nan_to_num(known.fixed[model.element_columns]).any(axis=0)
+    given |= (known.ties != np.eye(len(W))).any(axis=(1, 2))
+    if known.single_elements or not amounts.any():
+        return None
+    names, *arrays = model.unknowns(amounts.sum(axis=1))
+    factors, responses = (np.repeat(x[..., None], len(given), -1) for x in arrays)
+    for j, one in enumerate(amounts.T):
+        if given[j] or not one.any():
+            factors[..., j], responses[..., j] = 1.0, 0.0
+        else:
+            _, factors[..., j], responses[..., j] = model.unknowns(one)
+    return Unknowns(names, factors, responses) if names else None
 
 
 def _in_bins(

@@ -23,7 +23,7 @@ from espm_hs.decomposition.cautions import (
 from espm_hs.decomposition.constraints import Knowledge
 from espm_hs.decomposition.self_consistency import phase_matrices
 from espm_hs.factorization.counts.counts import AnyCounts
-from espm_hs.physics.linear_model import LinearModel, read_model
+from espm_hs.physics.linear_model import LinearModel, Unknowns, read_model
 
 # Version of the layout in which results are stored.
 STORAGE_VERSION = 2
@@ -57,6 +57,15 @@ def fingerprint(counts: AnyCounts) -> np.ndarray:
     counts.
     """
     return counts.moments
+
+
+def _read_unknowns(stored: Mapping[str, Any] | None) -> Unknowns | None:
+    """Read what `PhaseAnalysis.to_dict` wrote; None in files that have none."""
+    if stored is None:
+        return None
+    names = tuple(str(name) for name in stored["names"])
+    arrays = (np.asarray(stored[name], float) for name in ("factors", "responses"))
+    return Unknowns(names, *arrays)
 
 
 def _damaged(error: Exception) -> ValueError:
@@ -201,6 +210,9 @@ class PhaseAnalysis:
         Shape (n_phases,): counts of each phase in the map. None in older files.
     steps
         What the search chose among answers that the counts allow, a sentence each.
+    unknowns
+        What the model does not know of itself, and how that moves the amounts of the
+        elements of each phase; its last axis is that of the phases. None: all is known.
     """
 
     model_record: ModelRecord
@@ -229,6 +241,7 @@ class PhaseAnalysis:
     alternatives: np.ndarray | None = None
     counts: np.ndarray | None = None
     steps: tuple[str, ...] = ()
+    unknowns: Unknowns | None = None
 
     @property
     def n_phases(self) -> int:
@@ -261,7 +274,7 @@ class PhaseAnalysis:
         """
         if self.knowledge.single_elements:
             return np.broadcast_to(self.model.G, (self.n_phases, *self.model.G.shape))
-        return phase_matrices(self.model, self.composition)
+        return phase_matrices(self.model, self.W[self.element_columns])
 
     @property
     def labels(self) -> list[str]:
@@ -280,8 +293,30 @@ class PhaseAnalysis:
 
     @property
     def composition(self) -> np.ndarray:
-        """Element rows of W, shape (n_elements, n_phases)."""
-        return self.W[self.element_columns]
+        """Atomic fractions of the elements, shape (n_elements, n_phases).
+
+        They are the element rows of W, and the mean over what the model does not know.
+        """
+        return self.W[self.element_columns] * self._factors
+
+    @cached_property
+    def _factors(self) -> np.ndarray:
+        """What element rows of W are multiplied with; their sums stay."""
+        found = self.W[self.element_columns]
+        if self.unknowns is None or self.unknowns.factors.shape != found.shape:
+            return np.ones(found.shape)  # of other phases than these
+        whole = (found * self.unknowns.factors).sum(axis=0)
+        return self.unknowns.factors * found.sum(axis=0) / np.where(whole > 0, whole, 1)
+
+    @property
+    def amount_factors(self) -> np.ndarray:
+        """What element rows of W are multiplied with to be `composition`."""
+        return self._factors
+
+    @property
+    def composition_bias(self) -> np.ndarray:
+        """Bias of `composition`, shape (n_elements, n_phases)."""
+        return self.bias[self.element_columns] * self._factors
 
     @property
     def counting_covariance(self) -> np.ndarray:
@@ -293,7 +328,8 @@ class PhaseAnalysis:
         rows = self.element_columns
         scatter = np.sqrt(2 / max(self.channels.sum(), 1))
         excess = self.misfit if self.misfit > 1 + 2 * scatter else 1.0
-        return excess * self.covariance[:, rows][:, :, rows]
+        counted, factors = self.covariance[:, rows][:, :, rows], self._factors.T
+        return excess * counted * factors[:, :, None] * factors[:, None, :]
 
     @property
     def composition_covariance(self) -> np.ndarray:
@@ -301,7 +337,7 @@ class PhaseAnalysis:
 
         It is that of the counts, with the bias as an error of its own.
         """
-        bias = self.bias[self.element_columns].T
+        bias = self.composition_bias.T
         return self.counting_covariance + bias[:, :, None] * bias[:, None, :]
 
     @property
@@ -333,7 +369,9 @@ class PhaseAnalysis:
         Between them are all mixtures that the counts allow and the answers of all
         starts that fit about as well. Errors come on top.
         """
-        return ranges(self.composition, self.feasible_ranges, self.alternatives)
+        found = self.W[self.element_columns]
+        wide = ranges(found, self.feasible_ranges, self.alternatives) * self._factors
+        return np.minimum(wide, 1.0)
 
     @cached_property
     def empty(self) -> np.ndarray:
@@ -344,7 +382,7 @@ class PhaseAnalysis:
         rows = self.element_columns
         known = (self.knowledge.fixed[rows] == 0).all(axis=0)
         covariance = self.covariance[:, rows][:, :, rows]
-        found = empty_phases(self.composition, covariance, self.atoms, self.counts)
+        found = empty_phases(self.W[rows], covariance, self.atoms, self.counts)
         return found & ~known
 
     @cached_property
@@ -356,7 +394,7 @@ class PhaseAnalysis:
             apart(self.composition, self.spectra),
             self.alternatives,
             {one.phase: str(one) for one in self.ambiguities if one.is_wide},
-            self.bias[self.element_columns],
+            self.composition_bias,
         )
         return (*found, *self._cautions_of_all())
 
@@ -452,7 +490,16 @@ class PhaseAnalysis:
             **{name: kind(getattr(self, name)) for name, kind in _NUMBERS.items()},
             # an empty list is not what every writer takes
             **({"steps": list(self.steps)} if self.steps else {}),
+            **self._stored_unknowns(),
         }
+
+    def _stored_unknowns(self) -> dict[str, Any]:
+        """Return the unknowns as a node of their own, if there are any."""
+        shape = self.composition.shape
+        if self.unknowns is None or self.unknowns.factors.shape != shape:
+            return {}
+        stored = self.unknowns._asdict() | {"names": list(self.unknowns.names)}
+        return {"unknowns": stored}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> PhaseAnalysis:
@@ -496,6 +543,7 @@ class PhaseAnalysis:
                 str(name): float(x) for name, x in stored.get("calibration", {}).items()
             },
             steps=tuple(str(step) for step in stored.get("steps", ())),
+            unknowns=_read_unknowns(stored.get("unknowns")),
             channels=np.asarray(stored["channels"], bool),
             # one number in files of older versions
             smoothness=np.full(n_phases, stored.get("smoothness", 0.0), float),
@@ -523,6 +571,11 @@ class PhaseAnalysis:
             "alternatives": (2, len(self.elements), k),
             "counts": (k,),
         }
+        if self.unknowns is not None:
+            names, factors, responses = self.unknowns
+            moved = (len(names), *needed["composition"])
+            if (factors.shape, responses.shape) != (moved[1:], moved):
+                raise ValueError("the unknowns belong to other phases")
         for name, shape in needed.items():
             # those that are optional may be None
             if (found := np.shape(getattr(self, name))) not in (shape, ()):

@@ -9,6 +9,7 @@ from espm_hs.metadata.reader import energy_axis, in_header, item, read, stated
 from espm_hs.metadata.schema import ITEMS, Item, Tree
 from espm_hs.physics import SpectrumModel
 from espm_hs.physics.xray.emission import check_beam_energy
+from espm_hs.physics.xray.unknowns import USUAL_FACTOR, USUAL_THICKNESS
 
 if TYPE_CHECKING:
     from hyperspy.axes import DataAxis
@@ -20,7 +21,7 @@ _NUMBERS = (
     *("thickness", "density"),
     *("elevation_angle", "azimuth_angle", "energy_resolution_MnKa"),
 )
-# Without one of these there is no self-absorption.
+# Without one of these the self-absorption is that of a usual film.
 _SAMPLE = ("thickness", "density")
 
 
@@ -52,8 +53,8 @@ def describe(
     rows += _not_used("elevation_angle", *trees)
     known = ITEMS["detector"]
     rows.append(
-        (known.shown, "windowless SDD", f"default: {known.call()}")
-        if item(metadata, known.path) is None
+        (known.shown, "SDD", f"missing, with a window or without: {known.call()}")
+        if stated("detector", *trees)[0] is None
         else (known.shown, "as set", "")
     )
     return rows
@@ -71,13 +72,16 @@ def _number(name: str, metadata: Tree, original_metadata: Tree | None) -> Row:
         remark = f"missing: {known.call()}"
         if name in _SAMPLE:
             call = "s.set_analysis_parameters(thickness=, density=)"
-            remark = f"missing, no absorption: {call}"
+            mass = read("mass_thickness", metadata)
+            usual = f"{USUAL_THICKNESS:g} nm within a factor of {USUAL_FACTOR:g}"
+            stands = usual if mass is None else f"mass thickness: {mass}"
+            remark = f"missing, {stands}: {call}"
     elif program:
         default = item(metadata, known.path)
         instead = "" if default is None else f", not eXSpy's default of {default:g}"
         remark = f"from the header of {program}{instead}: {known.call()}"
     elif not known.is_stated(value):
-        remark = f"eXSpy's default, perhaps not measured: {known.call()}"
+        remark = f"eXSpy's default, not measured: {known.call()}"
     return known.shown, "-" if value is None else f"{value:g}{unit}", remark
 
 

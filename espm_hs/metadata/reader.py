@@ -22,10 +22,11 @@ from scipy.constants import elementary_charge
 
 from espm_hs.arguments import did_you_mean
 from espm_hs.metadata.quirks import QUIRKS
-from espm_hs.metadata.schema import ITEMS, Tree, as_detector, check_node, per_unit
+from espm_hs.metadata.schema import FIT, ITEMS, Tree, as_detector, check_node, per_unit
 from espm_hs.physics import Detector, SpectrumModel
 from espm_hs.physics.xray.arguments import POSITION
 from espm_hs.physics.xray.emission import check_beam_energy
+from espm_hs.physics.xray.unknowns import ANGLE, DETECTOR, THICKNESS
 
 if TYPE_CHECKING:
     from hyperspy.axes import DataAxis
@@ -39,7 +40,8 @@ _ANGLES = ("tilt_stage", "azimuth_angle", "elevation_angle", "tilt_beta")
 _OF_A_MODEL = (
     *("beam_energy", "elements", "stray_elements", "split_lines", "line_factors"),
     *("detector", "energy_resolution_MnKa", "minimum_energy", "extra_spectra"),
-    *("thickness", "thickness_units", "density", "take_off_angle", *_ANGLES),
+    *("thickness", "thickness_units", "thickness_error", "mass_thickness", "density"),
+    *("take_off_angle", *_ANGLES),
 )
 
 
@@ -316,9 +318,14 @@ def _arguments(found: _Stated, overrides: Mapping[str, Any]) -> dict[str, Any]:
     arguments["energy"] = found["energy"]
     arguments["detector"] = _detector(arguments["detector"], resolution)
     arguments["thickness"] = _thickness(found["thickness"], found["thickness_units"])
+    mass = arguments.pop("mass_thickness")
+    if isinstance(mass, float) and arguments["thickness"] is None:
+        # only the product absorbs
+        arguments["thickness"], arguments["density"] = 1e6 * mass, 1.0
     arguments |= overrides
     if "take_off_angle" not in overrides:
         arguments["take_off_angle"] = _take_off_angle(found)
+    arguments["unknown"] = overrides.get("unknown", _unknown(found, overrides))
     if arguments["beam_energy"] is None or "beam_energy" not in overrides:
         _check_beam(arguments["beam_energy"])
     if arguments["elements"] is None:
@@ -328,6 +335,19 @@ def _arguments(found: _Stated, overrides: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in arguments.items()
         if value is not None or name in overrides
     }
+
+
+def _unknown(found: _Stated, overrides: Mapping[str, Any]) -> list[str]:
+    """Return what is neither stated nor given; eXSpy's elevation is no statement."""
+    elevation = ITEMS["elevation_angle"].is_stated(found["elevation_angle"])
+    mass = None if THICKNESS in overrides else found["mass_thickness"]
+    given = {**found, **overrides}
+    open_ = {
+        THICKNESS: given[THICKNESS] is None and mass in (None, FIT),
+        ANGLE: given[ANGLE] is None and not elevation,
+        DETECTOR: given[DETECTOR] is None,
+    }
+    return [name for name, is_open in open_.items() if is_open]
 
 
 def _check_beam(value: float | None) -> None:

@@ -7,6 +7,7 @@ file and the messages are made from it. The one table of units is pint's.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -99,6 +100,8 @@ class Item:
         negative one, and others check it.
     excess
         What a larger number would mean, for the message.
+    usual
+        Lowest and highest number that are given without a question.
     default
         What eXSpy fills in where a file says nothing: such a value counts as not
         stated.
@@ -121,6 +124,7 @@ class Item:
     unit: str = ""
     most: float | None = None
     excess: str = ""
+    usual: tuple[float, float] | None = None
     default: float | None = None
     method: str = "set_analysis_parameters"
     argument: str | None = None
@@ -162,8 +166,24 @@ class Item:
         if is_number and value > self._most:
             needed = f"at most {self.most:g} {self.unit}"
         elif is_number and 0 < value < inf:
+            self._question(float(value))
             return float(value)
         raise ValueError(f"`{self.name}` must be {needed}, got {value!r}.")
+
+    def _question(self, value: float) -> None:
+        """Warn of a length that is likely to be in another unit than it should be."""
+        if self.usual is None or self.usual[0] <= value <= self.usual[1]:
+            return
+        units = {"µm": 1e3, "Å": 0.1, "m": 1e9, "pm": 1e-3}
+        likely = (u for u, nm in units.items() if 5 <= nm * value <= 1000)
+        unit = next(likely, None)
+        other = f" If it is in {unit}, give {units[unit] * value:g}." if unit else ""
+        warnings.warn(
+            f"`{self.name}` is {value:g} {self.unit}, where {self.usual[0]:g} to "
+            f"{self.usual[1]:g} {self.unit} are usual.{other}",
+            UserWarning,
+            stacklevel=5,
+        )
 
     def read(self, value: Any) -> Any:
         """Return a value of the metadata, which may come from others, as plain data.
@@ -226,6 +246,31 @@ def as_detector(value: Detector | str | Mapping) -> Detector:
     )
 
 
+#: A mass thickness that is to be fitted.
+FIT = "fit"
+
+
+def _share(value: Any) -> float:
+    if isinstance(value, Real) and not isinstance(value, bool):
+        share = float(value)
+        if 0 <= share <= 1:
+            return share
+    raise ValueError(f"`thickness_error` must be a share from 0 to 1, got {value!r}.")
+
+
+def _mass_thickness(value: Any) -> float | str:
+    if isinstance(value, str) and value == FIT:
+        return FIT
+    is_number = isinstance(value, Real) and not isinstance(value, bool | str)
+    number = float(value) if is_number else nan
+    if not 0 <= number <= 1:  # 1 kg/m2 is 0.2 mm of a mineral
+        raise ValueError(
+            "`mass_thickness` must be 'fit', or from 0 (no absorption) to 1 kg/m2, got "
+            f"{value!r}."
+        )
+    return number
+
+
 def _symbols(value: Any) -> list[str]:
     if not isinstance(value, list | tuple | np.ndarray):
         raise ValueError(f"It is {value!r}; needed is a list of symbols.")
@@ -281,8 +326,14 @@ ITEMS: dict[str, Item] = {item.name: item for item in (
          _stray_elements, title="stray elements"),
     Item("thickness", "Sample.thickness", "Thickness of the sample along the beam.",
          # 1 mm: a larger value is in another unit than it says
-         unit="nm", most=1e6, excess="which no electron passes",
+         unit="nm", most=1e6, excess="which no electron passes", usual=(1.0, 5000.0),
          label="Thickness (nm)"),
+    Item("mass_thickness", f"{NODE}.mass_thickness",
+         "Thickness times density in kg/m2 where none is set, or 'fit'.",
+         _mass_thickness, title="mass thickness", example="'fit'"),
+    Item("thickness_error", f"{NODE}.thickness_error",
+         "Relative standard error of the thickness, 0.2 where none is stated.",
+         _share, title="error of the thickness", example="0.1"),
     Item("thickness_units", "Sample.thickness_units",
          "Unit of the thickness, the metre where none is stated.",
          str, argument="thickness="),

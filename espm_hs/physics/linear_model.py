@@ -24,7 +24,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -77,6 +77,31 @@ class Parameter:
     low: float
     high: float
     spread: float
+
+
+class Unknowns(NamedTuple):
+    """What a model does not know of itself, and what that makes of amounts.
+
+    Attributes
+    ----------
+    names
+        What is not known.
+    factors
+        What the amounts of the elements that a fit finds have to be multiplied with, to
+        be the mean over what may be; shape (n_elements, ...).
+    responses
+        Relative changes of the amounts by one standard deviation of each unknown, which
+        moves all elements together; shape (n_unknowns, n_elements, ...).
+    """
+
+    names: tuple[str, ...]
+    factors: np.ndarray
+    responses: np.ndarray
+
+    @classmethod
+    def none(cls, *shape: int) -> Unknowns:
+        """Return that all is known of amounts of a shape."""
+        return cls((), np.ones(shape), np.zeros((0, *shape)))
 
 
 class LinearModel(Protocol):
@@ -143,6 +168,17 @@ class LinearModel(Protocol):
             Amounts of `elements` in proportion to numbers of atoms.
         """
         return self
+
+    def unknowns(self, amounts: np.ndarray) -> Unknowns:
+        """Return what is not known of the model.
+
+        Parameters
+        ----------
+        amounts
+            Of `elements`, in proportion to numbers of atoms, as a fit of the model
+            found them; shape (n_elements,), not all 0.
+        """
+        return Unknowns.none(amounts.size)
 
     @property
     def parameters(self) -> Mapping[str, Parameter]:

@@ -14,7 +14,7 @@ maps (`pixels`). What spectra that are not quite known do to the atoms, `fit_res
 says.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 
@@ -22,10 +22,13 @@ import numpy as np
 
 from espm_hs.arguments import check_choice
 from espm_hs.decomposition.result import PhaseAnalysis
-from espm_hs.physics import atomic_number, atomic_weight
+from espm_hs.physics import SpectrumModel, atomic_number, atomic_weight
 
 #: Parts of the error of a composition, under the names that they have everywhere.
-ERROR_PARTS = ("counting", "bias", "atomic-data uncertainty")
+ERROR_PARTS = (
+    *("counting", "bias", "atomic-data uncertainty"),
+    *("absorption", "detector"),
+)
 UNITS = ("atomic", "weight")
 OXYGEN = ("measured", "stoichiometry")
 
@@ -304,3 +307,64 @@ def oxygen_per_atom(
             f"{unknown[0]}."
         )
     return np.array([valences[element] / 2 for element in elements], dtype=float)
+
+
+# Oxygen disagrees with what the other elements bind by so many standard errors, and
+# these bind it if there is so much of what they could.
+_DISAGREES, _BOUND = 2.0, (0.3, 3.0)
+# Mass thicknesses among which oxygen may agree, kg/m2.
+_MASSES = np.geomspace(1e-6, 1e-2, 80)
+
+
+def oxygen_text(
+    analysis: PhaseAnalysis, oxygen: Mapping[int, tuple[float, float]]
+) -> Iterator[str]:
+    """Say where oxygen disagrees with what the valences of the others bind.
+
+    Parameters
+    ----------
+    analysis
+        Result of a decomposition.
+    oxygen
+        Number of a phase -> at.% of oxygen, and its standard error.
+    """
+    cations = [name for name in analysis.elements if name != "O"]
+    model = analysis.model
+    if not (isinstance(model, SpectrumModel) and oxygen and cations):
+        return
+    if any(VALENCES.get(name, 0) <= 0 for name in cations):
+        return
+    per_atom = np.zeros(len(analysis.elements))
+    others = [name != "O" for name in analysis.elements]
+    per_atom[others] = oxygen_per_atom(cations, "stoichiometry")
+    for j, (percent, error) in oxygen.items():
+        bound = per_atom @ analysis.composition[:, j]
+        whole = analysis.composition[others, j].sum() + bound
+        expected = 100 * bound / whole
+        low, high = (x * expected for x in _BOUND)
+        is_oxide = low < percent < min(high, 100 - _DISAGREES * error)
+        if is_oxide and abs(percent - expected) > _DISAGREES * error:
+            label = analysis.labels[j]
+            yield (
+                f"{label[0].upper()}{label[1:]}: oxygen is {percent:.1f} ± {error:.1f} "
+                f"at.%, and the usual valences bind {expected:.1f}"
+                f"{_agreeing(analysis, model, j, per_atom)}."
+            )
+
+
+def _agreeing(
+    analysis: PhaseAnalysis, model: SpectrumModel, j: int, per_atom: np.ndarray
+) -> str:
+    """Say by which mass thickness oxygen would be what the other elements bind."""
+    found = analysis.W[analysis.element_columns, j]
+    row = analysis.elements.index("O")
+    amounts = [model.amounts_at(found, mass) for mass in _MASSES.tolist()]
+    lacking = np.array([x @ per_atom - x[row] for x in amounts])
+    crossing = np.flatnonzero(np.sign(lacking[1:]) != np.sign(lacking[:-1]))
+    if crossing.size == 0:
+        return ", which no thickness explains"
+    mass = float(_MASSES[crossing[0]])
+    # a density of 1 stands for one that is not known
+    dense = model.density not in (None, 1.0)
+    thickness = f", {1e6 * mass / (model.density or 1):.0f} nm" if dense else ""
+    return f", as with a mass thickness of {mass:.1e} kg/m2{thickness}"

@@ -19,12 +19,21 @@ from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.physics import SpectrumModel
 from espm_hs.physics.xray.emission import FAMILIES
 from espm_hs.physics.xray.uncertainty import LineErrors, multiplets
+from espm_hs.physics.xray.unknowns import (
+    ANGLE,
+    DETECTOR,
+    THICKNESS,
+    USUAL_ANGLES,
+    USUAL_FACTOR,
+    USUAL_THICKNESS,
+)
 from espm_hs.quantification.percent_with_errors import (
     ATOMIC,
     ERROR_PARTS,
     Basis,
     closed,
     fit_response,
+    oxygen_text,
     propagated,
 )
 
@@ -82,6 +91,7 @@ def atomic_data_covariance(
         tied = known.ties[j][:, free]
         changes = parts.spectra[analysis.channels] * w[parts.column]
         moved = tied[rows] @ fit_response(G @ w, G @ tied, changes)
+        moved = moved * analysis.amount_factors[:, j, None]
         covariance[j] = moved @ parts.covariance @ moved.T
     return covariance
 
@@ -103,13 +113,66 @@ def _checked(
     return dict(given)
 
 
+# What is said of what is not stated, and the call that states it.
+_NOT_STATED = {
+    THICKNESS: (
+        f"the thickness, {USUAL_THICKNESS:g} nm within a factor of {USUAL_FACTOR:g}",
+        "thickness=, density=",
+    ),
+    ANGLE: (
+        "the take-off angle, {:g} to {:g} degrees".format(*USUAL_ANGLES),
+        "take_off_angle=",
+    ),
+    DETECTOR: ("whether the detector has a window", "detector="),
+}
+# Columns of the report.
+_PARTS = ((THICKNESS, ANGLE), (DETECTOR,))
+
+
+def instrument_errors(analysis: PhaseAnalysis) -> list[np.ndarray]:
+    """Return how far unknowns move the atoms of each phase.
+
+    Parameters
+    ----------
+    analysis
+        Result of a decomposition.
+
+    Returns
+    -------
+    list of numpy.ndarray
+        Of absorption and of the detector; shape (n_phases, n_elements, n_unknowns),
+        one standard deviation of each unknown, which moves all elements together.
+    """
+    found = analysis.unknowns
+    if found is None or found.factors.shape != analysis.composition.shape:
+        return [np.zeros((analysis.n_phases, len(analysis.elements), 0))] * len(_PARTS)
+    moved = (found.responses * analysis.composition).transpose(2, 1, 0)
+    which = [[name in part for name in found.names] for part in _PARTS]
+    return [moved[..., chosen] for chosen in which]
+
+
+def unknowns_text(analysis: PhaseAnalysis) -> Iterator[str]:
+    """Say once what is not stated and so taken as the mean over what is usual."""
+    model = analysis.model
+    if analysis.unknowns is None or not isinstance(model, SpectrumModel):
+        return
+    open_ = [x for x in analysis.unknowns.names if x in model.unknown]
+    if open_:
+        what, calls = zip(*(_NOT_STATED[name] for name in open_), strict=True)
+        yield (
+            f"Not stated, and in the errors: {'; '.join(what)}. State it with "
+            f"s.set_analysis_parameters({', '.join(calls)})."
+        )
+
+
 # The model is said not to fit when its deviance is larger than expected by this factor.
 BAD_FIT = 2.0
 # Said below the table.
 ERRORS = (
     "Errors are one standard deviation: counting, the noise of the counts; bias, what "
-    "half of them would change; atomic-data uncertainty, how tables of lines differ. "
-    "The range is what the counts allow besides, where that is wider."
+    "half of them would change; atomic-data uncertainty, how tables of lines differ; "
+    "absorption, that of thickness and take-off angle; detector, that of its "
+    "efficiency. The range is what the counts allow besides, where that is wider."
 )
 # An element is not found if its amount is below so many standard errors.
 FOUND = 2.0
@@ -136,6 +199,9 @@ class Entry(NamedTuple):
         confidence (percent, 100 at most); else None.
     low, high
         Range of what the counts allow, errors aside, see `PhaseAnalysis.ranges`.
+    absorption, detector
+        Standard errors in percent: from the thickness and the take-off angle, and from
+        the efficiency of the detector, as far as they are not known.
     """
 
     phase: int
@@ -147,11 +213,13 @@ class Entry(NamedTuple):
     limit: float | None
     low: float
     high: float
+    absorption: float = 0.0
+    detector: float = 0.0
 
     @property
     def errors(self) -> tuple[float, ...]:
         """Those of the `ERROR_PARTS`, percent."""
-        return self.counting, self.bias, self.atomic_data
+        return *self[3:6], self.absorption, self.detector
 
     @property
     def error(self) -> float:
@@ -298,9 +366,10 @@ def report(
         Relative uncertainties of the lines, see `atomic_data_covariance`.
     """
     symbols, per_atom = basis.of(analysis.elements)
-    atoms, biases = analysis.composition, analysis.bias[analysis.element_columns]
+    atoms, biases = analysis.composition, analysis.composition_bias
     counted = analysis.counting_covariance
     of_data = atomic_data_covariance(analysis, errors)
+    instrument = instrument_errors(analysis)
     entries = []
     for j in range(analysis.n_phases):
         # a component of background or spurious elements has none
@@ -311,18 +380,26 @@ def report(
         bias = np.abs(response @ biases[:, j])
         atomic_data = np.sqrt(np.maximum(propagated(response, of_data[j]), 0))
         numbers = [x.tolist() for x in (percent, counting, bias, atomic_data)]
+        parts = [np.linalg.norm(response @ x[j], axis=1).tolist() for x in instrument]
         limits = _limits(percent, np.hypot(counting, bias))
         ranges = _ranges(per_atom, analysis.ranges[:, :, j], percent).tolist()
-        rows_of_phase = zip(symbols, *numbers, limits, *ranges, strict=True)
+        rows_of_phase = zip(symbols, *numbers, limits, *ranges, *parts, strict=True)
         entries += [Entry(j, *row) for row in rows_of_phase]
     return Report(
         basis.units,
         tuple(entries),
         analysis.misfit,
         tuple(name or str(j) for j, name in enumerate(analysis.knowledge.names)),
-        tuple(_remarks(analysis)),
+        (*_remarks(analysis), *oxygen_text(analysis, _oxygen(entries, basis))),
         tuple(np.flatnonzero(analysis.empty).tolist()),
     )
+
+
+def _oxygen(entries: list[Entry], basis: Basis) -> dict[int, tuple[float, float]]:
+    """Return at.% of oxygen with its error by phase, where it was measured."""
+    if basis != ATOMIC:
+        return {}
+    return {x.phase: (x.percent, x.error) for x in entries if x.element == "O"}
 
 
 def _ranges(per_atom: np.ndarray, ranges: np.ndarray, percent: np.ndarray):
@@ -375,6 +452,7 @@ def _remarks(analysis: PhaseAnalysis) -> Iterator[str]:
     """Say in short what speaks against taking the numbers as they are."""
     yield from calibration_text(analysis.calibration)
     yield from fit_problems(analysis)
+    yield from unknowns_text(analysis)
     if analysis.steps:
         yield f"Choices: {' '.join(analysis.steps)}"
     if analysis.cautions:

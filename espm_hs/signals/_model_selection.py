@@ -194,7 +194,7 @@ class ModelSelection(EDSTEMSpectrum):
         It is called with the map, and how counts are held out.
         """
         refinement = self._refinement(calibration)
-        model = self.physical_model()
+        model = self._model_to_fit(refinement)
         bar = progress_bar(show_progressbar, desc="held-out counts")
 
         def advance(done: int, total: int) -> None:

@@ -288,7 +288,7 @@ class Phases(EDSTEMSpectrum):
             n_jobs=n_jobs,
         )
         refinement = self._refinement(calibration)
-        model = self.physical_model()
+        model = self._model_to_fit(refinement, print_info)
         pixels = channels = None
         if navigation_mask is not None:
             pixels = used_pixels(self, navigation_mask)

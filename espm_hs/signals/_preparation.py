@@ -12,10 +12,16 @@ from espm_hs.arguments import check_choice
 from espm_hs.calibration.automatic import REFINEMENTS, AutomaticCalibration
 from espm_hs.calibration.element_identification import Suggestions, suggest
 from espm_hs.calibration.energy_scale import DEFAULT as CALIBRATED
-from espm_hs.calibration.energy_scale import Calibration, calibrate, check_names
+from espm_hs.calibration.energy_scale import (
+    Calibration,
+    MassThickness,
+    calibrate,
+    check_names,
+    fitted_mass_thickness,
+)
 from espm_hs.factorization import summed_spectrum
 from espm_hs.metadata import reader
-from espm_hs.metadata.schema import ITEMS
+from espm_hs.metadata.schema import FIT, ITEMS
 from espm_hs.metadata.writer import (
     AllOrNothing,
     check_calibration,
@@ -47,6 +53,8 @@ class Preparation(EDSTEMSpectrum):
         extra_spectra: Mapping[str, np.ndarray] | None = None,
         solid_angle: float | None = None,
         live_time_of: str | None = None,
+        thickness_error: float | None = None,
+        mass_thickness: float | str | None = None,
     ) -> None:
         """Write what the physical model needs to the metadata.
 
@@ -55,8 +63,9 @@ class Preparation(EDSTEMSpectrum):
         Parameters
         ----------
         thickness
-            Thickness of the sample in nm. With ``density`` it switches on the
-            correction for absorption in the sample.
+            Thickness of the sample in nm. With ``density`` each phase absorbs by its
+            own composition. Where it is never set, amounts are the mean over films of
+            77 nm, within a factor of 2.
         density
             Mean density of the sample in g/cm3.
         stray_elements
@@ -89,6 +98,11 @@ class Preparation(EDSTEMSpectrum):
             area.
         live_time_of
             "pixel" or "map": what the live time in the metadata is the time of.
+        thickness_error
+            Relative standard error of the thickness (0.2 if never set), for the errors.
+        mass_thickness
+            In kg/m2, where no thickness is set: 0 for no absorption. "fit": what lines
+            and edges of the summed spectrum say, within its error, whatever is set.
 
         Raises
         ------
@@ -104,6 +118,8 @@ class Preparation(EDSTEMSpectrum):
         given = check_parameters(
             thickness=thickness,
             density=density,
+            thickness_error=thickness_error,
+            mass_thickness=mass_thickness,
             stray_elements=stray_elements,
             split_lines=split_lines,
             detector=detector,
@@ -225,6 +241,28 @@ class Preparation(EDSTEMSpectrum):
         """
         axis, header = self.axes_manager.signal_axes[0], self.original_metadata
         return reader.build_model(self.metadata, axis, header, **overrides)
+
+    def _fitted_mass_thickness(
+        self, refinement: AutomaticCalibration | None
+    ) -> MassThickness:
+        """Return what lines and edges of the summed spectrum say of the thickness."""
+        model: Any = self.physical_model(thickness=None)
+        spectrum = self._summed()
+        if refinement is not None:
+            used = model.channels
+            model, _ = refinement.refined(model, spectrum[used], used)
+        return fitted_mass_thickness(model, spectrum)
+
+    def _model_to_fit(
+        self, refinement: AutomaticCalibration | None, print_info: bool = False
+    ) -> SpectrumModel:
+        """Return the physical model, with a mass thickness that is to be fitted."""
+        if reader.read("mass_thickness", self.metadata) != FIT:
+            return self.physical_model()
+        found = self._fitted_mass_thickness(refinement)
+        if print_info:
+            print(found)
+        return self.physical_model(**found.arguments)
 
     @staticmethod
     def _refinement(calibration: Any) -> AutomaticCalibration | None:

@@ -13,9 +13,9 @@ from scipy.constants import elementary_charge
 from scipy.sparse import csr_array
 
 from espm_hs.metadata.reader import energy_axis, item, kev_per_unit
-from espm_hs.metadata.schema import TRUTH
+from espm_hs.metadata.schema import ITEMS, TRUTH
 from espm_hs.metadata.writer import write_parameters
-from espm_hs.physics import Detector, SpectrumModel
+from espm_hs.physics import SpectrumModel
 from espm_hs.simulation.experiment import Experiment
 
 if TYPE_CHECKING:
@@ -120,18 +120,17 @@ def _set_parameters(signal: BaseSignal, model: SpectrumModel) -> None:
     angle = model.take_off_angle
     if isinstance(angle, float):
         signal.set_microscope_parameters(elevation_angle=angle)
+    stated = ITEMS["elevation_angle"].is_stated(angle) and isinstance(angle, float)
     signal.set_elements(list(model.elements))
-    usual = model.detector == Detector.preset(
-        "windowless", resolution=model.detector.resolution
-    )
     signal.set_analysis_parameters(
-        thickness=model.thickness,
+        thickness=model.thickness or None,
+        mass_thickness=None if model.thickness else 0.0,
         density=model.density,
         stray_elements=list(model.stray_elements),
         split_lines=model.split_lines or None,
         line_factors=model.line_factors or None,
-        detector=None if usual else model.detector,
-        take_off_angle=angle if isinstance(angle, tuple) else None,
+        detector=model.detector,
+        take_off_angle=None if stated else angle,
     )
 
 

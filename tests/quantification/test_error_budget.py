@@ -33,16 +33,17 @@ def titanate():
 
 def test_parts_have_one_name_everywhere(titanate):
     table = report(titanate)
-    assert table.header[3:6] == ERROR_PARTS
+    assert table.header[3:8] == ERROR_PARTS
     terms = GLOSSARY.read_text("utf-8").splitlines()
     for part in ERROR_PARTS:
         assert part in str(table)
         assert {part, f"{part} error"} & {*terms}
     for entry in table.entries:
-        assert entry.errors == (entry.counting, entry.bias, entry.atomic_data)
+        line = (entry.counting, entry.bias, entry.atomic_data)
+        assert entry.errors == (*line, entry.absorption, entry.detector)
         assert entry.error == pytest.approx(np.linalg.norm(entry.errors))
         # the names that they had first
-        assert (entry.statistical, entry.systematic) == entry.errors[::2]
+        assert (entry.statistical, entry.systematic) == entry.errors[:3:2]
 
 
 def test_first_names_in_data_frames(titanate):
@@ -50,7 +51,8 @@ def test_first_names_in_data_frames(titanate):
     frame = report(titanate).to_dataframe()
     assert (frame["statistical"] == frame["counting"]).all()
     assert (frame["systematic"] == frame["atomic_data"]).all()
-    expected = np.sqrt(frame.counting**2 + frame.bias**2 + frame.atomic_data**2)
+    parts = ["counting", "bias", "atomic_data", "absorption", "detector"]
+    expected = np.sqrt((frame[parts] ** 2).sum(axis=1))
     np.testing.assert_allclose(frame["total"], expected)
 
 

@@ -1,4 +1,4 @@
-"""Velox states where its detectors are in the header of the file.
+"""Velox states what its detectors are, and where, in the header of the file.
 
 HyperSpy does not read it, and eXSpy fills in an elevation of its own. The header has
 angles in radians, as text, for each of the detectors of the microscope.
@@ -34,4 +34,10 @@ def _elevation(detector: dict[str, Any]) -> float:
         return 0.0
 
 
-READS = {"elevation_angle": elevation_angle}
+def detector(_: Lookup, original_metadata: Lookup) -> str | None:
+    """Return the preset of the Super-X detector if the spectrum is one of its."""
+    name = original_metadata("BinaryResult.Detector")
+    return "superx" if str(name).startswith("SuperX") else None
+
+
+READS = {"elevation_angle": elevation_angle, "detector": detector}

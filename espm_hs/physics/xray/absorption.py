@@ -203,6 +203,7 @@ _COMPOUNDS = {
     "Si3N4": ("Si3N4", 3.17),
     "SiO2": ("SiO2", 2.2),
     "Al2O3": ("Al2O3", 3.97),
+    "ice": ("H2O", 0.92),
 }
 
 
@@ -214,7 +215,7 @@ def material_data(name: str) -> tuple[dict[str, float], float]:
     ----------
     name
         Symbol of an element or one of "polyimide", "parylene", "Si3N4", "SiO2",
-        "Al2O3".
+        "Al2O3", "ice".
 
     Returns
     -------

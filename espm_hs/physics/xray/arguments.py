@@ -14,6 +14,7 @@ from espm_hs.physics.xray.absorption import Angles
 from espm_hs.physics.xray.elements import normalised_fractions, symbol
 from espm_hs.physics.xray.emission import Split, parse_line
 from espm_hs.physics.xray.unabsorbed import BACKGROUNDS, N_SPLINES, Channels
+from espm_hs.physics.xray.unknowns import NAMES
 
 if TYPE_CHECKING:
     from espm_hs.physics.xray.model import SpectrumModel
@@ -260,6 +261,20 @@ def checked_bends(bends: Sequence[float]) -> tuple[float, ...]:
             f"{bends!r}."
         )
     return tuple(factors.tolist())
+
+
+def checked_unknown(unknown: Sequence[str]) -> tuple[str, ...]:
+    """Check what is not known of sample and detector; ValueError for other words.
+
+    Parameters
+    ----------
+    unknown
+        Some of `espm_hs.physics.xray.unknowns.NAMES`.
+    """
+    names = [unknown] if isinstance(unknown, str) else unknown
+    if not isinstance(names, Iterable) or any(name not in NAMES for name in names):
+        raise ValueError(f"`unknown` must be some of {list(NAMES)}, got {unknown!r}.")
+    return tuple(names)
 
 
 def checked_composition(

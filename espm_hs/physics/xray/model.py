@@ -17,6 +17,7 @@ from espm_hs.physics.linear_model import (
     Column,
     LinearModel,
     Parameter,
+    Unknowns,
     register_model,
 )
 from espm_hs.physics.xray import arguments as checks
@@ -32,13 +33,18 @@ from espm_hs.physics.xray.emission import (
 )
 from espm_hs.physics.xray.unabsorbed import (
     BACKGROUNDS,
-    KRAMERS,
     N_SPLINES,
     Sources,
     Unabsorbed,
     read_only,
     splines,
     unabsorbed,
+)
+from espm_hs.physics.xray.unknowns import (
+    THICKNESS,
+    THICKNESS_ERROR,
+    amounts_at,
+    unknowns_of,
 )
 
 if TYPE_CHECKING:
@@ -89,6 +95,11 @@ class SpectrumModel(LinearModel):
         each detector, of equal solid angles; their absorption factors are averaged.
     thickness, density
         In nm and g/cm3; both or none (no absorption by the sample).
+    thickness_error
+        Relative standard error of the mass thickness.
+    unknown
+        What is not stated, of "thickness", "take_off_angle" and "detector": amounts are
+        the mean over what is usual, see `unknowns`.
     composition
         Atomic fractions of the absorbing sample (normalised here); may name elements
         without a line in range, like O. Default: equal fractions of `elements`.
@@ -141,6 +152,8 @@ class SpectrumModel(LinearModel):
         take_off_angle: Angles | None = None,
         thickness: float | None = None,
         density: float | None = None,
+        thickness_error: float = THICKNESS_ERROR,
+        unknown: Sequence[str] = (),
         composition: Mapping[str, float] | None = None,
         minimum_energy: float = 0.15,
         background: bool | str = True,
@@ -159,6 +172,8 @@ class SpectrumModel(LinearModel):
             None if value is None else plain_float(name, value)
             for name, value in (("thickness", thickness), ("density", density))
         )
+        self.thickness_error = plain_float("thickness_error", thickness_error)
+        self.unknown = checks.checked_unknown(unknown)
         self.composition = checks.checked_composition(composition)
         self.minimum_energy = plain_float("minimum_energy", minimum_energy)
         self.background = checks.checked_background(background)
@@ -181,7 +196,8 @@ class SpectrumModel(LinearModel):
                 "`s.set_analysis_parameters(stray_elements=[...])`, "
                 "`s.set_elements([...])`."
             )
-        if (self.thickness is None) != (self.density is None):
+        known = THICKNESS not in self.unknown
+        if known and (self.thickness is None) != (self.density is None):
             given, missing = "thickness", "density"
             if self.thickness is None:
                 given, missing = missing, given
@@ -189,6 +205,11 @@ class SpectrumModel(LinearModel):
                 f"The sample has a {given} but no {missing}, and self-absorption needs "
                 f"both. Set it with `s.set_analysis_parameters({missing}=...)` "
                 "(thickness in nm, density in g/cm3)."
+            )
+        if not 0 <= self.thickness_error <= 1:
+            raise ValueError(
+                "`thickness_error` must be a share from 0 to 1, such as 0.2; got "
+                f"{self.thickness_error:g}."
             )
         if self.mass_thickness > 0 and self.take_off_angle is None:
             raise ValueError(
@@ -378,6 +399,37 @@ class SpectrumModel(LinearModel):
             other.__dict__.pop("G", None)
         return other
 
+    def unknowns(self, amounts: np.ndarray) -> Unknowns:
+        """Return how thickness, angles and detector leave amounts open.
+
+        Parameters
+        ----------
+        amounts
+            Of the elements, shape (n_elements,), as a fit of this model found them.
+
+        Returns
+        -------
+        Unknowns
+            A thickness that is not stated is 77 nm within a factor of 2 (of the density
+            of the model, or of atoms of 0.0125 nm3 each), a take-off angle 15 to 40
+            degrees, and the detector may have a polymer window or none. What is given
+            has errors, too: `thickness_error`; 10 % of the layers of the detector and
+            30 nm of carbon.
+        """
+        return unknowns_of(self, self._unabsorbed, amounts)
+
+    def amounts_at(self, amounts: np.ndarray, mass_thickness: float) -> np.ndarray:
+        """Return what amounts would be if the sample had another thickness.
+
+        Parameters
+        ----------
+        amounts
+            As in `unknowns`.
+        mass_thickness
+            kg/m2.
+        """
+        return amounts_at(self, self._unabsorbed, amounts, mass_thickness)
+
     @property
     def parameters(self) -> dict[str, Parameter]:
         """What a spectrum may refine: energy scale, peak width, mass thickness."""
@@ -420,7 +472,9 @@ class SpectrumModel(LinearModel):
         first = len(self._unabsorbed.line_columns)
         shown = slice(first, first + N_SPLINES)
         found = self.G[self.channels, shown] @ weights[shown]
-        ratio = found / laws.G[self.channels, first + KRAMERS]
+        # of even shares: the laws of a phase can take from each other
+        even = laws.G[self.channels, first : first + BACKGROUNDS["laws"][1]].sum(axis=1)
+        ratio = found / even
         fitted = np.linalg.lstsq(splines(self.energy[self.channels]), ratio)[0]
         # where the electronics cut off all counts a little is left to divide by
         bends = np.maximum(fitted / max(fitted.max(), np.finfo(float).tiny), LEAST_BEND)

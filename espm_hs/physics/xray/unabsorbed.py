@@ -226,8 +226,6 @@ def with_escape_peaks(
     )
 
 
-#: Which of the laws of the bremsstrahlung is that of Kramers.
-KRAMERS = 1
 # Decay of the third law of the bremsstrahlung, keV.
 _DECAY = 10.0
 # Number and degree of the splines of a background. On most axes their knots are a

@@ -297,21 +297,21 @@ class PhaseAnalysis:
 
         They are the element rows of W, and the mean over what the model does not know.
         """
-        return self.W[self.element_columns] * self.factors
+        return self.W[self.element_columns] * self.amount_factors
 
     @cached_property
-    def factors(self) -> np.ndarray:
-        """What element rows of W are multiplied with, in their shape; sums stay."""
+    def amount_factors(self) -> np.ndarray:
+        """What element rows of W are multiplied with to be `composition`; sums stay."""
         found = self.W[self.element_columns]
-        if self.unknowns is None:
-            return np.ones(found.shape)
+        if self.unknowns is None or self.unknowns.factors.shape != found.shape:
+            return np.ones(found.shape)  # of other phases than these
         whole = (found * self.unknowns.factors).sum(axis=0)
         return self.unknowns.factors * found.sum(axis=0) / np.where(whole > 0, whole, 1)
 
     @property
     def composition_bias(self) -> np.ndarray:
         """Bias of `composition`, shape (n_elements, n_phases)."""
-        return self.bias[self.element_columns] * self.factors
+        return self.bias[self.element_columns] * self.amount_factors
 
     @property
     def counting_covariance(self) -> np.ndarray:
@@ -320,11 +320,11 @@ class PhaseAnalysis:
         Where the model does not fit, by more than noise may do to its deviance, errors
         are larger by the root of the deviance ratio, as if the counts had that noise.
         """
-        rows, factors = self.element_columns, self.factors.T
+        rows = self.element_columns
         scatter = np.sqrt(2 / max(self.channels.sum(), 1))
         excess = self.misfit if self.misfit > 1 + 2 * scatter else 1.0
-        counted = excess * self.covariance[:, rows][:, :, rows]
-        return counted * factors[:, :, None] * factors[:, None, :]
+        counted, factors = self.covariance[:, rows][:, :, rows], self.amount_factors.T
+        return excess * counted * factors[:, :, None] * factors[:, None, :]
 
     @property
     def composition_covariance(self) -> np.ndarray:
@@ -365,7 +365,9 @@ class PhaseAnalysis:
         starts that fit about as well. Errors come on top.
         """
         found = self.W[self.element_columns]
-        wide = ranges(found, self.feasible_ranges, self.alternatives) * self.factors
+        wide = (
+            ranges(found, self.feasible_ranges, self.alternatives) * self.amount_factors
+        )
         return np.minimum(wide, 1.0)
 
     @cached_property
@@ -374,10 +376,10 @@ class PhaseAnalysis:
 
         Those that are known to have no element are what they should be.
         """
-        known = (self.knowledge.fixed[self.element_columns] == 0).all(axis=0)
-        found = empty_phases(
-            self.composition, self.counting_covariance, self.atoms, self.counts
-        )
+        rows = self.element_columns
+        known = (self.knowledge.fixed[rows] == 0).all(axis=0)
+        covariance = self.covariance[:, rows][:, :, rows]
+        found = empty_phases(self.W[rows], covariance, self.atoms, self.counts)
         return found & ~known
 
     @cached_property
@@ -490,7 +492,8 @@ class PhaseAnalysis:
 
     def _stored_unknowns(self) -> dict[str, Any]:
         """Return the unknowns as a node of their own, if there are any."""
-        if self.unknowns is None or not self.unknowns.names:
+        shape = self.composition.shape
+        if self.unknowns is None or self.unknowns.factors.shape != shape:
             return {}
         stored = self.unknowns._asdict() | {"names": list(self.unknowns.names)}
         return {"unknowns": stored}

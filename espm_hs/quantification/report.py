@@ -91,9 +91,9 @@ def atomic_data_covariance(
         tied = known.ties[j][:, free]
         changes = parts.spectra[analysis.channels] * w[parts.column]
         moved = tied[rows] @ fit_response(G @ w, G @ tied, changes)
+        moved = moved * analysis.amount_factors[:, j, None]
         covariance[j] = moved @ parts.covariance @ moved.T
-    factors = analysis.factors.T
-    return covariance * factors[:, :, None] * factors[:, None, :]
+    return covariance
 
 
 def _checked(
@@ -144,7 +144,7 @@ def instrument_errors(analysis: PhaseAnalysis) -> list[np.ndarray]:
         one standard deviation of each unknown, which moves all elements together.
     """
     found = analysis.unknowns
-    if found is None:
+    if found is None or found.factors.shape != analysis.composition.shape:
         return [np.zeros((analysis.n_phases, len(analysis.elements), 0))] * len(_PARTS)
     moved = (found.responses * analysis.composition).transpose(2, 1, 0)
     which = [[name in part for name in found.names] for part in _PARTS]

@@ -31,6 +31,7 @@ from espm_hs.metadata.writer import (
     write_parameters,
 )
 from espm_hs.physics import Detector, SpectrumModel
+from espm_hs.physics.xray.unknowns import USUAL_DENSITY, USUAL_THICKNESS
 from espm_hs.signals._masks import used_channels
 
 if TYPE_CHECKING:
@@ -246,12 +247,16 @@ class Preparation(EDSTEMSpectrum):
         self, refinement: AutomaticCalibration | None
     ) -> MassThickness:
         """Return what lines and edges of the summed spectrum say of the thickness."""
-        model: Any = self.physical_model(thickness=None)
+        asked: Any = self.physical_model(thickness=None)
+        # what a usual film absorbs must not pass for an error of the energy scale
+        film = {"thickness": USUAL_THICKNESS, "density": asked.density or USUAL_DENSITY}
+        model = asked.replace(**film, unknown=())
         spectrum = self._summed()
         if refinement is not None:
             used = model.channels
             model, _ = refinement.refined(model, spectrum[used], used)
-        return fitted_mass_thickness(model, spectrum)
+        thin = {"thickness": None, "density": asked.density, "unknown": asked.unknown}
+        return fitted_mass_thickness(model.replace(**thin), spectrum)
 
     def _model_to_fit(
         self, refinement: AutomaticCalibration | None, print_info: bool = False

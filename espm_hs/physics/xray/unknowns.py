@@ -38,6 +38,8 @@ THICKNESS, ANGLE, DETECTOR = NAMES = ("thickness", "take_off_angle", "detector")
 #: Thickness of a film of which nothing is known: median, nm, and the factor of one
 #: standard deviation.
 USUAL_THICKNESS, USUAL_FACTOR = 77.0, 2.0
+#: Density where not even the composition is known, g/cm3.
+USUAL_DENSITY = 4.0
 #: Relative error of a thickness that is given.
 THICKNESS_ERROR = 0.2
 #: Degrees between which the take-off angles of detectors are.

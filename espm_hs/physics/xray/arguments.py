@@ -212,8 +212,8 @@ def checked_angles(
     return angles[0] if len(angles) == 1 else angles
 
 
-def checked_background(background: bool | str) -> str:
-    """Check the form of the bremsstrahlung; "" if there is none.
+def checked_background(background: bool | str) -> bool | str:
+    """Check the form of the bremsstrahlung: "splines", True for laws, or False.
 
     Parameters
     ----------
@@ -228,14 +228,14 @@ def checked_background(background: bool | str) -> str:
         If it is something else.
     """
     if isinstance(background, bool | np.bool_):
-        return "laws" if background else ""
+        return bool(background)
     if not isinstance(background, str):
         raise TypeError(
             f"`background` must be True, False or one of {list(BACKGROUNDS)}, got "
             f"{background!r}."
         )
-    check_choice("background", background, ("", *BACKGROUNDS))
-    return background
+    check_choice("background", background, BACKGROUNDS)
+    return background if background == "splines" else True
 
 
 def checked_bends(bends: Sequence[float]) -> tuple[float, ...]:

@@ -291,9 +291,14 @@ class SpectrumModel(LinearModel):
         return mass_thickness(self.thickness, self.density)
 
     @property
+    def _form(self) -> str:
+        """Form of the bremsstrahlung, "" if there is none."""
+        return "laws" if self.background is True else self.background or ""
+
+    @property
     def columns(self) -> tuple[Column, ...]:
         """What the columns of G stand for."""
-        _, n_shapes = BACKGROUNDS.get(self.background, (None, 0))
+        _, n_shapes = BACKGROUNDS.get(self._form, (None, 0))
         labels = [f"bremsstrahlung {i + 1}" for i in range(n_shapes)]
         return (
             *(entry.column for entry in self._unabsorbed.line_columns),
@@ -354,7 +359,7 @@ class SpectrumModel(LinearModel):
     def G(self) -> np.ndarray:
         """The matrix, float64, non-negative, shape (n_channels, n_columns)."""
         known, area = self._unabsorbed, self._unabsorbed.lines.area
-        form, bends = self.background, self.background_bends
+        form, bends = self._form, self.background_bends
         shapes = [known.background(form, bends)] if form else []
         if self.take_off_angle is not None and self.depends_on_composition:
             absorbing = self.composition or dict.fromkeys(self.elements, 1.0)

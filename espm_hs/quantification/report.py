@@ -438,9 +438,12 @@ def fit_problems(analysis: PhaseAnalysis) -> Iterator[str]:
     """Say what is wrong with the fit as a whole."""
     yield from drift_text(analysis.calibration)
     if analysis.misfit > BAD_FIT:
+        # what was refined already does not get better by it
+        refined = calibration_text(analysis.calibration)
+        more = "" if refined else ", run s.refine_calibration()"
         yield (
             "The model does not fit, and more may be wrong than errors say. Look at "
-            "s.plot_residuals(), ask s.suggest_elements(), run s.refine_calibration()."
+            f"s.plot_residuals(), ask s.suggest_elements(){more}."
         )
     if not analysis.converged:
         yield (

@@ -11,7 +11,7 @@ from espm_hs.analysis import decompose
 from espm_hs.physics import SpectrumModel
 from espm_hs.physics.xray.uncertainty import LIGHT_CORRELATION, SPREADS
 from espm_hs.quantification.percent_with_errors import ERROR_PARTS, to_percent
-from espm_hs.quantification.report import report
+from espm_hs.quantification.report import fit_problems, report
 from espm_hs.simulation import Experiment, Phase
 
 GLOSSARY = Path(__file__).parents[2] / "docs" / "glossary.md"
@@ -126,3 +126,13 @@ class TestOtherTables:
         for one in study("fisx", False, [compound], [200.0]):
             if one.entry.element == element:
                 assert one.entry.percent == pytest.approx(one.true, abs=tolerance)
+
+
+def test_what_was_refined_is_not_refined_again(titanate):
+    """Advice that was followed already is none."""
+    poor = replace(titanate, misfit=4.0, calibration={})
+    (advice,) = fit_problems(poor)
+    assert "refine_calibration" in advice
+    refined = {"offset": 3.0, "deviance_before": 9.0, "deviance_after": 4.0}
+    (advice,) = fit_problems(replace(poor, calibration=refined))
+    assert "refine_calibration" not in advice

@@ -51,10 +51,12 @@ def fit_spectrum(
     y : ndarray of shape (n_channels,)
         Model of the counts, positive everywhere.
     """
-    scale = np.maximum(G.sum(axis=0), np.finfo(float).tiny)
+    total = G.sum(axis=0)
+    scale = np.where(total > 0, total, 1.0)  # columns of zeros get no weight
     A = G / scale
     floor = FLOOR * max(x.sum(), 1.0) / x.size
-    w = np.full(A.shape[1], x.sum() / A.shape[1]) if start is None else start * scale
+    even = np.where(total > 0, x.sum() / A.shape[1], 0.0)
+    w = even if start is None else start * scale
     y = A @ w + floor
     F = divergence(x, y)
     newton, last_fall = False, np.inf

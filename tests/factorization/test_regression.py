@@ -62,3 +62,13 @@ def test_expected_deviance_is_the_mean_over_draws():
     draws = rng.poisson(y, (4000, y.size))
     mean = (deviance_residuals(draws, y) ** 2).sum(axis=1).mean()
     assert expected_deviance(y) == pytest.approx(mean, rel=0.01)
+
+
+def test_columns_of_zeros_get_no_weight():
+    """Nor does a fit that starts from one with them end otherwise."""
+    G = np.column_stack([np.linspace(1, 2, 20), np.zeros(20)])
+    x = np.full(20, 30.0)
+    w, _ = fit_spectrum(G, x, tol=1e-2)
+    assert w[1] == 0 and np.isfinite(w).all()
+    again, _ = fit_spectrum(G, x, start=w)
+    assert again[1] == 0 and np.isfinite(again).all()

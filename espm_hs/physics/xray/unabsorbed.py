@@ -231,6 +231,8 @@ _DECAY = 10.0
 # Number and degree of the splines of a background. On most axes their knots are a
 # factor of two in energy apart: wide beside any line.
 N_SPLINES, _DEGREE = 10, 3
+# keV, of which logarithms are taken at least.
+_LEAST_ENERGY = 1e-3
 
 # Cross sections are in cm2 outside of a model and in barn inside, see `SpectrumModel`.
 CM2_PER_BARN = 1e-24
@@ -526,14 +528,15 @@ def splines(energy: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     energy
-        keV, shape (n,), increasing, above 0.
+        keV, shape (n,), increasing; below 1 eV it is taken for 1 eV.
 
     Returns
     -------
     numpy.ndarray
         Non-negative, shape (n, N_SPLINES).
     """
-    position = np.log(energy)
+    # a trial of the energy scale may put the first channels below 0
+    position = np.log(np.maximum(energy, _LEAST_ENERGY))
     # one channel alone still has a range
     inner = np.linspace(position[0], position[-1] + 1e-9, N_SPLINES - _DEGREE + 1)
     knots = np.pad(inner, _DEGREE, mode="edge")
@@ -562,7 +565,9 @@ def local_bremsstrahlung(energy: ArrayLike, beam_energy: float) -> np.ndarray:
         Arbitrary scale, shape (n, N_SPLINES).
     """
     e = np.asarray(energy, dtype=float)
-    return splines(e) * ((beam_energy - e) / e)[:, None]
+    valid = (e > 0) & (e < beam_energy)
+    kramers = np.where(valid, (beam_energy - e) / np.where(valid, e, 1.0), 0.0)
+    return splines(e) * kramers[:, None]
 
 
 #: Forms of the bremsstrahlung: its shapes, and how many they are.

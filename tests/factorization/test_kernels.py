@@ -16,6 +16,14 @@ def interrupt():
     time.sleep(0.05)
 
 
+@pytest.fixture(autouse=True)
+def _hears_interrupts():
+    """Shells have what they start in the background ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def slow(monkeypatch):
     """A kernel, and what happens while it is compiled: Ctrl-C comes in the middle."""

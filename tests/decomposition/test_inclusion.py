@@ -184,6 +184,8 @@ def test_what_lies_on_a_host_does_not_take_its_place():
     W, H = precipitates()
     H[:, 0] = 100
     assert shown(W, H) == {}
+    # nor if nearly all that pixels show there is the host
+    assert shown(W, H, share=0.9) == {}
 
 
 @pytest.mark.parametrize("end_members", ["auto", "outside"])

@@ -287,18 +287,22 @@ def find_films(
     """
     H = np.asarray(H)
     missing = np.array([[_missing(film, on_it) for on_it in H.T] for film in H.T])
+    everything = np.ones_like(allowed)
+    shared = _Amounts(W, covariance, elements).shared_parts(everything)
+    told = np.zeros_like(missing)
+    for one in shared:
+        told[one.other, one.phase] = one.amount
     # nothing takes the place of a film: a phase that does lies in a matrix
-    displaced = missing > TAKES_PLACE
+    displaced = (missing > TAKES_PLACE) & (missing - told > LIES_ON)
     films: dict[int, list[Overlap]] = {}
-    for shared in _Amounts(W, covariance, elements).shared_parts(allowed):
-        if W[shared.columns, shared.other].sum() < MOST_OF_FILM:
-            continue
-        pair = shared.other, shared.phase
-        apart = abs(missing[pair] - shared.amount)
-        if LEAST_MISSING * shared.amount < missing[pair] and apart < 1 - missing[pair]:
-            films.setdefault(shared.other, []).append(shared)
-            displaced[pair] = False
-    np.fill_diagonal(displaced, False)
+    for one in shared:
+        pair = one.other, one.phase
+        most = W[one.columns, one.other].sum() >= MOST_OF_FILM
+        # closer to what the elements say than to the place of an atom
+        holes = abs(missing[pair] - one.amount) < 1 - missing[pair]
+        enough = LEAST_MISSING * one.amount < missing[pair]
+        if most and holes and enough and allowed[pair[::-1]]:
+            films.setdefault(one.other, []).append(one)
     films = {film: on_it for film, on_it in films.items() if not displaced[film].any()}
     uneven = {}
     for film, on_it in films.items():

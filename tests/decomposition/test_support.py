@@ -67,6 +67,20 @@ def test_nothing_takes_the_place_of_a_film():
     assert find_films(W, H, covariance, elements, GRID, allowed) == []
 
 
+def test_what_is_nearly_all_film_lies_on_it():
+    """Its holes are no larger than its elements say, within noise."""
+    W, H = on_film(0.5)
+    rest = np.zeros((20, 20))
+    rest[:4, :4] = 5.0
+    rest = rest.ravel()
+    H = np.stack([H[:, 0] - 0.98 * rest, H[:, 1], rest], axis=1)
+    W = np.column_stack([W, [0.93, 0.07, 0.0]])
+    covariance = np.stack([np.diag(np.full(3, 1e-6))] * 3)
+    allowed = np.ones((3, 3), bool)
+    found = find_films(W, H, covariance, ELEMENTS, GRID, allowed)
+    assert (1, 0) in {(one.phase, one.other) for one in found}
+
+
 def test_a_film_is_everywhere():
     W, H = on_film(0.5)
     H[:200] = 0.0, 5.0

@@ -73,7 +73,7 @@ def test_what_is_nearly_all_film_lies_on_it():
     rest = np.zeros((20, 20))
     rest[:4, :4] = 5.0
     rest = rest.ravel()
-    H = np.stack([H[:, 0] - 0.98 * rest, H[:, 1], rest], axis=1)
+    H = np.stack([H[:, 0] - 1.1 * rest, H[:, 1], rest], axis=1)
     W = np.column_stack([W, [0.93, 0.07, 0.0]])
     covariance = np.stack([np.diag(np.full(3, 1e-6))] * 3)
     allowed = np.ones((3, 3), bool)

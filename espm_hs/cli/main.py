@@ -24,16 +24,20 @@ _KNOWN = "known_phases"
 
 
 class NumberOr(click.ParamType):
-    """A number, or a word for one that the data tell."""
+    """A number, or a word: for one that the data tell, or for yes and no."""
 
-    def __init__(self, word: str) -> None:
-        self.word, self.name = word, f"NUMBER|{word}"
+    def __init__(self, *words: str) -> None:
+        self.words, self.name = words, "|".join(["NUMBER", *words])
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float | str:
-        """Return a float or the word."""
-        return value if value == self.word else click.FLOAT.convert(value, param, ctx)
+    ) -> float | str | bool:
+        """Return a float, a word or what that says."""
+        if isinstance(value, bool):
+            return value
+        if value in self.words:
+            return {"true": True, "false": False}.get(value, value)
+        return click.FLOAT.convert(value, param, ctx)
 
 
 class DataSet(click.Choice):
@@ -224,6 +228,8 @@ def _read_settings(
 @click.option("--thickness-error", type=float, help="Relative, 0 to 1.  [0.2]")
 @click.option("--mass-thickness", type=NumberOr("fit"),
               help="kg/m2, 0 for no absorption, or 'fit'.")  # fmt: skip
+@click.option("--pile-up", type=NumberOr("auto", "true", "false"),
+              help="Sum peaks; pulse-pair resolution, ns.  [auto]")  # fmt: skip
 @click.option("--beam-energy", type=float, help="keV. [as the file]")
 @click.option("--elevation", type=float, help="Of the detector, degrees. [as the file]")
 @click.option(

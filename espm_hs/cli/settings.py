@@ -20,8 +20,8 @@ else:
 LISTS = ("elements", "stray")
 # What absorbs.
 SAMPLE = ("thickness", "density")
-# What else is said of it.
-THICKNESS = ("thickness_error", "mass_thickness")
+# What else is said of it, and of the detector.
+FURTHER = ("thickness_error", "mass_thickness", "pile_up")
 # Settings that are numbers of the schema, by their names there.
 _NUMBERS = {name: name for name in (*SAMPLE, "beam_energy")}
 _NUMBERS["elevation"] = "elevation_angle"
@@ -47,6 +47,9 @@ phases = 3
 # density = 4.5        # [density]
 # thickness_error = 0.2  # relative
 # mass_thickness = "fit"  # or a number in kg/m2, 0 for no absorption
+
+# Sum peaks; also true, false, or the pulse-pair resolution in ns.
+# pile_up = "auto"
 
 # In place of what the file says.
 # beam_energy = 200    # [beam_energy]
@@ -101,6 +104,8 @@ class Settings:
         Thickness of the sample in nm, and its density in g/cm3.
     thickness_error, mass_thickness
         Relative error of the thickness, and what takes its place: kg/m2 or "fit".
+    pile_up
+        Whether there are sum peaks, "auto", or the pulse-pair resolution in ns.
     fit
         Further arguments of ``decomposition(algorithm="espm")``.
     progress
@@ -124,6 +129,7 @@ class Settings:
     density: float | None = None
     thickness_error: float | None = None
     mass_thickness: float | str | None = None
+    pile_up: bool | float | str | None = None
     fit: dict | None = None
     progress: bool = False
     lazy: bool = False
@@ -137,7 +143,7 @@ class Settings:
         fit = {k: v for k, v in (self.fit or {}).items() if k != "n_jobs"}
         names = ("phases", "elements", "stray", "beam_energy", "elevation", "calibrate")
         values = {name: getattr(self, name) for name in (*names, *SAMPLE)}
-        extra = {name: getattr(self, name) for name in THICKNESS}
+        extra = {name: getattr(self, name) for name in FURTHER}
         # as it was written before there were these
         values |= {name: x for name, x in extra.items() if x is not None}
         return json.dumps(values | fit, sort_keys=True)

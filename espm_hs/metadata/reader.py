@@ -400,6 +400,36 @@ def dose(metadata: Tree) -> float:
     return electrons * angle / (4 * pi)
 
 
+# A detector is not dead for more of the time, and counts no more in a second: what a
+# live time would make of it is the time of something else.
+_LEAST_LIVE, _MOST_RATE = 0.2, 3e5
+
+
+def counting_time(metadata: Tree, n_pixels: int, counts: float) -> float | None:
+    """Return the time in which a map was counted, s; None if it is not known.
+
+    Where nobody stated what the live time is for, it is that of the whole map, unless
+    the detector would have counted too fast; then it is that of a pixel.
+
+    Parameters
+    ----------
+    metadata
+        Metadata of a signal, with live or real time.
+    n_pixels
+        Pixels of the map, 1 for a spectrum.
+    counts
+        Counts of the map.
+    """
+    live, real = (read(name, metadata) or 0.0 for name in ("live_time", "real_time"))
+    time = live if live > _LEAST_LIVE * real else real
+    if not time > 0:
+        return None
+    pixels = read("live_time_pixels", metadata)
+    if pixels is None:
+        pixels = n_pixels if counts <= _MOST_RATE * time else 1
+    return time * n_pixels / pixels
+
+
 def has_dose(metadata: Tree) -> bool:
     """Whether all is known that `dose` needs."""
     return all(value > 0 for value in _exposure(metadata).values())

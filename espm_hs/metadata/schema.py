@@ -246,8 +246,8 @@ def as_detector(value: Detector | str | Mapping) -> Detector:
     )
 
 
-#: A mass thickness that is to be fitted.
-FIT = "fit"
+#: A mass thickness that is to be fitted, and what the counts decide.
+FIT, AUTO = "fit", "auto"
 
 
 def _share(value: Any) -> float:
@@ -256,6 +256,20 @@ def _share(value: Any) -> float:
         if 0 <= share <= 1:
             return share
     raise ValueError(f"`thickness_error` must be a share from 0 to 1, got {value!r}.")
+
+
+def _pile_up(value: Any) -> bool | float | str:
+    """Check whether and how sum peaks are to be modelled."""
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if isinstance(value, str) and value == AUTO:
+        return AUTO
+    if isinstance(value, Real) and 1 <= value <= 1e4:
+        return float(value)
+    raise ValueError(
+        "`pile_up` must be 'auto', True, False, or the pulse-pair resolution, 1 to "
+        f"10000 ns; got {value!r}."
+    )
 
 
 def _mass_thickness(value: Any) -> float | str:
@@ -373,10 +387,15 @@ ITEMS: dict[str, Item] = {item.name: item for item in (
          "Factors on the emission of families of lines.", _line_factors),
     Item("extra_spectra", f"{NODE}.extra_spectra",
          "Spectra of a background of the user's own.", _spectra),
+    Item("pile_up", f"{NODE}.pile_up",
+         "Whether sum peaks are modelled, or the pulse-pair resolution in ns.",
+         _pile_up, title="pile-up", example="True"),
     Item("beam_current", f"{TEM}.beam_current", "Current of the beam.",
          unit="nA", method=_MICROSCOPE, title="beam current"),
     Item("live_time", f"{EDS}.live_time", "Time in which the detector counted.",
          unit="s", method=_MICROSCOPE, title="live time"),
+    Item("real_time", f"{EDS}.real_time", "Live time and dead time of the detector.",
+         unit="s", method=_MICROSCOPE, title="real time"),
     Item("live_time_pixels", f"{NODE}.live_time_pixels",
          "Number of pixels that the live time is for.",
          unit="pixels", argument="live_time_of=", example="'pixel'",

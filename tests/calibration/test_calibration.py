@@ -88,7 +88,7 @@ def test_mass_thickness_from_lines_of_one_element():
 def test_bounds_are_kept_to_the_last_digit():
     """A shift of -4e-15 eV, where 0 is the bound, was refused by the detector."""
     true, counts, _ = simulate(1, SAMPLES[1])
-    for shift in np.linspace(1, 60, 30):
+    for shift in (3.9, 10.6, 23.7):
         detector = true.detector.replace(low_energy_shift=shift)
         model = true.replace(detector=detector)
         names = ("low_energy_shift",)

@@ -26,16 +26,19 @@ from scipy.signal import fftconvolve
 
 from espm_hs.calibration.automatic import AutomaticCalibration, untied
 from espm_hs.calibration.energy_scale import without_noise
-from espm_hs.factorization import fit_spectrum
+from espm_hs.factorization import divergence, expected_deviance, fit_spectrum
 from espm_hs.physics import SpectrumModel
 
 #: Label of the column of sum peaks.
 LABEL = "pile-up"
-#: Pulse-pair resolution where none is stated, ns. Measured SEM spectra have 117 to 152,
-#: or none to speak of (`benchmarks/accuracy/pile_up.py`).
+#: Pulse-pair resolution where none is stated, ns. Measured SEM spectra have 90 to 200,
+#: or none to speak of (`benchmarks/accuracy/peak_shape.py`).
 USUAL_RESOLUTION = 200.0
-# Sum peaks are modelled from so many standard deviations of the counts under them.
+# Sum peaks are modelled where rate and resolution make them as high as so many standard
+# deviations of the counts under them, and the spectrum shows them as clearly.
 VISIBLE = 3.0
+# What is so many times as high as they should be is something else.
+TOO_HIGH = 5.0
 # FWHM (eV) of a peak without the noise of electronics, as narrow as there is.
 NOISELESS = 1.0
 
@@ -48,35 +51,38 @@ class PileUp(NamedTuple):
     shape
         Spectrum of sums of two photons, of sum 1 over all energies, shape
         (n_channels,).
+    share
+        Share of the counts that are sums, from their height in the spectrum.
     rate
         Counts per second; NaN if not known.
-    resolution
-        Pulse-pair resolution, ns.
-    significance
-        Standard deviations of the counts under them that rate and resolution make of
-        the sum peaks; NaN if the rate is not known.
+    expected, seen
+        Height of the sum peaks that rate and resolution make (NaN if the rate is not
+        known), and that of the spectrum, in standard deviations of the counts.
     """
 
     shape: np.ndarray
+    share: float
     rate: float
-    resolution: float
-    significance: float
+    expected: float
+    seen: float
+
+    @property
+    def resolution(self) -> float:
+        """Pulse-pair resolution that share and rate imply, ns."""
+        return 1e9 * self.share / self.rate
 
     def added_to(self, model: SpectrumModel) -> SpectrumModel:
         """Return the model with a column of the sum peaks, of free amplitude."""
         return model.replace(extra_spectra={**model.extra_spectra, LABEL: self.shape})
 
     def __str__(self) -> str:
-        reason = ""
-        if self.significance > 0:
-            reason = (
-                f" {self.rate:.3g} counts per second within {self.resolution:g} ns make"
-                f" them {self.significance:.0f} standard deviations high."
+        reason = f"{100 * self.share:.2g} % of the counts are sums of two photons"
+        if self.rate > 0:
+            reason += (
+                f", which {self.rate:.2g} counts per second and a resolution of "
+                f"{self.resolution:.0f} ns make"
             )
-        return (
-            f"Sum peaks (pile-up) are modelled.{reason} `pile_up=False` of "
-            "`s.set_analysis_parameters` leaves them out."
-        )
+        return f"Sum peaks (pile-up) are modelled: {reason}."
 
 
 def pile_up(
@@ -86,7 +92,7 @@ def pile_up(
     time: float | None = None,
     refinement: AutomaticCalibration | None = None,
 ) -> PileUp | None:
-    """Return the sum peaks of a spectrum, where they are visible or asked for.
+    """Return the sum peaks of a spectrum, where it has any or they are asked for.
 
     Parameters
     ----------
@@ -96,7 +102,8 @@ def pile_up(
         Summed counts, shape (n_channels,).
     asked
         True or False: whether there is pile-up. A number: the pulse-pair resolution in
-        ns, with which the rate makes the peaks visible or not; "auto": 200 ns.
+        ns; there is pile-up if the rate makes it visible, and it is seen. "auto": the
+        same with 200 ns, and none if the rate is not known.
     time
         Time in which all of them were counted, s; None if not known.
     refinement
@@ -124,43 +131,48 @@ def pile_up(
         return None
     counts = np.asarray(spectrum, float)
     resolution = float(asked) if is_number else USUAL_RESOLUTION
-    needed = -np.inf if asked is True else VISIBLE
-    found = _found(model, counts, time, resolution, needed)
-    if found is None or refinement is None:
+    found = _found(model, counts, time, resolution)
+    if found is None or (asked is not True and found.expected < VISIBLE):
+        return None
+    if refinement is not None:
+        # an axis that is off moves the sum of two lines by twice as much
+        model, _ = refinement.refined(model, counts[model.channels], model.channels)
+        found = _found(model, counts, time, resolution)
+    if found is None or asked is True:
         return found
-    # an axis that is off moves the sum of two lines by twice as much
-    refined, _ = refinement.refined(model, counts[model.channels], model.channels)
-    return _found(refined, counts, time, resolution, needed)
+    plausible = found.resolution < TOO_HIGH * resolution
+    return found if plausible and found.seen >= VISIBLE else None
 
 
 def _found(
-    model: SpectrumModel,
-    counts: np.ndarray,
-    time: float | None,
-    resolution: float,
-    needed: float,
+    model: SpectrumModel, counts: np.ndarray, time: float | None, resolution: float
 ) -> PileUp | None:
-    """Return the sum peaks of a spectrum if they are high enough, else None."""
+    """Return the sum peaks of a spectrum, however high; None if it has no pairs."""
     if not counts[model.channels].any():
         return None
     free, used = without_noise(untied(model), counts, None)
-    weights, fitted = fit_spectrum(free.G[used], counts[used])
+    G, x = free.G[used], counts[used]
+    weights, fitted = fit_spectrum(G, x)
     shape = _sums(free, counts * used, weights)
-    if not shape[model.channels].any():
+    if not shape[used].any():
         return None
-    if time is None:
-        return PileUp(shape, np.nan, resolution, np.nan)
-    rate = counts[used].sum() / time
-    expected = 1e-9 * resolution * rate * counts[used].sum() * shape[used]
-    # what bremsstrahlung cannot make up for
+    total, rate = x.sum(), np.nan if time is None else x.sum() / time
     smooth = np.array([column.kind == "background" for column in free.columns])
+    expected = 1e-9 * resolution * rate * total * shape[used]
+    height = 0.0 if time is None else _height(expected, fitted, G[:, smooth])
+    weights, better = fit_spectrum(np.column_stack([G, total * shape[used]]), x)
+    before, after = divergence(x, fitted), divergence(x, better)
+    misfit = max(1.0, 2 * after / expected_deviance(better))
+    seen = np.sqrt(max(0.0, 2 * (before - after)) / misfit)
+    return PileUp(shape, float(weights[-1]), rate, height, float(seen))
+
+
+def _height(expected: np.ndarray, fitted: np.ndarray, smooth: np.ndarray) -> float:
+    """Return standard deviations of expected counts that bremsstrahlung cannot be."""
     sigma = np.sqrt(fitted + expected)
-    scaled, below = expected / sigma, free.G[used][:, smooth] / sigma[:, None]
-    left = scaled - below @ np.linalg.lstsq(below, scaled)[0]
-    significance = float(np.sqrt(left @ left))
-    if significance < needed:
-        return None
-    return PileUp(shape, rate, resolution, significance)
+    peaks, below = expected / sigma, smooth / sigma[:, None]
+    left = peaks - below @ np.linalg.lstsq(below, peaks)[0]
+    return float(np.sqrt(left @ left))
 
 
 def _sums(model: SpectrumModel, counts: np.ndarray, weights: np.ndarray) -> np.ndarray:

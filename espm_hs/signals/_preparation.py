@@ -110,8 +110,8 @@ class Preparation(EDSTEMSpectrum):
             Whether sum peaks have a column of their own, never quantified. A number is
             the pulse-pair resolution of the detector in ns: there is a column if, at
             the count rate, it makes the peaks higher than 3 standard deviations of the
-            counts under them. "auto", if never set: the same with 200 ns where the file
-            has a live or real time, else none.
+            counts under them, and the spectrum shows them. "auto", if never set: the
+            same with 200 ns where the file has a live or real time, else none.
 
         Raises
         ------

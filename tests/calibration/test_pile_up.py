@@ -5,7 +5,6 @@ import pytest
 from exspy.signals import EDSTEMSpectrum
 
 from espm_hs.calibration.pile_up import LABEL, pile_up
-from espm_hs.factorization import fit_spectrum
 from espm_hs.physics import SpectrumModel
 
 ENERGY = -0.1 + 0.01 * np.arange(1200)
@@ -95,12 +94,9 @@ def test_amplitude_is_rate_times_resolution(fast):
     counts, time = fast
     model = signal_of(counts, list(TRUTH)).physical_model()
     found = pile_up(model, counts, time=time)
-    after = found.added_to(model)
-    weights, _ = fit_spectrum(after.G[after.channels], counts[after.channels])
-    fitted = weights[-1] * after.G[:, -1].sum() / found.shape[after.channels].sum()
-    share = fitted / counts[after.channels].sum()
     assert found.rate == pytest.approx(FAST, rel=0.1)
-    assert share == pytest.approx(FAST * RESOLUTION, rel=0.1)
+    assert found.share == pytest.approx(FAST * RESOLUTION, rel=0.1)
+    assert found.resolution == pytest.approx(1e9 * RESOLUTION, rel=0.1)
 
 
 @pytest.mark.parametrize(
@@ -113,6 +109,16 @@ def test_auto_follows_rate_and_counts(rate, on, capsys):
     labels = [c.label for c in signal.analysis_results().model.columns]
     assert (LABEL in labels) == on
     assert ("Sum peaks (pile-up) are modelled" in capsys.readouterr().out) == on
+
+
+def test_what_the_spectrum_does_not_show_is_not_modelled(fast):
+    """A processor that rejects all pile-up, and one that was told to be fast."""
+    counts, _ = measured(TRUTH, 500.0)
+    model = signal_of(counts, list(TRUTH)).physical_model()
+    assert pile_up(model, counts, time=counts.sum() / FAST) is None
+    counts, time = fast
+    assert pile_up(model, counts, 300, time) is not None
+    assert pile_up(model, counts, 20, time) is None  # ten times as high as it may be
 
 
 def test_a_few_counts_show_no_sum_peaks():

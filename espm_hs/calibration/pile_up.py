@@ -19,7 +19,7 @@ and tau rises towards low energies, which the processor hardly tells from noise.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.signal import fftconvolve
@@ -37,6 +37,8 @@ USUAL_RESOLUTION = 200.0
 # Sum peaks are modelled where rate and resolution make them as high as so many standard
 # deviations of the counts under them, and the spectrum shows them as clearly.
 VISIBLE = 3.0
+# So clearly, at least, before the model is refined.
+HINT = 1.0
 # What is so many times as high as they should be is something else.
 TOO_HIGH = 5.0
 # FWHM (eV) of a peak without the noise of electronics, as narrow as there is.
@@ -132,12 +134,15 @@ def pile_up(
     counts = np.asarray(spectrum, float)
     resolution = float(asked) if is_number else USUAL_RESOLUTION
     found = _found(model, counts, time, resolution)
-    if found is None or (asked is not True and found.expected < VISIBLE):
+    possible = found and found.expected >= VISIBLE and found.seen >= HINT
+    if found is None or not (asked is True or possible):
         return None
     if refinement is not None:
         # an axis that is off moves the sum of two lines by twice as much
-        model, _ = refinement.refined(model, counts[model.channels], model.channels)
-        found = _found(model, counts, time, resolution)
+        refined: Any = refinement.refined(
+            model, counts[model.channels], model.channels
+        )[0]
+        found = _found(refined, counts, time, resolution)
     if found is None or asked is True:
         return found
     plausible = found.resolution < TOO_HIGH * resolution

@@ -264,7 +264,7 @@ def _pile_up(value: Any) -> bool | float | str:
         return bool(value)
     if isinstance(value, str) and value == AUTO:
         return AUTO
-    if isinstance(value, Real) and 1 <= value <= 1e4:
+    if isinstance(value, Real) and 1 <= float(value) <= 1e4:
         return float(value)
     raise ValueError(
         "`pile_up` must be 'auto', True, False, or the pulse-pair resolution, 1 to "

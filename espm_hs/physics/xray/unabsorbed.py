@@ -30,6 +30,8 @@ from espm_hs.physics.xray.emission import (
 WINDOW = 6.0
 #: Length of the window of a tail, decay lengths.
 TAIL_WINDOW = 15.0
+# Standard deviations below a peak from which nothing but its tail is left.
+TAIL_ALONE = 9.0
 
 # Integral up to so many standard deviations from the centre, shape (n_peaks, n)
 Distribution = Callable[[np.ndarray], np.ndarray]
@@ -141,7 +143,12 @@ def _gaussian(z: np.ndarray) -> np.ndarray:
 
 def _tailed(z: np.ndarray, rate: np.ndarray) -> np.ndarray:
     """Integral up to z of a normal less an exponential deviate of that rate."""
-    return ndtr(z) + np.exp(rate * (z + 0.5 * rate) + log_ndtr(-(z + rate)))
+    # far out in the tail the logarithm is 0 to the last digit
+    above = z + rate
+    near = above > -TAIL_ALONE
+    logarithm = np.zeros_like(above)
+    logarithm[near] = log_ndtr(-above[near])
+    return ndtr(z) + np.exp(rate * (z + 0.5 * rate) + logarithm)
 
 
 def _integrals(

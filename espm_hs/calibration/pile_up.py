@@ -39,8 +39,8 @@ USUAL_RESOLUTION = 200.0
 VISIBLE = 3.0
 # So clearly, at least, before the model is refined.
 HINT = 1.0
-# What is so many times as high as they should be is something else.
-TOO_HIGH = 5.0
+# What is higher or lower than they should be by this factor is something else.
+FACTOR = 5.0
 # FWHM (eV) of a peak without the noise of electronics, as narrow as there is.
 NOISELESS = 1.0
 
@@ -145,7 +145,7 @@ def pile_up(
         found = _found(refined, counts, time, resolution)
     if found is None or asked is True:
         return found
-    plausible = found.resolution < TOO_HIGH * resolution
+    plausible = resolution / FACTOR < found.resolution < FACTOR * resolution
     return found if plausible and found.seen >= VISIBLE else None
 
 

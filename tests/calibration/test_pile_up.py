@@ -5,6 +5,9 @@ import pytest
 from exspy.signals import EDSTEMSpectrum
 
 from espm_hs.calibration.pile_up import LABEL, pile_up
+from espm_hs.metadata.reader import counting_time
+from espm_hs.metadata.schema import ITEMS
+from espm_hs.metadata.writer import remove
 from espm_hs.physics import SpectrumModel
 
 ENERGY = -0.1 + 0.01 * np.arange(1200)
@@ -169,6 +172,27 @@ def test_phases_of_different_rates_have_sum_peaks_of_their_own():
     alumina = int(np.argmax(found["Al"]))
     assert found["Ag"][alumina] == pytest.approx(TRUTH["Ag"], rel=0.1)
     assert found["Ag"][1 - alumina] < 0.1 * TRUTH["Ag"]
+
+
+@pytest.mark.parametrize(
+    ("stated", "counts", "seconds"),
+    [
+        ({"live_time": 60.0}, 1e6, 60.0),
+        # 50 million a second in 20 ms: that of each of the 12 pixels
+        ({"live_time": 0.02}, 1e6, 0.24),
+        ({"live_time": 60.0, "live_time_pixels": 1}, 1e6, 720.0),
+        ({"real_time": 80.0}, 1e6, 80.0),
+        # dead for 93 % of the time: not the live time of these counts
+        ({"live_time": 28.0, "real_time": 411.0}, 1e6, 411.0),
+        ({}, 1e6, None),
+    ],
+)
+def test_time_of_a_map(eds, stated, counts, seconds):
+    for name in ("live_time", "real_time", "live_time_pixels"):
+        remove(eds.metadata, ITEMS[name].path)
+        if name in stated:
+            eds.metadata.set_item(ITEMS[name].path, stated[name])
+    assert counting_time(eds.metadata, 12, counts) == seconds
 
 
 @pytest.mark.parametrize("value", [0.5, -1, 2e4, "yes", [200], np.nan])

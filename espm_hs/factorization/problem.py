@@ -52,6 +52,10 @@ class Problem:
         Terms of F beside the likelihood.
     grid
         Neighbours of the pixels; only read when ``penalties.smooth``.
+    shares
+        Shape (n_places, n_components): share of each component that is in the pixels of
+        each place, where they have channels of their own in each, one place after the
+        other, see `AnyCounts.in_places`. None: one place.
 
     Notes
     -----
@@ -70,6 +74,7 @@ class Problem:
     support: np.ndarray | None = None
     penalties: Penalties = _NONE
     grid: Grid | None = None
+    shares: np.ndarray | None = None
 
     def __post_init__(self):
         check_choice("simplex", self.simplex, SIMPLEX)
@@ -172,7 +177,22 @@ class Problem:
     @cached_property
     def column_sum(self) -> np.ndarray:
         """Counts that W = 1 makes, ``G^T 1``, shape (n_columns, n_components)."""
-        return self._transposed(np.ones((self.n_channels, self.n_components)))
+        if self.shares is None:
+            return self.place_sums[0]
+        return (self.shares[:, None] * self.place_sums).sum(axis=0)
+
+    @cached_property
+    def place_sums(self) -> np.ndarray:
+        """`column_sum` in each place, shape (n_places, n_columns, n_components)."""
+        n = self.n_places
+        channels = np.kron(np.eye(n), np.ones(self.n_channels // n))
+        alike = np.ones(self.n_components)
+        return np.stack([n * self._transposed(np.outer(x, alike)) for x in channels])
+
+    @property
+    def n_places(self) -> int:
+        """Number of places that have channels of their own."""
+        return 1 if self.shares is None else len(self.shares)
 
     @cached_property
     def _transforms(self) -> dict[int, np.ndarray]:
@@ -246,6 +266,18 @@ class Problem:
         if self.G.ndim == 2:
             return self.G @ W
         return np.ascontiguousarray((self.G @ W.T[..., None])[..., 0].T)
+
+    def totals(self, D: np.ndarray) -> np.ndarray:
+        """Counts that spectra D (n_channels, n_components) make of H = 1."""
+        return D.sum(axis=0) if self.shares is None else self.mean_of(D).sum(axis=0)
+
+    def mean_of(self, D: np.ndarray) -> np.ndarray:
+        """Mean over the places of spectra D, shape (n_channels, n_components)."""
+        if self.shares is None:
+            return D
+        n = self.n_places
+        of_places = D.reshape(n, -1, self.n_components)
+        return n * (self.shares[:, None] * of_places).sum(axis=0)
 
     def project(self, A: np.ndarray) -> np.ndarray:
         """Pull A (n_channels, n_components) back to the variables: ``M^T G^T A``."""

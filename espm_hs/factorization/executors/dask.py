@@ -198,7 +198,7 @@ class _GroupPasses(Passes):
         self.sums: list[np.ndarray] = []
 
     def _spectra(self, D):
-        D_sum = np.maximum(D.sum(axis=0), np.finfo(float).tiny)
+        D_sum = np.maximum(self.problem.totals(D), np.finfo(float).tiny)
         return Spectra(D, D_sum, self.floor)
 
     def _zeros(self, shape):

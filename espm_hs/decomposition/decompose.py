@@ -365,6 +365,7 @@ def decompose(
     if search.places is not None:
         number, atoms = search.places.number[bins.number], search.places.atoms
         counts = counts.in_places(number, problem.n_places)
+        problem = replace(problem, places=number)
         local = _in_user_places(number, atoms, pixels)
     if binning > 1 or options.smoothness != 0:
         found, problem = _on_pixels(counts, problem, found, bins, options)

@@ -27,7 +27,7 @@ SETTLED = 1e-3
 MAX_ROUNDS = 20
 # Pixels are sorted into so many places at most, with channels of their own, of which
 # there may be so many that 16 bits hold their numbers.
-MOST_PLACES, MOST_CHANNELS = 16, 1 << 16
+MOST_PLACES, MOST_CHANNELS = 32, 1 << 16
 # Places in which the factors of columns have this standard deviation are not divided.
 ALIKE = 0.005
 # Columns with fewer of all counts do not say which pixels are alike.
@@ -197,9 +197,8 @@ def phases_in_places(
     places = _places(model, number, held(1.0))
     counts = counts.in_places(number, len(places.amount))
     for _ in range(MAX_ROUNDS):
-        problem, H, atoms = in_places(
-            problem, found, places.matrices(model, channels), number
-        )
+        matrices = places.matrices(model, channels)
+        problem, H, atoms = in_places(problem, found, matrices, number)
         again = factorize(
             counts,
             problem,
@@ -245,20 +244,19 @@ def in_places(
     """
     n, n_channels, n_columns = matrices.shape
     H = np.asarray(found.H) * problem.totals(problem.spectra(found.W))
-    shares = np.stack([np.bincount(number, h, minlength=n) for h in H.T], axis=1)
+    even = np.full((n, problem.n_components), 1 / n)
+    size = n * n_channels
+    problem = replace(problem, n_channels=size, G=None, places=number, shares=even)
+    shares = problem.sums_in_places(H)
     total = shares.sum(axis=0)
-    shares = np.where(total > 0, shares / np.where(total > 0, total, 1.0), 1 / n)
+    shares = np.where(total > 0, shares / np.where(total > 0, total, 1.0), even)
     sums = matrices.sum(axis=1) @ found.W
     mean = (shares * sums).sum(axis=0)
     mean = np.where(mean > 0, mean, 1.0)
     atoms = mean / np.where(sums > 0, sums, mean)
     G = atoms.T[:, :, None, None] * (matrices / n)
-    G = G.reshape(problem.n_components, n * n_channels, n_columns)
-    return (
-        replace(problem, n_channels=n * n_channels, G=G, shares=shares),
-        H / mean,
-        atoms,
-    )
+    G = G.reshape(problem.n_components, size, n_columns)
+    return replace(problem, G=G, shares=shares), H / mean, atoms
 
 
 def continued(found: Factorization, again: Factorization) -> Factorization:
@@ -280,9 +278,8 @@ def _mixtures(model: LinearModel, held: np.ndarray) -> tuple[np.ndarray, np.ndar
     composition of the whole.
     """
     whole = held.sum(axis=0)
-    whole = (
-        whole / whole.sum() if whole.sum() > 0 else np.full(whole.shape, 1 / whole.size)
-    )
+    whole = whole + (0.0 if whole.any() else 1.0)
+    whole = whole / whole.sum()
     total = held.sum(axis=1, keepdims=True)
     composition = np.where(total > 0, held / np.where(total > 0, total, 1.0), whole)
     amount = held @ model.weights
@@ -327,7 +324,7 @@ def _sorted(
     number = np.zeros(len(logs), int)
 
     def off(place: int) -> np.ndarray:
-        """Sums of squares in a place, 0 for columns in which it is even."""
+        """Return sums of squares in a place, 0 for columns in which it is even."""
         inside = logs[number == place]
         squares = ((inside - inside.mean(axis=0)) ** 2).sum(axis=0)
         return np.where(squares > len(inside) * ALIKE**2, squares, 0.0)

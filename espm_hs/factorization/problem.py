@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -52,10 +53,12 @@ class Problem:
         Terms of F beside the likelihood.
     grid
         Neighbours of the pixels; only read when ``penalties.smooth``.
+    places
+        Place of each pixel, where they have channels of their own in each, one place
+        after the other, see `AnyCounts.in_places`; shape (n_pixels,). None: one place.
     shares
-        Shape (n_places, n_components): share of each component that is in the pixels of
-        each place, where they have channels of their own in each, one place after the
-        other, see `AnyCounts.in_places`. None: one place.
+        Share of each component that is in each place, which the fit takes as given,
+        shape (n_places, n_components); needed with ``places``.
 
     Notes
     -----
@@ -74,6 +77,7 @@ class Problem:
     support: np.ndarray | None = None
     penalties: Penalties = _NONE
     grid: Grid | None = None
+    places: np.ndarray | None = None
     shares: np.ndarray | None = None
 
     def __post_init__(self):
@@ -255,9 +259,12 @@ class Problem:
     def take(self, pixels: np.ndarray) -> Problem:
         """Return the problem of some pixels; boolean, shape (n_pixels,)."""
         support = None if self.support is None else self.support[pixels]
+        places = None if self.places is None else self.places[pixels]
         grid = None if self.grid is None else self.grid.take(pixels)
         penalties = self.penalties.take(pixels)
-        return replace(self, support=support, grid=grid, penalties=penalties)
+        return replace(
+            self, support=support, grid=grid, places=places, penalties=penalties
+        )
 
     def spectra(self, W: np.ndarray) -> np.ndarray:
         """``G W``, shape (n_channels, n_components), C-contiguous."""
@@ -267,8 +274,20 @@ class Problem:
             return self.G @ W
         return np.ascontiguousarray((self.G @ W.T[..., None])[..., 0].T)
 
+    def made_by(self, H: Any) -> np.ndarray:
+        """Return ``G^T 1`` of what all pixels hold, shape (n_columns, n_components)."""
+        if self.places is None:
+            return self.column_sum * H.sum(axis=0)
+        return (self.sums_in_places(H)[:, None] * self.place_sums).sum(axis=0)
+
+    def sums_in_places(self, H: Any) -> np.ndarray:
+        """Add up what pixels of each place hold, shape (n_places, n_components)."""
+        n = self.n_places
+        sums = [np.bincount(self.places, h, minlength=n) for h in np.asarray(H).T]
+        return np.stack(sums, axis=1)
+
     def totals(self, D: np.ndarray) -> np.ndarray:
-        """Counts that spectra D (n_channels, n_components) make of H = 1."""
+        """Return the counts that spectra D (n_channels, n_components) make of H = 1."""
         return D.sum(axis=0) if self.shares is None else self.mean_of(D).sum(axis=0)
 
     def mean_of(self, D: np.ndarray) -> np.ndarray:

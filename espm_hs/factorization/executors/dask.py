@@ -137,6 +137,7 @@ class ClusterPasses(Executor):
             simplex_rows=None,
             grid=grid,
             support=support,
+            places=None,
             penalties=penalties.take(slice(*around)),
         )
         padding = first - around[0], around[1] - end

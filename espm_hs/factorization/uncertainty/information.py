@@ -164,7 +164,7 @@ def slope_of_composition(
     free = replace(problem, fixed=None, ties=None)
     with passes_over(counts, free, n_jobs=1) as passes:
         A, _ = passes.run(W, H, n_steps=0)
-    slope = problem.column_sum * H.sum(axis=0) - free.project(A)
+    slope = problem.made_by(H) - free.project(A)
     # the scale of a component does not matter
     whole = np.maximum((problem.column_sum * W).sum(axis=0), np.finfo(float).tiny)
     return slope - problem.column_sum * (slope * W).sum(axis=0) / whole

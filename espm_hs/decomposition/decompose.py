@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from espm_hs.arguments import check_choice
+from espm_hs.arguments import check_choice, check_flag
 from espm_hs.decomposition.constraints import Knowledge
 from espm_hs.decomposition.prior_knowledge import (
     ELEMENTS,
@@ -138,14 +138,11 @@ class DecompositionOptions(FitOptions):
         self._check_binning()
         check_choice("end_members", self.end_members, END_MEMBERS)
         for name in ("separation", "local"):
-            if not isinstance(getattr(self, name), bool):
-                raise ValueError(
-                    f"`{name}` must be True or False, got {getattr(self, name)!r}."
-                )
+            check_flag(name, getattr(self, name))
         if self.local and self.simplex == "abundances":
             raise ValueError(
                 "With simplex='abundances' there is as much of the sample in every "
-                "pixel, and with `local` there is not. Use simplex='elements'."
+                "pixel, so that nothing is local. Use simplex='elements'."
             )
         strengths: Any = self.smoothness
         if several := not isinstance(strengths, str) and np.ndim(strengths) > 0:

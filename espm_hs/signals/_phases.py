@@ -19,7 +19,7 @@ import numpy as np
 from exspy.signals import EDSTEMSpectrum
 from sklearn.exceptions import ConvergenceWarning
 
-from espm_hs.arguments import did_you_mean
+from espm_hs.arguments import check_flag, did_you_mean
 from espm_hs.calibration.automatic import calibration_text, drift_text
 from espm_hs.decomposition.cautions import PhaseWarning
 from espm_hs.decomposition.decompose import DecompositionOptions, decompose
@@ -277,6 +277,7 @@ class Phases(EDSTEMSpectrum):
         .. [1] A. Teurtrie et al., Mach. Learn.: Sci. Technol. 5 (2024),
            doi:10.1088/2632-2153/ad9192
         """
+        check_flag("local_absorption", local_absorption)
         options = DecompositionOptions(
             known_phases=known_phases and arrays_of(self, known_phases),
             fixed_composition=fixed_composition,

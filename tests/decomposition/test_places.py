@@ -157,7 +157,9 @@ def test_an_even_sample_of_one_phase_absorbs_as_that_phase():
 
 def test_what_cannot_be_local_is_said(small):
     s = small.deepcopy()
-    with pytest.raises(ValueError, match="`local` must be True or False, got 'yes'"):
+    with pytest.raises(
+        ValueError, match="`local_absorption` must be True or False, got 'yes'"
+    ):
         decomposed(s, local_absorption="yes")
     with pytest.raises(ValueError, match="simplex='elements'"):
         decomposed(s, local_absorption=True, simplex="abundances")
@@ -262,7 +264,7 @@ def test_the_objective_is_that_of_the_means_of_pixels(example):
 
 
 def test_places_that_are_alike_are_one_place(example):
-    G, number, W, H, X, problem = example
+    _, number, W, H, X, problem = example
     counts = Counts.from_array(X)
     one = factorize(counts, problem, init=(W, H), tol=1e-8, max_iter=300)
     split, loadings, _ = in_places(problem, one, np.stack([problem.G] * 3), number)

@@ -252,6 +252,11 @@ class PhaseAnalysis:
     places: np.ndarray | None = None
     atoms_in_places: np.ndarray | None = None
 
+    @property
+    def n_places(self) -> int:
+        """Number of places, 0 where there is one alone."""
+        return 0 if self.atoms_in_places is None else len(self.atoms_in_places)
+
     def atoms_of_pixels(self, pixels: slice) -> np.ndarray | None:
         """How many `atoms` a loading has, as a multiple, in pixels of several places.
 
@@ -585,7 +590,7 @@ class PhaseAnalysis:
             "fingerprint": (3,),
             "alternatives": (2, len(self.elements), k),
             "counts": (k,),
-            "atoms_in_places": (np.shape(self.atoms_in_places)[:1] or (0,)) + (k,),
+            "atoms_in_places": (self.n_places, k),
         }
         if self.unknowns is not None:
             names, factors, responses = self.unknowns

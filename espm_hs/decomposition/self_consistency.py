@@ -331,7 +331,7 @@ def _sorted(
 
     sums = [off(0)]
     while len(sums) < min(MOST_PLACES, most) and np.any(sums):
-        place, column = np.unravel_index(np.argmax(sums), np.shape(sums))
+        place, column = divmod(int(np.argmax(sums)), logs.shape[1])
         inside = number == place
         mean = logs[inside, column].mean()
         number[inside & (logs[:, column] > mean)] = len(sums)

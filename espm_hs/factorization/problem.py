@@ -283,7 +283,8 @@ class Problem:
     def sums_in_places(self, H: Any) -> np.ndarray:
         """Add up what pixels of each place hold, shape (n_places, n_components)."""
         n = self.n_places
-        sums = [np.bincount(self.places, h, minlength=n) for h in np.asarray(H).T]
+        number = np.asarray(self.places)
+        sums = [np.bincount(number, h, minlength=n) for h in np.asarray(H).T]
         return np.stack(sums, axis=1)
 
     def totals(self, D: np.ndarray) -> np.ndarray:

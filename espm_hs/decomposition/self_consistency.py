@@ -20,6 +20,7 @@ from espm_hs.factorization import (
     fit_spectrum,
 )
 from espm_hs.factorization.counts.counts import AnyCounts
+from espm_hs.factorization.problem import sums_in_places
 from espm_hs.physics.linear_model import LinearModel
 
 # The composition has settled when no fraction moves by more.
@@ -244,19 +245,19 @@ def in_places(
     """
     n, n_channels, n_columns = matrices.shape
     H = np.asarray(found.H) * problem.totals(problem.spectra(found.W))
-    even = np.full((n, problem.n_components), 1 / n)
-    size = n * n_channels
-    problem = replace(problem, n_channels=size, G=None, places=number, shares=even)
-    shares = problem.sums_in_places(H)
+    shares = sums_in_places(number, H, n)
     total = shares.sum(axis=0)
-    shares = np.where(total > 0, shares / np.where(total > 0, total, 1.0), even)
+    shares = np.where(total > 0, shares / np.where(total > 0, total, 1.0), 1 / n)
     sums = matrices.sum(axis=1) @ found.W
     mean = (shares * sums).sum(axis=0)
     mean = np.where(mean > 0, mean, 1.0)
     atoms = mean / np.where(sums > 0, sums, mean)
     G = atoms.T[:, :, None, None] * (matrices / n)
-    G = G.reshape(problem.n_components, size, n_columns)
-    return replace(problem, G=G, shares=shares), H / mean, atoms
+    G = G.reshape(problem.n_components, n * n_channels, n_columns)
+    problem = replace(
+        problem, n_channels=n * n_channels, G=G, places=number, shares=shares
+    )
+    return problem, H / mean, atoms
 
 
 def continued(found: Factorization, again: Factorization) -> Factorization:

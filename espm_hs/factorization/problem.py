@@ -278,14 +278,8 @@ class Problem:
         """Return ``G^T 1`` of what all pixels hold, shape (n_columns, n_components)."""
         if self.places is None:
             return self.column_sum * H.sum(axis=0)
-        return (self.sums_in_places(H)[:, None] * self.place_sums).sum(axis=0)
-
-    def sums_in_places(self, H: Any) -> np.ndarray:
-        """Add up what pixels of each place hold, shape (n_places, n_components)."""
-        n = self.n_places
-        number = np.asarray(self.places)
-        sums = [np.bincount(number, h, minlength=n) for h in np.asarray(H).T]
-        return np.stack(sums, axis=1)
+        sums = sums_in_places(self.places, H, self.n_places)
+        return (sums[:, None] * self.place_sums).sum(axis=0)
 
     def totals(self, D: np.ndarray) -> np.ndarray:
         """Return the counts that spectra D (n_channels, n_components) make of H = 1."""
@@ -327,3 +321,10 @@ class Problem:
         for j, M in self._transforms.items():
             A[:, j] = M.T @ A[:, j]
         return A
+
+
+def sums_in_places(places: np.ndarray, H: Any, n_places: int) -> np.ndarray:
+    """Add up what the pixels of each place hold, shape (n_places, n_components)."""
+    columns = np.asarray(H).T
+    sums = [np.bincount(places, column, minlength=n_places) for column in columns]
+    return np.stack(sums, axis=1)

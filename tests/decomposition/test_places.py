@@ -123,6 +123,8 @@ def test_a_file_keeps_what_maps_are_made_with(small, tmp_path):
     for target in ("phases", "pixels"):
         for one, other in zip(s.quantify(target), again.quantify(target), strict=True):
             np.testing.assert_array_equal(one.data, other.data)
+    with pytest.raises(ValueError, match="local_absorption=False"):
+        s.bootstrap_quantification(2, show_progressbar=False)
     damaged = stored.to_dict() | {"atoms_in_places": np.ones((3, 5))}
     with pytest.raises(ValueError, match="damaged"):
         type(stored).from_dict(damaged)

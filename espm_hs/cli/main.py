@@ -249,6 +249,8 @@ def _read_settings(
     type=click.Choice(["auto", "outside", "observed"]),
     help="Of series and inclusions.",
 )
+@click.option("--local-absorption", is_flag=True, default=None,
+              help="By the mixture and thickness of each place.")  # fmt: skip
 @click.option("--starts", type=click.IntRange(1), help="The best of so many is kept.")
 @click.option("--seed", type=click.IntRange(0), help="Of the random numbers.")
 @click.option("--jobs", type=int, help="Threads. [all cores]")
@@ -289,6 +291,7 @@ def decompose(files: tuple[str, ...], output: str, **options: Any) -> None:
     names = {"starts": "n_init", "seed": "random_state", "jobs": "n_jobs"}
     fitting = (
         *("calibration", "sparsity", "smoothness", "binning", "end_members"),
+        "local_absorption",
         *names,
     )
     given = {name: value for name, value in options.items() if value is not None}

@@ -46,8 +46,8 @@ METHODS = {
 OPTIONS = (
     "output_dimension", "sparsity", "smoothness", "simplex", "known_phases",
     "fixed_composition", "solver", "binning", "init", "n_init", "max_iter", "tol",
-    "random_state", "end_members", "separation", "n_jobs", "navigation_mask",
-    "signal_mask", "calibration",
+    "random_state", "end_members", "separation", "local_absorption", "n_jobs",
+    "navigation_mask", "signal_mask", "calibration",
 )  # fmt: skip
 FUNCTIONS = {
     "emission_lines": lambda x: physics.emission_lines(x, 200.0),

@@ -15,7 +15,7 @@ import inspect
 from collections.abc import Mapping
 from functools import lru_cache, partial
 from math import pi
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from scipy.constants import elementary_charge
@@ -26,6 +26,7 @@ from espm_hs.metadata.schema import FIT, ITEMS, Tree, as_detector, check_node, p
 from espm_hs.physics import Detector, SpectrumModel
 from espm_hs.physics.xray.arguments import POSITION
 from espm_hs.physics.xray.emission import check_beam_energy
+from espm_hs.physics.xray.line_factors import LineFactors, Standard, combined
 from espm_hs.physics.xray.unknowns import ANGLE, DETECTOR, THICKNESS
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ _ANGLES = ("tilt_stage", "azimuth_angle", "elevation_angle", "tilt_beta")
 # What a model is made from.
 _OF_A_MODEL = (
     *("beam_energy", "elements", "stray_elements", "split_lines", "line_factors"),
+    "standards",
     *("detector", "energy_resolution_MnKa", "minimum_energy", "extra_spectra"),
     *("thickness", "thickness_units", "thickness_error", "mass_thickness", "density"),
     *("take_off_angle", *_ANGLES),
@@ -328,6 +330,12 @@ def _arguments(found: _Stated, overrides: Mapping[str, Any]) -> dict[str, Any]:
     arguments["unknown"] = overrides.get("unknown", _unknown(found, overrides))
     if arguments["beam_energy"] is None or "beam_energy" not in overrides:
         _check_beam(arguments["beam_energy"])
+    standards = arguments.pop("standards")
+    if standards and "line_factors" not in overrides:
+        beam, detector = arguments["beam_energy"], arguments["detector"]
+        known = combined_line_factors(standards, beam, Detector.of(detector)).arguments
+        factors = (arguments["line_factors"] or {}) | known["line_factors"]
+        arguments |= {**known, "line_factors": factors} | overrides
     if arguments["elements"] is None:
         arguments["elements"] = ()  # which the model refuses
     return {
@@ -335,6 +343,14 @@ def _arguments(found: _Stated, overrides: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in arguments.items()
         if value is not None or name in overrides
     }
+
+
+def combined_line_factors(
+    standards: Mapping[str, Mapping], beam_energy: float, detector: Detector
+) -> LineFactors:
+    """Return what standards, as metadata have them, say together; see `combined`."""
+    tables = (Standard.from_dict(one) for one in standards.values())
+    return combined(tables, beam_energy, detector)
 
 
 def _unknown(found: _Stated, overrides: Mapping[str, Any]) -> list[str]:
@@ -395,9 +411,16 @@ def dose(metadata: Tree) -> float:
             f"{', '.join(one.shown for one in missing)}. Set it with "
             f"{' and '.join(calls)}."
         )
-    current, time, pixels, angle = values.values()
-    electrons = 1e-9 * current / elementary_charge * time / pixels
-    return electrons * angle / (4 * pi)
+    return cast(float, electrons(metadata)) * values["solid_angle"] / (4 * pi)
+
+
+def electrons(metadata: Tree) -> float | None:
+    """Return the electrons of a pixel; None where current or time are not known."""
+    *values, _ = _exposure(metadata).values()
+    current, time, pixels = values
+    if not all(value > 0 for value in values):
+        return None
+    return 1e-9 * current / elementary_charge * time / pixels
 
 
 def has_dose(metadata: Tree) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from exspy.signals import EDSTEMSpectrum
 
-from espm_hs.arguments import check_choice
+from espm_hs.arguments import check_choice, check_number
 from espm_hs.calibration.automatic import REFINEMENTS, AutomaticCalibration
 from espm_hs.calibration.element_identification import Suggestions, suggest
 from espm_hs.calibration.energy_scale import DEFAULT as CALIBRATED
@@ -18,6 +19,13 @@ from espm_hs.calibration.energy_scale import (
     calibrate,
     check_names,
     fitted_mass_thickness,
+)
+from espm_hs.calibration.standards import (
+    check_alike,
+    film,
+    film_elements,
+    key_of,
+    measured,
 )
 from espm_hs.factorization import summed_spectrum
 from espm_hs.metadata import reader
@@ -31,6 +39,8 @@ from espm_hs.metadata.writer import (
     write_parameters,
 )
 from espm_hs.physics import Detector, SpectrumModel
+from espm_hs.physics.xray.kfactors import KFactorTable
+from espm_hs.physics.xray.line_factors import LineFactors, Standard
 from espm_hs.physics.xray.unknowns import USUAL_DENSITY, USUAL_THICKNESS
 from espm_hs.signals._masks import used_channels
 
@@ -84,7 +94,7 @@ class Preparation(EDSTEMSpectrum):
         line_factors
             Family of lines, such as "Fe_K" -> factor on its emission, 1 being the
             atomic data; `espm_hs.physics.line_factors_from_kfactors` makes them from
-            k-factors.
+            k-factors. Standards, see `calibrate_line_factors`, are forgotten.
         minimum_energy
             Energy in keV from which spectra are fitted (0.15 if never set).
         take_off_angle
@@ -125,6 +135,7 @@ class Preparation(EDSTEMSpectrum):
             split_lines=split_lines,
             detector=detector,
             line_factors=line_factors,
+            standards=None if line_factors is None else {},
             minimum_energy=minimum_energy,
             take_off_angle=take_off_angle,
             extra_spectra=extra_spectra,
@@ -243,6 +254,161 @@ class Preparation(EDSTEMSpectrum):
         axis, header = self.axes_manager.signal_axes[0], self.original_metadata
         return reader.build_model(self.metadata, axis, header, **overrides)
 
+    def calibrate_line_factors(
+        self,
+        standard: EDSTEMSpectrum | Mapping[str, float] | KFactorTable,
+        composition: Mapping[str, float] | str | None = None,
+        *,
+        thickness: float | None = None,
+        density: float | None = None,
+        mass_thickness: float | None = None,
+        thickness_error: float | None = None,
+        composition_error: float | Mapping[str, float] = 0.0,
+        method: str = "CL",
+        error: float | None = None,
+        calibration: str = "auto",
+        add: bool = True,
+        print_info: bool = True,
+    ) -> LineFactors:
+        """Measure factors on the emission of families of lines, or take those of others.
+
+        A film of known composition, measured with the same beam energy and detector,
+        shows how many counts an atom of each element gives. For its families of lines
+        that takes the place of atomic data and of the efficiency of the detector, in
+        values and errors. Decompose after it; results that are there stay.
+
+        Parameters
+        ----------
+        standard
+            Spectrum or map of the film, of this signal type, whose metadata say what a
+            decomposition needs. Or factors by line, such as ``{"Fe_Ka": 1.3}``, or what
+            `espm_hs.physics.read_kfactors` returns.
+        composition
+            Of the film: atoms by element, in any unit, or a formula such as "SrTiO3".
+        thickness, density, mass_thickness, thickness_error
+            Of the film (nm, g/cm3, kg/m2, relative), in place of its metadata.
+        composition_error
+            Relative standard error of the atoms of each element, or by element.
+        method
+            "CL" or "zeta", as in eXSpy: what the numbers of a mapping are, k-factors by
+            weight or zeta factors in kg/m2.
+        error
+            Relative standard error of the numbers of a mapping. None: they are known as
+            well as atomic data.
+        calibration
+            As in `decomposition`, for the fit of the film.
+        add
+            To the standards that there are; a second call with the same counts, or with
+            factors of the same lines, replaces the first. Else only this one counts.
+        print_info
+            Print the factors.
+
+        Returns
+        -------
+        espm_hs.analysis.LineFactors
+            Factors, k-factors and zeta factors with their errors, from all standards.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the standard is of another beam energy or detector, lacks an element of
+            its metadata in the composition or has too few counts of one, or an argument
+            makes no sense; nothing is changed then.
+
+        Warns
+        -----
+        UserWarning
+            If standards disagree by more than three standard errors.
+
+        Notes
+        -----
+        Where current and live time of the film and its thickness are known, the factors
+        are zeta factors, and the solid angle that they imply is written to the metadata.
+        """
+        refinement = self._refinement(calibration)
+        check_choice("method", method, ("CL", "zeta"))
+        model = self.physical_model()
+        used = model.beam_energy, model.detector
+        if isinstance(standard, Preparation):
+            asked = {
+                "thickness": thickness,
+                "density": density,
+                "thickness_error": thickness_error,
+            }
+            if mass_thickness is not None:
+                check_number("mass_thickness", mass_thickness, 0, 1)
+                asked |= {"thickness": 1e6 * mass_thickness, "density": 1.0}
+            given = {name: x for name, x in asked.items() if x is not None}
+            key, found = standard._as_standard(
+                composition, composition_error, model, refinement, given
+            )
+        else:
+            found = Standard.of_table(standard, *used, error, method == "zeta")
+            key = key_of(" ".join(found.kfactors).encode())
+        known = reader.read("standards", self.metadata) if add else None
+        tables = {**(known or {}), key: found.to_dict()}
+        factors = reader.combined_line_factors(tables, *used)
+        items = check_parameters(standards=tables, solid_angle=factors.solid_angle)
+        with AllOrNothing(self):
+            write_parameters(self.metadata, items)
+        if print_info:
+            print(factors)
+        for remark in factors.remarks:
+            warnings.warn(remark, UserWarning, stacklevel=2)
+        return factors
+
+    def line_factors(self, reference: str | None = None) -> LineFactors:
+        """Return the line factors that standards and tables make together.
+
+        Parameters
+        ----------
+        reference
+            Family, or a line of it, that the k-factors are relative to. None: the best
+            known one.
+
+        Returns
+        -------
+        espm_hs.analysis.LineFactors
+            A table of factors, k-factors and zeta factors with their errors; a line of
+            `entries` for each family.
+
+        Raises
+        ------
+        ValueError
+            If there are none, or the reference is not among them.
+        """
+        stored = reader.read("standards", self.metadata)
+        if not stored:
+            raise ValueError(
+                "There are no line factors of standards yet. Measure them with "
+                "`s.calibrate_line_factors(standard, composition)`."
+            )
+        model = self.physical_model()
+        used = model.beam_energy, model.detector
+        factors = reader.combined_line_factors(stored, *used)
+        return factors if reference is None else factors.relative_to(reference)
+
+    def _as_standard(
+        self,
+        composition: Mapping[str, float] | str | None,
+        error: float | Mapping[str, float],
+        other: SpectrumModel,
+        refinement: AutomaticCalibration | None,
+        given: Mapping[str, Any],
+    ) -> tuple[str, Standard]:
+        """Return a key of these counts, and what they say of the lines of a model."""
+        atoms, errors = film(composition, error)
+        elements = film_elements(reader.read("elements", self.metadata), atoms)
+        given = {**given, "elements": elements, "composition": atoms}
+        model = self._model_to_fit(refinement, **given)
+        check_alike(model, other)
+        spectrum, electrons = self._summed(), reader.electrons(self.metadata)
+        if electrons is not None:
+            electrons *= self.axes_manager.navigation_size or 1
+        name = composition if isinstance(composition, str) else "".join(atoms)
+        found = measured(model, spectrum, name, errors, refinement, electrons)
+        return key_of(spectrum.tobytes()), found
+
     def _fitted_mass_thickness(
         self, refinement: AutomaticCalibration | None
     ) -> MassThickness:
@@ -259,15 +425,19 @@ class Preparation(EDSTEMSpectrum):
         return fitted_mass_thickness(model.replace(**thin), spectrum)
 
     def _model_to_fit(
-        self, refinement: AutomaticCalibration | None, print_info: bool = False
+        self,
+        refinement: AutomaticCalibration | None,
+        print_info: bool = False,
+        **overrides: Any,
     ) -> SpectrumModel:
         """Return the physical model, with a mass thickness that is to be fitted."""
-        if reader.read("mass_thickness", self.metadata) != FIT:
-            return self.physical_model()
-        found = self._fitted_mass_thickness(refinement)
-        if print_info:
-            print(found)
-        return self.physical_model(**found.arguments)
+        is_fitted = reader.read("mass_thickness", self.metadata) == FIT
+        if is_fitted and "thickness" not in overrides:
+            found = self._fitted_mass_thickness(refinement)
+            if print_info:
+                print(found)
+            overrides = {**found.arguments, **overrides}
+        return self.physical_model(**overrides)
 
     @staticmethod
     def _refinement(calibration: Any) -> AutomaticCalibration | None:

@@ -212,9 +212,9 @@ def _check_shown(model: SpectrumModel, kept: list[int]) -> None:
     if missing := [element for element in model.elements if element not in seen]:
         raise ValueError(
             f"The standard shows too few counts of {', '.join(missing)}: a family of "
-            f"lines must be known to {100 * POOR:g} %. Measure longer, sum more pixels, "
-            "or leave the element out with `standard.set_elements([...])`; what the "
-            "composition names absorbs all the same."
+            f"lines must be known to {100 * POOR:g} %. Measure longer, or leave the "
+            "element out with `standard.set_elements([...])`; what the composition "
+            "names absorbs all the same."
         )
 
 

@@ -332,8 +332,9 @@ def _arguments(found: _Stated, overrides: Mapping[str, Any]) -> dict[str, Any]:
         _check_beam(arguments["beam_energy"])
     standards = arguments.pop("standards")
     if standards and "line_factors" not in overrides:
-        beam, detector = arguments["beam_energy"], arguments["detector"]
-        known = combined_line_factors(standards, beam, Detector.of(detector)).arguments
+        beam, seen = arguments["beam_energy"], Detector.of(arguments["detector"])
+        known = combined_line_factors(standards, beam, seen, arguments["unknown"])
+        known = known.arguments
         factors = (arguments["line_factors"] or {}) | known["line_factors"]
         arguments |= {**known, "line_factors": factors} | overrides
     if arguments["elements"] is None:
@@ -345,12 +346,9 @@ def _arguments(found: _Stated, overrides: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def combined_line_factors(
-    standards: Mapping[str, Mapping], beam_energy: float, detector: Detector
-) -> LineFactors:
+def combined_line_factors(standards: Mapping[str, Mapping], *model: Any) -> LineFactors:
     """Return what standards, as metadata have them, say together; see `combined`."""
-    tables = (Standard.from_dict(one) for one in standards.values())
-    return combined(tables, beam_energy, detector)
+    return combined(map(Standard.from_dict, standards.values()), *model)
 
 
 def _unknown(found: _Stated, overrides: Mapping[str, Any]) -> list[str]:

@@ -270,7 +270,7 @@ class Preparation(EDSTEMSpectrum):
         add: bool = True,
         print_info: bool = True,
     ) -> LineFactors:
-        """Measure factors on the emission of families of lines, or take those of others.
+        """Measure factors on the emission of lines, or take those of others.
 
         A film of known composition, measured with the same beam energy and detector,
         shows how many counts an atom of each element gives. For its families of lines
@@ -323,12 +323,12 @@ class Preparation(EDSTEMSpectrum):
         Notes
         -----
         Where current and live time of the film and its thickness are known, the factors
-        are zeta factors, and the solid angle that they imply is written to the metadata.
+        are zeta factors, and the solid angle that they imply goes to the metadata.
         """
         refinement = self._refinement(calibration)
         check_choice("method", method, ("CL", "zeta"))
         model = self.physical_model()
-        used = model.beam_energy, model.detector
+        used = model.beam_energy, model.detector, model.unknown
         if isinstance(standard, Preparation):
             asked = {
                 "thickness": thickness,
@@ -343,7 +343,7 @@ class Preparation(EDSTEMSpectrum):
                 composition, composition_error, model, refinement, given
             )
         else:
-            found = Standard.of_table(standard, *used, error, method == "zeta")
+            found = Standard.of_table(standard, *used[:2], error, method == "zeta")
             key = key_of(" ".join(found.kfactors).encode())
         known = reader.read("standards", self.metadata) if add else None
         tables = {**(known or {}), key: found.to_dict()}
@@ -353,8 +353,8 @@ class Preparation(EDSTEMSpectrum):
             write_parameters(self.metadata, items)
         if print_info:
             print(factors)
-        for remark in factors.remarks:
-            warnings.warn(remark, UserWarning, stacklevel=2)
+        for disagreement in factors.disagreements:
+            warnings.warn(disagreement, UserWarning, stacklevel=2)
         return factors
 
     def line_factors(self, reference: str | None = None) -> LineFactors:
@@ -384,7 +384,7 @@ class Preparation(EDSTEMSpectrum):
                 "`s.calibrate_line_factors(standard, composition)`."
             )
         model = self.physical_model()
-        used = model.beam_energy, model.detector
+        used = model.beam_energy, model.detector, model.unknown
         factors = reader.combined_line_factors(stored, *used)
         return factors if reference is None else factors.relative_to(reference)
 

@@ -23,11 +23,12 @@ from prettytable import PrettyTable
 
 from espm_hs.arguments import check_mapping, check_number
 from espm_hs.physics.xray.arguments import checked_line_errors
-from espm_hs.physics.xray.detector import Detector
+from espm_hs.physics.xray.detector import FILM, Detector
 from espm_hs.physics.xray.elements import atomic_weight
 from espm_hs.physics.xray.emission import parse_line
 from espm_hs.physics.xray.kfactors import KFactorTable, checked_factor, detected
 from espm_hs.physics.xray.uncertainty import LineErrors
+from espm_hs.physics.xray.unknowns import DETECTOR, GROWN, LAYER_ERROR
 
 #: Name of the solid angle among the line factors that zeta factors imply.
 SOLID_ANGLE = "solid angle"
@@ -190,12 +191,11 @@ class LineFactors:
     bases
         Of each family, atomic weight over what is counted of an atom, 1/cm2.
     reference
-        Family that k-factors are relative to. The best known family of the tables by
-        atomic data keeps the factor 1, and its uncertainty is common to all.
+        Family that k-factors are relative to.
     unused
         Families that atomic data know better than the tables do; they stay as they are.
-    remarks
-        Where tables disagree, and which families are not used.
+    disagreements
+        Where tables disagree.
     """
 
     factors: Mapping[str, float]
@@ -203,7 +203,7 @@ class LineFactors:
     bases: Mapping[str, float]
     reference: str
     unused: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
+    disagreements: tuple[str, ...] = ()
 
     @property
     def solid_angle(self) -> float | None:
@@ -284,7 +284,10 @@ class LineFactors:
             notes.append(
                 f"Solid angle {self.solid_angle:.3g} sr ± {100 * error:.1f} %."
             )
-        return [*notes, *self.remarks]
+        if self.unused:
+            unused = ", ".join(self.unused)
+            notes.append(f"Known better by atomic data, and not used: {unused}.")
+        return [*notes, *self.disagreements]
 
     def __str__(self) -> str:
         return "\n".join([self._table().get_string(), *self._notes()])
@@ -296,7 +299,10 @@ class LineFactors:
 
 
 def combined(
-    tables: Iterable[Standard], beam_energy: float, detector: Detector
+    tables: Iterable[Standard],
+    beam_energy: float,
+    detector: Detector,
+    unknown: Sequence[str] = (),
 ) -> LineFactors:
     """Return the line factors with which a model agrees with tables as well as it can.
 
@@ -304,10 +310,8 @@ def combined(
     ----------
     tables
         At least one.
-    beam_energy
-        keV.
-    detector
-        Detector of the model that will get the factors.
+    beam_energy, detector, unknown
+        As `SpectrumModel` has them that will get the factors.
 
     Raises
     ------
@@ -317,52 +321,62 @@ def combined(
     Notes
     -----
     Least squares in the logarithms of the factors. Each table of k-factors has a free
-    scale; the scale of zeta factors is the solid angle, common to all. Among the
-    families that tables relate to each other, that of the least atomic-data
-    uncertainty is expected to have the factor 1, within that uncertainty.
+    scale; the scale of zeta factors is the solid angle, common to all. What tables
+    leave open is a common factor of all families that they relate to each other: their
+    mean is expected to be that of atomic data, within their errors.
     """
     tables = sorted(tables, key=repr)
     families = sorted({family for table in tables for family in table.kfactors})
     bases = {
         name: 1 / detected(name, beam_energy, "weight", detector) for name in families
     }
-    known = {x: LineErrors().of(*x.split("_")).total for x in families}
+    usual = {x: _usual(x, beam_energy, detector, unknown) for x in families}
+    known = {x: error for x, (_, error) in usual.items()}
     scales = [SOLID_ANGLE if x.absolute else f"scale {i}" for i, x in enumerate(tables)]
     names = [*families, *dict.fromkeys(sorted(scales, key=SOLID_ANGLE.__ne__))]
-    seen = [
-        _observed(*x, bases, known, names) for x in zip(tables, scales, strict=True)
+    pairs = list(zip(tables, scales, strict=True))
+    seen = [_observed(*pair, bases, known, names) for pair in pairs]
+    groups = [
+        sorted(names.index(x) for x in group if x in usual) for group in _related(pairs)
     ]
-    information, target = np.zeros((len(names),) * 2), np.zeros(len(names))
-    for design, value, covariance in seen:
-        weighted = np.linalg.solve(covariance, design).T
-        information += weighted @ design
-        target += weighted @ value
-    best = [
-        min((x for x in group if x in known), key=lambda x: (known[x], x))
-        for group in _related(tables, scales)
-    ]
-    for name in best:
-        information[names.index(name), names.index(name)] += known[name] ** -2
-    covariance = np.linalg.inv(information)
-    mean = covariance @ target
-    kept = [*families, SOLID_ANGLE][: len(families) + (SOLID_ANGLE in names)]
-    rows = np.linalg.cholesky(covariance[: len(kept), : len(kept)]).tolist()
-    factors = np.exp(mean[: len(kept)]).tolist()
+    expected = _levels(groups, seen, np.array([usual[x] for x in families]))
+    mean, covariance = _solved([*seen, *expected])
     spread = dict(zip(names, np.sqrt(np.diag(covariance)).tolist(), strict=True))
-    worse = tuple(x for x in families if spread[x] > known[x] * (1 + _FINEST))
-    remarks = [
-        f"{x} stays as it is: atomic data know it within {100 * known[x]:.0f} %, "
-        f"standards within {100 * spread[x]:.0f} %."
-        for x in worse
-    ]
+    given = {name for table in tables if not table.errors for name in table.kfactors}
+    worse = [x for x in families if spread[x] > known[x] and x not in given]
+    kept = [*families, SOLID_ANGLE][: len(families) + (SOLID_ANGLE in names)]
+    factors = np.exp(mean[: len(kept)]).tolist()
+    rows = np.linalg.cholesky(covariance[: len(kept), : len(kept)]).tolist()
     return LineFactors(
         dict(zip(kept, factors, strict=True)),
         dict(zip(kept, rows, strict=True)),
         bases,
-        min(best, key=lambda x: (known[x], x)),
-        worse,
-        (*_disagreements(tables, seen, mean, covariance), *remarks),
+        min(families, key=lambda x: (spread[x], x)),
+        tuple(worse),
+        tuple(_disagreements(tables, seen, mean, covariance)),
     )
+
+
+def _usual(
+    name: str, beam_energy: float, detector: Detector, unknown: Sequence[str]
+) -> tuple[float, float]:
+    """Return the logarithm of a factor that nobody has measured, and its error."""
+    atomic = LineErrors().of(*name.split("_")).total
+
+    def lost(**changes: Any) -> float:
+        changed = detector.replace(**changes)
+        used = (
+            detected(name, beam_energy, "weight", one) for one in (detector, changed)
+        )
+        return float(np.log(np.divide(*used)))
+
+    if DETECTOR in unknown:
+        depth = lost(layers=(*detector.layers, *FILM))
+        return -depth / 2, float(np.hypot(atomic, depth / np.sqrt(12)))
+    layers = tuple((x, (1 + LAYER_ERROR) * um) for x, um in detector.layers)
+    stated = bool(detector.layers or detector.curve)
+    carbon = detector.carbon + GROWN[1] * stated
+    return 0.0, float(np.hypot(atomic, lost(layers=layers, carbon=carbon)))
 
 
 _Seen = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -386,10 +400,10 @@ def _observed(
     return design, values, rows @ rows.T + _FINEST**2 * np.eye(len(own))
 
 
-def _related(tables: list[Standard], scales: list[str]) -> list[set[str]]:
+def _related(pairs: Iterable[tuple[Standard, str]]) -> list[set[str]]:
     """Return groups of families and scales that tables relate to each other."""
     groups: list[set[str]] = []
-    for table, scale in zip(tables, scales, strict=True):
+    for table, scale in pairs:
         joined = {scale, *table.kfactors}
         for other in [group for group in groups if group & joined]:
             joined |= other
@@ -398,18 +412,61 @@ def _related(tables: list[Standard], scales: list[str]) -> list[set[str]]:
     return groups
 
 
+def _solved(seen: Sequence[_Seen]) -> tuple[np.ndarray, np.ndarray]:
+    """Return what observations say of the unknowns, and its covariance."""
+    size = seen[0][0].shape[1]
+    information, target = np.zeros((size, size)), np.zeros(size)
+    for design, value, covariance in seen:
+        weighted = np.linalg.solve(covariance, design).T
+        information += weighted @ design
+        target += weighted @ value
+    covariance = np.linalg.inv(information)
+    return covariance @ target, covariance
+
+
+def _levels(
+    groups: list[list[int]], seen: Sequence[_Seen], usual: np.ndarray
+) -> Iterator[_Seen]:
+    """Yield what is expected of the mean of each group of families.
+
+    Weights are those of the best estimate of the common factor: a family that tables or
+    atomic data hardly know does not set the level of the others.
+    """
+    size = seen[0][0].shape[1]
+    value, error = usual.T
+    known = [min(group, key=error.__getitem__) for group in groups]
+    fixed = [(np.eye(size)[[i]], np.zeros(1), np.eye(1)) for i in known]
+    _, relative = _solved([*seen, *fixed])
+    for group, i in zip(groups, known, strict=True):
+        # as errors of ratios to the best known family
+        others = np.ix_(group, group)
+        differences = relative[others] - relative[i, i]
+        weight = np.linalg.solve(
+            differences + np.diag(error[group] ** 2), np.ones(len(group))
+        )
+        weight /= weight.sum()
+        design = np.zeros((1, size))
+        design[0, group] = weight
+        variance = weight**2 @ error[group] ** 2
+        yield design, np.array([weight @ value[group]]), np.array([[variance]])
+
+
 def _disagreements(
     tables: list[Standard], seen: list[_Seen], mean: np.ndarray, spread: np.ndarray
 ) -> Iterator[str]:
-    """Say where a table is off from what all of them say together."""
+    """Say where tables are off from what all of them say together, once a family."""
+    worst: dict[str, tuple[float, float, str]] = {}
     for table, (design, value, covariance) in zip(tables, seen, strict=True):
         off = value - design @ mean
         # what is left of the error where the table itself is part of the mean
         left = np.diag(covariance - design @ spread @ design.T)
-        z = off / np.sqrt(np.maximum(left, _FINEST**2))
+        z = np.abs(off) / np.sqrt(np.maximum(left, _FINEST**2))
         for name, one, far in zip(sorted(table.kfactors), off, z, strict=True):
-            if abs(far) > _DISAGREES:
-                yield (
-                    f"{table.name} disagrees with the others on {name}: by "
-                    f"{100 * np.expm1(one):+.1f} %, {abs(far):.1f} standard errors."
-                )
+            is_shared = sum(name in other.kfactors for other in tables) > 1
+            if is_shared and far > max(_DISAGREES, worst.get(name, (0.0,))[0]):
+                worst[name] = (float(far), float(np.expm1(one)), table.name)
+    for name, (far, off, which) in worst.items():
+        yield (
+            f"{which} disagrees with the others on {name}: by {100 * off:+.1f} %, "
+            f"{far:.1f} standard errors."
+        )

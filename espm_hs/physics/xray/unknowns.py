@@ -48,8 +48,8 @@ USUAL_ANGLES = (15.0, 40.0)
 ATOMIC_VOLUME = 0.0125
 #: What may have grown on a detector that is given, um.
 GROWN = ("C", 0.03)
-# Relative error of the layers of such a detector.
-_LAYER_ERROR = 0.1
+#: Relative error of the layers of such a detector.
+LAYER_ERROR = 0.1
 _ROOT = np.sqrt(3.0)
 # Rounds in which the composition comes to absorb as much as it says itself.
 _ROUNDS = 8
@@ -257,7 +257,7 @@ def _ends(
     elif DETECTOR not in model.unknown and (
         model.detector.layers or model.detector.curve
     ):
-        layers = [(name, _LAYER_ERROR * um) for name, um in model.detector.layers]
+        layers = [(name, LAYER_ERROR * um) for name, um in model.detector.layers]
         depth = _ROOT * _depth([*layers, GROWN], model, known)
         yield DETECTOR, middle._replace(depth=-depth), middle._replace(depth=depth)
 

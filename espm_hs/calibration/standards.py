@@ -13,6 +13,7 @@ from espm_hs.calibration.automatic import AutomaticCalibration
 from espm_hs.factorization import deviance_ratio, fit_spectrum
 from espm_hs.physics import SpectrumModel, atomic_to_mass_fractions
 from espm_hs.physics.xray.elements import atoms_of
+from espm_hs.physics.xray.emission import FAMILIES
 from espm_hs.physics.xray.kfactors import detected
 from espm_hs.physics.xray.line_factors import Standard
 from espm_hs.physics.xray.unabsorbed import CM2_PER_BARN
@@ -25,15 +26,15 @@ from espm_hs.physics.xray.unknowns import (
 from espm_hs.quantification.percent_with_errors import fit_response
 
 Array = np.ndarray
-# Largest relative error of the counts of a family that tells its factor.
+# Largest relative error of what is counted of a family that tells its factor.
 POOR = 0.2
 # Relative difference of efficiencies of what is the same detector.
 SAME = 0.01
 
 
-def film(
+def checked_film(
     composition: Mapping[str, float] | str | None,
-    error: float | Mapping[str, float] = 0.0,
+    error: float | Mapping[str, float] | None,
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Return atomic fractions of a film, and the relative errors of its atoms.
 
@@ -43,6 +44,7 @@ def film(
         If these are none, or an error is that of an element that the film lacks.
     """
     atoms = {name: share for name, share in atoms_of(composition).items() if share > 0}
+    error = 0.0 if error is None else error
     errors = error if isinstance(error, Mapping) else dict.fromkeys(atoms, error)
     if unknown := [name for name in errors if name not in atoms]:
         raise ValueError(
@@ -83,9 +85,32 @@ def film_elements(
     return fitted
 
 
+def film_thickness(
+    mass_thickness: float | None, **known: float | None
+) -> dict[str, Any]:
+    """Return what is given of the thickness of a film as arguments of a model."""
+    given: dict[str, Any] = {
+        k: value for k, value in known.items() if value is not None
+    }
+    if mass_thickness is None:
+        return given
+    check_unused(
+        "a film without a mass thickness", **{**known, "thickness_error": None}
+    )
+    check_number("mass_thickness", mass_thickness, 0, 1)
+    # only the product absorbs
+    return {**given, "thickness": 1e6 * mass_thickness, "density": 1.0}
+
+
 def key_of(content: bytes) -> str:
     """Return a key under which metadata hold a standard of that content."""
     return f"standard_{sha256(content).hexdigest()[:12]}"
+
+
+def check_unused(owner: str, **given: Any) -> None:
+    """Raise ValueError for arguments that are given and belong to something else."""
+    if names := [f"`{name}`" for name, value in given.items() if value is not None]:
+        raise ValueError(f"{', '.join(names)}: only {owner} has that; leave it out.")
 
 
 def check_alike(standard: SpectrumModel, other: SpectrumModel) -> None:
@@ -100,9 +125,9 @@ def check_alike(standard: SpectrumModel, other: SpectrumModel) -> None:
     # each where it is used: a measured curve may end with its axis
     energy = standard.energy[standard.channels]
     energy = energy[(energy >= other.minimum_energy) & (energy <= other.energy[-1])]
-    seen = [one.detector.efficiency(energy) for one in (standard, other)]
-    stated = [DETECTOR not in one.unknown for one in (standard, other)]
-    if stated[0] != stated[1] or not np.allclose(*seen, rtol=SAME, atol=1e-6):
+    theirs, ours = (one.detector.efficiency(energy) for one in (standard, other))
+    stated = {DETECTOR not in one.unknown for one in (standard, other)}
+    if len(stated) > 1 or not np.allclose(theirs, ours, rtol=SAME, atol=1e-6):
         raise ValueError(
             "The standard was measured with another detector than this signal, by the "
             "metadata, and line factors hold the efficiency of the detector. If it is "
@@ -147,67 +172,79 @@ def measured(
     those of the counts, of the thickness and the take-off angle, of the composition,
     and of the shares of lines within families where these overlap.
     """
-    families = {
-        f"{element}_{family}": 0.0
-        for element in model.elements
-        for family in ("K", "L", "M")
-    }
-    # what is measured holds no errors of tables and of the efficiency
+    free, used = _untied(model, spectrum, refinement)
+    weights, covariance = _amounts(free, np.asarray(spectrum, float)[used], used)
+    kept = _seen(free, np.diag(covariance))
+    elements = [free.columns[i].element or "" for i in kept]
+    names = [f"{free.columns[i].element}_{free.columns[i].family}" for i in kept]
+    unknown = unknowns_of_columns(free, free._unabsorbed)
+    # a thickness that is 0 tells no amount
+    absolute = electrons is not None and THICKNESS in unknown.names
+    absolute &= THICKNESS not in free.unknown
+    per_mass = free.mass_thickness * electrons if absolute and electrons else 1.0
+    responses = -unknown.responses[:, kept]
+    if absolute:
+        # a thicker film is more matter, which absorbs more
+        responses[unknown.names.index(THICKNESS)] += free.thickness_error
+    wrong = np.array([composition_error.get(element, 0.0) for element in elements])
+    total = covariance[np.ix_(kept, kept)] + responses.T @ responses
+    total += np.equal.outer(elements, elements) * np.outer(wrong, wrong)
+    mass = atomic_to_mass_fractions(free.composition or {})
+    counted = weights[: unknown.factors.size] * unknown.factors / CM2_PER_BARN
+    found = {}
+    for i, element, family in zip(kept, elements, names, strict=True):
+        per_atom = detected(family, free.beam_energy, "atomic", free.detector)
+        found[family] = float(per_mass * mass[element] / (counted[i] * per_atom))
+    errors = dict(zip(names, np.linalg.cholesky(total).tolist(), strict=True))
+    return Standard(found, errors, absolute, name)
+
+
+def _untied(
+    model: SpectrumModel, spectrum: Array, refinement: AutomaticCalibration | None
+) -> tuple[SpectrumModel, Array]:
+    """Return the model with a column of each family, refined, and its channels."""
+    families = (f"{x}_{family}" for x in model.elements for family in FAMILIES)
     free = model.replace(
         split_lines=dict.fromkeys(model.elements, "families"),
         line_factors=None,
-        line_factor_errors={name: [0.0] for name in families},
+        # what is to be measured holds no errors of atomic data and efficiency
+        line_factor_errors={key: [0.0] for key in families},
     )
-    spectrum, used = np.asarray(spectrum, float), free.channels
     if refinement is not None:
-        refined, _ = refinement.refined(free, spectrum[used], used)
-        free, used = cast(SpectrumModel, refined), refined.channels
-    G, x = free.G[used], spectrum[used]
+        used = free.channels
+        free = cast(SpectrumModel, refinement.refined(free, spectrum[used], used)[0])
+    return free, free.channels
+
+
+def _amounts(model: SpectrumModel, x: Array, used: Array) -> tuple[Array, Array]:
+    """Return the weights of the columns, and the covariance of their relative errors.
+
+    They are those of the counts, larger where the model does not fit, and of the shares
+    of lines within families, which reach other families where lines overlap.
+    """
+    G = model.G[used]
     weights, y = fit_spectrum(G, x)
     shown = np.flatnonzero(weights > 0)
     columns = G[:, shown] * weights[shown]
-    information = (columns / y[:, None]).T @ columns
     misfit = max(1.0, deviance_ratio(x, y, G.shape[1]))
-    covariance = misfit * np.linalg.pinv(information, hermitian=True)
-    counted = dict(zip(shown.tolist(), np.sqrt(np.diag(covariance)), strict=True))
+    information = (columns / y[:, None]).T @ columns
+    parts = multiplets(model, LineErrors())
+    moved = fit_response(y, columns, parts.spectra[used] * weights[parts.column])
+    covariance = np.diag(np.full(weights.size, np.inf))
+    covariance[np.ix_(shown, shown)] = (
+        misfit * np.linalg.pinv(information, hermitian=True)
+        + moved @ parts.covariance @ moved.T
+    )
+    return weights, covariance
+
+
+def _seen(model: SpectrumModel, variance: Array) -> list[int]:
+    """Return the columns of families that are seen; ValueError if an element is not."""
     kept = [
         i
-        for i, column in enumerate(free.columns)
-        if column.kind in ("element", "line") and counted.get(i, np.inf) < POOR
+        for i, column in enumerate(model.columns)
+        if column.kind in ("element", "line") and variance[i] < POOR**2
     ]
-    _check_shown(free, kept)
-    rows = np.searchsorted(shown, kept)
-    covariance = covariance[np.ix_(rows, rows)]
-    covariance += _of_shares(free, weights, G, shown, used)[np.ix_(rows, rows)]
-    unknown = unknowns_of_columns(free, free._unabsorbed)
-    known_scale = electrons is not None and THICKNESS not in free.unknown
-    scale = 1.0
-    responses = -unknown.responses[:, kept]
-    if known_scale and free.mass_thickness > 0:
-        scale = free.mass_thickness * electrons
-        # a thicker film is more matter that absorbs more
-        responses[unknown.names.index(THICKNESS)] += free.thickness_error
-    covariance += responses.T @ responses
-    elements = [free.columns[i].element or "" for i in kept]
-    same = np.equal.outer(elements, elements)
-    wrong = np.array([composition_error.get(element, 0.0) for element in elements])
-    covariance += same * np.outer(wrong, wrong)
-    mass = atomic_to_mass_fractions(free.composition or {})
-    found, names = (
-        {},
-        [f"{free.columns[i].element}_{free.columns[i].family}" for i in kept],
-    )
-    for i, element, family in zip(kept, elements, names, strict=True):
-        per_atom = detected(family, free.beam_energy, "atomic", free.detector)
-        counts = weights[i] * unknown.factors[i] * per_atom / CM2_PER_BARN
-        found[family] = float(scale * mass[element] / counts)
-    causes = np.linalg.cholesky(covariance).tolist()
-    errors = dict(zip(names, causes, strict=True))
-    return Standard(found, errors, scale != 1.0, name)
-
-
-def _check_shown(model: SpectrumModel, kept: list[int]) -> None:
-    """Raise ValueError for an element of which no family is seen well enough."""
     seen = {model.columns[i].element for i in kept}
     if missing := [element for element in model.elements if element not in seen]:
         raise ValueError(
@@ -216,14 +253,4 @@ def _check_shown(model: SpectrumModel, kept: list[int]) -> None:
             "element out with `standard.set_elements([...])`; what the composition "
             "names absorbs all the same."
         )
-
-
-def _of_shares(
-    model: SpectrumModel, weights: Array, G: Array, shown: Array, used: Array
-) -> Array:
-    """Return what shares of lines within families do to others where they overlap."""
-    parts: Any = multiplets(model, LineErrors())
-    changes = parts.spectra[used] * weights[parts.column]
-    moved = fit_response(G @ weights, G[:, shown], changes)
-    moved = moved / weights[shown, None]
-    return moved @ parts.covariance @ moved.T
+    return kept

@@ -15,7 +15,7 @@ import inspect
 from collections.abc import Mapping
 from functools import lru_cache, partial
 from math import pi
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.constants import elementary_charge
@@ -333,10 +333,10 @@ def _arguments(found: _Stated, overrides: Mapping[str, Any]) -> dict[str, Any]:
     standards = arguments.pop("standards")
     if standards and "line_factors" not in overrides:
         beam, seen = arguments["beam_energy"], Detector.of(arguments["detector"])
-        known = combined_line_factors(standards, beam, seen, arguments["unknown"])
-        known = known.arguments
+        found_by = combined_line_factors(standards, beam, seen, arguments["unknown"])
+        known = found_by.arguments
         factors = (arguments["line_factors"] or {}) | known["line_factors"]
-        arguments |= {**known, "line_factors": factors} | overrides
+        arguments |= {**known, "line_factors": factors, **overrides}
     if arguments["elements"] is None:
         arguments["elements"] = ()  # which the model refuses
     return {
@@ -409,16 +409,27 @@ def dose(metadata: Tree) -> float:
             f"{', '.join(one.shown for one in missing)}. Set it with "
             f"{' and '.join(calls)}."
         )
-    return cast(float, electrons(metadata)) * values["solid_angle"] / (4 * pi)
+    return _electrons(metadata) * values["solid_angle"] / (4 * pi)
 
 
-def electrons(metadata: Tree) -> float | None:
-    """Return the electrons of a pixel; None where current or time are not known."""
-    *values, _ = _exposure(metadata).values()
-    current, time, pixels = values
-    if not all(value > 0 for value in values):
-        return None
-    return 1e-9 * current / elementary_charge * time / pixels
+def _electrons(metadata: Tree) -> float:
+    """Return the electrons of a pixel, 0 if current or time are not known."""
+    current, time, pixels, _ = _exposure(metadata).values()
+    return 1e-9 * current / elementary_charge * time / pixels if pixels > 0 else 0.0
+
+
+def electrons(metadata: Tree, n_pixels: int) -> float | None:
+    """Return the electrons of some pixels; None if current or time are not known.
+
+    Parameters
+    ----------
+    metadata
+        As for `dose`.
+    n_pixels
+        How many.
+    """
+    total = n_pixels * _electrons(metadata)
+    return total if total > 0 else None
 
 
 def has_dose(metadata: Tree) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from exspy.signals import EDSTEMSpectrum
 
-from espm_hs.arguments import check_choice, check_number
+from espm_hs.arguments import check_choice
 from espm_hs.calibration.automatic import REFINEMENTS, AutomaticCalibration
 from espm_hs.calibration.element_identification import Suggestions, suggest
 from espm_hs.calibration.energy_scale import DEFAULT as CALIBRATED
@@ -22,8 +22,10 @@ from espm_hs.calibration.energy_scale import (
 )
 from espm_hs.calibration.standards import (
     check_alike,
-    film,
+    check_unused,
+    checked_film,
     film_elements,
+    film_thickness,
     key_of,
     measured,
 )
@@ -263,7 +265,7 @@ class Preparation(EDSTEMSpectrum):
         density: float | None = None,
         mass_thickness: float | None = None,
         thickness_error: float | None = None,
-        composition_error: float | Mapping[str, float] = 0.0,
+        composition_error: float | Mapping[str, float] | None = None,
         method: str = "CL",
         error: float | None = None,
         calibration: str = "auto",
@@ -288,7 +290,8 @@ class Preparation(EDSTEMSpectrum):
         thickness, density, mass_thickness, thickness_error
             Of the film (nm, g/cm3, kg/m2, relative), in place of its metadata.
         composition_error
-            Relative standard error of the atoms of each element, or by element.
+            Relative standard error of the atoms of each element, or by element; None:
+            it is exact.
         method
             "CL" or "zeta", as in eXSpy: what the numbers of a mapping are, k-factors by
             weight or zeta factors in kg/m2.
@@ -327,22 +330,23 @@ class Preparation(EDSTEMSpectrum):
         """
         refinement = self._refinement(calibration)
         check_choice("method", method, ("CL", "zeta"))
+        if not isinstance(add, bool):
+            raise ValueError(f"`add` must be True or False, got {add!r}.")
+        film: dict[str, Any] = {
+            "composition": composition,
+            "composition_error": composition_error,
+            "thickness": thickness,
+            "density": density,
+            "mass_thickness": mass_thickness,
+            "thickness_error": thickness_error,
+        }
         model = self.physical_model()
         used = model.beam_energy, model.detector, model.unknown
         if isinstance(standard, Preparation):
-            asked = {
-                "thickness": thickness,
-                "density": density,
-                "thickness_error": thickness_error,
-            }
-            if mass_thickness is not None:
-                check_number("mass_thickness", mass_thickness, 0, 1)
-                asked |= {"thickness": 1e6 * mass_thickness, "density": 1.0}
-            given = {name: x for name, x in asked.items() if x is not None}
-            key, found = standard._as_standard(
-                composition, composition_error, model, refinement, given
-            )
+            check_unused("a table of factors", error=error)
+            key, found = standard._as_standard(model, refinement, **film)
         else:
+            check_unused("a film", **film)
             found = Standard.of_table(standard, *used[:2], error, method == "zeta")
             key = key_of(" ".join(found.kfactors).encode())
         known = reader.read("standards", self.metadata) if add else None
@@ -390,21 +394,20 @@ class Preparation(EDSTEMSpectrum):
 
     def _as_standard(
         self,
-        composition: Mapping[str, float] | str | None,
-        error: float | Mapping[str, float],
         other: SpectrumModel,
         refinement: AutomaticCalibration | None,
-        given: Mapping[str, Any],
+        composition: Mapping[str, float] | str | None,
+        composition_error: float | Mapping[str, float] | None,
+        **known: Any,
     ) -> tuple[str, Standard]:
         """Return a key of these counts, and what they say of the lines of a model."""
-        atoms, errors = film(composition, error)
+        atoms, errors = checked_film(composition, composition_error)
         elements = film_elements(reader.read("elements", self.metadata), atoms)
-        given = {**given, "elements": elements, "composition": atoms}
+        given = {"elements": elements, "composition": atoms, **film_thickness(**known)}
         model = self._model_to_fit(refinement, **given)
         check_alike(model, other)
-        spectrum, electrons = self._summed(), reader.electrons(self.metadata)
-        if electrons is not None:
-            electrons *= self.axes_manager.navigation_size or 1
+        spectrum, n_pixels = self._summed(), self.axes_manager.navigation_size or 1
+        electrons = reader.electrons(self.metadata, n_pixels)
         name = composition if isinstance(composition, str) else "".join(atoms)
         found = measured(model, spectrum, name, errors, refinement, electrons)
         return key_of(spectrum.tobytes()), found

@@ -318,12 +318,46 @@ REFUSED = {
     "mass": (None, {"mass_thickness": 20}, "`mass_thickness` must be"),
     "method": (None, {"method": "EDX"}, "`method` must be"),
     "calibration": (None, {"calibration": "always"}, "`calibration` must be"),
-    "signal": (None, {"standard": hs.signals.Signal1D([1.0])}, "set_signal_type"),
-    "no factors": (None, {"standard": {}}, "There are no factors"),
-    "line": (None, {"standard": {"Fe_Xa": 1}}, "is not the name of a line"),
-    "factor": (None, {"standard": {"Fe_Ka": -1}}, "must be a positive number"),
-    "twice": (None, {"standard": {"Fe_Ka": 1, "Fe_K": 1}}, "two factors of the family"),
-    "error": (None, {"standard": {"Fe_K": 1}, "error": 7}, "`error` must be"),
+    "signal": (
+        None,
+        {"standard": hs.signals.Signal1D([1.0]), "composition": None},
+        "set_signal_type",
+    ),
+    "line": (
+        None,
+        {"standard": {"Fe_Xa": 1}, "composition": None},
+        "is not the name of a line",
+    ),
+    "factor": (
+        None,
+        {"standard": {"Fe_Ka": -1}, "composition": None},
+        "must be a positive number",
+    ),
+    "twice": (
+        None,
+        {"standard": {"Fe_Ka": 1, "Fe_K": 1}, "composition": None},
+        "two factors of the family",
+    ),
+    "both": (None, {"error": 0.1}, "`error`: only a table of factors has that"),
+    "film of a table": (None, {"standard": {"Fe_K": 1}}, "`composition`: only a film"),
+    "twice as thick": (
+        None,
+        {"mass_thickness": 1e-4, "density": 2.0},
+        "`density`: only a film without a mass thickness",
+    ),
+    "add": (None, {"add": "no"}, "`add` must be"),
+}
+TABLES = {
+    "signal": ({"standard": hs.signals.Signal1D([1.0])}, "set_signal_type"),
+    "none": ({"standard": {}}, "There are no factors"),
+    "line": ({"standard": {"Fe_Xa": 1}}, "is not the name of a line"),
+    "factor": ({"standard": {"Fe_Ka": -1}}, "must be a positive number"),
+    "twice": ({"standard": {"Fe_Ka": 1, "Fe_K": 1}}, "two factors of the family"),
+    "error": ({"standard": {"Fe_K": 1}, "error": 7}, "`error` must be"),
+}
+REFUSED |= {
+    f"table, {name}": (None, {"composition": None, **options}, message)
+    for name, (options, message) in TABLES.items()
 }
 
 
@@ -395,4 +429,5 @@ def test_measured_film_by_the_other_segment(known):
     after = found(a)
     for element, true in {"O": 60, "Sr": 20, "Ti": 20}.items():
         assert abs(after[element].percent - true) < 2 * after[element].error
-        assert after[element].error < 1.06 * before[element].error
+        # of a film of unknown thickness, standards tell little of oxygen
+        assert after[element].error < (1.0 if known else 1.1) * before[element].error

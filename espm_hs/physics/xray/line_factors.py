@@ -364,11 +364,11 @@ def _usual(
     atomic = LineErrors().of(*name.split("_")).total
 
     def lost(**changes: Any) -> float:
-        changed = detector.replace(**changes)
-        used = (
-            detected(name, beam_energy, "weight", one) for one in (detector, changed)
+        now, then = (
+            detected(name, beam_energy, "weight", one)
+            for one in (detector, detector.replace(**changes))
         )
-        return float(np.log(np.divide(*used)))
+        return float(np.log(now / then))
 
     if DETECTOR in unknown:
         depth = lost(layers=(*detector.layers, *FILM))

@@ -109,7 +109,7 @@ def test_factors_are_counts_over_those_of_the_model(standard):
     """By hand: fitted areas of the families over atoms times emission x efficiency."""
     table = standard.deepcopy().calibrate_line_factors(standard, "SrTiO3", **SILENT)
     # made with the lines of the package: all factors are 1
-    for entry in table.entries():
+    for entry in table.entries:
         assert abs(np.log(entry.factor)) < 3 * entry.factor_error, entry
     expected = kfactors(
         ["Sr_K", "Sr_L"],
@@ -117,7 +117,7 @@ def test_factors_are_counts_over_those_of_the_model(standard):
         reference="Ti_K",
         detector=standard.physical_model().detector,
     )
-    for entry in table.relative_to("Ti_Ka").entries():
+    for entry in table.relative_to("Ti_Ka").entries:
         if entry.family in expected:
             off = entry.kfactor / expected[entry.family] - 1
             assert abs(off) < 3 * entry.kfactor_error < 0.1
@@ -145,7 +145,7 @@ def test_zeta_factors_and_solid_angle(standard, sample):
     assert solid > 0.05  # the thickness
     assert abs(np.log(table.solid_angle / truth)) < 3 * solid
     assert sample.metadata.EDS_espm.solid_angle == pytest.approx(table.solid_angle)
-    entry = next(x for x in table.entries() if x.family == "Ti_K")
+    entry = next(x for x in table.entries if x.family == "Ti_K")
     # zeta = m / (s Omega / 4 pi), Watanabe and Williams; 1e-4 m2 are 1 cm2
     detector = standard.physical_model().detector
     lines = [x for x in emission_lines("Ti", 200) if x.family == "K"]
@@ -162,11 +162,11 @@ def test_zeta_factors_and_solid_angle(standard, sample):
 
 def test_zeta_factors_of_ones_own_go_in_again(standard, sample):
     table = sample.calibrate_line_factors(standard, "SrTiO3", **SILENT)
-    zetas = {x.family: x.zeta for x in table.entries()}
+    zetas = {x.family: x.zeta for x in table.entries}
     other = film("Sr2TiO4", counts=1e4)
     options = {"method": "zeta", "error": 0.01, **SILENT}
     again = other.calibrate_line_factors(zetas, **options)
-    for one, two in zip(table.entries(), again.entries(), strict=True):
+    for one, two in zip(table.entries, again.entries, strict=True):
         assert two.zeta == pytest.approx(one.zeta)
         assert two.zeta_error == pytest.approx(0.01)
 
@@ -181,7 +181,7 @@ def test_kfactors_of_others(sample, tmp_path):
         family = line[:4].rstrip("a")
         ratio = table.factors[family] / table.factors["Ti_K"]
         assert ratio == pytest.approx(ours[line] / (k / 1.5))
-    named = {x.family: x for x in table.relative_to("Ti_K").entries()}
+    named = {x.family: x for x in table.relative_to("Ti_K").entries}
     assert named["Sr_K"].kfactor_error == pytest.approx(0.02 * np.sqrt(2))
     assert sample.physical_model().line_factors == table.arguments["line_factors"]
     # the same lines again take the place of the first, whatever their errors
@@ -190,13 +190,13 @@ def test_kfactors_of_others(sample, tmp_path):
         table.factors["Sr_K"] / table.factors["Ti_K"]
     )
     known = LineErrors().of("Sr", "K").total
-    assert vague.entries()[1].factor_error == pytest.approx(known, rel=0.5)
+    assert vague.entries[1].factor_error == pytest.approx(known, rel=0.5)
     path = tmp_path / "k.csv"
     rows = [f"{x[:2].rstrip('_')},{x.split('_')[1]},{k}" for x, k in kline.items()]
     path.write_text("element,line,k\n" + "\n".join(rows))
     read = read_kfactors(path, basis="weight")
     same = sample.calibrate_line_factors(read, error=0.02, **SILENT)
-    assert same.entries() == table.entries()
+    assert same.entries == table.entries
 
 
 def test_standards_together_by_hand():
@@ -222,7 +222,7 @@ def test_standards_together_by_hand():
         assert factors[names[a]] / factors[names[b]] == pytest.approx(expected)
     covariance = np.linalg.pinv(weighted.T @ weighted)
     contrast = np.array([1, -1, 0, 0, 0, 0])
-    table = {x.family: x for x in together.relative_to("Fe_K").entries()}
+    table = {x.family: x for x in together.relative_to("Fe_K").entries}
     error = np.sqrt(contrast @ covariance @ contrast)
     assert table["Ni_K"].kfactor_error == pytest.approx(error, rel=1e-3)
     # the level is that of atomic data
@@ -230,7 +230,7 @@ def test_standards_together_by_hand():
     levels = [np.linalg.norm(together.errors[x]) for x in names]
     assert max(levels) < min(total)
     # in whatever order
-    assert combined([three, one, two], 200, detector).entries() == together.entries()
+    assert combined([three, one, two], 200, detector).entries == together.entries
 
 
 def test_standards_without_a_common_family_know_their_own_ratios():
@@ -257,15 +257,32 @@ def test_standards_that_disagree_are_named(standard, sample):
 def test_a_standard_counts_once(standard, sample):
     first = sample.calibrate_line_factors(standard, "SrTiO3", **SILENT)
     second = sample.calibrate_line_factors(standard, "SrTiO3", **SILENT)
-    assert second.entries() == first.entries()
+    assert second.entries == first.entries
     other = film("SrTiO3", counts=2e5, seed=8)
     third = sample.calibrate_line_factors(other, "SrTiO3", **SILENT)
-    ratio = [x.entries()[1].kfactor_error for x in (first, third)]
+    ratio = [x.entries[1].kfactor_error for x in (first, third)]
     assert ratio[1] == pytest.approx(ratio[0] / np.sqrt(2), rel=0.2)
     sample.set_analysis_parameters(line_factors={})
     assert not sample.physical_model().line_factor_errors
     with pytest.raises(ValueError, match="There are no line factors of standards yet"):
         sample.line_factors()
+
+
+def test_names_of_standards_are_no_html(standard, sample):
+    sample.calibrate_line_factors(standard, "SrTiO3", **SILENT)
+    sample.calibrate_line_factors({"Ti_K": 1.0, "Sr_K": 8.0}, error=0.02, **SILENT)
+    for key in sample.metadata.EDS_espm.standards:
+        sample.metadata.set_item(f"EDS_espm.standards.{key}.name", "<script>")
+    assert "<script>" in str(sample.line_factors())
+    page = sample.line_factors()._repr_html_()
+    assert "&lt;script&gt; disagrees" in page
+    assert "<script>" not in page
+
+
+def test_the_report_says_which_lines_are_calibrated(standard, sample, capsys):
+    sample.calibrate_line_factors(standard, "SrTiO3", **SILENT)
+    found(sample)
+    assert "Line factors by standards or tables: O_K, Sr_K" in capsys.readouterr().out
 
 
 def test_files_keep_them(standard, sample, tmp_path, capsys):
@@ -275,7 +292,7 @@ def test_files_keep_them(standard, sample, tmp_path, capsys):
     for kind in ("hspy", "zspy"):
         sample.save(tmp_path / f"sample.{kind}")
         again = hs.load(tmp_path / f"sample.{kind}")
-        assert again.line_factors().entries() == table.entries()
+        assert again.line_factors().entries == table.entries
         assert again.physical_model().to_dict() == sample.physical_model().to_dict()
         stored = {x.element: x for x in again.print_quantification().entries}
         assert stored == expected
@@ -400,7 +417,7 @@ def test_errors_of_thickness_and_composition_are_held(standard, sample):
     def error(**options):
         options = {"add": False, **SILENT, **options}
         table = sample.calibrate_line_factors(standard, "SrTiO3", **options)
-        entries = table.relative_to("Ti_K").entries()
+        entries = table.relative_to("Ti_K").entries
         return {x.family: x.kfactor_error for x in entries}
 
     least, thick = error(thickness_error=0.0), error(thickness_error=0.2)

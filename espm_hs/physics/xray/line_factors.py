@@ -13,6 +13,7 @@ detector.
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -238,17 +239,16 @@ class LineFactors:
             raise ValueError(f"{reference!r} has no line factor; {known} have.")
         return replace(self, reference=key)
 
-    def entries(self) -> list[LineFactor]:
-        """Return a line for each family."""
-        zetas = self._per_reference(SOLID_ANGLE, _ZETA)
+    @property
+    def entries(self) -> tuple[LineFactor, ...]:
+        """A line for each family."""
         ks = self._per_reference(self.reference, 1.0)
-        return [
-            LineFactor(
-                *(name, self.factors[name], float(np.linalg.norm(self.errors[name]))),
-                *(*ks[name], *zetas[name]),
-            )
+        zetas = self._per_reference(SOLID_ANGLE, _ZETA)
+        spread = {name: float(np.linalg.norm(row)) for name, row in self.errors.items()}
+        return tuple(
+            LineFactor(name, self.factors[name], spread[name], *ks[name], *zetas[name])
             for name in self.bases
-        ]
+        )
 
     def _per_reference(self, name: str, unit: float) -> dict[str, tuple[float, float]]:
         """Return k-factors, or zeta factors, with their relative errors."""
@@ -270,7 +270,7 @@ class LineFactors:
         table = PrettyTable(HEADER, border=False)
         table.align = "r"
         table.align["family"] = "l"
-        for name, *numbers in self.entries():
+        for name, *numbers in self.entries:
             cells = [f"{x:.4g}" for x in numbers]
             # errors are relative inside, and in percent here
             cells[1::2] = [f"{100 * x:.1f} %" for x in numbers[1::2]]
@@ -295,7 +295,8 @@ class LineFactors:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return f"{self._table().get_html_string()}<p>{'<br>'.join(self._notes())}</p>"
+        notes = "<br>".join(map(html.escape, self._notes()))
+        return f"{self._table().get_html_string()}<p>{notes}</p>"
 
 
 def combined(

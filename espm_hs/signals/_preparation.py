@@ -352,6 +352,7 @@ class Preparation(EDSTEMSpectrum):
         known = reader.read("standards", self.metadata) if add else None
         tables = {**(known or {}), key: found.to_dict()}
         factors = reader.combined_line_factors(tables, *used)
+        model.replace(**factors.arguments)  # raises for factors that nothing has
         items = check_parameters(standards=tables, solid_angle=factors.solid_angle)
         with AllOrNothing(self):
             write_parameters(self.metadata, items)

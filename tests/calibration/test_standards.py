@@ -370,6 +370,7 @@ TABLES = {
     "line": ({"standard": {"Fe_Xa": 1}}, "is not the name of a line"),
     "factor": ({"standard": {"Fe_Ka": -1}}, "must be a positive number"),
     "twice": ({"standard": {"Fe_Ka": 1, "Fe_K": 1}}, "two factors of the family"),
+    "far off": ({"standard": {"Fe_K": 1, "O_K": 1e9}}, "line factor of .* must be"),
     "error": ({"standard": {"Fe_K": 1}, "error": 7}, "`error` must be"),
 }
 REFUSED |= {

@@ -309,6 +309,14 @@ def _line_factors(value: Any) -> dict[str, float]:
     return checked_line_factors(value)
 
 
+def _standards(value: Any) -> dict[str, dict]:
+    from espm_hs.arguments import check_mapping
+    from espm_hs.physics.xray.line_factors import Standard
+
+    check_mapping("standards", value, "keys to tables of factors of lines")
+    return {str(key): Standard.from_dict(one).to_dict() for key, one in value.items()}
+
+
 def _angles(value: Any) -> list[float]:
     from espm_hs.physics.xray.arguments import checked_angles
 
@@ -385,6 +393,10 @@ ITEMS: dict[str, Item] = {item.name: item for item in (
          "Which lines of an element count for the composition.", _split_lines),
     Item("line_factors", f"{NODE}.line_factors",
          "Factors on the emission of families of lines.", _line_factors),
+    Item("standards", f"{NODE}.standards",
+         "k-factors or zeta factors of standards, which go before line_factors.",
+         _standards, method="calibrate_line_factors", argument="standard, composition",
+         example="", title="standards"),
     Item("extra_spectra", f"{NODE}.extra_spectra",
          "Spectra of a background of the user's own.", _spectra),
     Item("pile_up", f"{NODE}.pile_up",

@@ -35,6 +35,8 @@ METHODS = {
     },
     "refine_calibration": {"print_info": False},
     "suggest_elements": {"print_info": False},
+    "calibrate_line_factors": {"standard": {"Fe_Ka": 1.3}, "print_info": False},
+    "line_factors": {},
     "mask_channels": {"plot": False},
     "physical_model": {},
     "get_decomposition_model": {},

@@ -90,6 +90,10 @@ class SpectrumModel(LinearModel):
         By family ("Fe K", "Pt_L", or a line like "Fe_Ka" for its family): factor on
         its emission, above 0; 1 is atomic data. `line_factors_from_kfactors` makes
         them. Entries for elements not in the model are ignored.
+    line_factor_errors
+        Of families whose factors were measured: by family, relative errors by
+        independent causes, each of which moves all families together. They take the
+        place of the uncertainties of atomic data and of the efficiency of the detector.
     take_off_angle
         Degrees, above 0 up to 90; needed when there is a thickness. Several: one for
         each detector, of equal solid angles; their absorption factors are averaged.
@@ -149,6 +153,7 @@ class SpectrumModel(LinearModel):
         split_lines: Mapping[str, Split] | None = None,
         detector: Detector | str | None = None,
         line_factors: Mapping[str, float] | None = None,
+        line_factor_errors: Mapping[str, Sequence[float]] | None = None,
         take_off_angle: Angles | None = None,
         thickness: float | None = None,
         density: float | None = None,
@@ -167,6 +172,7 @@ class SpectrumModel(LinearModel):
         self.split_lines = checks.checked_split(split_lines)
         self.detector = Detector.of(detector)
         self.line_factors = checks.checked_line_factors(line_factors)
+        self.line_factor_errors = checks.checked_line_errors(line_factor_errors)
         self.take_off_angle = checks.checked_angles(take_off_angle)
         self.thickness, self.density = (
             None if value is None else plain_float(name, value)

@@ -103,8 +103,8 @@ def composition_table(signal: EDSespmSpectrum) -> str:
         ["counts", *(f"{100 * share:.1f}%" for share in counts / counts.sum())],
     ]
     for symbol, values, errors in zip(symbols, percent, variance**0.5, strict=True):
-        cells = zip(values, errors, found.empty, strict=True)
-        shown = ["empty" if no else f"{p:.2f} ± {e:.2f}" for p, e, no in cells]
+        cells = zip(values, errors, strict=True)
+        shown = ["empty" if p != p else f"{p:.2f} ± {e:.2f}" for p, e in cells]
         rows.append([symbol, *shown])
     return "\n".join(text_lines(rows))
 

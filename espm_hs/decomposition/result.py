@@ -12,6 +12,7 @@ import numpy as np
 
 from espm_hs.decomposition.ambiguity import Ambiguity, ambiguities, apart, ranges
 from espm_hs.decomposition.cautions import (
+    FEW_COUNTS,
     LEAST_AGREEING,
     Caution,
     empty_phases,
@@ -19,6 +20,7 @@ from espm_hs.decomposition.cautions import (
     look_alikes,
     one_sentence,
     phase_cautions,
+    without_elements,
 )
 from espm_hs.decomposition.constraints import Knowledge
 from espm_hs.decomposition.self_consistency import phase_matrices
@@ -387,13 +389,23 @@ class PhaseAnalysis:
         """What speaks against taking the composition of phases as it is."""
         found = phase_cautions(
             self.labels,
-            self.empty,
+            {j: self._instead(j) for j in np.flatnonzero(self.empty).tolist()},
             apart(self.composition, self.spectra),
             self.alternatives,
             {one.phase: str(one) for one in self.ambiguities if one.is_wide},
             self.composition_bias,
         )
         return (*found, *self._cautions_of_all())
+
+    def _instead(self, j: int) -> str:
+        """Say what an empty phase has in the place of elements."""
+        others = ~self.element_columns
+        shares = self.W[:, j] * self.G[j][self.channels].sum(axis=0)
+        names = [
+            x for x, no in zip(self.model_record.columns, others, strict=True) if no
+        ]
+        counts = None if self.counts is None else float(self.counts[j])
+        return without_elements(self.elements, counts, names, shares[others])
 
     @property
     def warning(self) -> str | None:
@@ -406,6 +418,9 @@ class PhaseAnalysis:
         Where the answers of the starts are known, the phases that differ have it said.
         Backgrounds are free to resemble each other.
         """
+        counts = float(self.fingerprint[1])
+        if counts <= FEW_COUNTS * self.n_phases and self.n_phases > 1:
+            yield Caution.of("few", None, counts, self.n_phases)
         agree = self.n_agreeing >= LEAST_AGREEING * self.n_starts
         if self.alternatives is None and not agree:
             said = f"{self.n_agreeing} of {self.n_starts} starts ended in this optimum"

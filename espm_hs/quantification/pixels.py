@@ -16,14 +16,18 @@ from espm_hs.factorization import (
 from espm_hs.factorization.counts.reading import kept_counts
 from espm_hs.quantification.percent_with_errors import (
     ATOMIC,
+    LARGEST_ERROR,
     Basis,
     atoms_per_loading,
     closed,
+    not_found,
     propagated,
 )
 
 Array = np.ndarray | da.Array
 
+# A phase with less than this share of the loadings of a pixel is not there.
+NO_SHARE = 1e-6
 # Pixels handled at once, so that the covariances of a large map stay small.
 SLAB = 1 << 16
 
@@ -50,7 +54,7 @@ def pixel_composition(
         Symbols.
     percent, variance
         In percent and percent squared, shape (n_elements, *navigation); NaN in pixels
-        left out or without counts. The variance is that of the abundances, for phases
+        left out, without counts, or with errors above 100 %. The variance is that of the abundances, for phases
         taken as known.
 
     Raises
@@ -60,6 +64,7 @@ def pixel_composition(
     """
     symbols, per_atom = basis.of(analysis.elements)
     per_loading = per_atom @ atoms_per_loading(analysis)
+    per_loading[:, not_found(analysis, per_atom)] = 0.0
     maps = pixel_amounts(analysis, data, loadings, per_loading, lazy, percent=True)
     return symbols, *maps
 
@@ -142,6 +147,12 @@ def _moved(found: str) -> RuntimeError:
     )
 
 
+def there(loadings: np.ndarray) -> np.ndarray:
+    """Return loadings, shape (n_pixels, n_phases), without what is left by rounding."""
+    share = loadings > NO_SHARE * loadings.sum(axis=1, keepdims=True)
+    return np.where(share, loadings, 0.0)
+
+
 class _Block:
     """What the values of some pixels are computed with."""
 
@@ -176,13 +187,18 @@ class _Block:
             counts, self.spectra, H, mean_counts=self.mean_counts
         )
         if support is not None:  # what is known to be nowhere else has no error there
-            there = support[used]
-            covariance *= there[:, :, None] & there[:, None, :]
+            inside = support[used]
+            covariance *= inside[:, :, None] & inside[:, None, :]
         covariance = smoothed_covariance(covariance, self.smoothness, self.n_axes)
         if self.percent:
-            values, response = closed(self.per_loading, H)
+            values, response = closed(self.per_loading, there(H))
         else:
             values, response = H @ self.per_loading.T, self.per_loading
+        variances = propagated(response, covariance)
+        if self.percent:
+            nothing = (variances > LARGEST_ERROR**2).any(axis=1)
+            nothing |= counts.per_pixel == 0
+            values[nothing] = variances[nothing] = np.nan
         found = np.full((2, shape[1], len(loadings)), np.nan)
-        found[0, :, used], found[1, :, used] = values, propagated(response, covariance)
+        found[0, :, used], found[1, :, used] = values, variances
         return found.reshape(shape)

@@ -30,9 +30,12 @@ from espm_hs.physics.xray.unknowns import (
 from espm_hs.quantification.percent_with_errors import (
     ATOMIC,
     ERROR_PARTS,
+    LARGEST_ERROR,
     Basis,
     closed,
     fit_response,
+    not_found,
+    nothing_found,
     oxygen_text,
     propagated,
 )
@@ -224,8 +227,14 @@ class Entry(NamedTuple):
 
     @property
     def error(self) -> float:
-        """All errors together."""
-        return float(np.linalg.norm(self.errors))
+        """All errors together, at most 100 %."""
+        return min(float(np.linalg.norm(self.errors)), LARGEST_ERROR)
+
+    @classmethod
+    def nothing(cls, phase: int, element: str) -> Entry:
+        """Return the entry of a phase in which none of the elements was found."""
+        none = float("nan")
+        return cls(phase, element, *[none] * 4, None, *[none] * 4)
 
     @property
     def statistical(self) -> float:
@@ -255,7 +264,7 @@ class Report:
     remarks
         What to know before trusting the numbers.
     empty
-        Numbers of the phases without a composition, which have no entries.
+        Numbers of the phases without a composition, whose entries are NaN.
     """
 
     units: str
@@ -274,7 +283,8 @@ class Report:
     def rows(self) -> list[tuple[str, ...]]:
         """Return the lines as text; "< limit" for what is not found."""
         blank = ("",) * (len(self.header) - 2)
-        rows = [(entry.phase, self._row(entry)) for entry in self.entries]
+        found = (entry for entry in self.entries if entry.phase not in self.empty)
+        rows = [(entry.phase, self._row(entry)) for entry in found]
         rows += [(j, (self.names[j], "empty", *blank)) for j in self.empty]
         return [row for _, row in sorted(rows, key=itemgetter(0))]
 
@@ -372,28 +382,54 @@ def report(
     of_data = atomic_data_covariance(analysis, errors)
     instrument = instrument_errors(analysis)
     entries = []
+    nothing = not_found(analysis, per_atom)
     for j in range(analysis.n_phases):
         # a component of background or spurious elements has none
-        if analysis.empty[j] or not atoms[:, j].any():
+        if nothing[j]:
+            entries += [Entry.nothing(j, symbol) for symbol in symbols]
             continue
         percent, response = closed(per_atom, atoms[:, j])
         counting = np.sqrt(propagated(response, counted[j]))
         bias = np.abs(response @ biases[:, j])
         atomic_data = np.sqrt(np.maximum(propagated(response, of_data[j]), 0))
+        parts = [np.linalg.norm(response @ x[j], axis=1) for x in instrument]
+        # what is between 0 and 100 has no larger error
+        counting, bias, atomic_data, *parts = (
+            np.minimum(x, LARGEST_ERROR) for x in (counting, bias, atomic_data, *parts)
+        )
         numbers = [x.tolist() for x in (percent, counting, bias, atomic_data)]
-        parts = [np.linalg.norm(response @ x[j], axis=1).tolist() for x in instrument]
         limits = _limits(percent, np.hypot(counting, bias))
         ranges = _ranges(per_atom, analysis.ranges[:, :, j], percent).tolist()
-        rows_of_phase = zip(symbols, *numbers, limits, *ranges, *parts, strict=True)
+        of_instrument = [x.tolist() for x in parts]
+        rows_of_phase = zip(
+            symbols, *numbers, limits, *ranges, *of_instrument, strict=True
+        )
         entries += [Entry(j, *row) for row in rows_of_phase]
     return Report(
         basis.units,
         tuple(entries),
         analysis.misfit,
         tuple(name or str(j) for j, name in enumerate(analysis.knowledge.names)),
-        (*_remarks(analysis), *oxygen_text(analysis, _oxygen(entries, basis))),
-        tuple(np.flatnonzero(analysis.empty).tolist()),
+        (
+            *nothing_found(analysis, basis),
+            *_not_found_text(analysis, symbols, nothing),
+            *_remarks(analysis),
+            *oxygen_text(analysis, _oxygen(entries, basis)),
+        ),
+        tuple(np.flatnonzero(nothing).tolist()),
     )
+
+
+def _not_found_text(
+    analysis: PhaseAnalysis, symbols: Sequence[str], nothing: np.ndarray
+) -> Iterator[str]:
+    """Say of each phase without a composition what it has instead."""
+    said = {one.phase: one.sentence for one in analysis.cautions if one.kind == "empty"}
+    names = ", ".join(symbols)
+    for j in np.flatnonzero(nothing).tolist():
+        label = analysis.labels[j]
+        usual = f"{label[0].upper()}{label[1:]}: none of {names} found"
+        yield f"{said.get(j, usual)}."
 
 
 def _oxygen(entries: list[Entry], basis: Basis) -> dict[int, tuple[float, float]]:

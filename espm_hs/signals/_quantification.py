@@ -1,5 +1,6 @@
 """What the phases are made of, and how much of it there is: methods of the signals."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,7 +22,11 @@ from espm_hs.quantification.areal_density import (
     nm_per_mass,
 )
 from espm_hs.quantification.bootstrap import replicates
-from espm_hs.quantification.percent_with_errors import Basis, to_percent
+from espm_hs.quantification.percent_with_errors import (
+    Basis,
+    nothing_found,
+    to_percent,
+)
 from espm_hs.quantification.pixels import Array, pixel_amounts, pixel_composition
 from espm_hs.quantification.report import Report, report
 from espm_hs.signals._masks import progress_bar
@@ -102,6 +107,8 @@ class Quantification(EDSTEMSpectrum):
         _check_target(target)
         found = self.analysis_results()
         basis = Basis(units, elements, oxygen)
+        for line in nothing_found(found, basis):
+            warnings.warn(line, UserWarning, stacklevel=2)
         if target == "phases":
             return _signals(
                 f"{units} percent of", _phase_axis(found), *to_percent(found, basis)

@@ -61,6 +61,8 @@ def read_spectra(path: str | Path, lazy: bool = False) -> list[EDSespmSpectrum]:
             # a list, since HyperSpy takes one name for a pattern
             loaded = hs.load([str(path)], lazy=lazy)
     except Exception as error:
+        if missing := _missing(error):
+            raise OSError(missing) from error
         # readers fail in all ways at what they cannot read
         raise OSError(
             f"the file cannot be read: is it complete, and of the format that its name "
@@ -85,6 +87,28 @@ def read_spectra(path: str | Path, lazy: bool = False) -> list[EDSespmSpectrum]:
         f"{', '.join(sorted(set(types))) or 'none at all'}. If one of them is an EDS "
         "map, load it, call s.set_signal_type('EDS_espm') and save it as .hspy."
     )
+
+
+def _missing(error: BaseException | None) -> str:
+    """Name the package or the other file that a reader lacks; empty if it is neither.
+
+    Readers raise something else because of it, or name it in the text alone.
+    """
+    while error is not None:
+        if isinstance(error, ImportError) and error.name:
+            package = error.name.partition(".")[0]
+            return (
+                f"a package that reads this format is missing: {package}. Install it, "
+                f"`pip install {package}`."
+            )
+        if isinstance(error, FileNotFoundError) and error.filename:
+            name = os.path.basename(os.fsdecode(error.filename))
+            return (
+                f"a file that belongs to this one is missing: {name}. Put it into the "
+                "same folder, under this name."
+            )
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 def _check_there(path: Path) -> int:

@@ -156,11 +156,12 @@ def fit_facts(signal: EDSespmSpectrum, seconds: float | None = None) -> dict[str
     dict
         Name -> text.
     """
+    from espm_hs.metadata.describe import counts_per_pixel, shape_text
+
     found = signal.analysis_results()
-    n_pixels, counts, _ = found.fingerprint
     return {
-        "map": " x ".join(str(n) for n in signal.data.shape),
-        "counts per pixel": f"{counts / n_pixels:.1f}",
+        "map": shape_text(signal),
+        "counts per pixel": f"{counts_per_pixel(signal):.1f}",
         "phases": str(found.n_phases),
         "deviance ratio": f"{found.misfit:.3g}",
         "starts that agree": f"{found.n_agreeing} of {found.n_starts}",

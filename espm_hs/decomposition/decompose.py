@@ -55,6 +55,10 @@ END_MEMBERS = ("auto", "outside", "observed")
 OF_THE_FIT = ("W", "objective", "history", "n_iter", "converged", "n_agreeing")
 
 
+class NoCounts(ValueError):
+    """There is nothing to decompose."""
+
+
 @dataclass(frozen=True, eq=False)
 class DecompositionOptions(FitOptions):
     """How to look for phases; checks itself.
@@ -321,9 +325,9 @@ def decompose(
     check_start(init, problem, n_pixels)
     counts, model, used, changed = read_to_fit(data, model, pixels, used, refinement)
     if counts.n_nonzeros == 0:
-        raise ValueError(
+        raise NoCounts(
             "All counts in the chosen pixels and channels are zero: there is nothing "
-            "to decompose. Check `navigation_mask`, `signal_mask` and the data."
+            "to decompose. Check `navigation_mask`, `signal_mask` and the data"
         )
     if changed:
         known, problem = _problem(model, n_phases, options, navigation, pixels, used)
@@ -371,6 +375,7 @@ def decompose(
         **_in_user_units(problem, found, used, pixels),
         channels=used,
         fingerprint=fingerprint(counts),
+        scale=counts.scale,
         misfit=ratio,
         interrupted=interrupted,
         n_starts=len(found.objectives),

@@ -54,8 +54,8 @@ def pixel_composition(
         Symbols.
     percent, variance
         In percent and percent squared, shape (n_elements, *navigation); NaN in pixels
-        left out, without counts, or with errors above 100 %. The variance is that of the abundances, for phases
-        taken as known.
+        left out, without counts, or with errors above 100 %. The variance is that of
+        the abundances, for phases taken as known.
 
     Raises
     ------
@@ -106,12 +106,8 @@ def pixel_amounts(
     RuntimeError
         If the data are not those that were decomposed.
     """
-    check_channels(analysis, data)
     navigation = data.shape[:-1] or (1,)
-    used = ~np.isnan(loadings).any(axis=1)
-    counts: Any = kept_counts(data, used, analysis.channels)
-    if not np.array_equal(analysis.fingerprint, fingerprint(counts)):
-        raise _moved("other counts, or the same ones in other pixels")
+    used, counts = own_counts(analysis, data, loadings)
     block = _Block(analysis, counts, loadings, navigation, per_loading, percent)
     support = analysis.knowledge.support
     per_row = int(np.prod(navigation[1:]))
@@ -131,6 +127,29 @@ def pixel_amounts(
             found[:, :, rows] = block(part, some, there, shape)
     values, variances = da.concatenate(found, axis=2) if lazy else found
     return values, variances
+
+
+def own_counts(
+    analysis: PhaseAnalysis, data: Array, loadings: np.ndarray
+) -> tuple[np.ndarray, Any]:
+    """Return the pixels that were decomposed, and the counts in them.
+
+    Parameters
+    ----------
+    analysis, data, loadings
+        As in `pixel_amounts`.
+
+    Raises
+    ------
+    RuntimeError
+        If the data are not those that were decomposed, or stand in other pixels.
+    """
+    check_channels(analysis, data)
+    used = ~np.isnan(loadings).any(axis=1)
+    counts = kept_counts(data, used, analysis.channels)
+    if not np.array_equal(analysis.fingerprint, fingerprint(counts)):
+        raise _moved("other counts, or the same ones in other pixels")
+    return used, counts
 
 
 def check_channels(analysis: PhaseAnalysis, data: Array) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from operator import itemgetter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from prettytable import PrettyTable
@@ -21,6 +21,7 @@ from espm_hs.physics.xray.emission import FAMILIES
 from espm_hs.physics.xray.uncertainty import LineErrors, multiplets
 from espm_hs.physics.xray.unknowns import (
     ANGLE,
+    BULK,
     DETECTOR,
     THICKNESS,
     USUAL_ANGLES,
@@ -364,6 +365,7 @@ def report(
     analysis: PhaseAnalysis,
     basis: Basis = ATOMIC,
     errors: Mapping[str, float] | LineErrors | None = None,
+    remarks: Sequence[str] = (),
 ) -> Report:
     """Compose the report of a decomposition.
 
@@ -375,6 +377,8 @@ def report(
         What makes up 100 %.
     errors
         Relative uncertainties of the lines, see `atomic_data_covariance`.
+    remarks
+        What is said before all others.
     """
     symbols, per_atom = basis.of(analysis.elements)
     atoms, biases = analysis.composition, analysis.composition_bias
@@ -411,6 +415,7 @@ def report(
         analysis.misfit,
         tuple(name or str(j) for j, name in enumerate(analysis.knowledge.names)),
         (
+            *remarks,
             *nothing_found(analysis, basis),
             *_not_found_text(analysis, symbols, nothing),
             *_remarks(analysis),
@@ -436,7 +441,8 @@ def _oxygen(entries: list[Entry], basis: Basis) -> dict[int, tuple[float, float]
     """Return at.% of oxygen with its error by phase, where it was measured."""
     if basis != ATOMIC:
         return {}
-    return {x.phase: (x.percent, x.error) for x in entries if x.element == "O"}
+    found = (x for x in entries if x.element == "O" and np.isfinite(x.percent))
+    return {x.phase: (x.percent, x.error) for x in found}
 
 
 def _ranges(per_atom: np.ndarray, ranges: np.ndarray, percent: np.ndarray):
@@ -470,8 +476,39 @@ def _limits(percent: np.ndarray, error: np.ndarray) -> list[float | None]:
     return [float(x) if no else None for x, no in zip(limits, missing, strict=True)]
 
 
+# Counts have a deviance of about 1; data with less than this one are no counts.
+TOO_GOOD = 0.5
+# ... if there are so many that it is known.
+ENOUGH_COUNTS = 1000.0
+
+
+def scale_text(analysis: PhaseAnalysis) -> Iterator[str]:
+    """Say so where the data are not counts as they were measured."""
+    scale, ratio = analysis.scale, analysis.misfit
+    if scale != 1:
+        yield (
+            f"All data are multiples of {scale:.6g}: these are counts that were "
+            "scaled, and errors are right for counts alone. Take the scale out, "
+            f"`s.data = s.data / {scale:.6g}`."
+        )
+    elif ratio < TOO_GOOD and analysis.fingerprint[1] > ENOUGH_COUNTS:
+        yield (
+            f"The deviance ratio is {ratio:.2g}, where counts have 1: the data are "
+            "scaled, averaged or smoothed, and errors are right for counts alone. "
+            "Start from the counts."
+        )
+
+
+def film_text(model: Any) -> Iterator[str]:
+    """Say so where the beam energy is that of bulk samples, and no film is stated."""
+    if isinstance(model, SpectrumModel) and model.is_bulk:
+        yield f"{BULK.format(model.beam_energy)}."
+
+
 def fit_problems(analysis: PhaseAnalysis) -> Iterator[str]:
     """Say what is wrong with the fit as a whole."""
+    yield from film_text(analysis.model)
+    yield from scale_text(analysis)
     yield from drift_text(analysis.calibration)
     if analysis.misfit > BAD_FIT:
         # what was refined already does not get better by it

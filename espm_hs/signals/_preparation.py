@@ -21,6 +21,7 @@ from espm_hs.calibration.energy_scale import (
 )
 from espm_hs.factorization import summed_spectrum
 from espm_hs.metadata import reader
+from espm_hs.metadata.describe import Info, information
 from espm_hs.metadata.schema import FIT, ITEMS
 from espm_hs.metadata.writer import (
     AllOrNothing,
@@ -134,6 +135,28 @@ class Preparation(EDSTEMSpectrum):
         check_stray(self.metadata, given.get(ITEMS["stray_elements"].path, ()))
         with AllOrNothing(self):
             write_parameters(self.metadata, given)
+
+    def info(self) -> Info:
+        """Say what there is, what is a default, what is missing and what sets it.
+
+        Print it in a script; in a notebook it is a table. The same as ``espm-hs info``.
+
+        Returns
+        -------
+        espm_hs.analysis.Info
+
+        Raises
+        ------
+        ValueError
+            If what should be a number in the metadata is not.
+
+        Examples
+        --------
+        >>> info = s.info()
+        >>> info.rows[0]
+        ('shape', '(24, 24|1008)', '')
+        """
+        return information(self)
 
     def edit_analysis_parameters(
         self, display: bool = True, toolkit: Any = None

@@ -35,6 +35,8 @@ MAX_BLOCKS = 64
 # Reading all channels is faster than reading non-zeros, and takes no more memory, where
 # so much of the counts is not zero.
 DENSE = 0.4
+# The smallest value may be up to so many times what all are multiples of.
+MOST_PARTS = 4
 
 
 @compiled()
@@ -155,6 +157,22 @@ class AnyCounts(ABC):
     def unit(self) -> float:
         """What counts as one nat: 1, less where values are below 1 on average."""
         return min(1.0, self.total / self.n_nonzeros) if self.n_nonzeros else 1.0
+
+    @cached_property
+    def scale(self) -> float:
+        """What all values are multiples of, 1 for counts as they were measured.
+
+        1 as well where there is no such number, as in data that were smoothed.
+        """
+        if not np.isfinite(self.smallest) or (self.integer and self.smallest == 1):
+            return 1.0
+        for parts in range(1, MOST_PARTS + 1):
+            scale = self.smallest / parts
+            multiples = partial(Counts.own_multiples, scale=scale)
+            if all(self.over_blocks(multiples)):
+                whole = round(scale)
+                return float(whole) if abs(scale - whole) < 1e-6 * scale else scale
+        return 1.0
 
     @cached_property
     def dense(self) -> bool:
@@ -324,6 +342,12 @@ class Counts(AnyCounts):
     def own_saturated(self) -> float:
         """Return `saturated` of a few pixels."""
         return _saturated(self.values)
+
+    def own_multiples(self, scale: float) -> bool:
+        """Return whether the values of a few pixels are multiples of a number."""
+        ratio = self.values / scale
+        # float32 has seven digits
+        return bool(np.all(np.abs(ratio - np.rint(ratio)) <= 1e-3 + 1e-6 * ratio))
 
     def own_moments(self) -> tuple:
         """Return `moments` of a few pixels, as numbers of Python."""

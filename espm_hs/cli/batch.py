@@ -115,7 +115,7 @@ def decompose_file(path: str | Path, folder: str | Path, settings: Settings) -> 
     found, seconds = _decompose(signal, settings)
     write_parameters(signal.metadata, {BATCH: settings.record})
     _write_results(signal, path, folder)
-    text = f"{composition_table(signal)}\n{_remarks(found)}\n{seconds:.1f} s"
+    text = f"{composition_table(signal)}\n{_remarks(signal, found)}\n{seconds:.1f} s"
     return Outcome(str(path), "done", text, fit_facts(signal, seconds))
 
 
@@ -282,9 +282,9 @@ def _decompose(
     return found, time.perf_counter() - start
 
 
-def _remarks(found: PhaseAnalysis) -> str:
+def _remarks(signal: EDSespmSpectrum, found: PhaseAnalysis) -> str:
     """How good a fit is, and what else to know before trusting it, line by line."""
-    return "\n".join(report(found).footer())
+    return "\n".join(report(found, remarks=signal._remarks(found)).footer())
 
 
 def _save_figure(figure: Figure, path: Path) -> None:
@@ -322,7 +322,7 @@ def demo(folder: str | Path, seed: int = 0) -> str:
         f"Simulated map, {shape_text(signal)}, {counts:.0f} counts per pixel. "
         "Composition, at.%:\n\n"
         f"{_comparison(signal)}\n\n"
-        f"{_remarks(found)}\n"
+        f"{_remarks(signal, found)}\n"
         f"Decomposition: {seconds:.1f} s"
     )
 

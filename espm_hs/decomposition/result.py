@@ -219,7 +219,7 @@ class PhaseAnalysis:
         What the model does not know of itself, and how that moves the amounts of the
         elements of each phase; its last axis is that of the phases. None: all is known.
     scale
-        What all values of the data are multiples of, 1 for counts.
+        What all values of the data are multiples of: 1 for counts, 0 for no number.
     """
 
     model_record: ModelRecord

@@ -485,7 +485,13 @@ ENOUGH_COUNTS = 1000.0
 def scale_text(analysis: PhaseAnalysis) -> Iterator[str]:
     """Say so where the data are not counts as they were measured."""
     scale, ratio = analysis.scale, analysis.misfit
-    if scale != 1:
+    if scale == 0:
+        yield (
+            "The data are no whole numbers, nor multiples of one: they were smoothed, "
+            "averaged or corrected, and errors are right for counts alone. Start from "
+            "the counts."
+        )
+    elif scale != 1:
         yield (
             f"All data are multiples of {scale:.6g}: these are counts that were "
             "scaled, and errors are right for counts alone. Take the scale out, "
@@ -493,7 +499,7 @@ def scale_text(analysis: PhaseAnalysis) -> Iterator[str]:
         )
     elif ratio < TOO_GOOD and analysis.fingerprint[1] > ENOUGH_COUNTS:
         yield (
-            f"The deviance ratio is {ratio:.2g}, where counts have 1: the data are "
+            f"The deviance ratio is {ratio:.2g}, where counts have 1: the data were "
             "scaled, averaged or smoothed, and errors are right for counts alone. "
             "Start from the counts."
         )

@@ -162,7 +162,7 @@ class AnyCounts(ABC):
     def scale(self) -> float:
         """What all values are multiples of, 1 for counts as they were measured.
 
-        1 as well where there is no such number, as in data that were smoothed.
+        0 where there is no such number, as in data that were smoothed.
         """
         if not np.isfinite(self.smallest) or (self.integer and self.smallest == 1):
             return 1.0
@@ -172,7 +172,7 @@ class AnyCounts(ABC):
             if all(self.over_blocks(multiples)):
                 whole = round(scale)
                 return float(whole) if abs(scale - whole) < 1e-6 * scale else scale
-        return 1.0
+        return 1.0 if self.integer else 0.0
 
     @cached_property
     def dense(self) -> bool:

@@ -137,7 +137,7 @@ def _segments(original_metadata: Lookup) -> list[dict[str, Any]]:
         and family
         and str(one.get("DetectorName", "")).startswith(family)
         and str(one.get("Enabled", "true")) != "false"
-        and _elevation(one) > 0
+        and 0 < _elevation(one) <= 90
     ]
 
 

@@ -155,7 +155,8 @@ def without_elements(
     """
     found = f"none of {', '.join(elements)} found"
     if counts is not None and counts < FEW_COUNTS:
-        return f"{found} in its {counts:.0f} counts"
+        number = f"{counts:.0f}"
+        return f"{found} in its {number} count{'' if number == '1' else 's'}"
     whole = shares.sum()
     # parts of one background are numbered
     names = (re.sub(r" \d+$", "", name) for name in others)

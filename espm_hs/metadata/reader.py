@@ -150,8 +150,8 @@ def guessed_by(name: str, metadata: Tree, original_metadata: Tree | None = None)
 def segments(metadata: Tree, original_metadata: Tree | None = None) -> list[float]:
     """Return the azimuths of the segments of the detector, degrees, if known."""
     for quirk, trees in _programs(metadata, original_metadata):
-        if found := getattr(quirk, "azimuths", lambda *_: [])(*trees):
-            return found
+        if hasattr(quirk, "azimuths"):
+            return quirk.azimuths(*trees)
     return []
 
 

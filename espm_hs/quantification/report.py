@@ -235,7 +235,8 @@ class Entry(NamedTuple):
     def nothing(cls, phase: int, element: str) -> Entry:
         """Return the entry of a phase in which none of the elements was found."""
         none = float("nan")
-        return cls(phase, element, *[none] * 4, None, *[none] * 4)
+        amounts = none, none, none, none
+        return cls(phase, element, *amounts, None, *amounts)
 
     @property
     def statistical(self) -> float:

@@ -245,7 +245,7 @@ def test_info_names_what_is_there(map_file, bare_file):
     result = run("info", map_file)
     assert result.exit_code == 0
     for text in (
-        "16 x 16 x 1024",
+        "(16, 16|1024)",
         "uint8",
         "0 to 10.23 keV",
         "200 keV",
@@ -315,7 +315,7 @@ def test_several_files_with_a_summary(map_file, tmp_path, no_figures):
     assert head[:3] == ["file", "state", "map"]
     assert (first[0], first[1], first[2]) == (str(broken), "failed", "")
     assert "cannot be read: is it complete" in first[-1]
-    assert second[:3] == [str(map_file), "done", "16 x 16 x 1024"]
+    assert second[:3] == [str(map_file), "done", "(16, 16|1024)"]
     # the lowest channels are not fitted
     total = hs.load(map_file).data[..., 15:].sum()
     assert second[3] == f"{total / 256:.1f}"
@@ -461,7 +461,7 @@ def test_velox_file_with_several_signals(tmp_path):
     path = Path(DATA, "velox_si_16x16.emd")
     shown = run("info", path).output
     chosen = next(p for p in shown.split("\n\n") if "<- decompose" in p)
-    assert "16 x 16 x 4096" in chosen
+    assert "(16, 16|4096)" in chosen
     result = run("decompose", path, "-n", 1, "-o", tmp_path)
     assert result.exit_code == 0, result.output
     s = hs.load(tmp_path / "velox_si_16x16_espm.hspy")

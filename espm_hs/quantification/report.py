@@ -387,9 +387,12 @@ def report(
     of_data = atomic_data_covariance(analysis, errors)
     instrument = instrument_errors(analysis)
     entries = []
-    nothing = not_found(analysis, per_atom)
-    for j in range(analysis.n_phases):
-        # a component of background or spurious elements has none
+    known = analysis.knowledge
+    # where components are elements, nobody looks for any in that of the background
+    background = (known.fixed[analysis.element_columns] == 0).all(axis=0)
+    background &= known.single_elements
+    nothing = not_found(analysis, per_atom) & ~background
+    for j in np.flatnonzero(~background).tolist():
         if nothing[j]:
             entries += [Entry.nothing(j, symbol) for symbol in symbols]
             continue

@@ -107,7 +107,7 @@ class Quantification(EDSTEMSpectrum):
         _check_target(target)
         found = self.analysis_results()
         basis = Basis(units, elements, oxygen)
-        for line in (*self._remarks(found), *nothing_found(found, basis)):
+        for line in (*self._not_of_now(found), *nothing_found(found, basis)):
             warnings.warn(line, UserWarning, stacklevel=2)
         if target == "phases":
             return _signals(
@@ -213,6 +213,16 @@ class Quantification(EDSTEMSpectrum):
         return table
 
     def _remarks(self, found: PhaseAnalysis) -> list[str]:
+        """Return what tables say of the phases that the result does not know."""
+        remarks = self._not_of_now(found)
+        if program := reader.guessed_by("elements", *self._trees):
+            remarks.append(
+                f"The elements are a guess of {program}: ask which ones the spectrum "
+                "shows, `s.suggest_elements()`."
+            )
+        return remarks
+
+    def _not_of_now(self, found: PhaseAnalysis) -> list[str]:
         """Say so where the phases are not those of this signal as it is now."""
         remarks = []
         try:
@@ -230,11 +240,6 @@ class Quantification(EDSTEMSpectrum):
                 f"This is the result of before: {', '.join(names)} changed since the "
                 "decomposition. Decompose again, `s.decomposition(algorithm='espm', "
                 "init='previous')`."
-            )
-        if program := reader.guessed_by("elements", *self._trees):
-            remarks.append(
-                f"The elements are a guess of {program}: ask which ones the spectrum "
-                "shows, `s.suggest_elements()`."
             )
         return remarks
 

@@ -35,6 +35,8 @@ MAX_BLOCKS = 64
 # Reading all channels is faster than reading non-zeros, and takes no more memory, where
 # so much of the counts is not zero.
 DENSE = 0.4
+# Entries from which a common factor of integers is none by chance.
+ENOUGH_TO_TELL = 20
 # The smallest value may be up to so many times what all are multiples of.
 MOST_PARTS = 4
 
@@ -164,7 +166,9 @@ class AnyCounts(ABC):
 
         0 where there is no such number, as in data that were smoothed.
         """
-        if not np.isfinite(self.smallest) or (self.integer and self.smallest == 1):
+        # of a few counts all may be even by chance
+        few = self.integer and self.n_nonzeros < ENOUGH_TO_TELL
+        if self.n_nonzeros == 0 or few or (self.integer and self.smallest == 1):
             return 1.0
         for parts in range(1, MOST_PARTS + 1):
             scale = self.smallest / parts

@@ -327,7 +327,7 @@ def decompose(
     if counts.n_nonzeros == 0:
         raise NoCounts(
             "All counts in the chosen pixels and channels are zero: there is nothing "
-            "to decompose. Check `navigation_mask`, `signal_mask` and the data"
+            "to decompose. Check `navigation_mask`, `signal_mask` and the data."
         )
     if changed:
         known, problem = _problem(model, n_phases, options, navigation, pixels, used)

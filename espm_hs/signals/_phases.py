@@ -362,7 +362,8 @@ class Phases(EDSTEMSpectrum):
                 callback=advance,
             )
         except NoCounts as error:
-            raise NoCounts(f"{error}{of_file(self.metadata)}") from None
+            message = str(error).removesuffix(".")
+            raise NoCounts(f"{message}{of_file(self.metadata)}") from None
         finally:
             bar.close()
         self._store(

@@ -68,8 +68,8 @@ def _algorithm_named(algorithm: Any) -> Iterator[None]:
         lower = {name.lower(): name for name in names}
         hint = did_you_mean(algorithm.lower(), (), lower)
         raise ValueError(
-            f"`algorithm` is {algorithm!r}, which is not recognised. Expected is 'espm' "
-            f"or one of HyperSpy's, {', '.join(map(repr, ALGORITHMS))}.{hint}"
+            f"`algorithm` is {algorithm!r}, which is not recognised. Expected is "
+            f"'espm' or one of HyperSpy's, {', '.join(map(repr, ALGORITHMS))}.{hint}"
         ) from error
 
 

@@ -154,7 +154,7 @@ class Preparation(EDSTEMSpectrum):
         --------
         >>> info = s.info()
         >>> info.rows[0]
-        ('shape', '(24, 24|1008)', '')
+        ('shape', '(24, 24|1024)', '')
         """
         return information(self)
 

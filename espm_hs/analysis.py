@@ -17,7 +17,7 @@ _HOMES = {
     "decomposition.result": "PhaseAnalysis",
     "decomposition.starts": "previous_start",
     "factorization.counts.reading": "kept_counts",
-    "metadata.describe": "describe",
+    "metadata.describe": "Info describe",
     "metadata.reader": "build_model density dose has_dose stray_elements thickness",
     "metadata.writer": "AllOrNothing calibrated_parameters calibration_record "
     "check_calibration check_parameters check_stray provenance read_options "

@@ -97,8 +97,8 @@ class Calibration:
         return [*rows, ("deviance per degree of freedom", *self.deviance)]
 
     def __str__(self) -> str:
-        lines = [f"{'':32}{'before':>12}{'after':>12}"]
-        lines += [f"{name:32}{a:>12.5g}{b:>12.5g}" for name, a, b in self.rows()]
+        lines = [f"{'':31} {'before':>11} {'after':>11}"]
+        lines += [f"{name:31} {a:>11.5g} {b:>11.5g}" for name, a, b in self.rows()]
         return "\n".join(lines)
 
 

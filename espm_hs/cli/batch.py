@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from espm_hs.cli.files import (
     finished_files,
     read_spectra,
     results_of,
-    total_counts,
 )
 from espm_hs.cli.html_report import write_report
 from espm_hs.cli.settings import SAMPLE, Settings
@@ -35,7 +34,7 @@ from espm_hs.cli.workers import Outcome
 from espm_hs.decomposition.cautions import PhaseWarning
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.factorization.counts.storage import memory_for_counts
-from espm_hs.metadata.describe import describe
+from espm_hs.metadata.describe import N_FACTS, Info, counts_per_pixel, shape_text
 from espm_hs.metadata.reader import item, read
 from espm_hs.metadata.schema import BATCH, NODE, RESULTS
 from espm_hs.metadata.writer import write_parameters
@@ -65,36 +64,15 @@ def file_info(path: str | Path) -> str:
     paragraphs: list[str] = []
     described: dict[tuple, int] = {}
     for number, signal in enumerate(spectra, start=1):
-        axis = signal.axes_manager.signal_axes[0]
-        rows = tuple(describe(signal.metadata, signal.original_metadata, axis))
+        found = signal.info()
         # the detectors of a Velox file would repeat the same rows
+        facts, rows = found.rows[:N_FACTS], found.rows[N_FACTS:]
         first = described.setdefault(rows, number)
-        known = rows if first == number else [("parameters", f"as of {first}", "")]
-        paragraphs.append(_signal_info(number, signal, signal is chosen, known))
+        if first != number:
+            found = Info(found.title, (*facts, ("parameters", f"as of {first}", "")))
+        mark = "  <- decompose uses this one" if signal is chosen else ""
+        paragraphs.append(found.text(f"{number}. ", mark))
     return "\n\n".join(paragraphs)
-
-
-def _signal_info(
-    number: int, signal: EDSespmSpectrum, chosen: bool, rows: Sequence[tuple[str, ...]]
-) -> str:
-    axis = signal.axes_manager.signal_axes[0]
-    pixels = max(1, signal.axes_manager.navigation_size)
-    energy = f"{axis.low_value:.4g} to {axis.high_value:.4g} {axis.units}"
-    shape = " x ".join(str(n) for n in signal.data.shape)
-    facts = [
-        ("shape", shape, ""),
-        ("data type", str(signal.data.dtype), ""),
-        ("counts per pixel", f"{total_counts(signal) / pixels:.1f}", ""),
-        ("energy", energy, f"{axis.size} channels"),
-        *rows,
-    ]
-    title = item(signal.metadata, "General.title") or "untitled"
-    mark = "  <- decompose uses this one" if chosen else ""
-    names = max(len(name) for name, _, _ in facts)
-    values = min(28, max(len(value) for _, value, _ in facts))
-    lines = [f"{number}. {title}{mark}"]
-    lines += [f"   {n:{names}}  {v:{values}}  {r}".rstrip() for n, v, r in facts]
-    return "\n".join(lines)
 
 
 # -- decomposing ---------------------------------------------------------------------
@@ -137,7 +115,7 @@ def decompose_file(path: str | Path, folder: str | Path, settings: Settings) -> 
     found, seconds = _decompose(signal, settings)
     write_parameters(signal.metadata, {BATCH: settings.record})
     _write_results(signal, path, folder)
-    text = f"{composition_table(signal)}\n{_remarks(found)}\n{seconds:.1f} s"
+    text = f"{composition_table(signal)}\n{_remarks(signal, found)}\n{seconds:.1f} s"
     return Outcome(str(path), "done", text, fit_facts(signal, seconds))
 
 
@@ -305,9 +283,9 @@ def _decompose(
     return found, time.perf_counter() - start
 
 
-def _remarks(found: PhaseAnalysis) -> str:
+def _remarks(signal: EDSespmSpectrum, found: PhaseAnalysis) -> str:
     """How good a fit is, and what else to know before trusting it, line by line."""
-    return "\n".join(report(found).footer())
+    return "\n".join(report(found, remarks=signal._remarks(found)).footer())
 
 
 def _save_figure(figure: Figure, path: Path) -> None:
@@ -340,12 +318,12 @@ def demo(folder: str | Path, seed: int = 0) -> str:
             _save_figure(plotting.plot_phases(signal), file)
         with new("map.hspy") as file:
             signal.save(file)
-    counts = total_counts(signal) / signal.axes_manager.navigation_size
-    shape = " x ".join(str(n) for n in signal.data.shape)
+    counts = counts_per_pixel(signal)
     return (
-        f"Simulated map, {shape}, {counts:.0f} counts per pixel. Composition, at.%:\n\n"
+        f"Simulated map, {shape_text(signal)}, {counts:.0f} counts per pixel. "
+        "Composition, at.%:\n\n"
         f"{_comparison(signal)}\n\n"
-        f"{_remarks(found)}\n"
+        f"{_remarks(signal, found)}\n"
         f"Decomposition: {seconds:.1f} s"
     )
 

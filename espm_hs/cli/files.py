@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 # reader around in circles, where no Ctrl-C stops it.
 PATIENCE = 600.0
 PATIENCE_PER_BYTE = 1e-6
+# Formats of two files, of which the header alone is opened.
+_COMPANIONS = {".rpl": ".raw"}
 
 
 def read_spectra(path: str | Path, lazy: bool = False) -> list[EDSespmSpectrum]:
@@ -61,6 +63,8 @@ def read_spectra(path: str | Path, lazy: bool = False) -> list[EDSespmSpectrum]:
             # a list, since HyperSpy takes one name for a pattern
             loaded = hs.load([str(path)], lazy=lazy)
     except Exception as error:
+        if missing := _missing(path, error):
+            raise OSError(missing) from error
         # readers fail in all ways at what they cannot read
         raise OSError(
             f"the file cannot be read: is it complete, and of the format that its name "
@@ -84,6 +88,34 @@ def read_spectra(path: str | Path, lazy: bool = False) -> list[EDSespmSpectrum]:
         "no EDS spectrum in this file; its signal types are: "
         f"{', '.join(sorted(set(types))) or 'none at all'}. If one of them is an EDS "
         "map, load it, call s.set_signal_type('EDS_espm') and save it as .hspy."
+    )
+
+
+def _missing(path: Path, error: BaseException | None) -> str:
+    """Name the package or the other file that a reader lacks; empty if it is neither.
+
+    Readers may have raised something else because of it.
+    """
+    other = path.with_suffix(_COMPANIONS.get(path.suffix.lower(), path.suffix))
+    beside = {name.lower() for name in os.listdir(path.parent)}
+    if other.name.lower() not in beside:
+        return _belongs(other.name)
+    while error is not None:
+        if isinstance(error, ImportError) and error.name:
+            return (
+                f"a package that reads this format is missing: {error.name}. Install "
+                "all of them, `pip install 'rosettasciio[all]'`."
+            )
+        if isinstance(error, FileNotFoundError) and error.filename:
+            return _belongs(os.path.basename(os.fsdecode(error.filename)))
+        error = error.__cause__ or error.__context__
+    return ""
+
+
+def _belongs(name: str) -> str:
+    return (
+        f"a file that belongs to this one is missing: {name}. Put it into the same "
+        "folder, under this name."
     )
 
 

@@ -20,6 +20,7 @@ from espm_hs.cli.tables import fit_facts
 from espm_hs.metadata.describe import describe
 from espm_hs.metadata.reader import item
 from espm_hs.metadata.schema import RESULTS
+from espm_hs.quantification.percent_with_errors import nothing_found
 from espm_hs.quantification.report import ERRORS, fit_problems, report
 from espm_hs.signals import EDSespmSpectrum
 
@@ -42,6 +43,7 @@ def write_report(signal: EDSespmSpectrum, path: Path, source: str) -> None:
         If the signal has no such decomposition.
     """
     found = signal.analysis_results()
+    remarks = signal._remarks(found)
     table = report(found)
     cautions = [f"{one.sentence}. {one.advice}" for one in found.cautions]
     some = (x for x in found.ambiguities if not (x.is_wide or found.empty[x.phase]))
@@ -56,7 +58,12 @@ def write_report(signal: EDSespmSpectrum, path: Path, source: str) -> None:
         title=str(item(signal.metadata, "General.title") or Path(source).stem),
         source=source,
         version=__version__,
-        warnings=[*fit_problems(found), *cautions],
+        warnings=[
+            *remarks,
+            *nothing_found(found),
+            *fit_problems(found),
+            *cautions,
+        ],
         remarks=[
             table.footer()[0],
             *calibration_text(found.calibration),

@@ -103,8 +103,8 @@ def composition_table(signal: EDSespmSpectrum) -> str:
         ["counts", *(f"{100 * share:.1f}%" for share in counts / counts.sum())],
     ]
     for symbol, values, errors in zip(symbols, percent, variance**0.5, strict=True):
-        cells = zip(values, errors, found.empty, strict=True)
-        shown = ["empty" if no else f"{p:.2f} ± {e:.2f}" for p, e, no in cells]
+        cells = zip(values, errors, strict=True)
+        shown = ["empty" if p != p else f"{p:.2f} ± {e:.2f}" for p, e in cells]
         rows.append([symbol, *shown])
     return "\n".join(text_lines(rows))
 
@@ -156,11 +156,12 @@ def fit_facts(signal: EDSespmSpectrum, seconds: float | None = None) -> dict[str
     dict
         Name -> text.
     """
+    from espm_hs.metadata.describe import counts_per_pixel, shape_text
+
     found = signal.analysis_results()
-    n_pixels, counts, _ = found.fingerprint
     return {
-        "map": " x ".join(str(n) for n in signal.data.shape),
-        "counts per pixel": f"{counts / n_pixels:.1f}",
+        "map": shape_text(signal),
+        "counts per pixel": f"{counts_per_pixel(signal):.1f}",
         "phases": str(found.n_phases),
         "deviance ratio": f"{found.misfit:.3g}",
         "starts that agree": f"{found.n_agreeing} of {found.n_starts}",

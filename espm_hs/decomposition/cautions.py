@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ FEW_COUNTS = 20.0
 # element; and one with larger errors of its fractions tells nothing of them.
 FEW_ATOMS = 1e-6
 UNKNOWN = 1.0
+# Columns with more than this share of the counts of an empty phase are named.
+SHOWN = 0.1
 # Starts disagree if fewer than this part of them ended in the optimum.
 LEAST_AGREEING = 0.75
 # Starts differ if a fraction moves by more than this.
@@ -29,9 +32,14 @@ INVOLVED = 0.3
 
 # Kind of caution, the gravest first: what the table says, the sentence, what to do.
 KINDS = {
+    "few": (
+        "few counts",
+        "{:.0f} counts do not bear out {} phases",
+        "Ask for fewer phases, or measure longer.",
+    ),
     "empty": (
         "empty",
-        "{} is empty: it has hardly any counts of elements, and its at.% mean nothing",
+        "{} is empty: {}",
         "Ask for fewer phases, or add the elements that are missing.",
     ),
     "duplicate": ("as another", "{} is the same as {}", "Ask for fewer phases."),
@@ -69,7 +77,7 @@ class Caution:
     Parameters
     ----------
     kind
-        "empty", "duplicate", "starts", "range", "bias" or "overlap".
+        One of `KINDS`.
     phase
         Its number; None if it concerns all phases.
     sentence
@@ -126,9 +134,41 @@ def empty_phases(
     return empty if counts is None else empty | (counts < FEW_COUNTS)
 
 
+def without_elements(
+    elements: Sequence[str],
+    counts: float | None,
+    others: Sequence[str],
+    shares: np.ndarray,
+) -> str:
+    """Say what an empty phase has in the place of elements.
+
+    Parameters
+    ----------
+    elements
+        Names of what was looked for.
+    counts
+        Of the phase; None if that is not known.
+    others
+        Labels of the columns that are not quantified.
+    shares
+        Their counts in the phase, in any unit, shape (len(others),).
+    """
+    found = f"none of {', '.join(elements)} found"
+    if counts is not None and counts < FEW_COUNTS:
+        number = f"{counts:.0f}"
+        return f"{found} in its {number} count{'' if number == '1' else 's'}"
+    whole = shares.sum()
+    # parts of one background are numbered
+    names = (re.sub(r" \d+$", "", name) for name in others)
+    large = [name for name, x in zip(names, shares, strict=True) if x > SHOWN * whole]
+    if not large:
+        return found
+    return f"{found}, its counts are {listed(list(dict.fromkeys(large)))}"
+
+
 def phase_cautions(
     labels: Sequence[str],
-    empty: np.ndarray,
+    empty: Mapping[int, str],
     apart: np.ndarray,
     alternatives: np.ndarray | None,
     wide: Mapping[int, str],
@@ -141,7 +181,7 @@ def phase_cautions(
     labels
         What to call each phase.
     empty
-        Boolean, shape (n_phases,); nothing else is said of an empty phase.
+        Empty phase -> what it has instead; nothing else is said of it.
     apart
         How different the phases are, see `espm_hs.decomposition.ambiguity.apart`.
     alternatives
@@ -153,11 +193,11 @@ def phase_cautions(
     """
     for j, label in enumerate(labels):
         name = f"{label[0].upper()}{label[1:]}"
-        if empty[j]:
-            yield Caution.of("empty", j, name)
+        if j in empty:
+            yield Caution.of("empty", j, name, empty[j])
             continue
         nearest = int(np.argmin(apart[j]))
-        if apart[j, nearest] < SAME and not empty[nearest]:
+        if apart[j, nearest] < SAME and nearest not in empty:
             yield Caution.of("duplicate", j, name, labels[nearest])
         moves = 0.0 if alternatives is None else np.ptp(alternatives[:, :, j], axis=0)
         if (most := float(np.max(moves))) > STARTS_DIFFER:
@@ -217,10 +257,11 @@ def one_sentence(
     steps
         Choices of the search.
     """
-    order = list(KINDS)
+    few = [one.sentence for one in found if one.kind == "few"]
+    order = [kind for kind in KINDS if kind != "few"]
     grave = sorted((order.index(x.kind), x.phase) for x in found if x.phase is not None)
     gravest = {j: order[kind] for kind, j in reversed(grave)}
-    parts, groups = [], (order[:1], order[1:2], order[2:])
+    parts, groups = few, (order[:1], order[1:2], order[2:])
     said = "empty", "the same as others", "not well known"
     for kinds, what in zip(groups, said, strict=True):
         names = [labels[j] for j, kind in sorted(gravest.items()) if kind in kinds]

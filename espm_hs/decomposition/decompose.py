@@ -55,6 +55,10 @@ END_MEMBERS = ("auto", "outside", "observed")
 OF_THE_FIT = ("W", "objective", "history", "n_iter", "converged", "n_agreeing")
 
 
+class NoCounts(ValueError):
+    """There is nothing to decompose."""
+
+
 @dataclass(frozen=True, eq=False)
 class DecompositionOptions(FitOptions):
     """How to look for phases; checks itself.
@@ -329,7 +333,7 @@ def decompose(
     check_start(init, problem, n_pixels)
     counts, model, used, changed = read_to_fit(data, model, pixels, used, refinement)
     if counts.n_nonzeros == 0:
-        raise ValueError(
+        raise NoCounts(
             "All counts in the chosen pixels and channels are zero: there is nothing "
             "to decompose. Check `navigation_mask`, `signal_mask` and the data."
         )
@@ -388,6 +392,7 @@ def decompose(
         **local,
         channels=used,
         fingerprint=identity,
+        scale=counts.scale,
         misfit=ratio,
         interrupted=interrupted,
         n_starts=len(found.objectives),

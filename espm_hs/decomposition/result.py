@@ -12,6 +12,8 @@ import numpy as np
 
 from espm_hs.decomposition.ambiguity import Ambiguity, ambiguities, apart, ranges
 from espm_hs.decomposition.cautions import (
+    FEW_COUNTS,
+    KINDS,
     LEAST_AGREEING,
     Caution,
     empty_phases,
@@ -19,6 +21,7 @@ from espm_hs.decomposition.cautions import (
     look_alikes,
     one_sentence,
     phase_cautions,
+    without_elements,
 )
 from espm_hs.decomposition.constraints import Knowledge
 from espm_hs.decomposition.self_consistency import phase_matrices
@@ -46,9 +49,11 @@ _NUMBERS = {
     "n_agreeing": int,
     "binning": int,
     "sparsity": float,
+    "scale": float,
 }
-# Lines of the text after a fit, to which the signal may add two of its own.
-MOST_LINES = 13
+# Lines of the text after a fit: phases, what is to be known of them; and in a line,
+# elements of a phase and what to do.
+MOST_PHASES, MOST_NOTES, MOST_ELEMENTS, MOST_ADVICE = 5, 5, 5, 2
 # What comes of stored values that are missing or something else than was written.
 _DAMAGE = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 
@@ -220,6 +225,8 @@ class PhaseAnalysis:
     unknowns
         What the model does not know of itself, and how that moves the amounts of the
         elements of each phase; its last axis is that of the phases. None: all is known.
+    scale
+        What all values of the data are multiples of: 1 for counts, 0 for no number.
     """
 
     model_record: ModelRecord
@@ -249,6 +256,7 @@ class PhaseAnalysis:
     counts: np.ndarray | None = None
     steps: tuple[str, ...] = ()
     unknowns: Unknowns | None = None
+    scale: float = 1.0
     places: np.ndarray | None = None
     atoms_in_places: np.ndarray | None = None
 
@@ -410,13 +418,22 @@ class PhaseAnalysis:
         """What speaks against taking the composition of phases as it is."""
         found = phase_cautions(
             self.labels,
-            self.empty,
+            {j: self._instead(j) for j in np.flatnonzero(self.empty).tolist()},
             apart(self.composition, self.spectra),
             self.alternatives,
             {one.phase: str(one) for one in self.ambiguities if one.is_wide},
             self.composition_bias,
         )
         return (*found, *self._cautions_of_all())
+
+    def _instead(self, j: int) -> str:
+        """Say what an empty phase has in the place of elements."""
+        others = ~self.element_columns
+        shares = self.W[:, j] * self.G[j][self.channels].sum(axis=0)
+        columns = zip(self.model_record.columns, others, strict=True)
+        names = [name for name, other in columns if other]
+        counts = None if self.counts is None else float(self.counts[j])
+        return without_elements(self.elements, counts, names, shares[others])
 
     @property
     def warning(self) -> str | None:
@@ -429,6 +446,9 @@ class PhaseAnalysis:
         Where the answers of the starts are known, the phases that differ have it said.
         Backgrounds are free to resemble each other.
         """
+        counts = float(self.fingerprint[1])
+        if counts <= FEW_COUNTS * self.n_phases and self.n_phases > 1:
+            yield Caution.of("few", None, counts, self.n_phases)
         agree = self.n_agreeing >= LEAST_AGREEING * self.n_starts
         if self.alternatives is None and not agree:
             said = f"{self.n_agreeing} of {self.n_starts} starts ended in this optimum"
@@ -447,38 +467,63 @@ class PhaseAnalysis:
     pull = property(attrgetter("bias"))
 
     def __str__(self) -> str:
-        """Text in the manner of HyperSpy's decomposition info."""
-        ending = (
-            "converged" if self.converged else "not converged: raise max_iter or tol"
-        )
+        """Say what was found, what is doubtful and what to do, and last how."""
+        ending = "converged"
+        if not self.converged:
+            ending = "not converged: raise max_iter or tol"
         if self.interrupted:
             ending = "interrupted"
-        names = [f"{j} {x}" for j, x in enumerate(self.knowledge.names) if x]
-        lines = [
-            "Decomposition info:",
-            "  algorithm=espm",
-            f"  output_dimension={self.n_phases}",
-            *([f"  known phases: {', '.join(names)}"] if names else []),
-            f"  columns of the model: {', '.join(self.model_record.columns)}",
-            f"  objective={self.objective:.8g} after {self.n_iter} iterations "
-            f"({ending})",
-            f"  {self.n_agreeing} of {self.n_starts} start(s) ended there",
-            f"  phases from bins of {self.binning} pixels along each axis, "
-            f"sparsity {self.sparsity:.3g}, "
-            f"smoothness of the maps {self.smoothness_text}",
-            f"  deviance of the summed spectrum over its expectation={self.misfit:.3g}",
-        ]
-        notes = self._notes(MOST_LINES - len(lines))
-        return "\n".join([*lines, *(f"  {note}" for note in notes)])
+        plural = "s" if self.n_phases > 1 else ""
+        head = (
+            f"Found {self.n_phases} phase{plural}: deviance ratio {self.misfit:.3g}, "
+            f"{self.n_agreeing} of {self.n_starts} start(s) agree, {ending} after "
+            f"{self.n_iter} iterations"
+        )
+        lines = [head, *self._phase_lines(), *self._notes()]
+        # of each kind one, the gravest first
+        advice = dict.fromkeys(
+            one.advice for kind in KINDS for one in self.cautions if one.kind == kind
+        )
+        if advice:
+            lines.append(f"to do: {' '.join([*advice][:MOST_ADVICE])}")
+        return "\n  ".join([*lines, self._settings()])
 
-    def _notes(self, room: int) -> list[str]:
-        """Return what to know before trusting the phases, in so many lines."""
+    def _phase_lines(self) -> list[str]:
+        """Say of each phase how much of it there is, and what it is made of."""
+        parts = self.counts
+        shares = None if parts is None else 100 * parts / max(parts.sum(), 1e-300)
+        lines = []
+        for j, label in enumerate(self.labels):
+            order = np.argsort(-self.composition[:, j])[:MOST_ELEMENTS]
+            percent = [(self.elements[i], 100 * self.composition[i, j]) for i in order]
+            of = ", ".join(f"{name} {x:.0f}" for name, x in percent if x >= 1)
+            of = "none of the elements" if self.empty[j] else f"{of} at.%"
+            share = "" if shares is None else f"{shares[j]:.0f} % of the counts, "
+            lines.append(f"{label}: {share}{of}")
+        more = len(lines) - MOST_PHASES
+        return lines if more <= 0 else [*lines[:MOST_PHASES], f"and {more} more"]
+
+    def _settings(self) -> str:
+        """Say with what the phases were found."""
+        names = [f"{j} {x}" for j, x in enumerate(self.knowledge.names) if x]
+        known = f"; known phases: {', '.join(names)}" if names else ""
+        return (
+            f"columns of the model: {', '.join(self.model_record.columns)}; objective "
+            f"{self.objective:.8g}; bins of {self.binning} pixels along each axis, "
+            f"sparsity {self.sparsity:.3g}, smoothness of the maps "
+            f"{self.smoothness_text}{known}"
+        )
+
+    def _notes(self) -> list[str]:
+        """Return what to know before trusting the phases, in a few lines."""
         notes = [f"choices: {' '.join(self.steps)}"] if self.steps else []
         if self.ambiguities and all(one.kind == "overlap" for one in self.cautions):
             notes.append(self._openness())
         # how many starts agree is said above
         found = [x for x in self.cautions if (x.kind, x.phase) != ("starts", None)]
-        room -= len(notes)
+        order = [*KINDS]
+        found.sort(key=lambda one: order.index(one.kind))
+        room = MOST_NOTES - len(notes)
         last = len(found) if len(found) <= room else room - 1
         notes += [one.sentence for one in found[:last]]
         rest = in_short(found[last:], self.labels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,6 +33,7 @@ from espm_hs.factorization import (
     Factorization,
     FitOptions,
     Grid,
+    LostComponent,
     Penalties,
     Problem,
     composition_covariance,
@@ -212,16 +214,17 @@ class PhaseSearch:
         lowest = found.objective - self.rise - worth
         self.steps, self.rise, self.taken = [], 0.0, set()
         short = replace(self.options, max_iter=min(MOST_PASSES, self.options.max_iter))
-        other = self._continued(found, Penalties(), short)
-        other = self._continued(other, penalties, short)
-        others = errors
-        if other.objective < lowest + MOST_GAINED:
-            other, others = self._separated(other, self._errors(other))
-        if other.objective - self.rise < lowest and not other.interrupted:
-            if other.converged:
-                return other, others
-            other = self._continued(other, penalties, self.options)
-            return other, self._errors(other)
+        other, others = found, errors
+        with suppress(LostComponent):  # which the counts do not bear out: nothing else
+            other = self._continued(found, Penalties(), short)
+            other = self._continued(other, penalties, short)
+            if other.objective < lowest + MOST_GAINED:
+                other, others = self._separated(other, self._errors(other))
+            if other.objective - self.rise < lowest and not other.interrupted:
+                if other.converged:
+                    return other, others
+                other = self._continued(other, penalties, self.options)
+                return other, self._errors(other)
         self.problem, self.steps, self.rise, self.taken = before
         spent = replace(found, n_iter=other.n_iter, interrupted=other.interrupted)
         return spent, errors
@@ -294,7 +297,11 @@ class PhaseSearch:
         before, start = self.problem, (found.W, found.H)
         for overlap in overlaps:
             start = separate(*start, overlap, self.rows)
-        again = continued(found, self._fit(start, replace(self.options, n_init=1)))
+        try:
+            again = self._fit(start, replace(self.options, n_init=1))
+        except LostComponent:  # there is nothing left of a phase
+            return None
+        again = continued(found, again)
         worse = self._divergence(again) - divergence_of_fit(
             self.counts, before, found.W, found.H, n_jobs=self.n_jobs
         )

@@ -15,6 +15,7 @@ import numpy as np
 from espm_hs.factorization import (
     Factorization,
     FitOptions,
+    LostComponent,
     Problem,
     factorize,
     fit_spectrum,
@@ -116,15 +117,18 @@ def self_consistent_phases(
         if found.interrupted or left <= 0:
             return found, problem
         last = _fractions(found.W[rows])
-        problem = replace(problem, G=phase_matrices(model, last)[:, channels])
-        again = factorize(
-            counts,
-            problem,
-            init=(found.W, found.H),
-            options=replace(options, n_init=1, max_iter=left),
-        )
+        own = replace(problem, G=phase_matrices(model, last)[:, channels])
+        try:
+            again = factorize(
+                counts,
+                own,
+                init=(found.W, found.H),
+                options=replace(options, n_init=1, max_iter=left),
+            )
+        except LostComponent:  # the counts do not bear out a phase
+            return found, problem
         left -= again.n_iter
-        found = continued(found, again)
+        found, problem = continued(found, again), own
         if np.abs(_fractions(found.W[rows]) - last).max() < SETTLED:
             return found, problem
     _warn_unsettled(model)

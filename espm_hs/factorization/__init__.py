@@ -35,7 +35,7 @@ from espm_hs.factorization.regression import (
     fit_spectrum,
 )
 from espm_hs.factorization.solvers.base import FitOptions
-from espm_hs.factorization.solvers.initialization import check_start
+from espm_hs.factorization.solvers.initialization import LostComponent, check_start
 from espm_hs.factorization.solvers.maps import (
     coarse_maps,
     divergence_of_fit,
@@ -67,6 +67,7 @@ __all__ = [
     "Factorization",
     "FitOptions",
     "Grid",
+    "LostComponent",
     "Penalties",
     "Penalty",
     "Problem",

@@ -1,15 +1,38 @@
-"""What an analysis would use, in words: values, defaults, what is missing."""
+"""What there is and what an analysis would use, in words: defaults, what is missing.
+
+`information` is behind ``s.info()`` and ``espm-hs info``, which say the same.
+"""
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from espm_hs.metadata.reader import energy_axis, in_header, item, read, stated
-from espm_hs.metadata.schema import ITEMS, Item, Tree
+import numpy as np
+from prettytable import PrettyTable
+
+from espm_hs.factorization import summed_spectrum
+from espm_hs.metadata.reader import (
+    energy_axis,
+    guessed_by,
+    in_header,
+    item,
+    of_file,
+    read,
+    segments,
+    stated,
+)
+from espm_hs.metadata.schema import FIT, ITEMS, Item, Tree
 from espm_hs.physics import SpectrumModel
 from espm_hs.physics.xray.emission import check_beam_energy
-from espm_hs.physics.xray.unknowns import USUAL_FACTOR, USUAL_THICKNESS
+from espm_hs.physics.xray.unknowns import (
+    BULK,
+    LEAST_BEAM,
+    USUAL_FACTOR,
+    USUAL_THICKNESS,
+)
 
 if TYPE_CHECKING:
     from hyperspy.axes import DataAxis
@@ -21,8 +44,99 @@ _NUMBERS = (
     *("thickness", "density"),
     *("elevation_angle", "azimuth_angle", "energy_resolution_MnKa"),
 )
+# Only where there is something to say.
+_IF_STATED = ("minimum_energy", "live_time")
 # Without one of these the self-absorption is that of a usual film.
 _SAMPLE = ("thickness", "density")
+
+
+# A longer value moves the remarks of its row alone.
+_WIDEST_VALUE = 28
+
+
+@dataclass(frozen=True)
+class Info:
+    """What a signal is and what an analysis of it would use.
+
+    Parameters
+    ----------
+    title
+        Of the signal.
+    rows
+        Name, value and remark: what is a default, what is missing and which call sets
+        it, what the header of the file says otherwise.
+    """
+
+    title: str
+    rows: tuple[Row, ...]
+
+    def text(self, before: str = "", after: str = "") -> str:
+        """Return lines of text, with words before and after the title."""
+        names = max(len(name) for name, _, _ in self.rows)
+        values = min(_WIDEST_VALUE, max(len(value) for _, value, _ in self.rows))
+        lines = [f"   {n:{names}}  {v:{values}}  {r}".rstrip() for n, v, r in self.rows]
+        return "\n".join([f"{before}{self.title}{after}", *lines])
+
+    def __str__(self) -> str:
+        return self.text()
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        table = PrettyTable(["", "value", "remark"], align="l")
+        table.add_rows([list(row) for row in self.rows])
+        return f"<b>{html.escape(self.title)}</b>{table.get_html_string()}"
+
+
+def shape_text(signal: Any) -> str:
+    """Return the shape of a signal as HyperSpy shows it, "(x, y|energy)"."""
+    axes = signal.axes_manager
+    sizes = axes.navigation_shape, axes.signal_shape
+    return f"({'|'.join(', '.join(map(str, some)) for some in sizes)})"
+
+
+def counts_per_pixel(signal: Any) -> float:
+    """Return the mean of all counts of a pixel, in all channels."""
+    total = float(summed_spectrum(signal.data).sum()) if signal.data.size else 0.0
+    return total / max(1, signal.axes_manager.navigation_size)
+
+
+#: Rows of what the signal is; those of the parameters follow.
+N_FACTS = 4
+
+
+def information(signal: Any) -> Info:
+    """Say what a signal is and what an analysis of it would use.
+
+    Parameters
+    ----------
+    signal
+        An EDS signal of HyperSpy.
+
+    Raises
+    ------
+    ValueError
+        If what should be a number in the metadata is not.
+    """
+    axis, trees = signal.axes_manager[-1], (signal.metadata, signal.original_metadata)
+    mean = counts_per_pixel(signal)
+    remark = "" if mean else f"there is nothing to decompose{of_file(trees[0])}"
+    if mean and signal.data.dtype.kind == "f":
+        total = mean * max(1, signal.axes_manager.navigation_size)
+        if abs(total - np.rint(total)) > 1e-6 * total:
+            remark = "no whole number of counts: scaled, averaged or smoothed?"
+    energy = "-"
+    if axis.size:
+        energy = f"{axis.low_value:.4g} to {axis.high_value:.4g} {axis.units}"
+    facts: tuple[Row, ...] = (
+        ("shape", shape_text(signal), ""),
+        ("data type", str(signal.data.dtype), ""),
+        ("counts per pixel", f"{mean:.1f}", remark),
+        ("energy", energy, f"{axis.size} channels"),
+    )
+    rows = describe(*trees, axis if axis.size else None)
+    title = item(trees[0], "General.title") or "untitled"
+    return Info(str(title), (*facts, *rows))
 
 
 def describe(
@@ -46,11 +160,17 @@ def describe(
         If what should be a number in the metadata is not.
     """
     trees = metadata, original_metadata
-    rows = [_number("beam_energy", *trees)]
+    rows = [_number("beam_energy", *trees), *_bulk(metadata, original_metadata)]
     for name, example in (("elements", None), ("stray_elements", ["Cu"])):
         rows.append(_elements(ITEMS[name], example, trees, axis))
     rows += [_number(name, *trees) for name in _NUMBERS]
     rows += _not_used("elevation_angle", *trees)
+    rows += [
+        _number(name, *trees) for name in _IF_STATED if read(name, *trees) is not None
+    ]
+    if parts := segments(*trees):
+        azimuths = ", ".join(f"{one:g}" for one in parts)
+        rows.append(("segments", str(len(parts)), f"azimuths of {azimuths} degrees"))
     known = ITEMS["detector"]
     rows.append(
         (known.shown, "SDD", f"missing, with a window or without: {known.call()}")
@@ -58,6 +178,16 @@ def describe(
         else (known.shown, "as set", "")
     )
     return rows
+
+
+def _bulk(metadata: Tree, original_metadata: Tree | None) -> list[Row]:
+    """Row of a beam that is one for bulk samples, where nobody says it is a film."""
+    beam = read("beam_energy", metadata, original_metadata)
+    film = read("thickness", metadata, original_metadata) is not None
+    film |= read("mass_thickness", metadata) not in (None, FIT)
+    if beam is None or beam >= LEAST_BEAM or film:
+        return []
+    return [("sample", "bulk?", BULK.format(beam))]
 
 
 def _number(name: str, metadata: Tree, original_metadata: Tree | None) -> Row:
@@ -96,7 +226,9 @@ def _elements(
     remark, nothing = "", "-" if example is None else "none"
     if not symbols:
         remark = known.call(example) if example else f"missing: {known.call()}"
-    elif lost := _without_a_line(read("beam_energy", *trees), axis, symbols):
+    elif program := guessed_by(known.name, *trees):
+        remark = f"a guess of {program}, to be checked: s.suggest_elements()"
+    if lost := _without_a_line(read("beam_energy", *trees), axis, symbols):
         kept = [symbol for symbol in symbols if symbol not in lost]
         remark = f"no line of {', '.join(lost)} in the energy range"
         remark += f": {known.call(kept)}" if kept else ""

@@ -12,7 +12,8 @@ when HyperSpy adds up live times with the pixels.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
 from functools import lru_cache, partial
 from math import pi
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ from espm_hs.metadata.quirks import QUIRKS
 from espm_hs.metadata.schema import FIT, ITEMS, Tree, as_detector, check_node, per_unit
 from espm_hs.physics import Detector, SpectrumModel
 from espm_hs.physics.xray.arguments import POSITION
-from espm_hs.physics.xray.emission import check_beam_energy
+from espm_hs.physics.xray.emission import NoLine, check_beam_energy
 from espm_hs.physics.xray.line_factors import LineFactors, Standard, combined
 from espm_hs.physics.xray.unknowns import ANGLE, DETECTOR, THICKNESS
 
@@ -93,6 +94,12 @@ def item(metadata: Tree | None, path: str) -> Any:
     return found.as_dictionary() if hasattr(found, "as_dictionary") else found
 
 
+def of_file(metadata: Tree) -> str:
+    """Return what ends a message with the name of the file, if that is known."""
+    name = item(metadata, "General.original_filename")
+    return f" (file {name})." if name else "."
+
+
 def stated(
     name: str, metadata: Tree, original_metadata: Tree | None = None
 ) -> tuple[Any, str]:
@@ -123,17 +130,40 @@ def in_header(
     name: str, metadata: Tree, original_metadata: Tree | None = None
 ) -> tuple[Any, str]:
     """As `stated`, but only what the program of the file wrote in a way of its own."""
-    for quirk in QUIRKS:
-        if (
-            name in quirk.READS
-            and all(item(metadata, x) is not None for x in quirk.METADATA)
-            and all(item(original_metadata, x) is not None for x in quirk.ORIGINAL)
-        ):
-            trees = partial(item, metadata), partial(item, original_metadata)
-            found = quirk.READS[name](*trees)
-            if found is not None:
-                return found, quirk.PROGRAM
+    for quirk, trees in _programs(metadata, original_metadata):
+        found = quirk.READS[name](*trees) if name in quirk.READS else None
+        if found is not None:
+            return found, quirk.PROGRAM
     return None, ""
+
+
+def guessed_by(name: str, metadata: Tree, original_metadata: Tree | None = None) -> str:
+    """Return the program whose guess an item still is; empty if it is no guess."""
+    value = item(metadata, ITEMS[name].path)
+    if value is None:
+        return ""
+    for quirk, trees in _programs(metadata, original_metadata):
+        guess = getattr(quirk, "GUESSES", {}).get(name)
+        if guess is not None and sorted(guess(*trees)) == sorted(value):
+            return quirk.PROGRAM
+    return ""
+
+
+def segments(metadata: Tree, original_metadata: Tree | None = None) -> list[float]:
+    """Return the azimuths of the segments of the detector, degrees, if known."""
+    for quirk, trees in _programs(metadata, original_metadata):
+        if hasattr(quirk, "azimuths"):
+            return quirk.azimuths(*trees)
+    return []
+
+
+def _programs(metadata: Tree, original_metadata: Tree | None) -> Iterator[tuple]:
+    """Return the programs that wrote the metadata, with what looks items up."""
+    for quirk in QUIRKS:
+        if all(item(metadata, x) is not None for x in quirk.METADATA) and all(
+            item(original_metadata, x) is not None for x in quirk.ORIGINAL
+        ):
+            yield quirk, (partial(item, metadata), partial(item, original_metadata))
 
 
 def read(name: str, metadata: Tree, original_metadata: Tree | None = None) -> Any:
@@ -279,8 +309,55 @@ def build_model(
     for name in _OF_A_MODEL:
         found[name] = stated(name, metadata, original_metadata)[0]
     if overrides:
-        return SpectrumModel(**_arguments(found, overrides))
+        return _made(_arguments(found, overrides))
     return _model(found)
+
+
+def _made(arguments: dict[str, Any]) -> SpectrumModel:
+    """Return a model without the stray elements that have no line on its axis."""
+    while True:
+        try:
+            return SpectrumModel(**arguments)
+        except NoLine as error:
+            stray = list(arguments.get("stray_elements", ()))
+            if error.element not in stray:
+                raise
+            stray.remove(error.element)
+            arguments = {**arguments, "stray_elements": stray}
+            note = f"The stray element {error.element} is left out: {error}"
+            warnings.warn(note, UserWarning, stacklevel=2)
+
+
+# What a model has as the metadata state it, and no refinement changes.
+_KEPT = (
+    *("elements", "stray_elements", "beam_energy", "split_lines", "line_factors"),
+    *("thickness", "density"),
+)
+
+
+def changed(
+    model: Any, axis: DataAxis, metadata: Tree, original_metadata: Tree | None = None
+) -> list[str]:
+    """Name what the metadata state otherwise than when a model was made.
+
+    Parameters
+    ----------
+    model
+        A model that was made from the metadata, and refined since.
+    axis, metadata, original_metadata
+        As in `build_model`.
+    """
+    if not isinstance(model, SpectrumModel):
+        return []
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            now = build_model(metadata, axis, original_metadata)
+    except ValueError:
+        return ["the metadata"]  # which make no model any more
+    fitted = read("mass_thickness", metadata) == FIT
+    names = _KEPT[:-2] if fitted else _KEPT
+    return [ITEMS[x].shown for x in names if getattr(now, x) != getattr(model, x)]
 
 
 class _Stated(dict):
@@ -306,7 +383,7 @@ def _frozen(value: Any) -> tuple:
 
 @lru_cache(maxsize=8)
 def _model(found: _Stated) -> SpectrumModel:
-    return SpectrumModel(**_arguments(found, {}))
+    return _made(_arguments(found, {}))
 
 
 def _arguments(found: _Stated, overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -384,7 +461,7 @@ _NEEDED = ("beam_current", "live_time", "live_time_pixels", "solid_angle")
 _HINTS = {"live_time_pixels": "or 'map'"}
 
 
-def dose(metadata: Tree) -> float:
+def dose(metadata: Tree, original_metadata: Tree | None = None) -> float:
     """Return electrons of a pixel x share of the sphere that the detector covers.
 
     Parameters
@@ -392,6 +469,8 @@ def dose(metadata: Tree) -> float:
     metadata
         Metadata of a signal, with beam current (nA), live time (s), what that is the
         time of, and solid angle (sr).
+    original_metadata
+        Metadata of the file that the signal was read from.
 
     Raises
     ------
@@ -399,7 +478,7 @@ def dose(metadata: Tree) -> float:
         If one of them is not known or not positive; the message names the calls that
         set what is missing.
     """
-    values = _exposure(metadata)
+    values = _exposure(metadata, original_metadata)
     if missing := [ITEMS[name] for name, value in values.items() if not value > 0]:
         calls = [
             f"`{one.call()}` ({_HINTS.get(one.name, one.unit)})" for one in missing
@@ -409,26 +488,28 @@ def dose(metadata: Tree) -> float:
             f"{', '.join(one.shown for one in missing)}. Set it with "
             f"{' and '.join(calls)}."
         )
-    return _electrons(metadata) * values["solid_angle"] / (4 * pi)
+    return _electrons(values) * values["solid_angle"] / (4 * pi)
 
 
-def _electrons(metadata: Tree) -> float:
+def _electrons(exposure: Mapping[str, float]) -> float:
     """Return the electrons of a pixel, 0 if current or time are not known."""
-    current, time, pixels, _ = _exposure(metadata).values()
+    current, time, pixels, _ = exposure.values()
     return 1e-9 * current / elementary_charge * time / pixels if pixels > 0 else 0.0
 
 
-def electrons(metadata: Tree, n_pixels: int) -> float | None:
+def electrons(
+    n_pixels: int, metadata: Tree, original_metadata: Tree | None = None
+) -> float | None:
     """Return the electrons of some pixels; None if current or time are not known.
 
     Parameters
     ----------
-    metadata
-        As for `dose`.
     n_pixels
         How many.
+    metadata, original_metadata
+        As for `dose`.
     """
-    total = n_pixels * _electrons(metadata)
+    total = n_pixels * _electrons(_exposure(metadata, original_metadata))
     return total if total > 0 else None
 
 
@@ -437,7 +518,12 @@ def electrons(metadata: Tree, n_pixels: int) -> float | None:
 _LEAST_LIVE, _MOST_RATE = 0.2, 3e5
 
 
-def counting_time(metadata: Tree, n_pixels: int, counts: float) -> float | None:
+def counting_time(
+    n_pixels: int,
+    counts: float,
+    metadata: Tree,
+    original_metadata: Tree | None = None,
+) -> float | None:
     """Return the time in which a map was counted, s; None if it is not known.
 
     Where nobody stated what the live time is for, it is that of the whole map, unless
@@ -445,28 +531,32 @@ def counting_time(metadata: Tree, n_pixels: int, counts: float) -> float | None:
 
     Parameters
     ----------
-    metadata
-        Metadata of a signal, with live or real time.
     n_pixels
         Pixels of the map, 1 for a spectrum.
     counts
         Counts of the map.
+    metadata
+        Metadata of a signal, with live or real time.
+    original_metadata
+        Metadata of the file that the signal was read from.
     """
-    live, real = (read(name, metadata) or 0.0 for name in ("live_time", "real_time"))
+    trees = metadata, original_metadata
+    live, real = (read(name, *trees) or 0.0 for name in ("live_time", "real_time"))
     time = live if live > _LEAST_LIVE * real else real
     if not time > 0:
         return None
-    pixels = read("live_time_pixels", metadata)
+    pixels = read("live_time_pixels", *trees)
     if pixels is None:
         pixels = n_pixels if counts <= _MOST_RATE * time else 1
     return time * n_pixels / pixels
 
 
-def has_dose(metadata: Tree) -> bool:
+def has_dose(metadata: Tree, original_metadata: Tree | None = None) -> bool:
     """Whether all is known that `dose` needs."""
-    return all(value > 0 for value in _exposure(metadata).values())
+    return all(value > 0 for value in _exposure(metadata, original_metadata).values())
 
 
-def _exposure(metadata: Tree) -> dict[str, float]:
+def _exposure(metadata: Tree, original_metadata: Tree | None) -> dict[str, float]:
     """Return name -> value of what `dose` needs, 0 for what is not known."""
-    return {name: read(name, metadata) or 0.0 for name in _NEEDED}
+    trees = metadata, original_metadata
+    return {name: read(name, *trees) or 0.0 for name in _NEEDED}

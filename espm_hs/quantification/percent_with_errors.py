@@ -24,6 +24,8 @@ from espm_hs.arguments import check_choice
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.physics import SpectrumModel, atomic_number, atomic_weight
 
+#: A percentage of which the standard error is larger is none: it is from 0 to 100.
+LARGEST_ERROR = 100.0
 #: Parts of the error of a composition, under the names that they have everywhere.
 ERROR_PARTS = (
     "counting",
@@ -232,7 +234,52 @@ def to_percent(
     symbols, per_atom = basis.of(analysis.elements)
     percent, response = closed(per_atom, analysis.composition.T)
     variance = propagated(response, analysis.composition_covariance)
+    variance = np.minimum(variance, LARGEST_ERROR**2)
+    nothing = not_found(analysis, per_atom)
+    percent[nothing] = variance[nothing] = np.nan
     return symbols, percent.T, variance.T
+
+
+def not_found(analysis: PhaseAnalysis, per_atom: np.ndarray) -> np.ndarray:
+    """Return which phases have none of the amounts, or amounts that nobody knows.
+
+    What is left of an element at its bound is rounding, which closed to 100 % would be
+    as good as any number.
+
+    Parameters
+    ----------
+    analysis
+        Result of a decomposition.
+    per_atom
+        Amounts per atom, shape (n_amounts, n_elements), see `Basis.of`.
+
+    Returns
+    -------
+    numpy.ndarray
+        Boolean, shape (n_phases,): empty phases; those whose amounts are together no
+        larger than the noise of their sum; and those where noise moves a percentage by
+        more than `LARGEST_ERROR`.
+    """
+    atoms, covariance = analysis.composition.T, analysis.counting_covariance
+    weights = per_atom.sum(axis=0)
+    noise = propagated(weights[None], covariance)[:, 0]
+    with np.errstate(invalid="ignore", over="ignore"):
+        _, response = closed(per_atom, atoms)
+        unknown = (propagated(response, covariance) > LARGEST_ERROR**2).any(axis=1)
+        total = atoms @ weights
+        # errors of a fit that was interrupted are not known, and its amounts are
+        lost = (total <= 0) | (total**2 <= noise)
+    return analysis.empty | unknown | lost
+
+
+def nothing_found(analysis: PhaseAnalysis, basis: Basis = ATOMIC) -> Iterator[str]:
+    """Say so if no phase has any of the elements that are asked for."""
+    symbols, per_atom = basis.of(analysis.elements)
+    if not_found(analysis, per_atom).all():
+        yield (
+            f"No phase has any of {', '.join(symbols)}. Ask which elements the "
+            "spectrum shows, `s.suggest_elements()`."
+        )
 
 
 def atoms_per_loading(analysis: PhaseAnalysis) -> np.ndarray:

@@ -16,14 +16,18 @@ from espm_hs.factorization import (
 from espm_hs.factorization.counts.reading import kept_counts
 from espm_hs.quantification.percent_with_errors import (
     ATOMIC,
+    LARGEST_ERROR,
     Basis,
     atoms_per_loading,
     closed,
+    not_found,
     propagated,
 )
 
 Array = np.ndarray | da.Array
 
+# A phase with less than this share of the loadings of a pixel is not there.
+NO_SHARE = 1e-6
 # Pixels handled at once, so that the covariances of a large map stay small.
 SLAB = 1 << 16
 
@@ -50,8 +54,8 @@ def pixel_composition(
         Symbols.
     percent, variance
         In percent and percent squared, shape (n_elements, *navigation); NaN in pixels
-        left out or without counts. The variance is that of the abundances, for phases
-        taken as known.
+        left out, without counts, or with errors above 100 %. The variance is that of
+        the abundances, for phases taken as known.
 
     Raises
     ------
@@ -60,6 +64,7 @@ def pixel_composition(
     """
     symbols, per_atom = basis.of(analysis.elements)
     per_loading = per_atom @ atoms_per_loading(analysis)
+    per_loading[:, not_found(analysis, per_atom)] = 0.0
     maps = pixel_amounts(analysis, data, loadings, per_loading, lazy, percent=True)
     return symbols, *maps
 
@@ -101,12 +106,8 @@ def pixel_amounts(
     RuntimeError
         If the data are not those that were decomposed.
     """
-    check_channels(analysis, data)
     navigation = data.shape[:-1] or (1,)
-    used = ~np.isnan(loadings).any(axis=1)
-    counts: Any = kept_counts(data, used, analysis.channels)
-    if not np.array_equal(analysis.fingerprint, fingerprint(counts)):
-        raise _moved("other counts, or the same ones in other pixels")
+    used, counts = own_counts(analysis, data, loadings)
     block = _Block(analysis, counts, loadings, navigation, per_loading, percent)
     support = analysis.knowledge.support
     per_row = int(np.prod(navigation[1:]))
@@ -131,6 +132,29 @@ def pixel_amounts(
     return values, variances
 
 
+def own_counts(
+    analysis: PhaseAnalysis, data: Array, loadings: np.ndarray
+) -> tuple[np.ndarray, Any]:
+    """Return the pixels that were decomposed, and the counts in them.
+
+    Parameters
+    ----------
+    analysis, data, loadings
+        As in `pixel_amounts`.
+
+    Raises
+    ------
+    RuntimeError
+        If the data are not those that were decomposed, or stand in other pixels.
+    """
+    check_channels(analysis, data)
+    used = ~np.isnan(loadings).any(axis=1)
+    counts = kept_counts(data, used, analysis.channels)
+    if not np.array_equal(analysis.fingerprint, fingerprint(counts)):
+        raise _moved("other counts, or the same ones in other pixels")
+    return used, counts
+
+
 def check_channels(analysis: PhaseAnalysis, data: Array) -> None:
     """Raise RuntimeError if the data have other channels than were decomposed."""
     if analysis.channels.size != data.shape[-1]:
@@ -143,6 +167,12 @@ def _moved(found: str) -> RuntimeError:
         "they were transposed, cropped or changed since. Run "
         "`s.decomposition(algorithm='espm', output_dimension=...)` again."
     )
+
+
+def there(loadings: np.ndarray) -> np.ndarray:
+    """Return loadings, shape (n_pixels, n_phases), without what is left by rounding."""
+    share = loadings > NO_SHARE * loadings.sum(axis=1, keepdims=True)
+    return np.where(share, loadings, 0.0)
 
 
 class _Block:
@@ -180,17 +210,22 @@ class _Block:
             counts, self.spectra, H, mean_counts=self.mean_counts
         )
         if support is not None:  # what is known to be nowhere else has no error there
-            there = support[used]
-            covariance *= there[:, :, None] & there[:, None, :]
+            inside = support[used]
+            covariance *= inside[:, :, None] & inside[:, None, :]
         covariance = smoothed_covariance(covariance, self.smoothness, self.n_axes)
         if atoms is not None:  # loadings are of another number of them in each place
             of_pixel = atoms[used]
             H = H * of_pixel
             covariance *= of_pixel[:, :, None] * of_pixel[:, None, :]
         if self.percent:
-            values, response = closed(self.per_loading, H)
+            values, response = closed(self.per_loading, there(H))
         else:
             values, response = H @ self.per_loading.T, self.per_loading
+        variances = propagated(response, covariance)
+        if self.percent:
+            nothing = (variances > LARGEST_ERROR**2).any(axis=1)
+            nothing |= counts.per_pixel == 0
+            values[nothing] = variances[nothing] = np.nan
         found = np.full((2, shape[1], len(loadings)), np.nan)
-        found[0, :, used], found[1, :, used] = values, propagated(response, covariance)
+        found[0, :, used], found[1, :, used] = values, variances
         return found.reshape(shape)

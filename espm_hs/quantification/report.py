@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from operator import itemgetter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from prettytable import PrettyTable
@@ -21,6 +21,7 @@ from espm_hs.physics.xray.emission import FAMILIES
 from espm_hs.physics.xray.uncertainty import LineErrors, multiplets
 from espm_hs.physics.xray.unknowns import (
     ANGLE,
+    BULK,
     DETECTOR,
     THICKNESS,
     USUAL_ANGLES,
@@ -30,9 +31,12 @@ from espm_hs.physics.xray.unknowns import (
 from espm_hs.quantification.percent_with_errors import (
     ATOMIC,
     ERROR_PARTS,
+    LARGEST_ERROR,
     Basis,
     closed,
     fit_response,
+    not_found,
+    nothing_found,
     oxygen_text,
     propagated,
 )
@@ -226,8 +230,15 @@ class Entry(NamedTuple):
 
     @property
     def error(self) -> float:
-        """All errors together."""
-        return float(np.linalg.norm(self.errors))
+        """All errors together, at most 100 %."""
+        return min(float(np.linalg.norm(self.errors)), LARGEST_ERROR)
+
+    @classmethod
+    def nothing(cls, phase: int, element: str) -> Entry:
+        """Return the entry of a phase in which none of the elements was found."""
+        none = float("nan")
+        amounts = none, none, none, none
+        return cls(phase, element, *amounts, None, *amounts)
 
     @property
     def statistical(self) -> float:
@@ -257,7 +268,7 @@ class Report:
     remarks
         What to know before trusting the numbers.
     empty
-        Numbers of the phases without a composition, which have no entries.
+        Numbers of the phases without a composition, whose entries are NaN.
     """
 
     units: str
@@ -276,7 +287,8 @@ class Report:
     def rows(self) -> list[tuple[str, ...]]:
         """Return the lines as text; "< limit" for what is not found."""
         blank = ("",) * (len(self.header) - 2)
-        rows = [(entry.phase, self._row(entry)) for entry in self.entries]
+        found = (entry for entry in self.entries if entry.phase not in self.empty)
+        rows = [(entry.phase, self._row(entry)) for entry in found]
         rows += [(j, (self.names[j], "empty", *blank)) for j in self.empty]
         return [row for _, row in sorted(rows, key=itemgetter(0))]
 
@@ -356,6 +368,7 @@ def report(
     analysis: PhaseAnalysis,
     basis: Basis = ATOMIC,
     errors: Mapping[str, float] | LineErrors | None = None,
+    remarks: Sequence[str] = (),
 ) -> Report:
     """Compose the report of a decomposition.
 
@@ -367,6 +380,8 @@ def report(
         What makes up 100 %.
     errors
         Relative uncertainties of the lines, see `atomic_data_covariance`.
+    remarks
+        What is said before all others.
     """
     symbols, per_atom = basis.of(analysis.elements)
     atoms, biases = analysis.composition, analysis.composition_bias
@@ -374,35 +389,66 @@ def report(
     of_data = atomic_data_covariance(analysis, errors)
     instrument = instrument_errors(analysis)
     entries = []
-    for j in range(analysis.n_phases):
-        # a component of background or spurious elements has none
-        if analysis.empty[j] or not atoms[:, j].any():
+    known = analysis.knowledge
+    # where components are elements, nobody looks for any in that of the background
+    background = (known.fixed[analysis.element_columns] == 0).all(axis=0)
+    background &= known.single_elements
+    nothing = not_found(analysis, per_atom) & ~background
+    for j in np.flatnonzero(~background).tolist():
+        if nothing[j]:
+            entries += [Entry.nothing(j, symbol) for symbol in symbols]
             continue
         percent, response = closed(per_atom, atoms[:, j])
         counting = np.sqrt(propagated(response, counted[j]))
         bias = np.abs(response @ biases[:, j])
         atomic_data = np.sqrt(np.maximum(propagated(response, of_data[j]), 0))
+        parts = [np.linalg.norm(response @ x[j], axis=1) for x in instrument]
+        # what is between 0 and 100 has no larger error
+        counting, bias, atomic_data, *parts = (
+            np.minimum(x, LARGEST_ERROR) for x in (counting, bias, atomic_data, *parts)
+        )
         numbers = [x.tolist() for x in (percent, counting, bias, atomic_data)]
-        parts = [np.linalg.norm(response @ x[j], axis=1).tolist() for x in instrument]
         limits = _limits(percent, np.hypot(counting, bias))
         ranges = _ranges(per_atom, analysis.ranges[:, :, j], percent).tolist()
-        rows_of_phase = zip(symbols, *numbers, limits, *ranges, *parts, strict=True)
+        of_instrument = [x.tolist() for x in parts]
+        rows_of_phase = zip(
+            symbols, *numbers, limits, *ranges, *of_instrument, strict=True
+        )
         entries += [Entry(j, *row) for row in rows_of_phase]
     return Report(
         basis.units,
         tuple(entries),
         analysis.misfit,
         tuple(name or str(j) for j, name in enumerate(analysis.knowledge.names)),
-        (*_remarks(analysis), *oxygen_text(analysis, _oxygen(entries, basis))),
-        tuple(np.flatnonzero(analysis.empty).tolist()),
+        (
+            *remarks,
+            *nothing_found(analysis, basis),
+            *_not_found_text(analysis, symbols, nothing),
+            *_remarks(analysis),
+            *oxygen_text(analysis, _oxygen(entries, basis)),
+        ),
+        tuple(np.flatnonzero(nothing).tolist()),
     )
+
+
+def _not_found_text(
+    analysis: PhaseAnalysis, symbols: Sequence[str], nothing: np.ndarray
+) -> Iterator[str]:
+    """Say of each phase without a composition what it has instead."""
+    said = {one.phase: one.sentence for one in analysis.cautions if one.kind == "empty"}
+    names = ", ".join(symbols)
+    for j in np.flatnonzero(nothing).tolist():
+        label = analysis.labels[j]
+        usual = f"{label[0].upper()}{label[1:]}: none of {names} found"
+        yield f"{said.get(j, usual)}."
 
 
 def _oxygen(entries: list[Entry], basis: Basis) -> dict[int, tuple[float, float]]:
     """Return at.% of oxygen with its error by phase, where it was measured."""
     if basis != ATOMIC:
         return {}
-    return {x.phase: (x.percent, x.error) for x in entries if x.element == "O"}
+    found = (x for x in entries if x.element == "O" and np.isfinite(x.percent))
+    return {x.phase: (x.percent, x.error) for x in found}
 
 
 def _ranges(per_atom: np.ndarray, ranges: np.ndarray, percent: np.ndarray):
@@ -436,8 +482,45 @@ def _limits(percent: np.ndarray, error: np.ndarray) -> list[float | None]:
     return [float(x) if no else None for x, no in zip(limits, missing, strict=True)]
 
 
+# Counts have a deviance of about 1; data with less than this one are no counts.
+TOO_GOOD = 0.5
+# ... if there are so many that it is known.
+ENOUGH_COUNTS = 1000.0
+
+
+def scale_text(analysis: PhaseAnalysis) -> Iterator[str]:
+    """Say so where the data are not counts as they were measured."""
+    scale, ratio = analysis.scale, analysis.misfit
+    if scale == 0:
+        yield (
+            "The data are no whole numbers, nor multiples of one: they were smoothed, "
+            "averaged or corrected, and errors are right for counts alone. Start from "
+            "the counts."
+        )
+    elif scale != 1:
+        yield (
+            f"All data are multiples of {scale:.6g}: these are counts that were "
+            "scaled, and errors are right for counts alone. Take the scale out, "
+            f"`s.data = s.data / {scale:.6g}`."
+        )
+    elif ratio < TOO_GOOD and analysis.fingerprint[1] > ENOUGH_COUNTS:
+        yield (
+            f"The deviance ratio is {ratio:.2g}, where counts have 1: the data were "
+            "scaled, averaged or smoothed, and errors are right for counts alone. "
+            "Start from the counts."
+        )
+
+
+def film_text(model: Any) -> Iterator[str]:
+    """Say so where the beam energy is that of bulk samples, and no film is stated."""
+    if isinstance(model, SpectrumModel) and model.is_bulk:
+        yield f"{BULK.format(model.beam_energy)}."
+
+
 def fit_problems(analysis: PhaseAnalysis) -> Iterator[str]:
     """Say what is wrong with the fit as a whole."""
+    yield from film_text(analysis.model)
+    yield from scale_text(analysis)
     yield from drift_text(analysis.calibration)
     if analysis.misfit > BAD_FIT:
         # what was refined already does not get better by it

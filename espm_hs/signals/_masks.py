@@ -1,12 +1,13 @@
 """What HyperSpy's user gives, as it is needed: masks, known phases, progress bars."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
 import hyperspy.api as hs
 import numpy as np
 from hyperspy.external.progressbar import progressbar
+from hyperspy.roi import BaseROI
 
 from espm_hs.arguments import check_number
 from espm_hs.metadata.reader import energy_axis
@@ -30,6 +31,48 @@ def progress_bar(show: bool | None, *args: Any, **options: Any) -> Any:
     return progressbar(*args, disable=not show, **options)
 
 
+def without_regions(signal: Any, value: Any) -> Any:
+    """Return a ROI of HyperSpy as a boolean array, and anything else as it is.
+
+    Parameters
+    ----------
+    signal
+        The map.
+    value
+        A ROI on the navigation axes of the map, or something else.
+
+    Returns
+    -------
+    array of bool, of the shape of ``signal.data`` without the energy axis
+        True in the pixels that the ROI holds.
+
+    Raises
+    ------
+    ValueError
+        If the ROI holds no pixel of the map, or does not fit its axes.
+    """
+    return _of_region(signal.axes_manager.navigation_axes, value)
+
+
+def _of_region(axes: Sequence[Any], value: Any) -> Any:
+    """Return a ROI as the places of some axes (x, y, ...) that it holds."""
+    if not isinstance(value, BaseROI):
+        return value
+    known = [{**one.get_axis_dictionary(), "navigate": True} for one in reversed(axes)]
+    sizes = [one.size for one in reversed(axes)]
+    inside = np.zeros(int(np.prod(sizes)), bool)
+    # of an image of the numbers of its pixels a ROI keeps those that it holds
+    numbers = np.arange(inside.size, dtype=float).reshape(sizes)
+    try:
+        kept = np.ravel(value(hs.signals.BaseSignal(numbers, axes=known)).data)
+    except (ValueError, IndexError, TypeError, AttributeError) as error:
+        raise ValueError(f"The region {value} does not fit the map: {error}") from None
+    inside[kept[np.isfinite(kept)].astype(int)] = True
+    if not inside.any():
+        raise ValueError(f"The region {value} holds no pixel or channel of the map.")
+    return inside.reshape(sizes)
+
+
 def used_pixels(signal: Any, mask: Any) -> np.ndarray | None:
     """Return the pixels in use, flat in array order.
 
@@ -39,7 +82,8 @@ def used_pixels(signal: Any, mask: Any) -> np.ndarray | None:
         The map.
     mask
         HyperSpy's mask of pixels, True where they are left out: an array, a signal, or
-        a number, the threshold of `vacuum_mask`. None: all pixels are used.
+        a number, the threshold of `vacuum_mask`, or a ROI of HyperSpy. None: all
+        pixels are used.
 
     Returns
     -------
@@ -49,7 +93,8 @@ def used_pixels(signal: Any, mask: Any) -> np.ndarray | None:
     Raises
     ------
     ValueError
-        If the mask is not boolean or has another shape than the map.
+        If the mask is not boolean, has another shape than the map, or is a threshold
+        that leaves out all of it.
     """
     if mask is None:
         return None
@@ -57,6 +102,15 @@ def used_pixels(signal: Any, mask: Any) -> np.ndarray | None:
         threshold = float(mask)
         check_number("navigation_mask", threshold)
         mask = signal.vacuum_mask(threshold)
+        if bool(np.all(mask.data)):
+            raise ValueError(
+                f"`navigation_mask={threshold:g}` is a threshold, below which the "
+                "largest channel of a pixel makes it vacuum, and the largest of this "
+                f"map has {float(signal.data.max()):g} counts: all pixels are left "
+                "out. Give a lower one, or a boolean mask."
+            )
+    if isinstance(mask, BaseROI):
+        mask = without_regions(signal, mask).T  # masks that are arrays are x, y
     shape = signal.axes_manager.navigation_shape
     is_signal = isinstance(mask, hs.signals.BaseSignal)
     if is_signal and shape and mask.axes_manager.signal_dimension > 0:
@@ -83,8 +137,9 @@ def used_channels(signal: Any, mask: Any) -> np.ndarray | None:
     """Return the channels in use from HyperSpy's mask; see `used_pixels`."""
     if mask is None:
         return None
-    array = _boolean("signal_mask", mask, "a boolean array or signal")
-    size = signal.axes_manager.signal_axes[0].size
+    axes = signal.axes_manager.signal_axes
+    array = _boolean("signal_mask", _of_region(axes, mask), "a boolean array or signal")
+    size = axes[0].size
     if array.shape != (size,):
         raise ValueError(
             f"`signal_mask` has shape {array.shape}; needed is ({size},), with "
@@ -139,7 +194,7 @@ def _known(signal: Any, value: Any, key: Any, kind: Any) -> Any:
     """Return what is known of a phase, an array where it is a spectrum or a map."""
     if kind not in ("spectrum", "map"):
         return value
-    data = _data(value)
+    data = _data(without_regions(signal, value) if kind == "map" else value)
     if kind == "map" or not isinstance(value, hs.signals.BaseSignal):
         return data
     where = f"`known_phases[{key!r}][{kind!r}]`"

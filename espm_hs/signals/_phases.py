@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial, wraps
 from numbers import Integral
 from operator import index
@@ -22,13 +23,19 @@ from sklearn.exceptions import ConvergenceWarning
 from espm_hs.arguments import check_flag, did_you_mean
 from espm_hs.calibration.automatic import calibration_text, drift_text
 from espm_hs.decomposition.cautions import PhaseWarning
-from espm_hs.decomposition.decompose import DecompositionOptions, decompose
+from espm_hs.decomposition.decompose import (
+    DecompositionOptions,
+    NoCounts,
+    decompose,
+)
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.decomposition.starts import previous_start
-from espm_hs.metadata.reader import stated
+from espm_hs.metadata.reader import guessed_by, of_file, stated
 from espm_hs.metadata.schema import RESULTS
 from espm_hs.metadata.writer import AllOrNothing, provenance, remove, write_parameters
 from espm_hs.physics.linear_model import LinearModel
+from espm_hs.quantification.pixels import own_counts
+from espm_hs.quantification.report import film_text, scale_text
 from espm_hs.signals._masks import arrays_of, progress_bar, used_channels, used_pixels
 
 # Names in other packages -> ours.
@@ -37,8 +44,33 @@ NAMES_ELSEWHERE = {
     "n_components": "output_dimension",
     "mask": "navigation_mask",
 }
+# Those of HyperSpy, for what is said of others.
+ALGORITHMS = (
+    *("SVD", "MLPCA", "PCA", "NMF", "sklearn_pca", "sparse_pca"),
+    *("mini_batch_sparse_pca", "RPCA", "ORPCA", "ORNMF"),
+)
 # Options that do not change a result are not stored with it.
 NOT_STORED = {"n_jobs", "callback", "check_every"}
+
+
+@contextmanager
+def _algorithm_named(algorithm: Any) -> Iterator[None]:
+    """Say of an algorithm that is not known that it is not, and not what follows.
+
+    HyperSpy looks at the type of the data first, and asks for floating point.
+    """
+    try:
+        yield
+    except (TypeError, ValueError, AttributeError) as error:
+        names = ["espm", *ALGORITHMS]
+        if not isinstance(algorithm, str) or algorithm in names:
+            raise
+        lower = {name.lower(): name for name in names}
+        hint = did_you_mean(algorithm.lower(), (), lower)
+        raise ValueError(
+            f"`algorithm` is {algorithm!r}, which is not recognised. Expected is "
+            f"'espm' or one of HyperSpy's, {', '.join(map(repr, ALGORITHMS))}.{hint}"
+        ) from error
 
 
 def beside_hyperspy(find_phases: Callable, parents: Sequence[Any]) -> Callable:
@@ -55,10 +87,17 @@ def beside_hyperspy(find_phases: Callable, parents: Sequence[Any]) -> Callable:
     def decomposition(
         self: Phases, *args: Any, algorithm: Any = "SVD", **kwargs: Any
     ) -> Any:
-        if not (isinstance(algorithm, str) and algorithm == "espm"):
-            info = super(Phases, self).decomposition(
-                *args, algorithm=algorithm, **kwargs
+        if args and isinstance(args[0], str):
+            raise TypeError(
+                f"{args[0]!r} is given where no name of an algorithm belongs. Give all "
+                "arguments by name, `s.decomposition(algorithm='espm', "
+                "output_dimension=3)`."
             )
+        if not (isinstance(algorithm, str) and algorithm == "espm"):
+            with _algorithm_named(algorithm):
+                info = super(Phases, self).decomposition(
+                    *args, algorithm=algorithm, **kwargs
+                )
             # the maps of these phases are gone
             remove(self.metadata, RESULTS)
             return info
@@ -173,7 +212,7 @@ class Phases(EDSTEMSpectrum):
             - ``"spectrum"``: signal or array over the channels of the map, of which the
               composition is that of the phase;
             - ``"map"``: boolean image or array, of the shape of ``s.data`` without the
-              energy axis, True where the phase may be.
+              energy axis, True where the phase may be; or a ROI of HyperSpy.
 
             For example ``{"core": {"composition": {"Fe": 0.16, "Pt": 0.84}}}``. Phases
             that are named get the lowest numbers, in the order given; the others are
@@ -230,10 +269,12 @@ class Phases(EDSTEMSpectrum):
             Whether progress is shown; None for HyperSpy's preference.
         navigation_mask
             Boolean array or signal, True where pixels are left out, in HyperSpy's
-            conventions; a number is eXSpy's threshold of vacuum. None uses all pixels;
+            conventions, or a ROI of HyperSpy around these; a number is eXSpy's
+            threshold of vacuum. None uses all pixels;
             other algorithms take eXSpy's default, 1.0, if it is not given.
         signal_mask
-            Boolean array or signal, True where channels are left out. Channels below
+            Boolean array or signal, True where channels are left out, or a
+            `hyperspy.api.roi.SpanROI` over these. Channels below
             0.15 keV and above the beam energy always are.
         return_info
             Whether to return the `espm_hs.analysis.PhaseAnalysis`.
@@ -253,15 +294,16 @@ class Phases(EDSTEMSpectrum):
         Raises
         ------
         ValueError, TypeError
-            If something is missing or makes no sense; signal and metadata are then as
-            they were.
+            If something is missing or makes no sense, or there are no counts; signal
+            and metadata are then as they were.
 
         Warns
         -----
         sklearn.exceptions.ConvergenceWarning
             If the iterations ended before ``tol`` was met.
         UserWarning
-            If the energy scale drifts during the scan.
+            If the energy scale drifts during the scan, the data are scaled counts, or
+            the beam energy is that of a bulk sample.
         espm_hs.PhaseWarning
             If phases are empty, the same or not well known, or the search chose among
             answers that the counts allow; one sentence.
@@ -315,6 +357,7 @@ class Phases(EDSTEMSpectrum):
             bar.update(n_iter - bar.n)
             bar.set_postfix(F=f"{objective:.6g}", refresh=False)
 
+        self._check_channels()
         try:
             found = decompose(
                 self.data,
@@ -327,6 +370,9 @@ class Phases(EDSTEMSpectrum):
                 init=start,
                 callback=advance,
             )
+        except NoCounts as error:
+            message = str(error).removesuffix(".")
+            raise NoCounts(f"{message}{of_file(self.metadata)}") from None
         finally:
             bar.close()
         self._store(
@@ -344,13 +390,30 @@ class Phases(EDSTEMSpectrum):
                 warnings.warn(line, UserWarning, stacklevel=3)
             for line in calibration_text(changes) if print_info else ():
                 print(line)
+        for line in (*scale_text(found), *film_text(model)):
+            warnings.warn(line, UserWarning, stacklevel=3)
         if found.warning:
             warnings.warn(found.warning, PhaseWarning, stacklevel=3)
         if print_info:
             print(found)
+            if program := guessed_by("elements", *self._trees):
+                print(f"  elements: a guess of {program}, ask s.suggest_elements()")
             if model.depends_on_composition:
                 self._print_elevation()
         return found if return_info else None
+
+    @property
+    def _trees(self) -> tuple[Any, Any]:
+        """Metadata of the signal and of its file."""
+        return self.metadata, self.original_metadata
+
+    def _check_channels(self) -> None:
+        """Raise ValueError for a signal that a reader left without any data."""
+        if self.data.size == 0:
+            raise NoCounts(
+                f"The signal is empty, of shape {self.data.shape}: there is nothing to "
+                f"decompose{of_file(self.metadata)}"
+            )
 
     def _print_elevation(self) -> None:
         """Say where the position of the detector comes from, if not from metadata."""
@@ -408,10 +471,57 @@ class Phases(EDSTEMSpectrum):
             self.learning_results.__dict__.update(learned)
             write_parameters(self.metadata, {RESULTS: stored})
 
-    def _loadings(self, found: PhaseAnalysis) -> np.ndarray:
-        """Return the loadings, which must be those of this signal."""
+    def _kept_loadings(self, found: PhaseAnalysis) -> np.ndarray:
+        """Return the loadings, which must be of as many pixels as this signal has."""
         n_pixels = int(np.prod(self.data.shape[:-1]))
         return stored_loadings(self.learning_results, n_pixels, found.n_phases)
+
+    def _loadings(self, found: PhaseAnalysis) -> np.ndarray:
+        """Return the loadings, which must be those of the pixels of this signal.
+
+        Whatever shows maps takes them from here, so that those of a map that was
+        transposed, cropped or changed since are never shown.
+        """
+        loadings = self._kept_loadings(found)
+        own_counts(found, self.data, loadings)
+        return loadings
+
+    def _check_maps(self) -> None:
+        """Raise RuntimeError if `learning_results` has the maps of other pixels."""
+        if self.learning_results.decomposition_algorithm == "espm":
+            self._loadings(self.analysis_results())
+
+    def plot_decomposition_loadings(self, *args, **kwargs):
+        """Plot the maps of the phases, as HyperSpy does.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            As HyperSpy takes them.
+
+        Raises
+        ------
+        RuntimeError
+            If the data have been transposed, cropped or changed since.
+        """
+        self._check_maps()
+        return super().plot_decomposition_loadings(*args, **kwargs)
+
+    def export_decomposition_results(self, *args, **kwargs):
+        """Export the phases and their maps, as HyperSpy does.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            As HyperSpy takes them.
+
+        Raises
+        ------
+        RuntimeError
+            If the data have been transposed, cropped or changed since.
+        """
+        self._check_maps()
+        return super().export_decomposition_results(*args, **kwargs)
 
     def get_decomposition_loadings(self):
         """Return the decomposition loadings as a signal.
@@ -422,6 +532,7 @@ class Phases(EDSTEMSpectrum):
         -------
         hyperspy.api.signals.BaseSignal
         """
+        self._check_maps()
         loadings = self.learning_results.loadings
         if loadings is None or self.axes_manager.navigation_dimension > 0:
             return super().get_decomposition_loadings()
@@ -456,7 +567,8 @@ class Phases(EDSTEMSpectrum):
         Raises
         ------
         RuntimeError
-            If there was no decomposition.
+            If there was no decomposition, or the data have been transposed, cropped or
+            changed since.
         ValueError
             If there are no such phases, or the chunks make no sense.
         """
@@ -472,6 +584,7 @@ class Phases(EDSTEMSpectrum):
             usual = {"chunks": "auto", "lazy_output": None}
             others = {name: x for name, x in given.items() if x != usual[name]}
             return super().get_decomposition_model(components, **others)
+        self._check_maps()
         chosen = _chosen(components, results.factors.shape[1])
         factors, loadings = results.factors[:, chosen], results.loadings[:, chosen]
         shape = self.data.shape

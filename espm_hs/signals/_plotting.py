@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from exspy.signals import EDSTEMSpectrum
 
+from espm_hs.signals._masks import without_regions
+
 
 class Figures(EDSTEMSpectrum):
     """Draws results; part of `EDSespmSpectrum`."""
@@ -25,8 +27,9 @@ class Figures(EDSTEMSpectrum):
         Parameters
         ----------
         where
-            A position, (x, y) as in `inav`; or a boolean image or array of the shape of
-            ``s.data`` without the energy axis, True in the pixels to sum. None: all.
+            A position, (x, y) as in `inav`; a ROI of HyperSpy; or a boolean image or
+            array of the shape of ``s.data`` without the energy axis, True in the pixels
+            to sum. None: all.
         parts
             What to draw of the model: "phases", or "elements" with the stray ones.
         log
@@ -51,7 +54,7 @@ class Figures(EDSTEMSpectrum):
         """
         from espm_hs import plotting
 
-        return plotting.plot_fit(self, where, parts, log)
+        return plotting.plot_fit(self, without_regions(self, where), parts, log)
 
     def plot_fit_of_region(self, parts: str = "phases"):
         """Plot the map with a region to move, and the fit of the spectrum in it.

@@ -32,6 +32,7 @@ from espm_hs.calibration.standards import (
 )
 from espm_hs.factorization import summed_spectrum
 from espm_hs.metadata import reader
+from espm_hs.metadata.describe import Info, information
 from espm_hs.metadata.schema import AUTO, FIT, ITEMS
 from espm_hs.metadata.writer import (
     AllOrNothing,
@@ -156,6 +157,28 @@ class Preparation(EDSTEMSpectrum):
         check_stray(self.metadata, given.get(ITEMS["stray_elements"].path, ()))
         with AllOrNothing(self):
             write_parameters(self.metadata, given)
+
+    def info(self) -> Info:
+        """Say what there is, what is a default, what is missing and what sets it.
+
+        Print it in a script; in a notebook it is a table. The same as ``espm-hs info``.
+
+        Returns
+        -------
+        espm_hs.analysis.Info
+
+        Raises
+        ------
+        ValueError
+            If what should be a number in the metadata is not.
+
+        Examples
+        --------
+        >>> info = s.info()
+        >>> info.rows[0]
+        ('shape', '(24, 24|1024)', '')
+        """
+        return information(self)
 
     def edit_analysis_parameters(
         self, display: bool = True, toolkit: Any = None
@@ -417,7 +440,8 @@ class Preparation(EDSTEMSpectrum):
         model = self._model_to_fit(refinement, **given)
         check_alike(model, other)
         spectrum, n_pixels = self._summed(), self.axes_manager.navigation_size or 1
-        electrons = reader.electrons(self.metadata, n_pixels)
+        trees = self.metadata, self.original_metadata
+        electrons = reader.electrons(n_pixels, *trees)
         name = composition if isinstance(composition, str) else "".join(atoms)
         found = measured(model, spectrum, name, errors, refinement, electrons)
         return key_of(spectrum.tobytes()), found
@@ -465,11 +489,12 @@ class Preparation(EDSTEMSpectrum):
         """Return a model with a column of sum peaks, where there are any."""
         asked = reader.read("pile_up", self.metadata)
         asked = AUTO if asked is None else asked
-        unknown = reader.counting_time(self.metadata, 1, 0.0) is None
+        trees = self.metadata, self.original_metadata
+        unknown = reader.counting_time(1, 0.0, *trees) is None
         if asked is False or (asked == AUTO and unknown):
             return model  # without reading the map
         spectrum, n_pixels = self._summed(), max(1, self.axes_manager.navigation_size)
-        time = reader.counting_time(self.metadata, n_pixels, float(spectrum.sum()))
+        time = reader.counting_time(n_pixels, float(spectrum.sum()), *trees)
         found = pile_up(model, spectrum, asked, time, refinement)
         if found is None:
             return model

@@ -1,5 +1,6 @@
 """What the phases are made of, and how much of it there is: methods of the signals."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,7 +22,11 @@ from espm_hs.quantification.areal_density import (
     nm_per_mass,
 )
 from espm_hs.quantification.bootstrap import replicates
-from espm_hs.quantification.percent_with_errors import Basis, to_percent
+from espm_hs.quantification.percent_with_errors import (
+    Basis,
+    nothing_found,
+    to_percent,
+)
 from espm_hs.quantification.pixels import Array, pixel_amounts, pixel_composition
 from espm_hs.quantification.report import Report, report
 from espm_hs.signals._masks import progress_bar
@@ -102,12 +107,14 @@ class Quantification(EDSTEMSpectrum):
         _check_target(target)
         found = self.analysis_results()
         basis = Basis(units, elements, oxygen)
+        for line in (*self._not_of_now(found), *nothing_found(found, basis)):
+            warnings.warn(line, UserWarning, stacklevel=2)
         if target == "phases":
             return _signals(
                 f"{units} percent of", _phase_axis(found), *to_percent(found, basis)
             )
         maps = pixel_composition(
-            found, self.data, self._loadings(found), basis, self._lazy_maps
+            found, self.data, self._kept_loadings(found), basis, self._lazy_maps
         )
         return _signals(f"{units} percent of", self._map_axes(), *maps)
 
@@ -200,9 +207,41 @@ class Quantification(EDSTEMSpectrum):
             As `quantify`.
         """
         found = self.analysis_results()
-        table = report(found, Basis(units, elements, oxygen), line_errors)
+        basis = Basis(units, elements, oxygen)
+        table = report(found, basis, line_errors, self._remarks(found))
         print(table)
         return table
+
+    def _remarks(self, found: PhaseAnalysis) -> list[str]:
+        """Return what tables say of the phases that the result does not know."""
+        remarks = self._not_of_now(found)
+        if program := reader.guessed_by("elements", *self._trees):
+            remarks.append(
+                f"The elements are a guess of {program}: ask which ones the spectrum "
+                "shows, `s.suggest_elements()`."
+            )
+        return remarks
+
+    def _not_of_now(self, found: PhaseAnalysis) -> list[str]:
+        """Say so where the phases are not those of this signal as it is now."""
+        remarks = []
+        try:
+            self._kept_loadings(found)
+        except RuntimeError:
+            n_pixels, counts, _ = found.fingerprint
+            remarks.append(
+                f"These are the phases of the whole map that was decomposed, with "
+                f"{n_pixels:.0f} pixels and {counts:.0f} counts, and not of this "
+                "signal. Its own: `s.decomposition(algorithm='espm', init='previous')`."
+            )
+        axis = self.axes_manager[-1]
+        if names := reader.changed(found.model, axis, *self._trees):
+            remarks.append(
+                f"This is the result of before: {', '.join(names)} changed since the "
+                "decomposition. Decompose again, `s.decomposition(algorithm='espm', "
+                "init='previous')`."
+            )
+        return remarks
 
     def estimate_areal_densities(
         self,
@@ -230,7 +269,7 @@ class Quantification(EDSTEMSpectrum):
         RuntimeError, ValueError
             As `quantify`; and if the dose is not known.
         """
-        found, dose = self.analysis_results(), reader.dose(self.metadata)
+        found, dose = self.analysis_results(), reader.dose(*self._trees)
         symbols, per_loading = areal_densities(
             found, dose, Basis("atomic", elements, oxygen)
         )
@@ -293,7 +332,7 @@ class Quantification(EDSTEMSpectrum):
         check_choice("method", method, ("dose", "absorption", None))
         refinement = self._refinement(calibration)
         if method is None:
-            method = "dose" if reader.has_dose(self.metadata) else "absorption"
+            method = "dose" if reader.has_dose(*self._trees) else "absorption"
         if method == "dose":
             return self._thickness(target, Basis("weight", elements, oxygen))
         found = self._fitted_mass_thickness(refinement)
@@ -347,9 +386,9 @@ class Quantification(EDSTEMSpectrum):
         density: float | Sequence[float] | None = None,
     ) -> BaseSignal:
         """Mass thickness in kg/m2, or, with a density, thickness in nm."""
-        found, dose = self.analysis_results(), reader.dose(self.metadata)
+        found, dose = self.analysis_results(), reader.dose(*self._trees)
         mass = mass_thicknesses(found, dose, basis)
-        check_thickness(found.model, self._loadings(found) @ mass)
+        check_thickness(found.model, self._kept_loadings(found) @ mass)
         title, per_loading, axes = "Mass thickness", mass, self._map_axes()
         if density is not None:
             title = "Thickness"
@@ -364,7 +403,7 @@ class Quantification(EDSTEMSpectrum):
         self, found: PhaseAnalysis, per_loading: np.ndarray
     ) -> tuple[Array, Array]:
         """Amounts and variances, shaped as the map, for each row of per_loading."""
-        loadings = self._loadings(found)
+        loadings = self._kept_loadings(found)
         return pixel_amounts(found, self.data, loadings, per_loading, self._lazy_maps)
 
     @property

@@ -192,7 +192,7 @@ def test_time_of_a_map(eds, stated, counts, seconds):
         remove(eds.metadata, ITEMS[name].path)
         if name in stated:
             eds.metadata.set_item(ITEMS[name].path, stated[name])
-    assert counting_time(eds.metadata, 12, counts) == seconds
+    assert counting_time(12, counts, eds.metadata) == seconds
 
 
 @pytest.mark.parametrize("value", [0.5, -1, 2e4, "yes", [200], np.nan])

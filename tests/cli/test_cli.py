@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import html
 import os
 import re
 import signal
@@ -245,7 +246,7 @@ def test_info_names_what_is_there(map_file, bare_file):
     result = run("info", map_file)
     assert result.exit_code == 0
     for text in (
-        "16 x 16 x 1024",
+        "(16, 16|1024)",
         "uint8",
         "0 to 10.23 keV",
         "200 keV",
@@ -253,6 +254,18 @@ def test_info_names_what_is_there(map_file, bare_file):
     ):
         assert text in result.output
     assert "set_elements" in run("info", bare_file).output
+
+
+def test_info_and_its_twin_in_python_say_the_same(map_file):
+    s = hs.load(map_file)
+    s.set_signal_type("EDS_espm")
+    text = str(s.info())
+    shown = run("info", map_file).output
+    assert all(line in shown for line in text.splitlines()[1:])
+    assert "(16, 16|1024)" in text
+    assert f"{s.data.sum() / 256:.1f}" in text
+    page = s.info()._repr_html_()
+    assert all(html.escape(one) in page for row in s.info().rows for one in row)
 
 
 def test_info_names_elements_without_a_line(tmp_path):
@@ -315,13 +328,13 @@ def test_several_files_with_a_summary(map_file, tmp_path, no_figures):
     assert head[:3] == ["file", "state", "map"]
     assert (first[0], first[1], first[2]) == (str(broken), "failed", "")
     assert "cannot be read: is it complete" in first[-1]
-    assert second[:3] == [str(map_file), "done", "16 x 16 x 1024"]
-    # the lowest channels are not fitted
-    total = hs.load(map_file).data[..., 15:].sum()
+    assert second[:3] == [str(map_file), "done", "(16, 16|1024)"]
+    # as info has them, those included that are not fitted
+    total = hs.load(map_file).data.sum()
     assert second[3] == f"{total / 256:.1f}"
     lines = result.output.splitlines()
     (line,) = (x for x in lines if x.split()[:1] == [str(map_file)] and "done" in x)
-    assert line.split()[2:7] == ["16", "x", "16", "x", "1024"]
+    assert line.split()[2:4] == ["(16,", "16|1024)"]
     same = np.array_equal(_load(out).data, hs.load(map_file).data)
     assert same
 
@@ -461,7 +474,7 @@ def test_velox_file_with_several_signals(tmp_path):
     path = Path(DATA, "velox_si_16x16.emd")
     shown = run("info", path).output
     chosen = next(p for p in shown.split("\n\n") if "<- decompose" in p)
-    assert "16 x 16 x 4096" in chosen
+    assert "(16, 16|4096)" in chosen
     result = run("decompose", path, "-n", 1, "-o", tmp_path)
     assert result.exit_code == 0, result.output
     s = hs.load(tmp_path / "velox_si_16x16_espm.hspy")

@@ -35,6 +35,10 @@ MAX_BLOCKS = 64
 # Reading all channels is faster than reading non-zeros, and takes no more memory, where
 # so much of the counts is not zero.
 DENSE = 0.4
+# Entries from which a common factor of integers is none by chance.
+ENOUGH_TO_TELL = 20
+# The smallest value may be up to so many times what all are multiples of.
+MOST_PARTS = 4
 
 
 @compiled()
@@ -163,6 +167,24 @@ class AnyCounts(ABC):
     def unit(self) -> float:
         """What counts as one nat: 1, less where values are below 1 on average."""
         return min(1.0, self.total / self.n_nonzeros) if self.n_nonzeros else 1.0
+
+    @cached_property
+    def scale(self) -> float:
+        """What all values are multiples of, 1 for counts as they were measured.
+
+        0 where there is no such number, as in data that were smoothed.
+        """
+        # of a few counts all may be even by chance
+        few = self.integer and self.n_nonzeros < ENOUGH_TO_TELL
+        if self.n_nonzeros == 0 or few or (self.integer and self.smallest == 1):
+            return 1.0
+        for parts in range(1, MOST_PARTS + 1):
+            scale = self.smallest / parts
+            multiples = partial(Counts.own_multiples, scale=scale)
+            if all(self.over_blocks(multiples)):
+                whole = round(scale)
+                return float(whole) if abs(scale - whole) < 1e-6 * scale else scale
+        return 1.0 if self.integer else 0.0
 
     @cached_property
     def dense(self) -> bool:
@@ -362,6 +384,12 @@ class Counts(AnyCounts):
     def own_saturated(self) -> float:
         """Return `saturated` of a few pixels."""
         return _saturated(self.values)
+
+    def own_multiples(self, scale: float) -> bool:
+        """Return whether the values of a few pixels are multiples of a number."""
+        ratio = self.values / scale
+        # float32 has seven digits
+        return bool(np.all(np.abs(ratio - np.rint(ratio)) <= 1e-3 + 1e-6 * ratio))
 
     def own_moments(self) -> tuple:
         """Return `moments` of a few pixels, as numbers of Python."""

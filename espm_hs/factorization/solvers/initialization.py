@@ -85,6 +85,10 @@ def _where_allowed(H, even, problem):
     return kept
 
 
+class LostComponent(ValueError):
+    """A fit cannot go on from where a component is zero everywhere."""
+
+
 def check_start(init, problem: Problem, n_pixels: int):
     """Raise ValueError unless init is a known name or fitting arrays."""
     if isinstance(init, str):
@@ -117,7 +121,7 @@ def check_start(init, problem: Problem, n_pixels: int):
             raise ValueError(f"The start {name} must be finite and non-negative.")
         empty = np.flatnonzero(array.sum(axis=0) == 0)
         if empty.size:
-            raise ValueError(
+            raise LostComponent(
                 f"Components {empty.tolist()} of the start {name} are all zero, and "
                 "zeros never leave a multiplicative update."
             )
@@ -211,7 +215,9 @@ def _cluster_spectra(counts, n_components, rng, per_component):
     n_clusters = min(per_component * n_components, len(np.unique(place[heard], axis=0)))
     seed = int(rng.integers(2**31))
     members = KMeans(n_clusters, n_init=4, random_state=seed).fit_predict(place[heard])
-    indicator = np.eye(n_clusters)[members]
+    # of pixels that are alike k-means makes fewer clusters than it is asked for
+    indicator = np.eye(n_clusters)[members][:, np.unique(members)]
+    n_clusters = indicator.shape[1]
     sums = counts.to_csr()[heard].T @ indicator
     axes = V[:rank] @ (sums / channel_scale[:, None])
     candidates = np.flatnonzero(indicator.sum(axis=0) >= LEAST_OF_CLUSTER)

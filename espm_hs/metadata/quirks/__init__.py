@@ -5,7 +5,10 @@ Each is a small module, listed in `QUIRKS`, that declares
 - ``PROGRAM``: its name, for remarks;
 - ``METADATA``, ``ORIGINAL``: the items that all of its files have, in
   HyperSpy's metadata and in those of the file itself;
-- ``READS``: name of an item of the schema -> function that finds it.
+- ``READS``: name of an item of the schema -> function that finds it;
+- maybe ``GUESSES``: name of an item -> function that finds what the program has put
+  into the metadata by a guess of its own, and ``azimuths``, a function that finds the
+  azimuths of the segments of the detector, degrees.
 
 Such a function takes two others, which look up an item of the two trees by its path,
 and returns a value in the unit of the schema, or None. It is asked only for what the

@@ -376,6 +376,25 @@ def _by_family(lines: _Lines, fitted: FittedRange) -> dict[str, _Lines]:
     return {f: group for f, group in members.items() if _visible(group, fitted)}
 
 
+class NoLine(ValueError):
+    """An element has no line in the range that is fitted.
+
+    Parameters
+    ----------
+    element
+        Its symbol.
+    message
+        What is said of it.
+    """
+
+    def __init__(self, element: str, message: str) -> None:
+        super().__init__(message)
+        self.element = element
+
+    def __reduce__(self):
+        return type(self), (self.element, *self.args)
+
+
 def _visible_families(
     element: str, lines: _Lines, fitted: FittedRange
 ) -> dict[str, _Lines]:
@@ -384,10 +403,11 @@ def _visible_families(
     if not families:
         strongest = sorted(lines, key=lambda line: -line.cross_section)[:3]
         where = ", ".join(f"{line.name} {line.energy:.3f}" for line in strongest)
-        raise ValueError(
+        raise NoLine(
+            element,
             f"{element} has no line between {fitted.low:.3f} and {fitted.high:.3f} keV "
             f"(strongest lines: {where or 'none'} keV). Remove it from the elements "
-            "with set_elements (or from the stray elements), or fit a wider range."
+            "with set_elements (or from the stray elements), or fit a wider range.",
         )
     return families
 

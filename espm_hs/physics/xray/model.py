@@ -41,6 +41,7 @@ from espm_hs.physics.xray.unabsorbed import (
     unabsorbed,
 )
 from espm_hs.physics.xray.unknowns import (
+    LEAST_BEAM,
     THICKNESS,
     THICKNESS_ERROR,
     amounts_at,
@@ -238,6 +239,11 @@ class SpectrumModel(LinearModel):
                 "`s.set_analysis_parameters(detector=...)`."
             )
         _ = self._unabsorbed.line_columns
+
+    @property
+    def is_bulk(self) -> bool:
+        """Whether the beam is one for bulk samples, and nobody says it is a film."""
+        return THICKNESS in self.unknown and self.beam_energy < LEAST_BEAM
 
     def _checked_spectra(
         self, extra_spectra: Mapping[str, ArrayLike]

@@ -38,6 +38,14 @@ THICKNESS, ANGLE, DETECTOR = NAMES = ("thickness", "take_off_angle", "detector")
 #: Thickness of a film of which nothing is known: median, nm, and the factor of one
 #: standard deviation.
 USUAL_THICKNESS, USUAL_FACTOR = 77.0, 2.0
+#: Beams of less energy, keV, are those of scanning microscopes and X-ray tubes.
+LEAST_BEAM = 60.0
+#: Said of them where no thickness is stated.
+BULK = (
+    "A beam of {:g} keV is that of a scanning microscope or an X-ray tube, and the "
+    "model is that of a thin film: at.% of a bulk sample or of X-ray fluorescence are "
+    "wrong. State thickness= and density= of a film"
+)
 #: Density where not even the composition is known, g/cm3.
 USUAL_DENSITY = 4.0
 #: Relative error of a thickness that is given.

@@ -33,17 +33,19 @@ NONE = 0.05
 #: That it is a mixture of two of them; together with `NONE`, the share of what is not
 # pure and known.
 MIXTURE = 0.02
-# Shares of each of two in a mixture; beyond them it is an impurity.
-_SHARES = 0.05, 0.95
+# Shares of each of two in a mixture; beyond them it is one with impurities.
+_SHARES = 0.15, 0.85
 #: At.% by which elements of real compounds are off, and how probable that is.
 IMPURITIES, IMPURE = 1.5, 0.03
 # An element is found, and may be an impurity, from so many standard errors on.
 _FOUND = 2.0
+#: A solid solution, which stands for many compositions, is so often found as a compound.
+SERIES = 5.0
 # Positions of solid solutions in mixtures.
-_STEPS = 10
+_STEPS = 5
 # Mixtures have no more than so many parts to choose from, and a chi-square that is by
 # so much larger than the least one makes them improbable.
-_MOST_MIXED, _FAR = 1000, 50.0
+_MOST_MIXED, _FAR = 800, 50.0
 # Points that stand for the normal distribution of a position.
 _POINTS = 512
 # Of the names of one entry, so many are shown.
@@ -186,7 +188,8 @@ def candidates(
             for label, atoms in compound.members
             if atoms.keys() <= known and not atoms.keys() <= hidden
         ]
-        if members:
+        # a solid solution of which one end is possible is that compound
+        if len(members) >= min(2, len(compound.members)):
             found.append(_candidate(compound, members, row, weight))
     return _merged(found)
 
@@ -204,6 +207,7 @@ def _candidate(compound, members, row, weight) -> Candidate:
         if (np.abs(percent[:i] - one).max(axis=1, initial=0.0) > SAME).all()
     ]  # fmt: skip
     labels = tuple(labels[i] for i in keep)
+    weight *= SERIES if len(keep) > 1 else 1.0
     return Candidate((compound,), labels, percent[keep], atoms[keep], weight)
 
 
@@ -226,10 +230,10 @@ def _merged(found: list[Candidate]) -> list[Candidate]:
     return merged
 
 
-def _order(one: Candidate) -> tuple[float, int]:
-    """Sort the most frequent first, then those of few elements."""
+def _order(one: Candidate) -> tuple[float, int, int]:
+    """Sort the most frequent first, then those of few elements and of short names."""
     (compound,) = one.compounds
-    return -compound.weight, len(compound.elements)
+    return -compound.weight, len(compound.elements), len(compound.name)
 
 
 def _joined(group: list[Candidate]) -> Candidate:
@@ -534,7 +538,8 @@ def _parts(
     points: list[Candidate], series: list[Candidate]
 ) -> Iterator[tuple[int, Candidate, np.ndarray]]:
     """Yield what mixtures consist of: compounds, and solid solutions in steps."""
-    frequent = sorted(points, key=_simplicity)[:_MOST_MIXED]
+    steps = sum(len(one.members) - 1 for one in series) * (_STEPS + 1)
+    frequent = sorted(points, key=_simplicity)[: max(0, _MOST_MIXED - steps)]
     for number, one in enumerate([*frequent, *series]):
         first, *others = one.members
         if not others:

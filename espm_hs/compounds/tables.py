@@ -172,15 +172,13 @@ def find_compound(name: str, database: Any = "all") -> Compound:
     raise ValueError(f"The database has no compound {name!r}.{hint}")
 
 
-def prior_weights(
-    compounds: Iterable[Compound], prior: Any
-) -> tuple[Compound, ...]:
-    """Return the compounds with the weights that are wanted.
+def prior_weights(compounds: Iterable[Compound], prior: Any) -> list[float]:
+    """Return how probable compounds are beforehand, relative to each other.
 
     Parameters
     ----------
     compounds
-        Any.
+        Of a database.
     prior
         None: all are as likely. "frequency": by their weights in the database. A
         mapping of names to relative weights; 1 for what is not named.
@@ -192,20 +190,17 @@ def prior_weights(
     TypeError
         If a weight is no number.
     """
-    compounds = tuple(compounds)
+    compounds = list(compounds)
     if isinstance(prior, str) and prior == "frequency":
-        return compounds
-    if prior is not None and not isinstance(prior, Mapping):
+        return [one.weight for one in compounds]
+    if not isinstance(prior, Mapping):
         check_choice("prior", prior, ("frequency", None))
-    weights = {str(k).casefold(): x for k, x in (prior or {}).items()}
-    names = {compound.name.casefold() for compound in compounds}
-    for name, weight in weights.items():
+    given = {str(name).casefold(): x for name, x in (prior or {}).items()}
+    names = [one.name.casefold() for one in compounds]
+    for name, weight in given.items():
         if name not in names:
             hint = did_you_mean(name, names)
             raise ValueError(f"`prior` has {name!r}, which no database has.{hint}")
         if not 0 < plain_float(f"prior[{name!r}]", weight) < float("inf"):
             raise ValueError(f"`prior[{name!r}]` is {weight!r}; it must be above 0.")
-    return tuple(
-        Compound(one.name, one.formula, weights.get(one.name.casefold(), 1.0))
-        for one in compounds
-    )
+    return [float(given.get(name, 1.0)) for name in names]

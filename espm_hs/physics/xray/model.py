@@ -24,8 +24,9 @@ from espm_hs.physics.xray import arguments as checks
 from espm_hs.physics.xray.absorption import Angles, mass_thickness
 from espm_hs.physics.xray.arguments import model_parameters, parameter_arguments
 from espm_hs.physics.xray.detector import Detector
-from espm_hs.physics.xray.elements import normalised_fractions
+from espm_hs.physics.xray.elements import SYMBOLS, normalised_fractions
 from espm_hs.physics.xray.emission import (
+    is_in_range,
     EmissionLine,
     Emitters,
     Split,
@@ -315,6 +316,12 @@ class SpectrumModel(LinearModel):
     def emission_lines(self) -> tuple[EmissionLine, ...]:
         """Lines of all elements in the fitted range, by increasing energy."""
         return self._unabsorbed.emission_lines
+
+    @cached_property
+    def unseen(self) -> frozenset[str]:
+        """Elements without a line in the fitted range, such as H, Li and Be."""
+        beam, fitted = self.beam_energy, self._unabsorbed.fitted_range
+        return frozenset(x for x in SYMBOLS if not is_in_range(x, beam, fitted))
 
     def line_free(self, width: float = 1.5) -> np.ndarray:
         """Return the fitted channels in which only bremsstrahlung is expected.

@@ -21,8 +21,7 @@ TARGET = Path(__file__).parents[1] / "espm_hs" / "compounds" / "data" / "mineral
 # Minerals of which rocks, ores and meteorites mostly consist, and the usual ones
 # beside them; their weight is that of `COMMON_WEIGHT` others if frequency counts.
 COMMON_WEIGHT = 10
-COMMON = set(
-    """
+COMMON = """
     albite almandine alunite analcime anatase andalusite andradite anglesite
     anhydrite ankerite anorthite antigorite aragonite arsenopyrite azurite
     baddeleyite baryte beryl bornite bridgmanite brucite calcite cassiterite
@@ -38,8 +37,7 @@ COMMON = set(
     sodalite spessartine sphalerite spinel stibnite strontianite sulfur sylvite
     tausonite titanite tridymite troilite uraninite witherite wollastonite wurtzite
     xenotime-(Y) zircon zoisite
-    """.split()
-)
+"""
 
 
 def rows(source: Path) -> list[tuple[str, str, str]]:
@@ -52,16 +50,19 @@ def rows(source: Path) -> list[tuple[str, str, str]]:
         is not there.
     """
     with open(source, newline="", encoding="utf-8") as file:
-        found = {row["name"]: plain_formula(row["formula"]) for row in csv.DictReader(file)}
+        found = {
+            row["name"]: plain_formula(row["formula"]) for row in csv.DictReader(file)
+        }
         file.seek(0)
         if len(found) != sum(1 for _ in csv.DictReader(file)):
             raise ValueError(f"{source} has two minerals of one name.")
-    if lost := COMMON - set(found):
+    common = set(COMMON.split())
+    if lost := common - set(found):
         raise ValueError(f"{source} lacks common minerals: {', '.join(sorted(lost))}.")
     for formula in found.values():
         parse_formula(formula)
     return [
-        (name, formula, str(COMMON_WEIGHT) if name in COMMON else "")
+        (name, formula, str(COMMON_WEIGHT) if name in common else "")
         for name, formula in sorted(found.items())
     ]
 

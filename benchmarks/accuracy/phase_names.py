@@ -14,21 +14,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
-from scipy.stats import chi2
 
-
-from benchmarks.runner import argument, publish, run
+from benchmarks.accuracy import measured, measured_phases
+from benchmarks.runner import SMALL, argument, publish, run
 from espm_hs.compounds import read_compounds
 from espm_hs.compounds.identification import (
+    NONE,
     Candidate,
     Match,
     candidates,
     identify,
     nearest,
 )
-
+from espm_hs.quantification.phase_names import PhaseNames
+from espm_hs.simulation import particles
 
 # No spectrum shows them.
 UNSEEN = frozenset({"H", "He", "Li", "Be"})
@@ -38,15 +40,17 @@ CATIONS_ERROR = 2.0
 LEVEL = 0.01
 # A neighbour that differs by less than the largest of these is the entry itself.
 ITSELF = 0.3
-BINS = (0.0, 0.3, 0.5, 0.7, 0.9, 1.01)
-
-Elements = tuple[str, ...]
+BINS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.01)
+# Names that are less probable are not counted among those that were stated.
+LEAST_STATED = 0.01
+# Pixels along each side of a label map.
+LABEL_MAP = 256
 
 
 def entries(
     unseen: frozenset[str], every: int
-) -> Iterator[tuple[Candidate, Elements, np.ndarray, list[Candidate]]]:
-    """Yield each mineral: its elements, at.% of them, and what it may be taken for."""
+) -> Iterator[tuple[Candidate, np.ndarray, list[Candidate]]]:
+    """Yield each mineral, at.% of its elements, and what it may be taken for."""
     table = read_compounds("minerals")
     symbols = sorted({x for one in table for x in one.elements} - unseen)
     whole = [x for x in candidates(table, symbols, unseen) if len(x.members) == 1]
@@ -54,7 +58,7 @@ def entries(
         there = one.members[0] > 0
         elements = tuple(np.array(symbols)[there].tolist())
         among = candidates(table, elements, unseen)
-        yield one, elements, one.members[0][there], among
+        yield one, one.members[0][there], among
 
 
 def measurement(
@@ -83,11 +87,13 @@ class Tally:
         """Count the names of a measurement."""
         right = [is_right(one, truth) for one in names]
         self.ranks.append(right.index(True))
-        self.stated += [
-            (one.probability, ok)
-            for one, ok in zip(names, right, strict=True)
-            if one.probability > 0.05
-        ]
+        self.state(names, right)
+
+    def state(self, names: Sequence[Match], right: Sequence[bool]) -> None:
+        """Keep the probabilities that were stated."""
+        pairs = zip(names, right, strict=True)
+        said = [(one.probability, ok) for one, ok in pairs]
+        self.stated += [one for one in said if one[0] > LEAST_STATED]
 
     def share(self, first: int) -> float:
         """Percent of the right names among the first ones."""
@@ -100,30 +106,40 @@ class Tally:
 
 
 def named(every: int) -> list[tuple[str, Tally]]:
-    """Name all minerals, and all of them without oxygen."""
+    """Name all minerals, and all of them without oxygen.
+
+    For the probabilities, as many are not in the table as the prior has it.
+    """
     rng = np.random.default_rng(0)
     tallies = [(f"{error:g} at.%", Tally()) for error in ERRORS]
-    for truth, _, percent, among in entries(UNSEEN, every):
+    for truth, percent, among in entries(UNSEEN, every):
+        unknown_one = rng.random() < NONE
         for error, (_, tally) in zip(ERRORS, tallies, strict=True):
-            tally.add(truth, identify(*measurement(rng, percent, error), among))
-    without = Tally()
-    for truth, _, percent, among in entries(UNSEEN | {"O"}, every):
+            found = measurement(rng, percent, error)
+            tally.add(truth, identify(*found, among))
+            if unknown_one:
+                names = identify(*found, without(among, percent))
+                tally.state(names, [one.kind == "none" for one in names])
+    cations = Tally()
+    for truth, percent, among in entries(UNSEEN | {"O"}, every):
         found = measurement(rng, percent, CATIONS_ERROR)
-        without.add(truth, identify(*found, among))
-    return [*tallies, (f"{CATIONS_ERROR:g} at.%, without oxygen", without)]
+        cations.add(truth, identify(*found, among))
+    return [*tallies, (f"{CATIONS_ERROR:g} at.%, without oxygen", cations)]
 
 
 def calibration(tallies: Sequence[tuple[str, Tally]]) -> list[tuple[str, ...]]:
     """Return how many names were right, by the probability that was stated."""
+    stated, right = np.array([one for _, tally in tallies for one in tally.stated]).T
     rows = []
-    for low, high in zip(BINS[:-1], BINS[1:], strict=True):
-        cells = []
-        for _, tally in tallies:
-            stated, right = np.array(tally.stated).T
-            some = (stated >= low) & (stated < high)
-            mean, share = (100 * x[some].mean() if some.any() else np.nan for x in (stated, right))
-            cells.append(f"{mean:.0f} / {share:.0f}")
-        rows.append((f"{100 * low:.0f} to {min(100 * high, 100):.0f} %", *cells))
+    for low, high in pairwise(BINS):
+        some = (stated >= low) & (stated < high)
+        if not some.any():
+            continue
+        mean, share = 100 * stated[some].mean(), 100 * right[some].mean()
+        noise = 100 * right[some].std() / np.sqrt(some.sum())
+        between = f"{100 * low:.0f} to {min(100 * high, 100):.0f} %"
+        cells = (f"{mean:.1f}", f"{share:.1f} ± {noise:.1f}")
+        rows.append((between, str(some.sum()), *cells))
     return rows
 
 
@@ -131,8 +147,8 @@ def unknown(every: int) -> list[tuple[str, ...]]:
     """Name minerals that are not in the table."""
     rng = np.random.default_rng(1)
     said: dict[float, list[tuple[bool, bool, bool]]] = {error: [] for error in ERRORS}
-    for _, _, percent, among in entries(UNSEEN, every):
-        others = [x for x in among if not _is(x, percent)]
+    for _, percent, among in entries(UNSEEN, every):
+        others = without(among, percent)
         for error in ERRORS:
             found = measurement(rng, percent, error)
             alone = nearest(*found, others) < LEVEL
@@ -147,21 +163,71 @@ def unknown(every: int) -> list[tuple[str, ...]]:
     return rows
 
 
-def _is(one: Candidate, percent: np.ndarray) -> bool:
-    return len(one.members) == 1 and np.abs(one.members[0] - percent).max() < ITSELF
+def without(among: Sequence[Candidate], percent: np.ndarray) -> list[Candidate]:
+    """Return the candidates but for a mineral itself."""
+    return [
+        one
+        for one in among
+        if len(one.members) > 1 or np.abs(one.members[0] - percent).max() >= ITSELF
+    ]
+
+
+# Spectra of known composition -> what they are, as the decomposition shows them.
+SPECTRA = ("FePt", "SrTiO3, a", "SrTiO3, b", "SiO2")
+
+
+def of_spectra(given) -> list[tuple[str, ...]]:
+    """Name the measured spectra and the phases of the measured map of minerals."""
+    rows = []
+    for title in SPECTRA[:1] if given.smoke else SPECTRA:
+        signal, _ = measured.decomposed(measured.CASES[title])
+        rows += _named(title, signal.identify_phases())
+    if not given.smoke:
+        signal = measured_phases.load()
+        measured_phases.find(signal, 2)
+        rows += _named("minerals", signal.identify_phases())
+    return rows
+
+
+def _named(title: str, found: PhaseNames) -> Iterator[tuple[str, ...]]:
+    for label, some in zip(found.labels, found.matches, strict=True):
+        if some:
+            best = some[0]
+            share = f"{100 * best.probability:.0f}"
+            yield f"{title}, {label}", str(best), ", ".join(best.names[1:4]), share
+
+
+def seconds(given) -> list[tuple[str, str]]:
+    """Return how long it takes to name the regions of a label map of five phases."""
+    side = SMALL[0] if given.smoke else LABEL_MAP
+    signal = particles(shape=(side, side), counts_per_pixel=20)
+    signal.decomposition(algorithm="espm", output_dimension=3, print_info=False)
+    labels = np.arange(side * side).reshape(side, side) * 5 // (side * side)
+    times = []
+    for _ in range(1 if given.smoke else 5):
+        begin = time.perf_counter()
+        signal.identify_phases(regions=labels)
+        times.append(time.perf_counter() - begin)
+    # the first call reads the table, the others have it
+    return [(f"{side} x {side}", f"{times[0]:.2f}", f"{min(times):.2f}")]
 
 
 def main(given):
+    title = "Measured spectra"
+    header = ("phase", "name", "others of this composition", "percent")
+    publish(header, of_spectra(given), given.write, "measured", title)
+    header = ("label map of 5 regions", "first call (s)", "later calls (s)")
+    publish(header, seconds(given), given.write, "seconds", "Time")
     tallies = named(given.every)
     header = ("error", "minerals", "right name first", "among the first five")
     rows = [tally.row(title) for title, tally in tallies]
     publish(header, rows, given.write, "right", "Right names, percent")
-    header = ("stated", *(title for title, _ in tallies))
-    title = "Stated probability / names that were right, percent"
-    publish(header, calibration(tallies), given.write, "calibration", title)
+    header = ("stated", "names", "mean", "right")
+    title = "Stated probability of names, and how many are right, percent"
+    publish(header, calibration(tallies[:-1]), given.write, "calibration", title)
     header = ("error", "minerals", "none", "none, or a mixture")
-    rows = unknown(given.every)
-    publish(header, rows, given.write, "unknown", "Minerals taken out of the table")
+    title = "Minerals that are not in the table, percent"
+    publish(header, unknown(given.every), given.write, "unknown", title)
 
 
 if __name__ == "__main__":

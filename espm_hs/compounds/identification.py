@@ -32,14 +32,14 @@ SAME = 0.1
 NONE = 0.05
 #: That it is a mixture of two of them; together with `NONE`, the share of what is not
 # pure and known.
-MIXTURE = 0.02
+MIXTURE = 0.005
 # Shares of each of two in a mixture; beyond them it is one with impurities.
 _SHARES = 0.15, 0.85
 #: At.% by which elements of real compounds are off, and how probable that is.
 IMPURITIES, IMPURE = 1.5, 0.03
 # An element is found, and may be an impurity, from so many standard errors on.
 _FOUND = 2.0
-#: A solid solution, which stands for many compositions, is so often found as a compound.
+#: A solid solution, which stands for many compositions, counts as so many compounds.
 SERIES = 5.0
 # Positions of solid solutions in mixtures.
 _STEPS = 5
@@ -97,7 +97,9 @@ class Match:
         shown = [x for x in self.position if x[1] >= 1 or x[1] >= 2 * x[2]]
         # the second of two parts follows from the first
         shown = shown[:1] if len(self.position) == 2 else shown
-        return ", ".join(f"{label} {x:.0f} ± {max(e, 0.5):.0f}" for label, x, e in shown)
+        return ", ".join(
+            f"{label} {x:.0f} ± {max(e, 0.5):.0f}" for label, x, e in shown
+        )
 
     @property
     def others(self) -> str:
@@ -251,7 +253,7 @@ def _joined(group: list[Candidate]) -> Candidate:
 
 
 class _Pairs(NamedTuple):
-    """Mixtures: their parts, log evidence, chi-square, share of the other, its error."""
+    """Mixtures: parts, log evidence, chi-square, share of the other and its error."""
 
     one: np.ndarray
     other: np.ndarray
@@ -315,7 +317,9 @@ class _Errors:
         else:
             square, weights = _nearest(ends)
             share = 0.5 / _POINTS
-        volume = d / 2 * np.log(2 * np.pi) + np.log(np.diag(root)).sum() + gammaln(d + 1)
+        volume = (
+            d / 2 * np.log(2 * np.pi) + np.log(np.diag(root)).sum() + gammaln(d + 1)
+        )
         nearest, _ = _nearest(ends)
         return self.constant - square / 2 + volume + np.log(share), nearest, weights
 

@@ -18,7 +18,7 @@ _LEVEL = 0.05
 # logarithm of the number of formulas that are as simple.
 _BALANCE = 3.0
 # The order of elements in formulas, after all others.
-_LAST = "B Si C Sb As P N Te Se S I Br Cl O F".split()
+_LAST = "B", "Si", "C", "Sb", "As", "P", "N", "Te", "Se", "S", "I", "Br", "Cl", "O", "F"
 # Valences besides the usual ones; negative in compounds without oxygen.
 OTHER_VALENCES: dict[str, tuple[float, ...]] = {
     "As": (-3, 3, 5), "Au": (1, 3), "Bi": (3, 5), "C": (-4, 4), "Ce": (3, 4),
@@ -52,7 +52,7 @@ class Suggestion:
     balanced: bool | None
 
     def __str__(self) -> str:
-        """Formula, and whether its charges are balanced."""
+        """Return the formula, and whether its charges are balanced."""
         known = {True: " (balanced)", False: " (not balanced)", None: ""}
         return f"{self.formula}{known[self.balanced]}"
 
@@ -82,17 +82,17 @@ def suggest_formulas(
     -------
     list of Suggestion
         Those that are simple and near come first: each formula costs half its
-        chi-square and the logarithm of the number of formulas of so many atoms. Elements
-        that are not found are left out.
+        chi-square and the logarithm of the number of formulas of so many atoms.
+        Elements that are not found are left out.
     """
     errors = np.sqrt(np.diag(covariance))
     there = np.flatnonzero(percent > np.maximum(2 * errors, 0.5))
     if there.size < 2:
         return []
     symbols = [elements[i] for i in there]
-    closing = np.eye(percent.size)[there] - percent[there, None] / percent[there].sum() * (
-        np.isin(np.arange(percent.size), there)
-    )
+    closing = np.eye(percent.size)[there] - percent[there, None] / percent[
+        there
+    ].sum() * (np.isin(np.arange(percent.size), there))
     values = 100 * percent[there] / percent[there].sum()
     spread = closing @ covariance @ closing.T + 0.01 * np.eye(there.size)
     inverse = np.linalg.inv(spread[:-1, :-1])

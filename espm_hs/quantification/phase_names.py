@@ -6,7 +6,7 @@ composition that is, with all its errors, and which elements can be compared.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -173,8 +173,10 @@ class PhaseNames:
             *("formula", "names"),
         )
         rows = [
-            (label, one.name, one.where, one.kind, one.probability, one.p_value)
-            + (" + ".join(one.formulas[:2]), ", ".join(one.names))
+            (
+                *(label, one.name, one.where, one.kind, one.probability, one.p_value),
+                *(" + ".join(one.formulas[:2]), ", ".join(one.names)),
+            )
             for label, some in zip(self.labels, self.matches, strict=True)
             for one in some
         ]
@@ -189,9 +191,7 @@ def unseen_elements(model: LinearModel) -> frozenset[str]:
     return model.unseen if isinstance(model, SpectrumModel) else frozenset()
 
 
-def of_phases(
-    analysis: PhaseAnalysis, basis: Basis
-) -> tuple[np.ndarray, np.ndarray]:
+def of_phases(analysis: PhaseAnalysis, basis: Basis) -> tuple[np.ndarray, np.ndarray]:
     """Return at.% of the phases and the covariance of all their errors.
 
     Parameters
@@ -333,7 +333,7 @@ def name_phases(
 def _without_oxygen(
     oxygen: str, elements: list[str], percent: np.ndarray, covariance: np.ndarray
 ) -> tuple[tuple[str, ...], np.ndarray, np.ndarray, bool]:
-    """Leave oxygen out if that is wanted, or if it is badly known and others are not."""
+    """Leave oxygen out if that is wanted, or it is badly known and others are not."""
     if "O" not in elements or oxygen == "measured" or len(elements) == 1:
         return tuple(elements), percent, covariance, False
     errors = np.sqrt(np.diag(covariance))
@@ -369,8 +369,8 @@ def _remarks(
             f"{', '.join(dict.fromkeys(without))}."
         )
     yield (
-        f"Compounds of other elements than {', '.join(elements)} are left out: add what "
-        "may be there, s.add_elements([...]), and decompose again."
+        f"Compounds of other elements than {', '.join(elements)} are left out: add "
+        "what may be there, s.add_elements([...]), and decompose again."
     )
 
 
@@ -398,16 +398,16 @@ def known_from_database(name: Any, model: LinearModel, database: Any = "all") ->
     Raises
     ------
     ValueError
-        If there is no such name, or the compound has an element that could be decomposed
-        and is not.
+        If there is no such name, or the compound has an element that could be
+        decomposed and is not.
     TypeError
         If the name is a number.
     """
     where = f"`known_phases[{name!r}]`"
     if not isinstance(name, str):
         raise TypeError(
-            f"{where} is {FROM_DATABASE!r}; needed is a phase named as in the database, "
-            f"such as {{'anorthite': {FROM_DATABASE!r}}}."
+            f"{where} is {FROM_DATABASE!r}; needed is a name of the database, such as "
+            f"{{'anorthite': {FROM_DATABASE!r}}}."
         )
     compound = find_compound(name, database)
     unseen = unseen_elements(model)
@@ -432,9 +432,11 @@ def known_from_database(name: Any, model: LinearModel, database: Any = "all") ->
 
 
 def _of_solid_solution(amounts: np.ndarray, elements: Sequence[str]) -> dict:
-    """What all members of a solid solution have in common."""
+    """Return what all members of a solid solution have in common."""
     known: dict[str, Any] = {}
-    if absent := [x for x, any_ in zip(elements, amounts.any(axis=0), strict=True) if not any_]:
+    if absent := [
+        x for x, any_ in zip(elements, amounts.any(axis=0), strict=True) if not any_
+    ]:
         known["absent"] = absent
     fixed: list[int] = []
     ratios: dict[str, float] = {}

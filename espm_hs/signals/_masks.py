@@ -178,7 +178,9 @@ def region_map(signal: Any, regions: Any) -> tuple[list[str], np.ndarray]:
     """
     shape = signal.data.shape[:-1]
     if isinstance(regions, Mapping):
-        found = {str(k): _region(signal, f"regions[{k!r}]", x) for k, x in regions.items()}
+        found = {
+            str(k): _region(signal, f"regions[{k!r}]", x) for k, x in regions.items()
+        }
     elif _is_labels(regions):
         array = _data(regions)
         if array.shape != shape:
@@ -206,7 +208,9 @@ def _region(signal: Any, name: str, region: Any) -> np.ndarray:
     """Return the pixels of a region, flat."""
     shape = signal.data.shape[:-1]
     if isinstance(region, BaseROI):
-        image = hs.signals.BaseSignal(np.arange(1.0, 1.0 + np.prod(shape)).reshape(shape))
+        image = hs.signals.BaseSignal(
+            np.arange(1.0, 1.0 + np.prod(shape)).reshape(shape)
+        )
         image = image.transpose(navigation_axes=len(shape))
         for own, axis in zip(
             image.axes_manager.navigation_axes,
@@ -232,8 +236,8 @@ def _region(signal: Any, name: str, region: Any) -> np.ndarray:
 
 def _other_shape(name: str, array: np.ndarray, shape: tuple[int, ...]) -> ValueError:
     return ValueError(
-        f"`{name}` has shape {array.shape}; needed is {shape}, that of `s.data` without "
-        "the energy axis."
+        f"`{name}` has shape {array.shape}; needed is {shape}, that of `s.data` "
+        "without the energy axis."
     )
 
 

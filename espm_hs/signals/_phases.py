@@ -178,8 +178,9 @@ class Phases(EDSTEMSpectrum):
             For example ``{"core": {"composition": {"Fe": 0.16, "Pt": 0.84}}}``. Phases
             that are named get the lowest numbers, in the order given; the others are
             found freely. ``{"anorthite": "from database"}`` takes what is known of a
-            compound from the table of the package, see `identify_phases`. "elements" makes a component of each element and one of the
-            background: maps of elements instead of phases.
+            compound from the table of the package, see `identify_phases`. "elements"
+            makes a component of each element and one of the background: maps of
+            elements instead of phases.
         fixed_composition
             Phase number -> {element: atomic fraction} to keep, for example
             ``{0: {"Si": 0.0}, 2: {"Fe": 0.16, "Pt": 0.84}}``: the same as

@@ -26,11 +26,11 @@ from espm_hs.physics.xray.arguments import model_parameters, parameter_arguments
 from espm_hs.physics.xray.detector import Detector
 from espm_hs.physics.xray.elements import SYMBOLS, normalised_fractions
 from espm_hs.physics.xray.emission import (
-    is_in_range,
     EmissionLine,
     Emitters,
     Split,
     check_beam_energy,
+    is_in_range,
 )
 from espm_hs.physics.xray.unabsorbed import (
     BACKGROUNDS,

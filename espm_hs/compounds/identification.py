@@ -232,10 +232,14 @@ def _merged(found: list[Candidate]) -> list[Candidate]:
     return merged
 
 
-def _order(one: Candidate) -> tuple[float, int, int]:
-    """Sort the most frequent first, then those of few elements and of short names."""
+def _order(one: Candidate) -> tuple[int, float, int, int]:
+    """Sort those with all their end members first, then the most frequent ones.
+
+    Among equals, few elements and short names, which are those in common use, go first.
+    """
     (compound,) = one.compounds
-    return -compound.weight, len(compound.elements), len(compound.name)
+    lost = len(compound.members) - len(one.labels)
+    return lost, -compound.weight, len(compound.elements), len(compound.name)
 
 
 def _joined(group: list[Candidate]) -> Candidate:

@@ -134,8 +134,14 @@ def _rows(file: Iterable[str], name: str) -> Iterator[Compound]:
             "'formula', and beside it may be 'name' and 'weight'."
         )
     for row in reader:
+        where = f"{name}, line {reader.line_num}"
+        if None in row:
+            raise ValueError(
+                f"{where} has more cells than columns: put formulas with commas in "
+                'quotes, "(Mg,Fe)O".'
+            )
         formula = (row["formula"] or "").strip()
-        weight = _weight(row.get("weight"), f"{name}, line {reader.line_num}")
+        weight = _weight(row.get("weight"), where)
         yield Compound((row.get("name") or formula).strip(), formula, weight)
 
 

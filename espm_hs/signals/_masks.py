@@ -176,26 +176,25 @@ def region_map(signal: Any, regions: Any) -> tuple[list[str], np.ndarray]:
     ValueError
         If an image has another shape or type, or a region has no pixel.
     """
-    shape = signal.data.shape[:-1]
-    if isinstance(regions, Mapping):
-        found = {
-            str(k): _region(signal, f"regions[{k!r}]", x) for k, x in regions.items()
-        }
-    elif _is_labels(regions):
+    if _is_labels(regions):
         array = _data(regions)
-        if array.shape != shape:
-            raise _other_shape("regions", array, shape)
+        _check_shape(signal, "regions", array)
         # each pixel is looked at once, however many labels there are
         numbers, place = np.unique(array.ravel(), return_inverse=True)
+        names = [f"region {x}" for x in numbers[numbers >= 0]]
         inside = place.ravel()[:, None] == np.flatnonzero(numbers >= 0)
-        return [f"region {x}" for x in numbers[numbers >= 0]], inside
     else:
-        found = {"region": _region(signal, "regions", regions)}
-    if empty := [name for name, inside in found.items() if not inside.any()]:
-        raise ValueError(f"The region {empty[0]!r} of `regions` has no pixel.")
-    if not found:
+        given = regions if isinstance(regions, Mapping) else {"region": regions}
+        names = [str(name) for name in given]
+        found = [_region(signal, f"regions[{x!r}]", y) for x, y in given.items()]
+        inside = np.stack(found, axis=1) if found else np.zeros((1, 0), bool)
+    if not names:
         raise ValueError("`regions` names no region.")
-    return list(found), np.stack(list(found.values()), axis=1)
+    if empty := [
+        x for x, any_ in zip(names, inside.any(axis=0), strict=True) if not any_
+    ]:
+        raise ValueError(f"{empty[0]!r} of `regions` has no pixel.")
+    return names, inside
 
 
 def _is_labels(regions: Any) -> bool:
@@ -206,22 +205,8 @@ def _is_labels(regions: Any) -> bool:
 
 def _region(signal: Any, name: str, region: Any) -> np.ndarray:
     """Return the pixels of a region, flat."""
-    shape = signal.data.shape[:-1]
     if isinstance(region, BaseROI):
-        image = hs.signals.BaseSignal(
-            np.arange(1.0, 1.0 + np.prod(shape)).reshape(shape)
-        )
-        image = image.transpose(navigation_axes=len(shape))
-        for own, axis in zip(
-            image.axes_manager.navigation_axes,
-            signal.axes_manager.navigation_axes,
-            strict=True,
-        ):
-            own.scale, own.offset, own.units = axis.scale, axis.offset, axis.units
-        cut = region(image).data
-        inside = np.zeros(int(np.prod(shape)), bool)
-        inside[cut[np.isfinite(cut) & (cut > 0)].astype(int) - 1] = True
-        return inside
+        return _inside(signal, region)
     array = _data(region)
     if array.dtype != bool:
         raise ValueError(
@@ -229,16 +214,31 @@ def _region(signal: Any, name: str, region: Any) -> np.ndarray:
             "boolean image that is True in the region, a HyperSpy ROI, or a mapping of "
             "names to these."
         )
-    if array.shape != shape:
-        raise _other_shape(name, array, shape)
+    _check_shape(signal, name, array)
     return array.ravel()
 
 
-def _other_shape(name: str, array: np.ndarray, shape: tuple[int, ...]) -> ValueError:
-    return ValueError(
-        f"`{name}` has shape {array.shape}; needed is {shape}, that of `s.data` "
-        "without the energy axis."
-    )
+def _inside(signal: Any, roi: BaseROI) -> np.ndarray:
+    """Return the pixels in a ROI, flat."""
+    shape = signal.data.shape[:-1]
+    numbers = np.arange(1.0, 1.0 + np.prod(shape)).reshape(shape)
+    axes = [
+        {**axis.get_axis_dictionary(), "navigate": True}
+        for axis in reversed(signal.axes_manager.navigation_axes)
+    ]
+    cut = roi(hs.signals.BaseSignal(numbers, axes=axes)).data
+    # a circle leaves NaN, or 0, around it
+    found = cut[np.isfinite(cut) & (cut > 0)].astype(int) - 1
+    return np.isin(np.arange(numbers.size), found)
+
+
+def _check_shape(signal: Any, name: str, array: np.ndarray) -> None:
+    shape = signal.data.shape[:-1]
+    if array.shape != shape:
+        raise ValueError(
+            f"`{name}` has shape {array.shape}; needed is {shape}, that of `s.data` "
+            "without the energy axis."
+        )
 
 
 def _known(signal: Any, value: Any, key: Any, kind: Any) -> Any:

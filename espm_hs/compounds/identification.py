@@ -21,8 +21,8 @@ from scipy.optimize import nnls
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
-from scipy.special import betaln, gammaln, ndtr
-from scipy.stats import chi2, norm, qmc
+from scipy.special import betaln, chdtrc, gammaln, ndtr, ndtri
+from scipy.stats import qmc
 
 from espm_hs.compounds.tables import Compound
 
@@ -185,6 +185,9 @@ def candidates(
     for compound, weight in zip(
         compounds, [1.0] * len(compounds) if weights is None else weights, strict=True
     ):
+        # most compounds have other elements, which is quickly seen
+        if len(compound.members) == 1 and not compound.elements <= known:
+            continue
         members = [
             (label, {symbol: x for symbol, x in atoms.items() if symbol not in hidden})
             for label, atoms in compound.members
@@ -372,16 +375,9 @@ class _Errors:
 @cache
 def _normal_points(d: int) -> np.ndarray:
     """Points that stand for a normal law in d dimensions, shape (n_points, d)."""
-    sobol = qmc.Sobol(d, scramble=True, rng=0) if _takes_rng() else None
-    if sobol is None:
-        sobol = qmc.Sobol(d, scramble=True, seed=0)
-    return norm.ppf(np.clip(sobol.random(_POINTS), 1e-9, 1 - 1e-9))
-
-
-def _takes_rng() -> bool:
-    import inspect
-
-    return "rng" in inspect.signature(qmc.Sobol).parameters
+    even = qmc.Sobol(d, scramble=False).random(_POINTS)
+    # moved by half a step off the corner, where they begin
+    return ndtri((even + 0.5 / _POINTS) % 1)
 
 
 def _nearest(ends: np.ndarray) -> tuple[float, np.ndarray]:
@@ -463,7 +459,7 @@ def nearest(
     errors = _Errors(percent, covariance + _impurities(percent, covariance))
     n = max(1, percent.size - 1)
     ends = (errors.residuals(one.members) for one in among)
-    return max((float(chi2.sf(_nearest(x)[0], n)) for x in ends), default=0.0)
+    return max((float(chdtrc(n, _nearest(x)[0])) for x in ends), default=0.0)
 
 
 def _impurities(percent: np.ndarray, covariance: np.ndarray) -> np.ndarray:
@@ -488,7 +484,7 @@ def _of_points(
         return
     at = np.array([one.members[0] for one in points])
     logs, squares = _both(exact.of_points(at), loose.of_points(at))
-    values = chi2.sf(squares, max(1, exact.percent.size - 1))
+    values = chdtrc(max(1, exact.percent.size - 1), squares)
     rows = zip(points, logs.tolist(), values.tolist(), strict=True)
     for one, log, value in rows:
         yield one, log, Match("compound", one.names, one.formulas, 0.0, value)
@@ -507,7 +503,7 @@ def _of_series(
     mean, error = moles.mean(axis=0), moles.std(axis=0)
     position = tuple(zip(one.labels, mean.tolist(), error.tolist(), strict=True))
     freedom = max(1, exact.percent.size - len(one.members))
-    value = float(chi2.sf(square, freedom))
+    value = float(chdtrc(freedom, square))
     kind = "solid solution"
     return one, log, Match(kind, one.names, one.formulas, 0.0, value, position)
 
@@ -528,7 +524,7 @@ def _mixtures(
     one, other = parts[pairs.one[best]][1], parts[pairs.other[best]][1]
     second, error = 100 * float(pairs.share[best]), 100 * float(pairs.error[best])
     shares = ((one, 100 - second), (other, second))
-    value = chi2.sf(pairs.square[best], max(1, exact.percent.size - 2))
+    value = chdtrc(max(1, exact.percent.size - 2), pairs.square[best])
     match = Match(
         "mixture",
         (one.names[0], other.names[0]),

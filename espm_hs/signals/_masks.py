@@ -190,10 +190,8 @@ def region_map(signal: Any, regions: Any) -> tuple[list[str], np.ndarray]:
         inside = np.stack(found, axis=1) if found else np.zeros((1, 0), bool)
     if not names:
         raise ValueError("`regions` names no region.")
-    if empty := [
-        x for x, any_ in zip(names, inside.any(axis=0), strict=True) if not any_
-    ]:
-        raise ValueError(f"{empty[0]!r} of `regions` has no pixel.")
+    if not (there := inside.any(axis=0)).all():
+        raise ValueError(f"{names[int(there.argmin())]!r} of `regions` has no pixel.")
     return names, inside
 
 

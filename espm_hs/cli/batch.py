@@ -148,7 +148,10 @@ def decompose_file(path: str | Path, folder: str | Path, settings: Settings) -> 
 
 
 def _write_results(
-    signal: EDSespmSpectrum, path: Path, folder: Path, names: PhaseNames | None
+    signal: EDSespmSpectrum,
+    path: Path,
+    folder: Path,
+    names: PhaseNames | None = None,
 ) -> None:
     results, figure, table, report = results_of(path, folder)
     with finished_files(folder) as new:

@@ -8,7 +8,7 @@ from itertools import combinations_with_replacement, product
 from math import gcd
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 # Formulas with more atoms are not simple.
 MOST_ATOMS = 40
@@ -100,7 +100,7 @@ def suggest_formulas(
     for atoms in _simple(values):
         off = (100 * np.array(atoms) / sum(atoms) - values)[:-1]
         square = float(off @ inverse @ off)
-        value = float(chi2.sf(square, there.size - 1))
+        value = float(chdtrc(there.size - 1, square))
         if value < _LEVEL:
             continue
         balanced = _balanced(dict(zip(symbols, atoms, strict=True)), valences)

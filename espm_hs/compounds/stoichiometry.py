@@ -121,7 +121,7 @@ def _simple(percent: np.ndarray) -> set[tuple[int, ...]]:
         below = np.floor(exact).astype(int)
         choices = [(x, x + 1) for x in below.tolist()]
         if percent.size > 6:  # the nearest ones of so many elements are enough
-            choices = [(x,) for x in np.rint(exact).astype(int).tolist()]
+            choices = [(x, x) for x in np.rint(exact).astype(int).tolist()]
         for atoms in product(*choices):
             if sum(atoms) <= MOST_ATOMS and min(atoms) > 0 and gcd(*atoms) == 1:
                 found.add(atoms)

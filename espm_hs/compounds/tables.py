@@ -59,7 +59,7 @@ def _packaged(database: str) -> tuple[Compound, ...]:
     found: list[Compound] = []
     for name in DATABASES[database]:
         path = resources.files("espm_hs.compounds").joinpath("data", f"{name}.csv")
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8") as file:
             found += _rows(file, f"{name}.csv")
     return tuple(found)
 

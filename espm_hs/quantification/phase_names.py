@@ -130,7 +130,7 @@ class PhaseNames:
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return the lines as text: the probable names, and at least one of each."""
-        rows = []
+        rows: list[tuple[str, ...]] = []
         for label, some in zip(self.labels, self.matches, strict=True):
             likely = [one for one in some if one.probability >= _LEAST_SHOWN]
             for one in (likely or list(some))[:_MOST_SHOWN]:
@@ -434,10 +434,9 @@ def known_from_database(name: Any, model: LinearModel, database: Any = "all") ->
 def _of_solid_solution(amounts: np.ndarray, elements: Sequence[str]) -> dict:
     """Return what all members of a solid solution have in common."""
     known: dict[str, Any] = {}
-    if absent := [
-        x for x, any_ in zip(elements, amounts.any(axis=0), strict=True) if not any_
-    ]:
-        known["absent"] = absent
+    there = amounts.any(axis=0)
+    if not np.all(there):
+        known["absent"] = [elements[i] for i in np.flatnonzero(~there)]
     fixed: list[int] = []
     ratios: dict[str, float] = {}
     for i in np.flatnonzero((amounts > 0).all(axis=0)).tolist():

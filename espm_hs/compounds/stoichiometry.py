@@ -119,9 +119,9 @@ def _simple(percent: np.ndarray) -> set[tuple[int, ...]]:
     for whole in range(percent.size, MOST_ATOMS + 1):
         exact = percent * whole / 100
         below = np.floor(exact).astype(int)
-        choices = [(x, x + 1) for x in below.tolist()]
+        choices: list[tuple[int, ...]] = [(x, x + 1) for x in below.tolist()]
         if percent.size > 6:  # the nearest ones of so many elements are enough
-            choices = [(x, x) for x in np.rint(exact).astype(int).tolist()]
+            choices = [(x,) for x in np.rint(exact).astype(int).tolist()]
         for atoms in product(*choices):
             if sum(atoms) <= MOST_ATOMS and min(atoms) > 0 and gcd(*atoms) == 1:
                 found.add(atoms)

@@ -436,7 +436,7 @@ def _of_solid_solution(amounts: np.ndarray, elements: Sequence[str]) -> dict:
     known: dict[str, Any] = {}
     there = amounts.any(axis=0)
     if not np.all(there):
-        known["absent"] = [elements[i] for i in np.flatnonzero(~there)]
+        known["absent"] = [elements[i] for i in np.flatnonzero(~there).tolist()]
     fixed: list[int] = []
     ratios: dict[str, float] = {}
     for i in np.flatnonzero((amounts > 0).all(axis=0)).tolist():

@@ -89,7 +89,7 @@ def suggest_formulas(
     there = np.flatnonzero(percent > np.maximum(2 * errors, 0.5))
     if there.size < 2:
         return []
-    symbols = [elements[i] for i in there]
+    symbols = [elements[i] for i in there.tolist()]
     closing = np.eye(percent.size)[there] - percent[there, None] / percent[
         there
     ].sum() * (np.isin(np.arange(percent.size), there))

@@ -186,7 +186,7 @@ def candidates(
         compounds, [1.0] * len(compounds) if weights is None else weights, strict=True
     ):
         # most compounds have other elements, which is quickly seen
-        if len(compound.members) == 1 and not compound.elements <= known:
+        if not (compound.may_vary or compound.elements <= known):
             continue
         members = [
             (label, {symbol: x for symbol, x in atoms.items() if symbol not in hidden})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -11,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from espm_hs.arguments import check_choice, did_you_mean, plain_float
-from espm_hs.compounds.formulas import end_members
+from espm_hs.compounds.formulas import BETWEEN_MEMBERS, end_members
 
+_SYMBOL = re.compile("[A-Z][a-z]?")
 #: Names of the databases of the package -> files of which they consist.
 DATABASES = {
     "minerals": ("more_minerals", "minerals"),
@@ -46,8 +48,16 @@ class Compound:
 
     @cached_property
     def elements(self) -> frozenset[str]:
-        """Symbols of all end members."""
-        return frozenset(symbol for _, atoms in self.members for symbol in atoms)
+        """Symbols of all end members, without reading the formula to its end."""
+        parts = self.formula.split(BETWEEN_MEMBERS)
+        return frozenset(
+            x for part in parts for x in _SYMBOL.findall(part.rpartition(":")[2])
+        )
+
+    @property
+    def may_vary(self) -> bool:
+        """Whether it may be a solid solution."""
+        return BETWEEN_MEMBERS in self.formula or "," in self.formula
 
     def __str__(self) -> str:
         return self.name

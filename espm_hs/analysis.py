@@ -23,6 +23,7 @@ _HOMES = {
     "check_calibration check_parameters check_stray provenance read_options "
     "write_parameters",
     "model_selection.n_phases_and_binning": "BinningChoice PhaseNumber",
+    "physics.xray.line_factors": "LineFactors",
     "quantification.areal_density": "check_thickness nm_per_mass",
     "quantification.bootstrap": "replicates",
     "quantification.pixels": "pixel_amounts",

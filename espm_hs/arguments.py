@@ -55,6 +55,26 @@ def check_choice(name: str, value: Any, choices: Iterable[str | None]) -> None:
     raise ValueError(f"`{name}` must be {', '.join(first)} or {last}, got {value!r}.")
 
 
+def check_flag(name: str, value: Any) -> None:
+    """
+    Refuse what is neither True nor False.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument.
+    value
+        As given.
+
+    Raises
+    ------
+    ValueError
+        Names the argument and what was given.
+    """
+    if not isinstance(value, bool):
+        raise ValueError(f"`{name}` must be True or False, got {value!r}.")
+
+
 def check_mapping(name: str, value: Any, what: str) -> None:
     """
     Refuse what is no mapping.

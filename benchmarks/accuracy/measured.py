@@ -51,6 +51,9 @@ class Case:
         Phases to look for; that which is nearest to the truth counts.
     known
         What is said besides, see `set_analysis_parameters`.
+    standard
+        File of another film of the same, of which the same is said, and by which line
+        factors are calibrated; empty: none.
     """
 
     file: str | Callable[[], Any]
@@ -58,6 +61,7 @@ class Case:
     truth: dict[str, float]
     n_phases: int = 1
     known: dict[str, Any] = field(default_factory=dict)
+    standard: str = ""
 
 
 FILM = {"thickness": 90, "density": 5.12}
@@ -69,6 +73,8 @@ CASES = {
     "SrTiO3, b": Case(B, ["Cu", "C"], SRTIO3),
     "SrTiO3, a, 90 nm": Case(A, ["Cu", "C"], SRTIO3, known=FILM),
     "SrTiO3, b, 90 nm": Case(B, ["Cu", "C"], SRTIO3, known=FILM),
+    "SrTiO3, a by b": Case(A, ["Cu", "C"], SRTIO3, standard=B),
+    "SrTiO3, a by b, 90 nm": Case(A, ["Cu", "C"], SRTIO3, known=FILM, standard=B),
     "SrTiO3, a, fitted": Case(A, ["Cu", "C"], SRTIO3, known={"mass_thickness": "fit"}),
     "SiO2": Case(SIO2, ["Cu", "C"], SILICA, 2),
     "SiO2, polymer window": Case(
@@ -77,13 +83,20 @@ CASES = {
 }
 
 
-def decomposed(case: Case) -> tuple[Any, PhaseAnalysis]:
-    """Return the signal of a case, and its phases."""
-    is_file = isinstance(case.file, str)
-    signal = hs.load(measured(case.file)) if is_file else case.file()
+def prepared(case: Case, file: str | Callable[[], Any]) -> Any:
+    """Return the signal of a file, with what is said of it."""
+    signal = hs.load(measured(file)) if isinstance(file, str) else file()
     signal.set_signal_type("EDS_espm")
     signal.set_elements(list(case.truth))
     signal.set_analysis_parameters(stray_elements=case.stray, **case.known)
+    return signal
+
+
+def decomposed(case: Case) -> tuple[Any, PhaseAnalysis]:
+    """Return the signal of a case, and its phases."""
+    signal = prepared(case, case.file)
+    if case.standard:
+        signal.calibrate_line_factors(prepared(case, case.standard), case.truth)
     signal.decomposition(
         algorithm="espm",
         output_dimension=case.n_phases,

@@ -293,11 +293,12 @@ class Outcome(NamedTuple):
         )
 
 
-def decompose(case: Case) -> Outcome:
-    """Decompose a map with the defaults and compare it with the truth."""
+def decompose(case: Case, **options: Any) -> Outcome:
+    """Decompose a map, by default with the defaults, and compare it with the truth."""
     s, k = case.signal, len(case.experiment.phases)
     start = time.process_time()
-    s.decomposition(algorithm="espm", output_dimension=k, print_info=False)
+    how = {"output_dimension": k, "print_info": False, **options}
+    s.decomposition(algorithm="espm", **how)
     seconds = time.process_time() - start
     found = s.analysis_results()
     return Outcome(case, judge(case, found), found, seconds)
@@ -373,7 +374,7 @@ def main(given: argparse.Namespace) -> None:
     """Print a row for each map and for each material, and what they come to."""
     outcomes = []
     for case in cases(given):
-        outcomes.append(decompose(case))
+        outcomes.append(decompose(case, local_absorption=given.local))
         print(*outcomes[-1].cells, sep="  ", flush=True)
     rows, lines = by_material(outcomes), summary(outcomes)
     print(f"\nZoo, {given.half} half\n{as_text(MATERIAL, rows)}", *lines, sep="\n")
@@ -387,6 +388,7 @@ ARGUMENTS = (
     argument("--half", choices=("training", "held_out", "fresh"), default="training"),
     argument("--only", default="", help="materials, separated by commas"),
     argument("--forward", choices=("all", *FORWARD), default="all"),
+    argument("--local", action="store_true", help="each place absorbs by itself"),
 )
 
 

@@ -1,1 +1,1 @@
-"""What one summed spectrum tells: energy scale, elements, thickness."""
+"""What one summed spectrum tells: energy scale, elements, thickness, line factors."""

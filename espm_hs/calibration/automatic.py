@@ -106,7 +106,7 @@ class AutomaticCalibration:
             Empty if there is none.
         """
         with threadpool_limits(1, user_api="blas"):
-            parts = [_scale(_untied(model), one, channels) for one in spectra]
+            parts = [_scale(untied(model), one, channels) for one in spectra]
         worst: Changes = {}
         for (i, one), (j, two) in combinations(enumerate(parts, start=1), 2):
             change, information = two[0] - one[0], np.linalg.inv(one[1] + two[1])
@@ -131,7 +131,7 @@ def _refined(model: SpectrumModel, spectrum: Array, channels: Array) -> Spectrum
     counts[channels] = spectrum
     floor = end_of_noise(model, counts)
     used = channels & (model.energy >= floor)
-    fit, best = _paid(_untied(model), counts, used)
+    fit, best = _paid(untied(model), counts, used)
     trial = fit.model_at(fit.parameters_of(best))
     kept = {name: getattr(model, name) for name in KEPT}
     after = trial.replace(**kept)
@@ -146,7 +146,7 @@ def _refined(model: SpectrumModel, spectrum: Array, channels: Array) -> Spectrum
     return _bent(after, spectrum, channels)
 
 
-def _untied(model: SpectrumModel) -> SpectrumModel:
+def untied(model: SpectrumModel) -> SpectrumModel:
     """Free lines and background, whose errors would look like shifted peaks."""
     free = dict.fromkeys(model.elements, "families")
     return _with_splines(model).replace(split_lines=free)

@@ -300,7 +300,9 @@ class EnergyScaleFit:
 
     def model_at(self, theta: np.ndarray, blur: float = 0.0) -> SpectrumModel:
         """Model with the parameters; peaks not narrower than ``blur`` (eV)."""
-        values = dict(zip(self.names, theta.tolist(), strict=True))
+        # start + spread * (low - start) / spread need not be low to the last digit
+        inside = np.clip(theta, *self.bounds).tolist()
+        values = dict(zip(self.names, inside, strict=True))
         if blur:
             values["noise"] = np.hypot(values.get("noise", self.noise), blur)
         return self.model.with_parameters(**values)

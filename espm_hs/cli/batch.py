@@ -259,6 +259,7 @@ def _apply(signal: EDSespmSpectrum, settings: Settings) -> None:
             density=settings.density,
             thickness_error=settings.thickness_error,
             mass_thickness=settings.mass_thickness,
+            pile_up=settings.pile_up,
             stray_elements=settings.stray,
         )
     # the messages of the signal name Python calls, these the options

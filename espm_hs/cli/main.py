@@ -24,16 +24,20 @@ _KNOWN = "known_phases"
 
 
 class NumberOr(click.ParamType):
-    """A number, or a word for one that the data tell."""
+    """A number, or a word: for one that the data tell, or for yes and no."""
 
-    def __init__(self, word: str) -> None:
-        self.word, self.name = word, f"NUMBER|{word}"
+    def __init__(self, *words: str) -> None:
+        self.words, self.name = words, "|".join(["NUMBER", *words])
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float | str:
-        """Return a float or the word."""
-        return value if value == self.word else click.FLOAT.convert(value, param, ctx)
+    ) -> float | str | bool:
+        """Return a float, a word or what that says."""
+        if isinstance(value, bool):
+            return value
+        if value in self.words:
+            return {"true": True, "false": False}.get(value, value)
+        return click.FLOAT.convert(value, param, ctx)
 
 
 class DataSet(click.Choice):
@@ -231,6 +235,8 @@ def _read_settings(
 @click.option("--thickness-error", type=float, help="Relative, 0 to 1.  [0.2]")
 @click.option("--mass-thickness", type=NumberOr("fit"),
               help="kg/m2, 0 for no absorption, or 'fit'.")  # fmt: skip
+@click.option("--pile-up", type=NumberOr("auto", "true", "false"),
+              help="Sum peaks; pulse-pair resolution, ns.  [auto]")  # fmt: skip
 @click.option("--beam-energy", type=float, help="keV. [as the file]")
 @click.option("--elevation", type=float, help="Of the detector, degrees. [as the file]")
 @click.option(
@@ -250,6 +256,8 @@ def _read_settings(
     type=click.Choice(["auto", "outside", "observed"]),
     help="Of series and inclusions.",
 )
+@click.option("--local-absorption", is_flag=True, default=None,
+              help="By the mixture and thickness of each place.")  # fmt: skip
 @click.option("--starts", type=click.IntRange(1), help="The best of so many is kept.")
 @click.option("--seed", type=click.IntRange(0), help="Of the random numbers.")
 @_IDENTIFY
@@ -291,6 +299,7 @@ def decompose(files: tuple[str, ...], output: str, **options: Any) -> None:
     names = {"starts": "n_init", "seed": "random_state", "jobs": "n_jobs"}
     fitting = (
         *("calibration", "sparsity", "smoothness", "binning", "end_members"),
+        "local_absorption",
         *names,
     )
     given = {name: value for name, value in options.items() if value is not None}

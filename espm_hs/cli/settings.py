@@ -20,8 +20,8 @@ else:
 LISTS = ("elements", "stray")
 # What absorbs.
 SAMPLE = ("thickness", "density")
-# What else is said of it.
-THICKNESS = ("thickness_error", "mass_thickness")
+# What else is said of it, and of the detector.
+FURTHER = ("thickness_error", "mass_thickness", "pile_up")
 # Settings that are numbers of the schema, by their names there.
 _NUMBERS = {name: name for name in (*SAMPLE, "beam_energy")}
 _NUMBERS["elevation"] = "elevation_angle"
@@ -48,6 +48,9 @@ phases = 3
 # thickness_error = 0.2  # relative
 # mass_thickness = "fit"  # or a number in kg/m2, 0 for no absorption
 
+# Sum peaks; also true, false, or the pulse-pair resolution in ns.
+# pile_up = "auto"
+
 # In place of what the file says.
 # beam_energy = 200    # [beam_energy]
 # elevation = 18       # of the detector, [elevation_angle]
@@ -63,6 +66,7 @@ calibrate = true
 # smoothness = "auto"  # of the maps: "auto", or a number, 0 for none
 # binning = 4          # pixels along each axis summed to find phases
 # end_members = "auto"  # or "outside", or "observed": what pixels show
+# local_absorption = true  # by the mixture and thickness of each place
 # starts = 4           # the best of so many is kept
 # seed = 0             # of the random numbers
 
@@ -105,6 +109,8 @@ class Settings:
         Thickness of the sample in nm, and its density in g/cm3.
     thickness_error, mass_thickness
         Relative error of the thickness, and what takes its place: kg/m2 or "fit".
+    pile_up
+        Whether there are sum peaks, "auto", or the pulse-pair resolution in ns.
     fit
         Further arguments of ``decomposition(algorithm="espm")``.
     progress
@@ -130,6 +136,7 @@ class Settings:
     density: float | None = None
     thickness_error: float | None = None
     mass_thickness: float | str | None = None
+    pile_up: bool | float | str | None = None
     fit: dict | None = None
     progress: bool = False
     lazy: bool = False
@@ -144,7 +151,7 @@ class Settings:
         fit = {k: v for k, v in (self.fit or {}).items() if k != "n_jobs"}
         names = ("phases", "elements", "stray", "beam_energy", "elevation", "calibrate")
         values = {name: getattr(self, name) for name in (*names, *SAMPLE)}
-        extra = {name: getattr(self, name) for name in (*THICKNESS, "identify")}
+        extra = {name: getattr(self, name) for name in (*FURTHER, "identify")}
         # as it was written before there were these
         values |= {name: x for name, x in extra.items() if x is not None}
         return json.dumps(values | fit, sort_keys=True)

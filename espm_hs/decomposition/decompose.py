@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from espm_hs.arguments import check_choice
+from espm_hs.arguments import check_choice, check_flag
 from espm_hs.decomposition.constraints import Knowledge
 from espm_hs.decomposition.prior_knowledge import (
     ELEMENTS,
@@ -102,6 +102,10 @@ class DecompositionOptions(FitOptions):
     separation
         Whether films, hosts and inclusions are taken out of the phases that contain
         them, see `espm_hs.decomposition.separation`.
+    local
+        Whether G is that of the mixture and the amount of the sample in each place of
+        the map, and not that of each phase, see
+        `espm_hs.decomposition.self_consistency.phases_in_places`.
     pixel_size
         Size of a pixel along each navigation axis, in one unit, for the smoothness;
         None: square.
@@ -123,6 +127,7 @@ class DecompositionOptions(FitOptions):
     binning: str | int = 1
     end_members: str = "auto"
     separation: bool = True
+    local: bool = False
     pixel_size: tuple[float, ...] | None = None
 
     def __post_init__(self):
@@ -132,9 +137,12 @@ class DecompositionOptions(FitOptions):
             object.__setattr__(self, "sparsity", usual)
         self._check_binning()
         check_choice("end_members", self.end_members, END_MEMBERS)
-        if not isinstance(self.separation, bool):
+        for name in ("separation", "local"):
+            check_flag(name, getattr(self, name))
+        if self.local and self.simplex == "abundances":
             raise ValueError(
-                f"`separation` must be True or False, got {self.separation!r}."
+                "With simplex='abundances' there is as much of the sample in every "
+                "pixel, so that nothing is local. Use simplex='elements'."
             )
         strengths: Any = self.smoothness
         if several := not isinstance(strengths, str) and np.ndim(strengths) > 0:
@@ -336,18 +344,26 @@ def decompose(
     if known.single_elements:
         options = replace(options, n_init=1)  # all starts are the same
     binned = _in_bins(counts, problem, bins, binning)
-    choices = options.end_members, options.separation
-    search = PhaseSearch(*binned, model, used, known, options.fit, *choices)
+    choices = options.end_members, options.separation, options.local
+    sizes = np.bincount(bins.number)
+    search = PhaseSearch(*binned, model, used, known, options.fit, *choices, sizes)
     if binning > 1 and not isinstance(init, str) and init[1] is not None:
         init = (init[0], bins.sum(init[1]))
     found, errors = search.run(init, options.chosen_penalties)
     acting = search.problem.penalties.sparsity
     sparsity = acting / weight_of_sparsity(search.counts)
     penalties = replace(problem.penalties, sparsity=acting)
-    problem = replace(problem, G=search.problem.G, penalties=penalties)
+    fitted = {name: getattr(search.problem, name) for name in ("n_channels", "shares")}
+    problem = replace(problem, G=search.problem.G, penalties=penalties, **fitted)
     # of the phases, before noise and smoothness of single pixels move their totals
-    mean = problem.spectra(found.W) @ found.H.sum(axis=0)
+    mean = problem.mean_of(problem.spectra(found.W)) @ found.H.sum(axis=0)
     ratio = deviance_ratio(counts.spectrum, mean, len(model.columns))
+    identity, local = fingerprint(counts), {}
+    if search.places is not None:
+        number, atoms = search.places.number[bins.number], search.places.atoms
+        counts = counts.in_places(number, problem.n_places)
+        problem = replace(problem, places=number)
+        local = _in_user_places(number, atoms, pixels)
     if binning > 1 or options.smoothness != 0:
         found, problem = _on_pixels(counts, problem, found, bins, options)
     interrupted = found.interrupted or errors.interrupted
@@ -369,8 +385,9 @@ def decompose(
         steps=tuple(search.steps),
         unknowns=_unknowns(search.model, known, found.W),
         **_in_user_units(problem, found, used, pixels),
+        **local,
         channels=used,
-        fingerprint=fingerprint(counts),
+        fingerprint=identity,
         misfit=ratio,
         interrupted=interrupted,
         n_starts=len(found.objectives),
@@ -394,11 +411,10 @@ def _problem(
         n_phases = number_of_phases(n_phases, options.known_phases, model)
     n_phases = check_size(n_phases, navigation, pixels, channels)
     check_lines(model, channels)
-    if model.column_factors is not None:
+    if options.local and not model.depends_on_composition:
         raise ValueError(
-            "The columns of the model have factors that differ from pixel to pixel, "
-            "and the phases of a decomposition have one spectrum each. Give a model "
-            "whose `column_factors` are None, with mean factors in G."
+            "The spectra of the model do not depend on what is in a pixel, so that "
+            f"nothing is local. {model.advice.get('local', '')}".strip()
         )
     if options.known_phases is None and not options.fixed_composition:
         known = Knowledge.nothing(n_phases, len(model.columns))
@@ -568,7 +584,7 @@ def _in_user_units(
     pixels: np.ndarray | None,
 ) -> dict[str, Any]:
     """Return spectra, loadings and atoms over the whole map and energy axis."""
-    D = problem.spectra(found.W)
+    D = problem.mean_of(problem.spectra(found.W))
     in_counts = problem.simplex != "abundances"
     scale = D.sum(axis=0) if in_counts else np.ones(found.W.shape[1])
     scale = np.maximum(scale, np.finfo(float).tiny)
@@ -582,3 +598,14 @@ def _in_user_units(
     atoms = found.W[problem.rows_on_simplex].sum(axis=0) / scale
     shapes = {"spectra": spectra, "loadings": loadings}
     return shapes | {"atoms": atoms, "counts": found.H.sum(axis=0) * D.sum(axis=0)}
+
+
+def _in_user_places(
+    number: np.ndarray, atoms: np.ndarray | None, pixels: np.ndarray | None
+) -> dict[str, Any]:
+    """Return places over the whole map, and what a loading consists of in each."""
+    if pixels is not None:
+        everywhere = np.zeros(pixels.size, number.dtype)
+        everywhere[pixels] = number
+        number = everywhere
+    return {"places": number.astype(np.uint8), "atoms_in_places": atoms}

@@ -31,7 +31,10 @@ STORAGE_VERSION = 2
 _ARRAYS = ("W", "covariance", "bias", "spectra", "atoms", "fingerprint", "history")
 _KEYS = {"bias": "pull", "feasible_ranges": "mixing"}
 # Arrays that are None in some results, as in all of older files.
-_OPTIONAL = ("feasible_ranges", "alternatives", "counts")
+_OPTIONAL = (
+    *("feasible_ranges", "alternatives", "counts"),
+    *("places", "atoms_in_places"),
+)
 # Numbers by type; older files lack those that have a default.
 _NUMBERS = {
     "objective": float,
@@ -210,6 +213,10 @@ class PhaseAnalysis:
         Shape (n_phases,): counts of each phase in the map. None in older files.
     steps
         What the search chose among answers that the counts allow, a sentence each.
+    places, atoms_in_places
+        Place of each pixel of the map, shape (n_pixels,), and of how many `atoms` a
+        loading consists there, as a multiple, shape (n_places, n_phases); see
+        `espm_hs.decomposition.self_consistency.Places`. None: one place.
     unknowns
         What the model does not know of itself, and how that moves the amounts of the
         elements of each phase; its last axis is that of the phases. None: all is known.
@@ -242,6 +249,22 @@ class PhaseAnalysis:
     counts: np.ndarray | None = None
     steps: tuple[str, ...] = ()
     unknowns: Unknowns | None = None
+    places: np.ndarray | None = None
+    atoms_in_places: np.ndarray | None = None
+
+    @property
+    def n_places(self) -> int:
+        """Number of places, 0 where there is one alone."""
+        return 0 if self.atoms_in_places is None else len(self.atoms_in_places)
+
+    def atoms_of_pixels(self, pixels: slice) -> np.ndarray | None:
+        """How many `atoms` a loading has, as a multiple, in pixels of several places.
+
+        Shape (n_pixels, n_phases); None where there is one place.
+        """
+        if self.places is None or self.atoms_in_places is None:
+            return None
+        return self.atoms_in_places[self.places[pixels].astype(int)]
 
     @property
     def n_phases(self) -> int:
@@ -567,6 +590,7 @@ class PhaseAnalysis:
             "fingerprint": (3,),
             "alternatives": (2, len(self.elements), k),
             "counts": (k,),
+            "atoms_in_places": (self.n_places, k),
         }
         if self.unknowns is not None:
             names, factors, responses = self.unknowns

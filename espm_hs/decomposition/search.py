@@ -11,7 +11,10 @@ from espm_hs.decomposition.ambiguity import Answer, alternatives, closed, matche
 from espm_hs.decomposition.cautions import LEAST_AGREEING
 from espm_hs.decomposition.constraints import Knowledge
 from espm_hs.decomposition.self_consistency import (
+    Places,
     continued,
+    in_places,
+    phases_in_places,
     self_consistent_model,
     self_consistent_phases,
 )
@@ -89,8 +92,10 @@ class PhaseSearch:
         What is known of the phases.
     options
         Those of `espm_hs.factorization.factorize`.
-    end_members, separation
+    end_members, separation, local
         As in `espm_hs.decomposition.decompose.DecompositionOptions`.
+    sizes
+        How many pixels of the map each of these is the sum of; needed if ``local``.
     """
 
     counts: AnyCounts
@@ -102,8 +107,11 @@ class PhaseSearch:
     options: FitOptions
     end_members: str = "auto"
     separation: bool = True
+    local: bool = False
+    sizes: np.ndarray | None = None
 
     def __post_init__(self):
+        self.places: Places | None = None
         # what was chosen among answers that the counts allow, and between which
         # fractions these are
         self.steps: list[str] = []
@@ -136,12 +144,34 @@ class PhaseSearch:
             found, errors = self._searched_on(found, errors)
         if first.ends:
             self.alternatives = self._alternatives(found, first)
+        if self.local and not found.interrupted:
+            found, errors = self._in_places(found)
         if not (found.interrupted or errors.interrupted):
             found, errors = self._with_end_members(found, errors)
         errors = self._with_feasible_ranges(found, errors)
         if named and self.end_members != "outside":
             found, errors = self._as_shown(found, errors)
         return found, errors
+
+    def _in_places(self, found: Factorization) -> tuple[Factorization, Errors]:
+        """Go on with the matrix of each place instead of that of each phase.
+
+        What starts and ranges are compared by moves with the phases.
+        """
+        before = closed(found.W[self.rows])
+        self.counts, found, self.problem, self.places = phases_in_places(
+            self.counts,
+            self.problem,
+            found,
+            self.model,
+            self.channels,
+            self.options,
+            np.asarray(self.sizes),
+        )
+        if self.alternatives is not None:
+            moved = closed(found.W[self.rows]) - before
+            self.alternatives = np.clip(self.alternatives + moved, 0.0, 1.0)
+        return found, self._errors(found)
 
     def _alternatives(self, found: Factorization, first: Factorization) -> np.ndarray:
         """Return the fractions between which starts that fit about as well end.
@@ -324,7 +354,7 @@ class PhaseSearch:
             ends = one.ends
             if self.end_members == "observed":
                 mixing = one.mixing(len(free))
-                found, errors = as_observed(found, mixing), self._mixed(errors, mixing)
+                found, errors = self._as_mixtures(found, errors, mixing)
                 ends = "as far as pixels show"
             text = one.text(found.W[self.rows], self.model.elements, self.known.labels)
             self.steps.append(f"{text}, {ends}.")
@@ -351,21 +381,33 @@ class PhaseSearch:
                 f"Phase {phase} is nowhere alone: the {100 * share:.0f} % of phase "
                 f"{host} that all pixels show with it are left in it."
             )
-        found, errors = as_observed(found, mixing), self._mixed(errors, mixing)
+        found, errors = self._as_mixtures(found, errors, mixing)
         H, F = fit_maps(self.counts, self.problem, found.W, n_jobs=self.n_jobs)
         found = replace(found, H=H, objective=F)
         return found, self._with_feasible_ranges(found, errors)
 
-    def _mixed(self, errors: Errors, mixing: np.ndarray) -> Errors:
-        """Return the errors of mixtures of the phases.
+    def _as_mixtures(
+        self, found: Factorization, errors: Errors, mixing: np.ndarray
+    ) -> tuple[Factorization, Errors]:
+        """Make mixtures the phases.
 
-        Their matrices are mixed as well, which is exact where all are the same.
+        Their matrices are mixed as well, which is exact where all are the same; those
+        of places stay.
         """
-        if self.problem.G is not None and self.problem.G.ndim == 3:
+        found = as_observed(found, mixing)
+        if self.places is not None:
+            matrices = self.places.matrices(self.model, self.channels)
+            number = self.places.number
+            self.problem, H, atoms = in_places(self.problem, found, matrices, number)
+            self.places = replace(self.places, atoms=atoms)
+            found = replace(found, H=H)
+        elif self.problem.G is not None and self.problem.G.ndim == 3:
             G = np.tensordot(mixing, self.problem.G, 1)
             self.problem = replace(self.problem, G=G)
         covariance = np.tensordot(mixing**2, errors.covariance, 1)
-        return replace(errors, covariance=covariance, bias=errors.bias @ mixing.T)
+        return found, replace(
+            errors, covariance=covariance, bias=errors.bias @ mixing.T
+        )
 
     def _errors(self, found: Factorization) -> Errors:
         """Return covariance and bias of W, NaN if the user did not want to wait."""

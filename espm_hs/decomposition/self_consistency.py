@@ -1,13 +1,14 @@
 """Models whose matrix depends on the composition, consistent with what is found.
 
 The composition follows from the matrix and the matrix from the composition, so both are
-found in turn until the composition has settled.
+found in turn until the composition has settled. The composition that counts is that of
+each phase, or, `in_places`, that of all phases that a pixel holds, with their amount.
 """
 
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,11 +20,21 @@ from espm_hs.factorization import (
     fit_spectrum,
 )
 from espm_hs.factorization.counts.counts import AnyCounts
+from espm_hs.factorization.problem import sums_in_places
 from espm_hs.physics.linear_model import LinearModel
 
 # The composition has settled when no fraction moves by more.
 SETTLED = 1e-3
 MAX_ROUNDS = 20
+# Pixels are sorted into so many places at most, with channels of their own, of which
+# there may be so many that 16 bits hold their numbers.
+MOST_PLACES, MOST_CHANNELS = 32, 1 << 16
+# Places in which the factors of columns have this standard deviation are not divided.
+ALIKE = 0.005
+# Columns with fewer of all counts do not say which pixels are alike.
+LEAST_OF_COLUMN = 1e-3
+# Pixels of less than this part of the amount of sample around a mean atom hold none.
+LEAST_AMOUNT = 0.1
 
 
 def phase_matrices(model: LinearModel, composition: np.ndarray) -> np.ndarray:
@@ -120,6 +131,135 @@ def self_consistent_phases(
     return found, problem
 
 
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Where the sample is how: pixels of about the same mixture and amount.
+
+    Parameters
+    ----------
+    number
+        Place of each pixel, shape (n_pixels,).
+    composition
+        Fractions of the elements, shape (n_places, n_elements).
+    amount
+        As a multiple of the mean amount where there is any, shape (n_places,).
+    atoms
+        Atoms in a loading of each phase, over those of its W, (n_places, n_phases).
+    """
+
+    number: np.ndarray
+    composition: np.ndarray
+    amount: np.ndarray
+    atoms: np.ndarray | None = None
+
+    def matrices(self, model: LinearModel, channels: np.ndarray) -> np.ndarray:
+        """Return the matrix of each place, (n_places, n_channels, n_columns)."""
+        pairs = zip(self.composition.tolist(), self.amount.tolist(), strict=True)
+        return np.stack(
+            [
+                model.G_at(dict(zip(model.elements, x, strict=True)), y)[channels]
+                for x, y in pairs
+            ]
+        )
+
+
+def phases_in_places(
+    counts: AnyCounts,
+    problem: Problem,
+    found: Factorization,
+    model: LinearModel,
+    channels: np.ndarray,
+    options: FitOptions,
+    sizes: np.ndarray,
+) -> tuple[AnyCounts, Factorization, Problem, Places]:
+    """Give each pixel the matrix of what it holds, until the composition settles.
+
+    Parameters
+    ----------
+    counts, problem, found, model, channels, options
+        As in `self_consistent_phases`, which comes before.
+    sizes
+        How many pixels of the map each of these is the sum of, shape (n_pixels,).
+
+    Returns
+    -------
+    counts, found, problem, places
+        Counts that have channels of their own in each place, and their fit.
+    """
+    rows, left = model.element_columns, options.max_iter
+
+    def held(atoms: np.ndarray | float) -> np.ndarray:
+        """Atoms of each element in a pixel of the map, if a loading has so many."""
+        return (np.asarray(found.H) * atoms) @ found.W[rows].T / sizes[:, None]
+
+    made = model.G[channels].sum(axis=0) * (found.W @ found.H.sum(axis=0))
+    seen = made > LEAST_OF_COLUMN * counts.total
+    number = _sorted(model, held(1.0), seen, MOST_CHANNELS // counts.n_channels)
+    places = _places(model, number, held(1.0))
+    counts = counts.in_places(number, len(places.amount))
+    for _ in range(MAX_ROUNDS):
+        matrices = places.matrices(model, channels)
+        problem, H, atoms = in_places(problem, found, matrices, number)
+        again = factorize(
+            counts,
+            problem,
+            init=(found.W, H),
+            options=replace(options, n_init=1, max_iter=max(left, 1)),
+        )
+        left -= again.n_iter
+        last, before = _fractions(found.W[rows]), places
+        found = continued(found, again)
+        places = replace(_places(model, number, held(atoms[number])), atoms=atoms)
+        moved = (
+            np.abs(_fractions(found.W[rows]) - last).max(),
+            np.abs(places.composition - before.composition).max(),
+        )
+        if max(moved) < SETTLED or found.interrupted or left <= 0:
+            return counts, found, problem, places
+    _warn_unsettled(model)
+    return counts, found, problem, places
+
+
+def in_places(
+    problem: Problem, found: Factorization, matrices: np.ndarray, number: np.ndarray
+) -> tuple[Problem, np.ndarray, np.ndarray]:
+    """Return the problem of several places for a fit, its loadings, and atoms in them.
+
+    A loading of a phase makes the same number of counts everywhere, as in a problem of
+    one place: what differs is of how many atoms it consists. How that depends on W is
+    followed from round to round.
+
+    Parameters
+    ----------
+    problem, found
+        The problem before, and its fit.
+    matrices
+        Shape (n_places, n_channels, n_columns).
+    number
+        Place of each pixel, shape (n_pixels,).
+
+    Returns
+    -------
+    problem, H, atoms
+        Atoms in a loading of each phase, over those of its W, (n_places, n_phases).
+    """
+    n, n_channels, n_columns = matrices.shape
+    H = np.asarray(found.H) * problem.totals(problem.spectra(found.W))
+    shares = sums_in_places(number, H, n)
+    total = shares.sum(axis=0)
+    shares = np.where(total > 0, shares / np.where(total > 0, total, 1.0), 1 / n)
+    sums = matrices.sum(axis=1) @ found.W
+    mean = (shares * sums).sum(axis=0)
+    mean = np.where(mean > 0, mean, 1.0)
+    atoms = mean / np.where(sums > 0, sums, mean)
+    G = atoms.T[:, :, None, None] * (matrices / n)
+    G = G.reshape(problem.n_components, n * n_channels, n_columns)
+    problem = replace(
+        problem, n_channels=n * n_channels, G=G, places=number, shares=shares
+    )
+    return problem, H / mean, atoms
+
+
 def continued(found: Factorization, again: Factorization) -> Factorization:
     """Return the second of two fits with the starts and the way of both."""
     return replace(
@@ -130,6 +270,75 @@ def continued(found: Factorization, again: Factorization) -> Factorization:
         n_iter=found.n_iter + again.n_iter,
         history=np.concatenate((found.history, again.history)),
     )
+
+
+def _mixtures(model: LinearModel, held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return fractions (n_pixels, n_elements) and amounts, for the atoms in pixels.
+
+    The mean amount is that of the sample, without the holes in it. A hole has the
+    composition of the whole.
+    """
+    whole = held.sum(axis=0)
+    whole = whole + (0.0 if whole.any() else 1.0)
+    whole = whole / whole.sum()
+    total = held.sum(axis=1, keepdims=True)
+    composition = np.where(total > 0, held / np.where(total > 0, total, 1.0), whole)
+    amount = held @ model.weights
+    if not amount.any():
+        return composition, amount
+    around_an_atom = (amount**2).sum() / amount.sum()
+    return composition, amount / amount[amount > LEAST_AMOUNT * around_an_atom].mean()
+
+
+def _places(model: LinearModel, number: np.ndarray, held: np.ndarray) -> Places:
+    """Return the mean of each place, of the atoms in its pixels."""
+    n_pixels = np.bincount(number)
+    _, amount = _mixtures(model, held)
+    atoms = np.stack([np.bincount(number, x) for x in held.T], axis=1)
+    composition, _ = _mixtures(model, atoms)
+    return Places(number, composition, np.bincount(number, amount) / n_pixels)
+
+
+def _sorted(
+    model: LinearModel, held: np.ndarray, seen: np.ndarray, most: int
+) -> np.ndarray:
+    """Sort pixels into places, in each of which columns have about the same factors.
+
+    Where the logarithms of the factors differ most from their mean, those above it
+    become a place of their own.
+
+    Parameters
+    ----------
+    model, held
+        The model, and atoms of each element in the pixels, (n_pixels, n_elements).
+    seen
+        Boolean, shape (n_columns,): columns that matter.
+    most
+        Places that there may be, if these are fewer than `MOST_PLACES`.
+
+    Returns
+    -------
+    numpy.ndarray
+        Place of each pixel, shape (n_pixels,).
+    """
+    logs = np.log(model.column_factors(*_mixtures(model, held))[:, seen])
+    number = np.zeros(len(logs), int)
+
+    def off(place: int) -> np.ndarray:
+        """Return sums of squares in a place, 0 for columns in which it is even."""
+        inside = logs[number == place]
+        squares = ((inside - inside.mean(axis=0)) ** 2).sum(axis=0)
+        return np.where(squares > len(inside) * ALIKE**2, squares, 0.0)
+
+    sums = [off(0)]
+    while len(sums) < min(MOST_PLACES, most) and np.any(sums):
+        place, column = divmod(int(np.argmax(sums)), logs.shape[1])
+        inside = number == place
+        mean = logs[inside, column].mean()
+        number[inside & (logs[:, column] > mean)] = len(sums)
+        sums[place] = off(place)
+        sums.append(off(len(sums)))
+    return number
 
 
 def _refined(model: LinearModel, fractions: np.ndarray) -> LinearModel:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -52,6 +53,12 @@ class Problem:
         Terms of F beside the likelihood.
     grid
         Neighbours of the pixels; only read when ``penalties.smooth``.
+    places
+        Place of each pixel, where they have channels of their own in each, one place
+        after the other, see `AnyCounts.in_places`; shape (n_pixels,). None: one place.
+    shares
+        Share of each component that is in each place, which the fit takes as given,
+        shape (n_places, n_components); needed with ``places``.
 
     Notes
     -----
@@ -70,6 +77,8 @@ class Problem:
     support: np.ndarray | None = None
     penalties: Penalties = _NONE
     grid: Grid | None = None
+    places: np.ndarray | None = None
+    shares: np.ndarray | None = None
 
     def __post_init__(self):
         check_choice("simplex", self.simplex, SIMPLEX)
@@ -172,7 +181,22 @@ class Problem:
     @cached_property
     def column_sum(self) -> np.ndarray:
         """Counts that W = 1 makes, ``G^T 1``, shape (n_columns, n_components)."""
-        return self._transposed(np.ones((self.n_channels, self.n_components)))
+        if self.shares is None:
+            return self.place_sums[0]
+        return (self.shares[:, None] * self.place_sums).sum(axis=0)
+
+    @cached_property
+    def place_sums(self) -> np.ndarray:
+        """`column_sum` in each place, shape (n_places, n_columns, n_components)."""
+        n = self.n_places
+        channels = np.kron(np.eye(n), np.ones(self.n_channels // n))
+        alike = np.ones(self.n_components)
+        return np.stack([n * self._transposed(np.outer(x, alike)) for x in channels])
+
+    @property
+    def n_places(self) -> int:
+        """Number of places that have channels of their own."""
+        return 1 if self.shares is None else len(self.shares)
 
     @cached_property
     def _transforms(self) -> dict[int, np.ndarray]:
@@ -235,9 +259,12 @@ class Problem:
     def take(self, pixels: np.ndarray) -> Problem:
         """Return the problem of some pixels; boolean, shape (n_pixels,)."""
         support = None if self.support is None else self.support[pixels]
+        places = None if self.places is None else self.places[pixels]
         grid = None if self.grid is None else self.grid.take(pixels)
         penalties = self.penalties.take(pixels)
-        return replace(self, support=support, grid=grid, penalties=penalties)
+        return replace(
+            self, support=support, grid=grid, places=places, penalties=penalties
+        )
 
     def spectra(self, W: np.ndarray) -> np.ndarray:
         """``G W``, shape (n_channels, n_components), C-contiguous."""
@@ -246,6 +273,25 @@ class Problem:
         if self.G.ndim == 2:
             return self.G @ W
         return np.ascontiguousarray((self.G @ W.T[..., None])[..., 0].T)
+
+    def made_by(self, H: Any) -> np.ndarray:
+        """Return ``G^T 1`` of what all pixels hold, shape (n_columns, n_components)."""
+        if self.places is None:
+            return self.column_sum * H.sum(axis=0)
+        sums = sums_in_places(self.places, H, self.n_places)
+        return (sums[:, None] * self.place_sums).sum(axis=0)
+
+    def totals(self, D: np.ndarray) -> np.ndarray:
+        """Return the counts that spectra D (n_channels, n_components) make of H = 1."""
+        return D.sum(axis=0) if self.shares is None else self.mean_of(D).sum(axis=0)
+
+    def mean_of(self, D: np.ndarray) -> np.ndarray:
+        """Mean over the places of spectra D, shape (n_channels, n_components)."""
+        if self.shares is None:
+            return D
+        n = self.n_places
+        of_places = D.reshape(n, -1, self.n_components)
+        return n * (self.shares[:, None] * of_places).sum(axis=0)
 
     def project(self, A: np.ndarray) -> np.ndarray:
         """Pull A (n_channels, n_components) back to the variables: ``M^T G^T A``."""
@@ -275,3 +321,10 @@ class Problem:
         for j, M in self._transforms.items():
             A[:, j] = M.T @ A[:, j]
         return A
+
+
+def sums_in_places(places: np.ndarray, H: Any, n_places: int) -> np.ndarray:
+    """Add up what the pixels of each place hold, shape (n_places, n_components)."""
+    columns = np.asarray(H).T
+    sums = [np.bincount(places, column, minlength=n_places) for column in columns]
+    return np.stack(sums, axis=1)

@@ -26,6 +26,7 @@ from espm_hs.metadata.schema import FIT, ITEMS, Tree, as_detector, check_node, p
 from espm_hs.physics import Detector, SpectrumModel
 from espm_hs.physics.xray.arguments import POSITION
 from espm_hs.physics.xray.emission import check_beam_energy
+from espm_hs.physics.xray.line_factors import LineFactors, Standard, combined
 from espm_hs.physics.xray.unknowns import ANGLE, DETECTOR, THICKNESS
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ _ANGLES = ("tilt_stage", "azimuth_angle", "elevation_angle", "tilt_beta")
 # What a model is made from.
 _OF_A_MODEL = (
     *("beam_energy", "elements", "stray_elements", "split_lines", "line_factors"),
+    "standards",
     *("detector", "energy_resolution_MnKa", "minimum_energy", "extra_spectra"),
     *("thickness", "thickness_units", "thickness_error", "mass_thickness", "density"),
     *("take_off_angle", *_ANGLES),
@@ -328,6 +330,13 @@ def _arguments(found: _Stated, overrides: Mapping[str, Any]) -> dict[str, Any]:
     arguments["unknown"] = overrides.get("unknown", _unknown(found, overrides))
     if arguments["beam_energy"] is None or "beam_energy" not in overrides:
         _check_beam(arguments["beam_energy"])
+    standards = arguments.pop("standards")
+    if standards and "line_factors" not in overrides:
+        beam, seen = arguments["beam_energy"], Detector.of(arguments["detector"])
+        found_by = combined_line_factors(standards, beam, seen, arguments["unknown"])
+        known = found_by.arguments
+        factors = (arguments["line_factors"] or {}) | known["line_factors"]
+        arguments |= {**known, "line_factors": factors, **overrides}
     if arguments["elements"] is None:
         arguments["elements"] = ()  # which the model refuses
     return {
@@ -335,6 +344,11 @@ def _arguments(found: _Stated, overrides: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in arguments.items()
         if value is not None or name in overrides
     }
+
+
+def combined_line_factors(standards: Mapping[str, Mapping], *model: Any) -> LineFactors:
+    """Return what standards, as metadata have them, say together; see `combined`."""
+    return combined(map(Standard.from_dict, standards.values()), *model)
 
 
 def _unknown(found: _Stated, overrides: Mapping[str, Any]) -> list[str]:
@@ -395,9 +409,57 @@ def dose(metadata: Tree) -> float:
             f"{', '.join(one.shown for one in missing)}. Set it with "
             f"{' and '.join(calls)}."
         )
-    current, time, pixels, angle = values.values()
-    electrons = 1e-9 * current / elementary_charge * time / pixels
-    return electrons * angle / (4 * pi)
+    return _electrons(metadata) * values["solid_angle"] / (4 * pi)
+
+
+def _electrons(metadata: Tree) -> float:
+    """Return the electrons of a pixel, 0 if current or time are not known."""
+    current, time, pixels, _ = _exposure(metadata).values()
+    return 1e-9 * current / elementary_charge * time / pixels if pixels > 0 else 0.0
+
+
+def electrons(metadata: Tree, n_pixels: int) -> float | None:
+    """Return the electrons of some pixels; None if current or time are not known.
+
+    Parameters
+    ----------
+    metadata
+        As for `dose`.
+    n_pixels
+        How many.
+    """
+    total = n_pixels * _electrons(metadata)
+    return total if total > 0 else None
+
+
+# A detector is not dead for more of the time, and counts no more in a second: what a
+# live time would make of it is the time of something else.
+_LEAST_LIVE, _MOST_RATE = 0.2, 3e5
+
+
+def counting_time(metadata: Tree, n_pixels: int, counts: float) -> float | None:
+    """Return the time in which a map was counted, s; None if it is not known.
+
+    Where nobody stated what the live time is for, it is that of the whole map, unless
+    the detector would have counted too fast; then it is that of a pixel.
+
+    Parameters
+    ----------
+    metadata
+        Metadata of a signal, with live or real time.
+    n_pixels
+        Pixels of the map, 1 for a spectrum.
+    counts
+        Counts of the map.
+    """
+    live, real = (read(name, metadata) or 0.0 for name in ("live_time", "real_time"))
+    time = live if live > _LEAST_LIVE * real else real
+    if not time > 0:
+        return None
+    pixels = read("live_time_pixels", metadata)
+    if pixels is None:
+        pixels = n_pixels if counts <= _MOST_RATE * time else 1
+    return time * n_pixels / pixels
 
 
 def has_dose(metadata: Tree) -> bool:

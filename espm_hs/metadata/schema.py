@@ -246,8 +246,8 @@ def as_detector(value: Detector | str | Mapping) -> Detector:
     )
 
 
-#: A mass thickness that is to be fitted.
-FIT = "fit"
+#: A mass thickness that is to be fitted, and what the counts decide.
+FIT, AUTO = "fit", "auto"
 
 
 def _share(value: Any) -> float:
@@ -256,6 +256,20 @@ def _share(value: Any) -> float:
         if 0 <= share <= 1:
             return share
     raise ValueError(f"`thickness_error` must be a share from 0 to 1, got {value!r}.")
+
+
+def _pile_up(value: Any) -> bool | float | str:
+    """Check whether and how sum peaks are to be modelled."""
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if isinstance(value, str) and value == AUTO:
+        return AUTO
+    if isinstance(value, Real) and 1 <= float(value) <= 1e4:
+        return float(value)
+    raise ValueError(
+        "`pile_up` must be 'auto', True, False, or the pulse-pair resolution, 1 to "
+        f"10000 ns; got {value!r}."
+    )
 
 
 def _mass_thickness(value: Any) -> float | str:
@@ -293,6 +307,14 @@ def _line_factors(value: Any) -> dict[str, float]:
     from espm_hs.physics.xray.arguments import checked_line_factors
 
     return checked_line_factors(value)
+
+
+def _standards(value: Any) -> dict[str, dict]:
+    from espm_hs.arguments import check_mapping
+    from espm_hs.physics.xray.line_factors import Standard
+
+    check_mapping("standards", value, "keys to tables of factors of lines")
+    return {str(key): Standard.from_dict(one).to_dict() for key, one in value.items()}
 
 
 def _angles(value: Any) -> list[float]:
@@ -371,12 +393,21 @@ ITEMS: dict[str, Item] = {item.name: item for item in (
          "Which lines of an element count for the composition.", _split_lines),
     Item("line_factors", f"{NODE}.line_factors",
          "Factors on the emission of families of lines.", _line_factors),
+    Item("standards", f"{NODE}.standards",
+         "k-factors or zeta factors of standards, which go before line_factors.",
+         _standards, method="calibrate_line_factors", argument="standard, composition",
+         example="", title="standards"),
     Item("extra_spectra", f"{NODE}.extra_spectra",
          "Spectra of a background of the user's own.", _spectra),
+    Item("pile_up", f"{NODE}.pile_up",
+         "Whether sum peaks are modelled, or the pulse-pair resolution in ns.",
+         _pile_up, title="pile-up", example="True"),
     Item("beam_current", f"{TEM}.beam_current", "Current of the beam.",
          unit="nA", method=_MICROSCOPE, title="beam current"),
     Item("live_time", f"{EDS}.live_time", "Time in which the detector counted.",
          unit="s", method=_MICROSCOPE, title="live time"),
+    Item("real_time", f"{EDS}.real_time", "Live time and dead time of the detector.",
+         unit="s", method=_MICROSCOPE, title="real time"),
     Item("live_time_pixels", f"{NODE}.live_time_pixels",
          "Number of pixels that the live time is for.",
          unit="pixels", argument="live_time_of=", example="'pixel'",

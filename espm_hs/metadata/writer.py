@@ -75,6 +75,8 @@ def write_parameters(metadata: Tree, items: Mapping[str, Any]) -> None:
         If something else is where the parameters of this package belong.
     """
     check_node(metadata)
+    if metadata.get_item(NODE) is None:
+        remove(metadata, NODE)  # nothing, under the name of the node
     for path, value in items.items():
         # a dictionary would be merged into the node that is there
         remove(metadata, path)

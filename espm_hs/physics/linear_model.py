@@ -109,9 +109,6 @@ class LinearModel(Protocol):
 
     #: Name under which the class is registered.
     kind: ClassVar[str] = ""
-    #: Known factors of the columns in each pixel of a map, shape (n_pixels, n_columns);
-    #: None where G is the same in all of them, as `decomposition` takes it.
-    column_factors: np.ndarray | None = None
 
     @property
     @abstractmethod
@@ -169,6 +166,47 @@ class LinearModel(Protocol):
         """
         return self
 
+    @property
+    def weights(self) -> np.ndarray:
+        """What an atom of each of `elements` adds to the amount of the sample."""
+        return np.ones(len(self.elements))
+
+    def G_at(self, composition: Mapping[str, float], amount: float) -> np.ndarray:
+        """Return G in a place where the sample differs from its mean.
+
+        Unlike that of `refined`, its columns have the same units everywhere: weights in
+        them may be compared from place to place. For the composition of the model and
+        an amount of 1 it is `G`.
+
+        Parameters
+        ----------
+        composition
+            As in `refined`.
+        amount
+            Of the sample, as a multiple of its mean amount.
+        """
+        return self.refined(composition).G
+
+    def column_factors(self, composition: np.ndarray, amount: np.ndarray) -> np.ndarray:
+        """Return what the sums of the columns are multiplied with in many places.
+
+        It says which places are alike, so that parts of G that are the same wherever
+        the element is need not be followed.
+
+        Parameters
+        ----------
+        composition
+            Fractions of `elements`, shape (n_places, n_elements).
+        amount
+            As in `G_at`, shape (n_places,).
+
+        Returns
+        -------
+        numpy.ndarray
+            Above 0, 1 for an amount of 0, shape (n_places, n_columns).
+        """
+        return np.ones((len(amount), len(self.columns)))
+
     def unknowns(self, amounts: np.ndarray) -> Unknowns:
         """Return what is not known of the model.
 
@@ -202,7 +240,8 @@ class LinearModel(Protocol):
         """What the user can do, in the words of this physics, by occasion.
 
         "unsettled" follows the warning that the composition and the model that
-        depends on it do not settle.
+        depends on it do not settle, "local" the error that nothing differs from place
+        to place in a model that does not depend on the composition.
         """
         return {}
 

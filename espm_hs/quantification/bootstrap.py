@@ -53,7 +53,17 @@ def replicates(
     ------
     PhaseAnalysis
         Its phases in the order of the original.
+
+    Raises
+    ------
+    ValueError
+        If the spectra of the phases differ from place to place.
     """
+    if analysis.places is not None:
+        raise ValueError(
+            "Counts cannot be drawn yet from phases whose spectra differ from place to "
+            "place. Decompose with `local_absorption=False` to repeat the fit."
+        )
     rng = generator(random_state)
     pixels = ~np.isnan(loadings).any(axis=1)
     H = np.maximum(loadings[pixels], LEAST * loadings[pixels].mean(axis=0))

@@ -118,12 +118,15 @@ def pixel_amounts(
         place = slice(rows.start * per_row, rows.stop * per_row)
         part = counts.part(before[place.start], before[place.stop])
         some, there = loadings[place], None if support is None else support[place]
+        atoms = analysis.atoms_of_pixels(place)
         shape = (2, len(per_loading), rows.stop - first, *navigation[1:])
         if lazy:
-            task = delayed(block, pure=False)(part, counts.send(some), there, shape)
+            task = delayed(block, pure=False)(
+                part, counts.send(some), there, atoms, shape
+            )
             found.append(da.from_delayed(task, shape, float))
         else:
-            found[:, :, rows] = block(part, some, there, shape)
+            found[:, :, rows] = block(part, some, there, atoms, shape)
     values, variances = da.concatenate(found, axis=2) if lazy else found
     return values, variances
 
@@ -167,6 +170,7 @@ class _Block:
         counts: Counts,
         loadings: np.ndarray,
         support: np.ndarray | None,
+        atoms: np.ndarray | None,
         shape: tuple[int, ...],
     ) -> np.ndarray:
         """Values and variances for the loadings (p, k), in the shape asked for."""
@@ -179,6 +183,10 @@ class _Block:
             there = support[used]
             covariance *= there[:, :, None] & there[:, None, :]
         covariance = smoothed_covariance(covariance, self.smoothness, self.n_axes)
+        if atoms is not None:  # loadings are of another number of them in each place
+            of_pixel = atoms[used]
+            H = H * of_pixel
+            covariance *= of_pixel[:, :, None] * of_pixel[:, None, :]
         if self.percent:
             values, response = closed(self.per_loading, H)
         else:

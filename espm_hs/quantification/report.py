@@ -171,10 +171,12 @@ def total_covariance(analysis: PhaseAnalysis) -> np.ndarray:
 
 
 def unknowns_text(analysis: PhaseAnalysis) -> Iterator[str]:
-    """Say once what is not stated and so taken as the mean over what is usual."""
+    """Say what standards tell, and what is not stated and taken as usual."""
     model = analysis.model
     if analysis.unknowns is None or not isinstance(model, SpectrumModel):
         return
+    if known := ", ".join(sorted(model.line_factor_errors)):
+        yield f"Line factors by standards or tables: {known}."
     open_ = [x for x in analysis.unknowns.names if x in model.unknown]
     if open_:
         what, calls = zip(*(_NOT_STATED[name] for name in open_), strict=True)

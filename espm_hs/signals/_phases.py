@@ -20,7 +20,7 @@ import numpy as np
 from exspy.signals import EDSTEMSpectrum
 from sklearn.exceptions import ConvergenceWarning
 
-from espm_hs.arguments import did_you_mean
+from espm_hs.arguments import check_flag, did_you_mean
 from espm_hs.calibration.automatic import calibration_text, drift_text
 from espm_hs.decomposition.cautions import PhaseWarning
 from espm_hs.decomposition.decompose import DecompositionOptions, decompose
@@ -115,6 +115,7 @@ class Phases(EDSTEMSpectrum):
         random_state: Any = 0,
         end_members: str = "auto",
         separation: bool = True,
+        local_absorption: bool = False,
         n_jobs: int = -1,
         show_progressbar: bool | None = None,
         navigation_mask: Any = None,
@@ -220,6 +221,12 @@ class Phases(EDSTEMSpectrum):
         separation
             Whether films, hosts and inclusions are taken out of phases that contain
             them, where the counts permit it. The text after the fit says what was done.
+        local_absorption
+            Whether the sample absorbs in each place by the mixture and the mass
+            thickness that are there, for wedges and dense particles. Otherwise each
+            phase absorbs as a film of itself, everywhere of the thickness that was set.
+            That is then the mean over the map, without holes; the maps tell where there
+            is more or less.
         n_jobs
             Number of threads, -1 for all cores. Results do not depend on it.
         show_progressbar
@@ -273,6 +280,7 @@ class Phases(EDSTEMSpectrum):
         .. [1] A. Teurtrie et al., Mach. Learn.: Sci. Technol. 5 (2024),
            doi:10.1088/2632-2153/ad9192
         """
+        check_flag("local_absorption", local_absorption)
         options = DecompositionOptions(
             known_phases=known_phases and arrays_of(self, known_phases),
             fixed_composition=fixed_composition,
@@ -288,6 +296,7 @@ class Phases(EDSTEMSpectrum):
             random_state=random_state,
             end_members=end_members,
             separation=separation,
+            local=local_absorption,
             n_jobs=n_jobs,
         )
         refinement = self._refinement(calibration)

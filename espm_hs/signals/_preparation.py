@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,19 @@ from espm_hs.calibration.energy_scale import (
     check_names,
     fitted_mass_thickness,
 )
+from espm_hs.calibration.pile_up import pile_up
+from espm_hs.calibration.standards import (
+    check_alike,
+    check_unused,
+    checked_film,
+    film_elements,
+    film_thickness,
+    key_of,
+    measured,
+)
 from espm_hs.factorization import summed_spectrum
 from espm_hs.metadata import reader
-from espm_hs.metadata.schema import FIT, ITEMS
+from espm_hs.metadata.schema import AUTO, FIT, ITEMS
 from espm_hs.metadata.writer import (
     AllOrNothing,
     check_calibration,
@@ -31,6 +42,8 @@ from espm_hs.metadata.writer import (
     write_parameters,
 )
 from espm_hs.physics import Detector, SpectrumModel
+from espm_hs.physics.xray.kfactors import KFactorTable
+from espm_hs.physics.xray.line_factors import LineFactors, Standard
 from espm_hs.physics.xray.unknowns import USUAL_DENSITY, USUAL_THICKNESS
 from espm_hs.signals._masks import used_channels
 
@@ -56,6 +69,7 @@ class Preparation(EDSTEMSpectrum):
         live_time_of: str | None = None,
         thickness_error: float | None = None,
         mass_thickness: float | str | None = None,
+        pile_up: bool | float | str | None = None,
     ) -> None:
         """Write what the physical model needs to the metadata.
 
@@ -84,7 +98,7 @@ class Preparation(EDSTEMSpectrum):
         line_factors
             Family of lines, such as "Fe_K" -> factor on its emission, 1 being the
             atomic data; `espm_hs.physics.line_factors_from_kfactors` makes them from
-            k-factors.
+            k-factors. Standards, see `calibrate_line_factors`, are forgotten.
         minimum_energy
             Energy in keV from which spectra are fitted (0.15 if never set).
         take_off_angle
@@ -104,6 +118,12 @@ class Preparation(EDSTEMSpectrum):
         mass_thickness
             In kg/m2, where no thickness is set: 0 for no absorption. "fit": what lines
             and edges of the summed spectrum say, within its error, whatever is set.
+        pile_up
+            Whether sum peaks have a column of their own, never quantified. A number is
+            the pulse-pair resolution of the detector in ns: there is a column if, at
+            the count rate, it makes the peaks higher than 3 standard deviations of the
+            counts under them, and the spectrum shows them. "auto", if never set: the
+            same with 200 ns where the file has a live or real time, else none.
 
         Raises
         ------
@@ -125,11 +145,13 @@ class Preparation(EDSTEMSpectrum):
             split_lines=split_lines,
             detector=detector,
             line_factors=line_factors,
+            standards=None if line_factors is None else {},
             minimum_energy=minimum_energy,
             take_off_angle=take_off_angle,
             extra_spectra=extra_spectra,
             solid_angle=solid_angle,
             live_time_pixels=self._pixels_of(live_time_of),
+            pile_up=pile_up,
         )
         check_stray(self.metadata, given.get(ITEMS["stray_elements"].path, ()))
         with AllOrNothing(self):
@@ -243,6 +265,163 @@ class Preparation(EDSTEMSpectrum):
         axis, header = self.axes_manager.signal_axes[0], self.original_metadata
         return reader.build_model(self.metadata, axis, header, **overrides)
 
+    def calibrate_line_factors(
+        self,
+        standard: EDSTEMSpectrum | Mapping[str, float] | KFactorTable,
+        composition: Mapping[str, float] | str | None = None,
+        *,
+        thickness: float | None = None,
+        density: float | None = None,
+        mass_thickness: float | None = None,
+        thickness_error: float | None = None,
+        composition_error: float | Mapping[str, float] | None = None,
+        method: str = "CL",
+        error: float | None = None,
+        calibration: str = "auto",
+        add: bool = True,
+        print_info: bool = True,
+    ) -> LineFactors:
+        """Measure factors on the emission of lines, or take those of others.
+
+        A film of known composition, measured with the same beam energy and detector,
+        shows how many counts an atom of each element gives. For its families of lines
+        that takes the place of atomic data and of the efficiency of the detector, in
+        values and errors. Decompose after it; results that are there stay.
+
+        Parameters
+        ----------
+        standard
+            Spectrum or map of the film, of this signal type, whose metadata say what a
+            decomposition needs. Or factors by line, such as ``{"Fe_Ka": 1.3}``, or what
+            `espm_hs.physics.read_kfactors` returns.
+        composition
+            Of the film: atoms by element, in any unit, or a formula such as "SrTiO3".
+        thickness, density, mass_thickness, thickness_error
+            Of the film (nm, g/cm3, kg/m2, relative), in place of its metadata.
+        composition_error
+            Relative standard error of the atoms of each element, or by element; None:
+            it is exact.
+        method
+            "CL" or "zeta", as in eXSpy: what the numbers of a mapping are, k-factors by
+            weight or zeta factors in kg/m2.
+        error
+            Relative standard error of the numbers of a mapping. None: they are known as
+            well as atomic data.
+        calibration
+            As in `decomposition`, for the fit of the film.
+        add
+            To the standards that there are; a second call with the same counts, or with
+            factors of the same lines, replaces the first. Else only this one counts.
+        print_info
+            Print the factors.
+
+        Returns
+        -------
+        espm_hs.analysis.LineFactors
+            Factors, k-factors and zeta factors with their errors, from all standards.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the standard is of another beam energy or detector, lacks an element of
+            its metadata in the composition or has too few counts of one, or an argument
+            makes no sense; nothing is changed then.
+
+        Warns
+        -----
+        UserWarning
+            If standards disagree by more than three standard errors.
+
+        Notes
+        -----
+        Where current and live time of the film and its thickness are known, the factors
+        are zeta factors, and the solid angle that they imply goes to the metadata.
+        """
+        refinement = self._refinement(calibration)
+        check_choice("method", method, ("CL", "zeta"))
+        if not isinstance(add, bool):
+            raise ValueError(f"`add` must be True or False, got {add!r}.")
+        film: dict[str, Any] = {
+            "composition": composition,
+            "composition_error": composition_error,
+            "thickness": thickness,
+            "density": density,
+            "mass_thickness": mass_thickness,
+            "thickness_error": thickness_error,
+        }
+        model = self.physical_model()
+        used = model.beam_energy, model.detector, model.unknown
+        if isinstance(standard, Preparation):
+            check_unused("a table of factors", error=error)
+            key, found = standard._as_standard(model, refinement, **film)
+        else:
+            check_unused("a film", **film)
+            found = Standard.of_table(standard, *used[:2], error, method == "zeta")
+            key = key_of(" ".join(found.kfactors).encode())
+        known = reader.read("standards", self.metadata) if add else None
+        tables = {**(known or {}), key: found.to_dict()}
+        factors = reader.combined_line_factors(tables, *used)
+        model.replace(**factors.arguments)  # raises for factors that nothing has
+        items = check_parameters(standards=tables, solid_angle=factors.solid_angle)
+        with AllOrNothing(self):
+            write_parameters(self.metadata, items)
+        if print_info:
+            print(factors)
+        for disagreement in factors.disagreements:
+            warnings.warn(disagreement, UserWarning, stacklevel=2)
+        return factors
+
+    def line_factors(self, reference: str | None = None) -> LineFactors:
+        """Return the line factors that standards and tables make together.
+
+        Parameters
+        ----------
+        reference
+            Family, or a line of it, that the k-factors are relative to. None: the best
+            known one.
+
+        Returns
+        -------
+        espm_hs.analysis.LineFactors
+            A table of factors, k-factors and zeta factors with their errors; a line of
+            `entries` for each family.
+
+        Raises
+        ------
+        ValueError
+            If there are none, or the reference is not among them.
+        """
+        stored = reader.read("standards", self.metadata)
+        if not stored:
+            raise ValueError(
+                "There are no line factors of standards yet. Measure them with "
+                "`s.calibrate_line_factors(standard, composition)`."
+            )
+        model = self.physical_model()
+        used = model.beam_energy, model.detector, model.unknown
+        factors = reader.combined_line_factors(stored, *used)
+        return factors if reference is None else factors.relative_to(reference)
+
+    def _as_standard(
+        self,
+        other: SpectrumModel,
+        refinement: AutomaticCalibration | None,
+        composition: Mapping[str, float] | str | None,
+        composition_error: float | Mapping[str, float] | None,
+        **known: Any,
+    ) -> tuple[str, Standard]:
+        """Return a key of these counts, and what they say of the lines of a model."""
+        atoms, errors = checked_film(composition, composition_error)
+        elements = film_elements(reader.read("elements", self.metadata), atoms)
+        given = {"elements": elements, "composition": atoms, **film_thickness(**known)}
+        model = self._model_to_fit(refinement, **given)
+        check_alike(model, other)
+        spectrum, n_pixels = self._summed(), self.axes_manager.navigation_size or 1
+        electrons = reader.electrons(self.metadata, n_pixels)
+        name = composition if isinstance(composition, str) else "".join(atoms)
+        found = measured(model, spectrum, name, errors, refinement, electrons)
+        return key_of(spectrum.tobytes()), found
+
     def _fitted_mass_thickness(
         self, refinement: AutomaticCalibration | None
     ) -> MassThickness:
@@ -259,15 +438,44 @@ class Preparation(EDSTEMSpectrum):
         return fitted_mass_thickness(model.replace(**thin), spectrum)
 
     def _model_to_fit(
-        self, refinement: AutomaticCalibration | None, print_info: bool = False
+        self,
+        refinement: AutomaticCalibration | None,
+        print_info: bool = False,
+        **overrides: Any,
     ) -> SpectrumModel:
-        """Return the physical model, with a mass thickness that is to be fitted."""
-        if reader.read("mass_thickness", self.metadata) != FIT:
-            return self.physical_model()
-        found = self._fitted_mass_thickness(refinement)
+        """Return the physical model, with what the summed spectrum says of it.
+
+        This is the mass thickness, where it is to be fitted, and sum peaks.
+        """
+        is_fitted = reader.read("mass_thickness", self.metadata) == FIT
+        if is_fitted and "thickness" not in overrides:
+            found = self._fitted_mass_thickness(refinement)
+            if print_info:
+                print(found)
+            overrides = {**found.arguments, **overrides}
+        model = self.physical_model(**overrides)
+        return self._with_sum_peaks(model, refinement, print_info)
+
+    def _with_sum_peaks(
+        self,
+        model: SpectrumModel,
+        refinement: AutomaticCalibration | None,
+        print_info: bool,
+    ) -> SpectrumModel:
+        """Return a model with a column of sum peaks, where there are any."""
+        asked = reader.read("pile_up", self.metadata)
+        asked = AUTO if asked is None else asked
+        unknown = reader.counting_time(self.metadata, 1, 0.0) is None
+        if asked is False or (asked == AUTO and unknown):
+            return model  # without reading the map
+        spectrum, n_pixels = self._summed(), max(1, self.axes_manager.navigation_size)
+        time = reader.counting_time(self.metadata, n_pixels, float(spectrum.sum()))
+        found = pile_up(model, spectrum, asked, time, refinement)
+        if found is None:
+            return model
         if print_info:
             print(found)
-        return self.physical_model(**found.arguments)
+        return found.added_to(model)
 
     @staticmethod
     def _refinement(calibration: Any) -> AutomaticCalibration | None:
@@ -370,9 +578,8 @@ class Preparation(EDSTEMSpectrum):
         espm_hs.analysis.Suggestions
             Also of elements of the model of which nothing is seen.
         """
-        found = suggest(
-            self.physical_model(), self._summed(), used_channels(self, signal_mask)
-        )
+        model = self._with_sum_peaks(self.physical_model(), None, print_info)
+        found = suggest(model, self._summed(), used_channels(self, signal_mask))
         if print_info:
             print(found)
         if add and found.missing:

@@ -232,7 +232,7 @@ class Quantification(EDSTEMSpectrum):
         Raises
         ------
         RuntimeError, ValueError
-            As `quantify`.
+            As `quantify`; and ValueError after ``local_absorption=True``.
         """
         check_number("n", n, 2, whole=True)
         found, basis = self.analysis_results(), Basis(units, elements, oxygen)

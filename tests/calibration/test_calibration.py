@@ -11,6 +11,7 @@ import pytest
 from conftest import make_map
 
 from espm_hs.analysis import calibrate, suggest
+from espm_hs.calibration.energy_scale import EnergyScaleFit
 from espm_hs.factorization import expected_deviance, fit_spectrum
 from espm_hs.physics import Detector, SpectrumModel
 from espm_hs.simulation import Experiment, Phase
@@ -82,6 +83,20 @@ def test_mass_thickness_from_lines_of_one_element():
     found = calibrate(true.replace(thickness=100.0), counts, ["mass_thickness"])
     assert found.after.mass_thickness == pytest.approx(1.8e-3, rel=0.02)
     assert found.errors["mass_thickness"] < 2e-5
+
+
+def test_bounds_are_kept_to_the_last_digit():
+    """A shift of -4e-15 eV, where 0 is the bound, was refused by the detector."""
+    true, counts, _ = simulate(1, SAMPLES[1])
+    for shift in (3.9, 10.6, 23.7):
+        detector = true.detector.replace(low_energy_shift=shift)
+        model = true.replace(detector=detector)
+        names = ("low_energy_shift",)
+        fit = EnergyScaleFit(model, counts.astype(float), model.channels, names)
+        for bound in fit.bounds:
+            z = (bound - fit.start) / fit.spread
+            after = fit.model_at(fit.start + fit.spread * z)
+            assert 0 <= after.detector.low_energy_shift <= 100
 
 
 def test_few_counts_stay_near_the_start():

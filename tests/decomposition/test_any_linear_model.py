@@ -268,12 +268,16 @@ def test_advice_of_the_model(monkeypatch):
         found_in(counts, model, n_init=1, max_iter=30)
 
 
-def test_factors_of_pixels_are_not_passed_over(example, monkeypatch):
+def test_places_of_any_model(example):
     model, counts, *_ = example
-    factors = np.ones((168, 6))
-    monkeypatch.setattr(Bands, "column_factors", factors)
-    with pytest.raises(ValueError, match="differ from pixel to pixel"):
-        found_in(counts, model)
+    if not model.depends_on_composition:
+        with pytest.raises(ValueError, match="nothing is local"):
+            found_in(counts, model, local=True)
+        return
+    found = found_in(counts, model, local=True, n_init=1, max_iter=60)
+    # all factors are 1, so that all places are alike
+    assert found.places.tolist() == [0] * 168
+    np.testing.assert_allclose(found.atoms_in_places, np.ones((1, 3)))
 
 
 def test_options_travel_as_one_object(example):

@@ -404,3 +404,25 @@ def test_tasks_that_fail_change_nothing(client, monkeypatch):
     assert lazy.learning_results.loadings is None
     # and the cluster is still of use
     assert np.isfinite(lazy.decomposition(**QUIET, **options).loadings).all()
+
+
+def test_counts_in_places_have_the_same_bits(client):
+    rng = np.random.default_rng(3)
+    data = rng.poisson(2.0, (*SHAPE, 8))
+    place = rng.integers(3, size=data[..., 0].size)
+    lazy = da.from_array(data, (5, 4, 8))
+    here, there = Counts.from_array(data), ScatteredCounts.from_array(client, lazy)
+    apart = here.in_places(place, 3), there.in_places(place, 3)
+    assert isinstance(apart[1], ScatteredCounts)
+    np.testing.assert_array_equal(apart[0].spectrum, apart[1].spectrum)
+    shares = rng.dirichlet(np.ones(3), 2).T
+    G = rng.random((2, 24, 5))
+    problem = Problem(24, 2, G=G, places=place, shares=shares)
+    fits = [factorize(one, problem, max_iter=12, random_state=0) for one in apart]
+    assert fits[0].objective == fits[1].objective
+    np.testing.assert_array_equal(fits[0].W, fits[1].W)
+    errors = [
+        composition_covariance(one, problem, fit.W, fit.H)
+        for one, fit in zip(apart, fits, strict=True)
+    ]
+    np.testing.assert_array_equal(errors[0][0], errors[1][0])

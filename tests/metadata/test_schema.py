@@ -60,6 +60,12 @@ def test_windows_and_settings_files_have_the_units_of_the_schema(eds):
         assert re.search(rf"# {name} = \S+ +# {ITEMS[name].unit}\n", TEMPLATE)
 
 
+def test_nothing_in_the_place_of_the_node_is_overwritten(eds):
+    eds.metadata.EDS_espm = None
+    eds.set_analysis_parameters(stray_elements=["Cu"])
+    assert read("stray_elements", eds.metadata) == ["Cu"]
+
+
 def test_description_names_the_calls_of_the_schema(eds):
     remarks = {row[0]: row[2] for row in describe(eds.metadata, None)}
     for name in ("elevation_angle", "azimuth_angle", "energy_resolution_MnKa"):

@@ -60,7 +60,9 @@ def test_a_toy_needs_five_members():
     assert model.refined({"a": 1.0}) is model
     assert model.parameters == {}
     assert model.with_parameters() is model
-    assert model.column_factors is None
+    np.testing.assert_array_equal(model.G_at({"a": 1.0}, 2.0), model.G)
+    assert model.weights.tolist() == [1, 1]
+    assert (model.column_factors(np.ones((4, 2)), np.ones(4)) == 1).all()
     assert model.advice.get("unsettled") is None
     with pytest.raises(ValueError, match=r"no parameters.*gain"):
         model.with_parameters(gain=1.0)

@@ -36,6 +36,8 @@ METHODS = {
     },
     "refine_calibration": {"print_info": False},
     "suggest_elements": {"print_info": False},
+    "calibrate_line_factors": {"standard": {"Fe_Ka": 1.3}, "print_info": False},
+    "line_factors": {},
     "mask_channels": {"plot": False},
     "physical_model": {},
     "get_decomposition_model": {},
@@ -47,8 +49,8 @@ METHODS = {
 OPTIONS = (
     "output_dimension", "sparsity", "smoothness", "simplex", "known_phases",
     "fixed_composition", "solver", "binning", "init", "n_init", "max_iter", "tol",
-    "random_state", "end_members", "separation", "n_jobs", "navigation_mask",
-    "signal_mask", "calibration",
+    "random_state", "end_members", "separation", "local_absorption", "n_jobs",
+    "navigation_mask", "signal_mask", "calibration",
 )  # fmt: skip
 FUNCTIONS = {
     "emission_lines": lambda x: physics.emission_lines(x, 200.0),

@@ -90,6 +90,7 @@ class AnyCounts(ABC):
     smallest: float
     integer: bool
     edges: Sequence[int]
+    blocks: np.ndarray
 
     @abstractmethod
     def take(self, pixels: np.ndarray) -> Counts:
@@ -118,7 +119,12 @@ class AnyCounts(ABC):
         """Return the counts of pixels ``first`` to ``end - 1``, or a future of them."""
 
     @abstractmethod
-    def rebuilt(self, function: Callable, parts: Iterable[tuple]) -> AnyCounts:
+    def rebuilt(
+        self,
+        function: Callable,
+        parts: Iterable[tuple],
+        n_channels: int | None = None,
+    ) -> AnyCounts:
         """Put together what a function makes of parts of these counts.
 
         Parameters
@@ -127,6 +133,8 @@ class AnyCounts(ABC):
             Returns `Rows`.
         parts
             Its arguments, `part` of the counts among them.
+        n_channels
+            Of the result; None: as many as here.
         """
 
     @staticmethod
@@ -195,6 +203,30 @@ class AnyCounts(ABC):
         """
         sums = self.over_blocks(partial(Counts.own_spectra, n=n), self.hold(labels))
         return np.sum(sums, axis=0)
+
+    def in_places(self, place: np.ndarray, n_places: int) -> AnyCounts:
+        """Return the counts with channels of their own for the pixels of each place.
+
+        The spectra of a component then may differ from place to place: they are one
+        spectrum over all channels, of which a pixel sees the part of its place. It is
+        divided by the number of places, so that its sum is that of one place.
+
+        Parameters
+        ----------
+        place
+            Of each pixel, from 0 to ``n_places - 1``, shape (n_pixels,).
+        n_places
+            Number of places.
+        """
+        n_channels = n_places * self.n_channels
+        parts = (
+            (n_channels, place[first:end], self.part(first, end))
+            for first, end in pairwise(self.blocks.tolist())
+        )
+        counts = self.rebuilt(_in_places, parts, n_channels)
+        # means are divided as well, which F is not to show
+        vars(counts)["saturated"] = self.saturated - self.total * np.log(n_places)
+        return counts
 
     def sample(self, n_pixels: int) -> Counts:
         """Return every pixel of a small map, every n-th one of a large one, here.
@@ -293,9 +325,15 @@ class Counts(AnyCounts):
             store.append(some)
         return cls(*store.finish(), n_channels)
 
-    def rebuilt(self, function: Callable, parts: Iterable[tuple]) -> Counts:
+    def rebuilt(
+        self,
+        function: Callable,
+        parts: Iterable[tuple],
+        n_channels: int | None = None,
+    ) -> Counts:
         """As of all counts, one part after the other."""
-        return Counts.from_rows((function(*one) for one in parts), self.n_channels)
+        rows = (function(*one) for one in parts)
+        return Counts.from_rows(rows, n_channels or self.n_channels)
 
     @property
     def nbytes(self) -> int:
@@ -339,7 +377,7 @@ class Counts(AnyCounts):
         return float(self.values.min()) if self.n_nonzeros else np.inf
 
     @cached_property
-    def blocks(self) -> np.ndarray:
+    def blocks(self) -> np.ndarray:  # type: ignore[override]
         """First pixel of each block, and the end: shape (n_blocks + 1,).
 
         The cuts depend on the counts alone, never on the number of workers, so
@@ -429,6 +467,14 @@ class Counts(AnyCounts):
             (self.values.astype(np.float64), self.channels, self.indptr),
             shape=(self.n_pixels, self.n_channels),
         )
+
+
+def _in_places(n_channels: int, place: np.ndarray, counts: Counts) -> Rows:
+    """Move the channels of each pixel to those of its place."""
+    per_row, channels, values = counts.rows
+    kind = Reader(n_channels).position.dtype
+    first = (place * counts.n_channels).astype(kind)
+    return Rows(per_row, channels.astype(kind) + np.repeat(first, per_row), values)
 
 
 def block_ends(n_nonzeros: int) -> np.ndarray:

@@ -336,11 +336,14 @@ class ScatteredCounts(AnyCounts):
         return cls._made(client, slabs, reader.n_channels)
 
     def rebuilt(
-        self, function: Callable, parts: Iterable[tuple]
+        self,
+        function: Callable,
+        parts: Iterable[tuple],
+        n_channels: int | None = None,
     ) -> ScatteredCounts | Counts:
         """As `Counts.rebuilt`."""
         slabs = ((function, *arguments) for arguments in parts)
-        return self._made(self.client, slabs, self.n_channels)
+        return self._made(self.client, slabs, n_channels or self.n_channels)
 
     @classmethod
     def _made(cls, client, slabs, n_channels) -> ScatteredCounts | Counts:

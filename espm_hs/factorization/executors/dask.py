@@ -137,6 +137,7 @@ class ClusterPasses(Executor):
             simplex_rows=None,
             grid=grid,
             support=support,
+            places=None,
             penalties=penalties.take(slice(*around)),
         )
         padding = first - around[0], around[1] - end
@@ -198,7 +199,7 @@ class _GroupPasses(Passes):
         self.sums: list[np.ndarray] = []
 
     def _spectra(self, D):
-        D_sum = np.maximum(D.sum(axis=0), np.finfo(float).tiny)
+        D_sum = np.maximum(self.problem.totals(D), np.finfo(float).tiny)
         return Spectra(D, D_sum, self.floor)
 
     def _zeros(self, shape):

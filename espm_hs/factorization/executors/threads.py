@@ -226,7 +226,7 @@ class Passes(Executor):
     def _spectra(self, V):
         """Return D = G W and its sums over the channels, never zero."""
         D = self.problem.spectra(self.problem.compose(V))
-        D_sum = np.maximum(D.sum(axis=0), np.finfo(float).tiny)
+        D_sum = np.maximum(self.problem.totals(D), np.finfo(float).tiny)
         return Spectra(D, D_sum, self.floor)
 
     @property

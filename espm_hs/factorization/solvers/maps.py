@@ -251,5 +251,5 @@ def _spectra_of_sum_one(problem, W):
     """W scaled as a fit has it, and what H is then multiplied by."""
     if problem.simplex == "abundances":
         return W, 1.0
-    scale = np.maximum(problem.spectra(W).sum(axis=0), np.finfo(float).tiny)
+    scale = np.maximum(problem.totals(problem.spectra(W)), np.finfo(float).tiny)
     return W / scale, scale

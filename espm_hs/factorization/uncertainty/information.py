@@ -43,22 +43,26 @@ def _mixed_information(
 ):
     """Add up what each pixel of H (p, k) says of W, and what it takes back.
 
-    G (m, e, c) with m = 1 or k, G_sum (c, k), precision (p, k, k) of the abundances.
+    G (m, e, c) with m = 1 or k, G_sum (n, c, k) of each of the n places that channels
+    are of, precision (p, k, k) of the abundances.
     Z (p, k, k c) becomes L^-1 C with C[j, i c] the mixed second derivatives of h_j and
     W_ci and L L^T the precision. S (e, k, k) sums h_i h_j x / y**2.
     """
     k = H.shape[1]
-    m, _, n_columns = G.shape
+    m, n_channels, n_columns = G.shape
+    of_place = n_channels // G_sum.shape[0]
     one = np.empty((m, n_columns))
     two = np.empty((m, k, n_columns))
     for p in range(H.shape[0]):
         one[:] = 0.0
         two[:] = 0.0
         total = 0.0
+        place = 0  # where there are no counts all places are alike
         for j in range(k):
             total += H[p, j]
         for t in range(indptr[first + p], indptr[first + p + 1]):
             e = channels[t]
+            place = e // of_place
             y = floor
             for j in range(k):
                 y += D[e, j] * H[p, j]
@@ -81,7 +85,7 @@ def _mixed_information(
                 for c in range(n_columns):
                     mixed = 0.0 if fixed else H[p, i] * two[n, j, c]
                     if i == j and not fixed:
-                        mixed += G_sum[c, i] - one[n, c]
+                        mixed += G_sum[place, c, i] - one[n, c]
                     Z[p, j, i * n_columns + c] = mixed
         for j in range(k):
             for i in range(j + 1):
@@ -104,7 +108,7 @@ def profiled_information(
     G = np.ascontiguousarray(problem.G)
     G = G if G.ndim == 3 else G[None]
     D = problem.spectra(W)
-    facts = G, D, problem.column_sum, problem.penalties, counts.mean_counts
+    facts = G, D, problem.place_sums, problem.penalties, counts.mean_counts
     work = partial(_block_information, *facts)
     S = np.zeros((problem.n_channels, k, k))
     profiled = np.zeros((k * n_columns, k * n_columns))
@@ -160,7 +164,7 @@ def slope_of_composition(
     free = replace(problem, fixed=None, ties=None)
     with passes_over(counts, free, n_jobs=1) as passes:
         A, _ = passes.run(W, H, n_steps=0)
-    slope = problem.column_sum * H.sum(axis=0) - free.project(A)
+    slope = problem.made_by(H) - free.project(A)
     # the scale of a component does not matter
     whole = np.maximum((problem.column_sum * W).sum(axis=0), np.finfo(float).tiny)
     return slope - problem.column_sum * (slope * W).sum(axis=0) / whole

@@ -176,6 +176,36 @@ def checked_line_factors(line_factors: Mapping[str, float] | None) -> dict[str, 
     return checked
 
 
+def checked_line_errors(
+    errors: Mapping[str, Sequence[float]] | None,
+) -> dict[str, list[float]]:
+    """Check relative errors of families, by causes that move them together.
+
+    Parameters
+    ----------
+    errors
+        By family, or by a line for its family: one number for each cause.
+
+    Raises
+    ------
+    ValueError
+        If a name is not understood, or the numbers are not as many for each family.
+    TypeError
+        If it is no mapping, or one of something else.
+    """
+    errors = {} if errors is None else errors
+    what = "families of lines to their errors by causes, such as {'Fe_K': [0.02]}"
+    check_mapping("line_factor_errors", errors, what)
+    checked = {parse_line(x).key: float_array(x, row) for x, row in errors.items()}
+    usable = all(row.ndim == 1 and (abs(row) < 100).all() for row in checked.values())
+    if not usable or len({row.size for row in checked.values()}) > 1:
+        raise ValueError(
+            "`line_factor_errors` must have as many numbers, relative errors below "
+            f"100, for each family; got {errors!r}."
+        )
+    return {name: row.tolist() for name, row in checked.items()}
+
+
 def checked_angles(
     take_off_angle: Angles | None,
 ) -> float | tuple[float, ...] | None:

@@ -42,6 +42,9 @@ class KFactorTable(NamedTuple):
     basis: str
 
 
+_WRONG_BASIS = 'The basis must be "weight" or "atomic", found {!r}.'
+
+
 def kfactors(
     lines: Iterable[str],
     beam_energy: float,
@@ -76,10 +79,10 @@ def kfactors(
         If a name is not understood or has no line, or the basis is neither.
     """
     if basis not in _BASES:
-        raise ValueError(f'The basis must be "weight" or "atomic", found {basis!r}.')
+        raise ValueError(_WRONG_BASIS.format(basis))
     used = Detector.of(detector)
-    base = _counts(reference, beam_energy, basis, used)
-    return {name: base / _counts(name, beam_energy, basis, used) for name in lines}
+    base = detected(reference, beam_energy, basis, used)
+    return {name: base / detected(name, beam_energy, basis, used) for name in lines}
 
 
 # inside of functions that take k-factors under that name
@@ -123,7 +126,7 @@ def line_factors_from_kfactors(
         If a name is not understood or has no line, two lines belong to one family, a
         k-factor is not a positive number, or the basis is neither.
     """
-    given = {name: _positive(k, name) for name, k in kfactors.items()}
+    given = {name: checked_factor(k, name) for name, k in kfactors.items()}
     ours = _of_model(
         given, beam_energy, reference=reference, basis=basis, detector=detector
     )
@@ -160,7 +163,7 @@ def read_kfactors(path: str | Path, *, basis: Basis | None = None) -> KFactorTab
             parse_line(name)
             if name in found:
                 raise ValueError(f"{name} occurs for the second time.")
-            found[name] = _positive(row["k"], name)
+            found[name] = checked_factor(row["k"], name)
             basis = _common_basis(row.get("basis"), basis)
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from error
@@ -169,8 +172,14 @@ def read_kfactors(path: str | Path, *, basis: Basis | None = None) -> KFactorTab
     return KFactorTable(found, basis)
 
 
-def _counts(name: str, beam_energy: float, basis: Basis, detector: Detector) -> float:
-    """Emission times efficiency of a line, cm2 per atom or atomic mass unit."""
+def detected(name: str, beam_energy: float, basis: Basis, detector: Detector) -> float:
+    """Return emission times efficiency of a line, cm2 per atom or atomic mass unit.
+
+    Raises
+    ------
+    ValueError
+        If there is no such line.
+    """
     wanted = parse_line(name)
     lines = [
         line
@@ -188,7 +197,8 @@ def _counts(name: str, beam_energy: float, basis: Basis, detector: Detector) -> 
     return float(sigma / (atomic_weight(wanted.element) if basis == "weight" else 1))
 
 
-def _positive(value: float | str, name: str) -> float:
+def checked_factor(value: float | str, name: str) -> float:
+    """Return a k-factor as a number, or raise ValueError."""
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -235,7 +245,7 @@ def _common_basis(found: str | None, basis: Basis | None) -> Basis:
         )
     name = basis if found is None else found.lower()
     if name not in _BASES:
-        raise ValueError(f'The basis must be "weight" or "atomic", found {found!r}.')
+        raise ValueError(_WRONG_BASIS.format(found))
     if basis is not None and name != basis:
         raise ValueError(f"The basis is {name!r}, but was {basis!r} before.")
     return cast(Basis, name)

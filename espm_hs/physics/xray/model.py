@@ -24,7 +24,11 @@ from espm_hs.physics.xray import arguments as checks
 from espm_hs.physics.xray.absorption import Angles, mass_thickness
 from espm_hs.physics.xray.arguments import model_parameters, parameter_arguments
 from espm_hs.physics.xray.detector import Detector
-from espm_hs.physics.xray.elements import SYMBOLS, normalised_fractions
+from espm_hs.physics.xray.elements import (
+    SYMBOLS,
+    atomic_weight,
+    normalised_fractions,
+)
 from espm_hs.physics.xray.emission import (
     EmissionLine,
     Emitters,
@@ -91,6 +95,10 @@ class SpectrumModel(LinearModel):
         By family ("Fe K", "Pt_L", or a line like "Fe_Ka" for its family): factor on
         its emission, above 0; 1 is atomic data. `line_factors_from_kfactors` makes
         them. Entries for elements not in the model are ignored.
+    line_factor_errors
+        Of families whose factors were measured: by family, relative errors by
+        independent causes, each of which moves all families together. They take the
+        place of the uncertainties of atomic data and of the efficiency of the detector.
     take_off_angle
         Degrees, above 0 up to 90; needed when there is a thickness. Several: one for
         each detector, of equal solid angles; their absorption factors are averaged.
@@ -150,6 +158,7 @@ class SpectrumModel(LinearModel):
         split_lines: Mapping[str, Split] | None = None,
         detector: Detector | str | None = None,
         line_factors: Mapping[str, float] | None = None,
+        line_factor_errors: Mapping[str, Sequence[float]] | None = None,
         take_off_angle: Angles | None = None,
         thickness: float | None = None,
         density: float | None = None,
@@ -168,6 +177,7 @@ class SpectrumModel(LinearModel):
         self.split_lines = checks.checked_split(split_lines)
         self.detector = Detector.of(detector)
         self.line_factors = checks.checked_line_factors(line_factors)
+        self.line_factor_errors = checks.checked_line_errors(line_factor_errors)
         self.take_off_angle = checks.checked_angles(take_off_angle)
         self.thickness, self.density = (
             None if value is None else plain_float(name, value)
@@ -365,24 +375,100 @@ class SpectrumModel(LinearModel):
     @cached_property
     def G(self) -> np.ndarray:
         """The matrix, float64, non-negative, shape (n_channels, n_columns)."""
+        return read_only(self._matrix(*self._escaped(self._absorbing)))
+
+    @property
+    def _absorbing(self) -> Mapping[str, float]:
+        """Composition of the absorbing sample."""
+        return self.composition or dict.fromkeys(self.elements, 1.0)
+
+    def _escaped(
+        self, absorbing: Mapping[str, float], amount: float = 1.0
+    ) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Return areas of the lines, and shapes of the background, behind a sample."""
         known, area = self._unabsorbed, self._unabsorbed.lines.area
         form, bends = self._form, self.background_bends
         shapes = [known.background(form, bends)] if form else []
         if self.take_off_angle is not None and self.depends_on_composition:
-            absorbing = self.composition or dict.fromkeys(self.elements, 1.0)
             of_lines, in_channels = known.escaping(
-                absorbing, self.mass_thickness, self.take_off_angle
+                absorbing, amount * self.mass_thickness, self.take_off_angle
             )
             area = area * of_lines
             shapes = [shape * in_channels[:, None] for shape in shapes]
-        shapes += [x[self.channels, None] for x in self.extra_spectra.values()]
+        return area, shapes + [
+            x[self.channels, None] for x in self.extra_spectra.values()
+        ]
+
+    def _matrix(
+        self,
+        area: np.ndarray,
+        shapes: list[np.ndarray],
+        like: list[np.ndarray] | None = None,
+    ) -> np.ndarray:
+        """Return the matrix of areas and shapes, these in the scale of others."""
+        known = self._unabsorbed
         matrix = np.zeros((self._axis.size, len(self.columns)))
         n_lines = len(known.line_columns)
         matrix[:, :n_lines] = known.line_matrix(area)
         if shapes:
-            scaled = [x * (BACKGROUND_SUM / x.sum(axis=0)) for x in shapes]
+            sums = [x.sum(axis=0) for x in like or shapes]
+            scaled = [
+                x * (BACKGROUND_SUM / y) for x, y in zip(shapes, sums, strict=True)
+            ]
             matrix[known.fitted, n_lines:] = np.hstack(scaled)
-        return read_only(matrix)
+        return matrix
+
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """Atomic weights of the elements: what absorbs is mass."""
+        return np.array([atomic_weight(element) for element in self.elements])
+
+    def G_at(self, composition: Mapping[str, float], amount: float) -> np.ndarray:
+        """Return G in a place of the sample, which has a mixture and a thickness.
+
+        Parameters
+        ----------
+        composition
+            Atomic fractions by symbol of all that is there, in any unit.
+        amount
+            Mass thickness as a multiple of `mass_thickness`.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (n_channels, n_columns). The background columns are those of `G`,
+            absorbed as in this place, and not scaled to a sum of their own.
+        """
+        _, like = self._escaped(self._absorbing)
+        return self._matrix(*self._escaped(composition, amount), like)
+
+    def column_factors(self, composition: np.ndarray, amount: np.ndarray) -> np.ndarray:
+        """Return the fraction of the photons of each column that escapes from places.
+
+        Parameters
+        ----------
+        composition
+            Atomic fractions of `elements`, shape (n_places, n_elements).
+        amount
+            Mass thickness as a multiple of `mass_thickness`, shape (n_places,).
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (n_places, n_columns), the mean over the lines of a column; 1 for
+            columns without lines.
+        """
+        factors = np.ones((len(amount), len(self.columns)))
+        if self.take_off_angle is not None and self.depends_on_composition:
+            mass = composition * self.weights
+            total = mass.sum(axis=1, keepdims=True)
+            mass = mass / np.where(total > 0, total, 1.0)
+            mass *= self.mass_thickness * amount[:, None]
+            n_lines = len(self._unabsorbed.line_columns)
+            factors[:, :n_lines] = self._unabsorbed.column_escape(
+                self.elements, mass, self.take_off_angle
+            )
+        return factors
 
     @property
     def depends_on_composition(self) -> bool:
@@ -558,5 +644,10 @@ class SpectrumModel(LinearModel):
 _OPTIONS = tuple(inspect.signature(SpectrumModel).parameters)[1:]
 
 _ADVICE = MappingProxyType(
-    {"unsettled": "Check the thickness and density of `s.set_analysis_parameters`."}
+    {
+        "unsettled": "Check the thickness and density of `s.set_analysis_parameters`.",
+        "local": "State the mean thickness (nm) and the density (g/cm3) with "
+        "`s.set_analysis_parameters(thickness=..., density=...)`, or leave out "
+        "`local_absorption`.",
+    }
 )

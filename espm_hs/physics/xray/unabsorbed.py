@@ -1,9 +1,9 @@
 """The emission and detection of a model, before the sample absorbs part of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import xraylib
@@ -30,6 +30,11 @@ from espm_hs.physics.xray.emission import (
 WINDOW = 6.0
 #: Length of the window of a tail, decay lengths.
 TAIL_WINDOW = 15.0
+# Standard deviations below a peak from which nothing but its tail is left.
+TAIL_ALONE = 9.0
+
+# Places that are handled at once: they are many, and each has all lines.
+_PLACES_AT_ONCE = 1 << 14
 
 # Integral up to so many standard deviations from the centre, shape (n_peaks, n)
 Distribution = Callable[[np.ndarray], np.ndarray]
@@ -141,7 +146,12 @@ def _gaussian(z: np.ndarray) -> np.ndarray:
 
 def _tailed(z: np.ndarray, rate: np.ndarray) -> np.ndarray:
     """Integral up to z of a normal less an exponential deviate of that rate."""
-    return ndtr(z) + np.exp(rate * (z + 0.5 * rate) + log_ndtr(-(z + rate)))
+    # far out in the tail the logarithm is 0 to the last digit
+    above = z + rate
+    near = above > -TAIL_ALONE
+    logarithm = np.zeros_like(above)
+    logarithm[near] = log_ndtr(-above[near])
+    return ndtr(z) + np.exp(rate * (z + 0.5 * rate) + logarithm)
 
 
 def _integrals(
@@ -471,19 +481,56 @@ class Unabsorbed:
         tuple of two numpy.ndarray
             Fraction of each line (1 for stray ones) and in each fitted channel.
         """
-        energy = np.append(self.lines.energy, self.fitted_energy)
-        mu = np.zeros(energy.shape)
+        mu = np.zeros(len(self.lines.energy) + len(self.fitted_energy))
         fractions = normalised_fractions(atomic_to_mass_fractions(composition))
         for name, share in fractions.items():
-            if name not in self._coefficients:
-                self._coefficients[name] = mass_absorption_coefficient(name, energy)
-            mu += share * self._coefficients[name]
+            mu += share * self._coefficient(name)
         fraction = escape_through(0.1 * mass_thickness * mu, angle)
         of_lines, in_channels = np.split(fraction, [len(self.lines.energy)])
         return np.where(self.lines.absorbed, of_lines, 1.0), in_channels
 
+    def column_escape(
+        self, elements: Sequence[str], mass: np.ndarray, angle: Angles
+    ) -> np.ndarray:
+        """Return the fraction of the photons of each line column that leaves places.
+
+        Parameters
+        ----------
+        elements
+            Symbols.
+        mass
+            Mass thickness of each in each place, kg/m2, shape (n_places, n_elements).
+        angle
+            Take-off angles of the detectors, degrees.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (n_places, n_line_columns).
+        """
+        lines, n = self.lines, len(self.line_columns)
+        mu = np.stack([self._coefficient(e)[: len(lines.energy)] for e in elements])
+        of_column = np.eye(n)[lines.column] * lines.area[:, None]
+        # the lines of a column may all be out of reach
+        seen = of_column.any(axis=0)
+        of_column[:, seen] /= of_column[:, seen].sum(axis=0)
+        found = np.empty((len(mass), n))
+        for first in range(0, len(mass), _PLACES_AT_ONCE):
+            some = slice(first, first + _PLACES_AT_ONCE)
+            fraction = escape_through(0.1 * mass[some] @ mu, angle)
+            found[some] = np.where(lines.absorbed, fraction, 1.0) @ of_column + ~seen
+        return found
+
+    def _coefficient(self, element: str) -> np.ndarray:
+        """Mass absorption coefficients for the lines, then the channels, cm2/g."""
+        if element not in self._coefficients:
+            energy = np.append(self.lines.energy, self.fitted_energy)
+            found = mass_absorption_coefficient(element, energy)
+            self._coefficients[element] = np.asarray(found)
+        return self._coefficients[element]
+
     @cached_property
-    def _coefficients(self) -> dict[str, Any]:
+    def _coefficients(self) -> dict[str, np.ndarray]:
         """Mass absorption coefficients of elements that were asked for, cm2/g."""
         return {}
 

@@ -11,7 +11,7 @@ on top.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -187,7 +187,8 @@ def multiplets(model: SpectrumModel, errors: LineErrors) -> Multiplets:
     -----
     The error of a multiplet is that of its family and that of its share, b less the
     mean of b over the family, as shares add up to 1; all b are independent. Errors of
-    families are, too, but for the K lines of light elements.
+    families are, too, but for the K lines of light elements, and those that standards
+    have in common.
     """
     known = model._unabsorbed
     lines = known.lines
@@ -208,7 +209,8 @@ def multiplets(model: SpectrumModel, errors: LineErrors) -> Multiplets:
     emitted = member.T @ [line.cross_section for line in lines.emitted]
     families = list(dict.fromkeys(key[1:3] for key in keys))
     of_family = np.array([families.index(key[1:3]) for key in groups])
-    covariance = _of_families(families, errors)[np.ix_(of_family, of_family)]
+    total = _of_families(families, errors, model.line_factor_errors)
+    covariance = total[np.ix_(of_family, of_family)]
     for i, (element, family) in enumerate(families):
         own = np.flatnonzero(of_family == i)
         spread = errors.of(element, family)
@@ -216,18 +218,28 @@ def multiplets(model: SpectrumModel, errors: LineErrors) -> Multiplets:
     return Multiplets(np.array([key[0] for key in groups]), spectra, covariance)
 
 
-def _of_families(families: list[tuple[str, str]], errors: LineErrors) -> np.ndarray:
+def _of_families(
+    families: list[tuple[str, str]],
+    errors: LineErrors,
+    measured: Mapping[str, Sequence[float]],
+) -> np.ndarray:
     """Covariance of the relative errors of the emission of families."""
-    total = np.array([errors.of(*family).total for family in families])
-    light = [
-        family == "K"
-        and atomic_number(element) in _LIGHTEST_K
-        and not {element, family} & errors.given.keys()
+    by_tables = np.array([not {*x} & errors.given.keys() for x in families])
+    known = np.array([f"{x}_{family}" in measured for x, family in families])
+    known &= by_tables
+    total = np.where(known, 0.0, [errors.of(*family).total for family in families])
+    light = by_tables & [
+        family == "K" and atomic_number(element) in _LIGHTEST_K
         for element, family in families
     ]
     correlation = np.where(np.outer(light, light), LIGHT_CORRELATION, 0.0)
     np.fill_diagonal(correlation, 1.0)
-    return correlation * np.outer(total, total)
+    covariance = correlation * np.outer(total, total)
+    if known.any():
+        chosen = (families[i] for i in np.flatnonzero(known))
+        causes = np.array([measured[f"{x}_{family}"] for x, family in chosen])
+        covariance[np.ix_(known, known)] += causes @ causes.T
+    return covariance
 
 
 def _of_shares(emitted: np.ndarray, spread: Spread) -> np.ndarray:

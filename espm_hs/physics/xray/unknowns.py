@@ -12,7 +12,7 @@ normal one that of Gauss and Hermite.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -48,8 +48,8 @@ USUAL_ANGLES = (15.0, 40.0)
 ATOMIC_VOLUME = 0.0125
 #: What may have grown on a detector that is given, um.
 GROWN = ("C", 0.03)
-# Relative error of the layers of such a detector.
-_LAYER_ERROR = 0.1
+#: Relative error of the layers of such a detector.
+LAYER_ERROR = 0.1
 _ROOT = np.sqrt(3.0)
 # Rounds in which the composition comes to absorb as much as it says itself.
 _ROUNDS = 8
@@ -93,12 +93,39 @@ def unknowns_of(model: SpectrumModel, known: Unabsorbed, amounts: Array) -> Unkn
     -------
     Unknowns
     """
-    film = _depth(FILM, known)
-    middle = _middle(model, known, film)
 
     def factors(setting: _Setting) -> Array:
         return np.log(_factors(model, known, amounts, setting))
 
+    return _mean(model, known, factors)
+
+
+def unknowns_of_columns(model: SpectrumModel, known: Unabsorbed) -> Unknowns:
+    """Return the same of the columns of lines of a sample of known composition.
+
+    Parameters
+    ----------
+    model, known
+        As in `unknowns_of`; the composition is that of the model.
+    """
+    composition = model.composition or {}
+    amounts = np.array([composition.get(element, 0.0) for element in model.elements])
+    usual, given = _mass_thickness(model, amounts), _given(model, known)
+    found = _counted(known, composition, model.mass_thickness, given)
+
+    def factors(setting: _Setting) -> Array:
+        there = _counted(known, composition, setting.mass * usual, setting)
+        return np.log(found / there)
+
+    return _mean(model, known, factors)
+
+
+def _mean(
+    model: SpectrumModel, known: Unabsorbed, factors: Callable[[_Setting], Array]
+) -> Unknowns:
+    """Return the mean over settings of factors, given by their logarithms."""
+    film = _depth(FILM, model, known)
+    middle = _middle(model, known, film)
     centre = factors(middle)
     names, mean, moved = [], centre.copy(), []
     for name, *ends in _ends(model, known, middle, film):
@@ -106,7 +133,7 @@ def unknowns_of(model: SpectrumModel, known: Unabsorbed, amounts: Array) -> Unkn
         mean += (low + high - 2 * centre) / 6
         names.append(name)
         moved.append((high - low) / (2 * _ROOT))
-    responses = np.reshape(moved, (len(names), amounts.size))
+    responses = np.reshape(moved, (len(names), centre.size))
     return Unknowns(tuple(names), np.exp(mean), responses)
 
 
@@ -122,7 +149,7 @@ def amounts_at(
     mass
         Mass thickness, kg/m2.
     """
-    setting = _middle(model, known, _depth(FILM, known))
+    setting = _middle(model, known, _depth(FILM, model, known))
     return amounts * _factors(model, known, amounts, setting, mass)
 
 
@@ -162,11 +189,17 @@ def _strengths(
 ) -> Array:
     """Return what is counted of an atom of each element, shape (n_elements,)."""
     composition = dict(zip(model.elements, amounts.tolist(), strict=True))
+    return _counted(known, composition, mass, how)[: amounts.size]
+
+
+def _counted(
+    known: Unabsorbed, composition: Mapping[str, float], mass: float, how: _Setting
+) -> Array:
+    """Return what is counted of an atom in each column of lines."""
     area = known.lines.area * np.exp(-how.depth)
     if mass > 0:
         area = area * known.escaping(composition, mass, how.angle)[0]
-    sums = np.bincount(known.lines.column, area, minlength=amounts.size)
-    return sums[: amounts.size]
+    return np.bincount(known.lines.column, area)
 
 
 def usual_density(model: SpectrumModel, amounts: Array) -> float:
@@ -219,17 +252,26 @@ def _ends(
         # a low detector sees more absorption, as that of a thick sample
         low, high = USUAL_ANGLES
         yield ANGLE, middle._replace(angle=high), middle._replace(angle=low)
-    if DETECTOR in model.unknown:
+    if DETECTOR in model.unknown and film.any():
         yield DETECTOR, middle._replace(depth=0 * film), middle._replace(depth=film)
-    elif model.detector.layers or model.detector.curve:
-        layers = [(name, _LAYER_ERROR * um) for name, um in model.detector.layers]
-        depth = _ROOT * _depth([*layers, GROWN], known)
+    elif DETECTOR not in model.unknown and (
+        model.detector.layers or model.detector.curve
+    ):
+        layers = [(name, LAYER_ERROR * um) for name, um in model.detector.layers]
+        depth = _ROOT * _depth([*layers, GROWN], model, known)
         yield DETECTOR, middle._replace(depth=-depth), middle._replace(depth=depth)
 
 
-def _depth(layers: Iterable[tuple[str, float]], known: Unabsorbed) -> Array:
-    """Return the optical depth of layers (um) for each line."""
+def _depth(
+    layers: Iterable[tuple[str, float]], model: SpectrumModel, known: Unabsorbed
+) -> Array:
+    """Return the optical depth of layers (um) for each line.
+
+    The factors of families that were measured hold the efficiency as it is.
+    """
+    measured = model.line_factor_errors
+    emitted = [f"{x.element}_{x.family}" in measured for x in known.lines.emitted]
     total = np.zeros(known.lines.energy.size)
     for material, um in layers:
         total += attenuation(material, known.lines.energy, um)
-    return total
+    return np.where(emitted, 0.0, total)

@@ -31,6 +31,7 @@ from espm_hs.cli.tables import (
     write_composition,
 )
 from espm_hs.cli.workers import Outcome
+from espm_hs.compounds import read_compounds
 from espm_hs.decomposition.cautions import PhaseWarning
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.factorization.counts.storage import memory_for_counts
@@ -39,6 +40,7 @@ from espm_hs.metadata.reader import item, read
 from espm_hs.metadata.schema import BATCH, NODE, RESULTS
 from espm_hs.metadata.writer import write_parameters
 from espm_hs.quantification.percent_with_errors import to_percent
+from espm_hs.quantification.phase_names import PhaseNames
 from espm_hs.quantification.report import report
 from espm_hs.signals import EDSespmSpectrum
 from espm_hs.simulation import metrics
@@ -113,13 +115,22 @@ def decompose_file(path: str | Path, folder: str | Path, settings: Settings) -> 
     if settings.calibrate:
         signal.refine_calibration(print_info=False)
     found, seconds = _decompose(signal, settings)
+    names = None
+    if settings.identify:
+        names = signal.identify_phases(settings.identify, rename=True)
     write_parameters(signal.metadata, {BATCH: settings.record})
-    _write_results(signal, path, folder)
-    text = f"{composition_table(signal)}\n{_remarks(signal, found)}\n{seconds:.1f} s"
+    _write_results(signal, path, folder, names)
+    said = [composition_table(signal), *([str(names)] if names else [])]
+    text = "\n".join([*said, _remarks(signal, found), f"{seconds:.1f} s"])
     return Outcome(str(path), "done", text, fit_facts(signal, seconds))
 
 
-def _write_results(signal: EDSespmSpectrum, path: Path, folder: Path) -> None:
+def _write_results(
+    signal: EDSespmSpectrum,
+    path: Path,
+    folder: Path,
+    names: PhaseNames | None = None,
+) -> None:
     results, figure, table, report = results_of(path, folder)
     with finished_files(folder) as new:
         with new(figure.name) as file:
@@ -127,7 +138,7 @@ def _write_results(signal: EDSespmSpectrum, path: Path, folder: Path) -> None:
         with new(table.name) as file:
             write_composition(signal, file)
         with new(report.name) as file:
-            write_report(signal, file, str(path))
+            write_report(signal, file, str(path), names)
         # the last to come to its place: where it is, the others are
         with new(results.name) as file:
             signal.save(file, show_progressbar=False)
@@ -152,7 +163,9 @@ def _items(node: dict) -> set[str]:
     return names
 
 
-def report_file(path: str | Path, target: str | Path | None = None) -> Path:
+def report_file(
+    path: str | Path, target: str | Path | None = None, identify: str | None = None
+) -> Path:
     """Write the report of a map that was decomposed before.
 
     Parameters
@@ -161,6 +174,8 @@ def report_file(path: str | Path, target: str | Path | None = None) -> Path:
         A file with results, as `decompose_file` or ``s.save`` write it.
     target
         The HTML file; beside the map if not given.
+    identify
+        Database of names for the phases; None: they are not named.
 
     Returns
     -------
@@ -182,8 +197,9 @@ def report_file(path: str | Path, target: str | Path | None = None) -> Path:
         target = path.with_name(f"{path.stem.removesuffix('_espm')}_report.html")
     target = Path(target)
     check_targets([target])
+    names = signals[0].identify_phases(identify) if identify else None
     with finished_files(target.parent) as new, new(target.name) as file:
-        write_report(signals[0], file, str(path))
+        write_report(signals[0], file, str(path), names)
     return target
 
 
@@ -205,6 +221,8 @@ def _done_before(path: Path, folder: Path, settings: Settings) -> Outcome | None
 
 def _apply(signal: EDSespmSpectrum, settings: Settings) -> None:
     """Write the settings to the metadata and check that nothing needed is missing."""
+    if settings.identify:
+        read_compounds(settings.identify)
     if settings.elements is not None:
         signal.set_elements(list(settings.elements))
     microscope = {

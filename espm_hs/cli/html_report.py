@@ -21,11 +21,17 @@ from espm_hs.metadata.describe import describe
 from espm_hs.metadata.reader import item
 from espm_hs.metadata.schema import RESULTS
 from espm_hs.quantification.percent_with_errors import nothing_found
+from espm_hs.quantification.phase_names import PhaseNames
 from espm_hs.quantification.report import ERRORS, fit_problems, report
 from espm_hs.signals import EDSespmSpectrum
 
 
-def write_report(signal: EDSespmSpectrum, path: Path, source: str) -> None:
+def write_report(
+    signal: EDSespmSpectrum,
+    path: Path,
+    source: str,
+    names: PhaseNames | None = None,
+) -> None:
     """Write a report that a browser shows without any other file.
 
     Parameters
@@ -36,6 +42,8 @@ def write_report(signal: EDSespmSpectrum, path: Path, source: str) -> None:
         The HTML file; an older one is replaced.
     source
         Name of the file of the map.
+    names
+        Names of the phases, which get a table of their own.
 
     Raises
     ------
@@ -73,6 +81,7 @@ def write_report(signal: EDSespmSpectrum, path: Path, source: str) -> None:
         facts=[(name, text) for name, text in facts.items() if text],
         table=table,
         errors=ERRORS,
+        names=names,
         draw=partial(_figure, signal),
         parameters=describe(signal.metadata, signal.original_metadata, axis),
         settings=[*stored["options"].items(), *stored["versions"].items()],

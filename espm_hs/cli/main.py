@@ -135,8 +135,8 @@ def _decompose(output: str, wanted: settings.Settings, path: str) -> pool.Outcom
     return _batch().decompose_file(path, output, wanted)
 
 
-def _report(target: str | None, path: str) -> pool.Outcome:
-    written = _batch().report_file(path, target)
+def _report(target: str | None, identify: str | None, path: str) -> pool.Outcome:
+    written = _batch().report_file(path, target, identify)
     return pool.Outcome(path, "done", f"Written: {written}")
 
 
@@ -147,6 +147,13 @@ def _symbols(
     if value is None:
         return None
     return [symbol.strip() for symbol in value.split(",") if symbol.strip()]
+
+
+_IDENTIFY = click.option(
+    "--identify",
+    metavar="DATABASE",
+    help="Name the phases by: minerals, compounds, all, or a CSV file of formulas.",
+)
 
 
 @main.command()
@@ -253,6 +260,7 @@ def _read_settings(
               help="By the mixture and thickness of each place.")  # fmt: skip
 @click.option("--starts", type=click.IntRange(1), help="The best of so many is kept.")
 @click.option("--seed", type=click.IntRange(0), help="Of the random numbers.")
+@_IDENTIFY
 @click.option("--jobs", type=int, help="Threads. [all cores]")
 @click.option("--lazy", is_flag=True, help="For maps larger than the memory.")
 @click.option(
@@ -324,7 +332,8 @@ def _check_names(files: tuple[str, ...]) -> None:
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("-o", "--output", "target", type=click.Path(dir_okay=False),
               help="HTML file, for a single FILE.  [default: beside it]")  # fmt: skip
-def report(files: tuple[str, ...], target: str | None) -> None:
+@_IDENTIFY
+def report(files: tuple[str, ...], target: str | None, identify: str | None) -> None:
     """Write the report of maps that were decomposed before.
 
     The files are those of espm-hs decompose or of s.save() in Python.
@@ -333,7 +342,7 @@ def report(files: tuple[str, ...], target: str | None) -> None:
         raise click.UsageError(
             "--output is the report of one file, and there are more."
         )
-    work = pool.run_all(files, partial(_report, target), prepare=_batch)
+    work = pool.run_all(files, partial(_report, target, identify), prepare=_batch)
     _exit(_print(work, len(files)))
 
 

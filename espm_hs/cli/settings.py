@@ -70,6 +70,10 @@ calibrate = true
 # starts = 4           # the best of so many is kept
 # seed = 0             # of the random numbers
 
+# Names for the phases, with probabilities: "minerals", "compounds", "all" of both, or a
+# CSV file of formulas.
+# identify = "all"
+
 # How the work is done.
 # lazy = false         # maps larger than the memory
 # workers = 1          # files at the same time
@@ -119,6 +123,8 @@ class Settings:
         Number of processes that share the cores and the memory.
     resume
         Whether to leave files alone that were done before, in the same way.
+    identify
+        Database of names for the phases, see `espm_hs.compounds.read_compounds`.
     """
 
     phases: int
@@ -137,6 +143,7 @@ class Settings:
     calibrate: bool = False
     workers: int = 1
     resume: bool = False
+    identify: str | None = None
 
     @property
     def record(self) -> str:
@@ -144,7 +151,7 @@ class Settings:
         fit = {k: v for k, v in (self.fit or {}).items() if k != "n_jobs"}
         names = ("phases", "elements", "stray", "beam_energy", "elevation", "calibrate")
         values = {name: getattr(self, name) for name in (*names, *SAMPLE)}
-        extra = {name: getattr(self, name) for name in FURTHER}
+        extra = {name: getattr(self, name) for name in (*FURTHER, "identify")}
         # as it was written before there were these
         values |= {name: x for name, x in extra.items() if x is not None}
         return json.dumps(values | fit, sort_keys=True)

@@ -155,6 +155,25 @@ def instrument_errors(analysis: PhaseAnalysis) -> list[np.ndarray]:
     return [moved[..., chosen] for chosen in which]
 
 
+def total_covariance(analysis: PhaseAnalysis) -> np.ndarray:
+    """Return the covariance of `PhaseAnalysis.composition` that all errors make.
+
+    Parameters
+    ----------
+    analysis
+        Result of a decomposition.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n_phases, n_elements, n_elements): the `ERROR_PARTS` together.
+    """
+    found = analysis.composition_covariance + atomic_data_covariance(analysis)
+    for moved in instrument_errors(analysis):
+        found = found + moved @ moved.transpose(0, 2, 1)
+    return found
+
+
 def unknowns_text(analysis: PhaseAnalysis) -> Iterator[str]:
     """Say what standards tell, and what is not stated and taken as usual."""
     model = analysis.model
@@ -302,28 +321,14 @@ class Report:
         fit = f"Deviance of the summed spectrum over its expectation: {self.misfit:.3g}"
         return [fit, *self.remarks]
 
-    def _table(self, rows: list[tuple[str, ...]]) -> PrettyTable:
-        table = PrettyTable(self.header, border=False)
-        table.align = "r"
-        table.align["phase"] = table.align["element"] = "l"
-        table.add_rows([list(row) for row in rows])
-        return table
-
     def __str__(self) -> str:
-        rows = self.rows()
-        before = ["", *(row[0] for row in rows)]
-        # each phase is named once
-        once = [
-            ("" if row[0] == last else row[0], *row[1:])
-            for row, last in zip(rows, before[:-1], strict=True)
-        ]
-        return "\n".join([self._table(once).get_string(), ERRORS, *self.footer()])
+        table = text_table(self.header, self.rows(), ("phase", "element"))
+        return "\n".join([table, ERRORS, *self.footer()])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        notes = "<br>".join(html.escape(line) for line in self.footer())
-        return f"{self._table(self.rows()).get_html_string()}<p>{notes}</p>"
+        return html_table(self.header, self.rows(), self.footer())
 
     def to_dataframe(self) -> pandas.DataFrame:
         """Return the entries as a table of pandas.
@@ -333,14 +338,7 @@ class Report:
         ImportError
             If pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError:
-            raise ImportError(
-                "A data frame needs pandas: install it, `pip install pandas`, or take "
-                "the `entries` of the report."
-            ) from None
-        frame = pandas.DataFrame(list(self.entries), columns=Entry._fields)
+        frame = data_frame(list(self.entries), Entry._fields)
         low, high = frame.pop("low"), frame.pop("high")
         named = {
             name: [getattr(entry, name) for entry in self.entries]
@@ -348,6 +346,61 @@ class Report:
         }
         frame = frame.assign(**named).rename(columns={"error": "total"})
         return frame.assign(low=low, high=high)
+
+
+def text_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str]
+) -> str:
+    """Return a table as text, in which each phase is named once.
+
+    Parameters
+    ----------
+    header
+        Names of the columns.
+    rows
+        Lines, the phase first.
+    left
+        Columns that are flush left.
+    """
+    before = ["", *(row[0] for row in rows)]
+    lines = [
+        ["" if row[0] == last else row[0], *row[1:]]
+        for row, last in zip(rows, before[:-1], strict=True)
+    ]
+    table = PrettyTable(header, border=False)
+    table.align = "r"
+    for name in left:
+        table.align[name] = "l"
+    table.add_rows(lines)
+    return table.get_string()
+
+
+def html_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str]
+) -> str:
+    """Return a table and what is to be said below it, as HTML."""
+    table = PrettyTable(header)
+    table.add_rows([list(row) for row in rows])
+    below = "<br>".join(map(html.escape, notes))
+    return f"{table.get_html_string()}<p>{below}</p>"
+
+
+def data_frame(rows: Any, columns: Sequence[str]) -> pandas.DataFrame:
+    """Return a table of pandas.
+
+    Raises
+    ------
+    ImportError
+        If pandas is not installed.
+    """
+    try:
+        import pandas
+    except ImportError:
+        raise ImportError(
+            "A data frame needs pandas: install it, `pip install pandas`, or take what "
+            "the object holds."
+        ) from None
+    return pandas.DataFrame(rows, columns=columns)
 
 
 def _shown(entry: Entry) -> str:

@@ -11,6 +11,7 @@ from hyperspy.roi import BaseROI
 
 from espm_hs.arguments import check_number
 from espm_hs.metadata.reader import energy_axis
+from espm_hs.quantification.phase_names import FROM_DATABASE, known_from_database
 
 # Energies of a known spectrum and of the map agree within this part of a channel.
 SAME_CHANNEL = 0.01
@@ -182,12 +183,114 @@ def arrays_of(signal: Any, known_phases: Any) -> Any:
     """
     if not isinstance(known_phases, Mapping):
         return known_phases
+    looked_up = {
+        key: _looked_up(signal, key, kinds) for key, kinds in known_phases.items()
+    }
     return {
         key: {kind: _known(signal, value, key, kind) for kind, value in kinds.items()}
         if isinstance(kinds, Mapping)
         else kinds
-        for key, kinds in known_phases.items()
+        for key, kinds in looked_up.items()
     }
+
+
+def _looked_up(signal: Any, key: Any, kinds: Any) -> Any:
+    """Return what is known of a phase, with what the table of compounds has of it."""
+    if isinstance(kinds, str) and kinds == FROM_DATABASE:
+        return known_from_database(key, signal.physical_model())
+    composition = kinds.get("composition") if isinstance(kinds, Mapping) else None
+    if isinstance(composition, str) and composition == FROM_DATABASE:
+        others = {kind: x for kind, x in kinds.items() if kind != "composition"}
+        return known_from_database(key, signal.physical_model()) | others
+    return kinds
+
+
+def region_map(signal: Any, regions: Any) -> tuple[list[str], np.ndarray]:
+    """Return names of regions and which of them each pixel belongs to.
+
+    Parameters
+    ----------
+    signal
+        The map.
+    regions
+        A label map, integers of the shape of ``signal.data`` without the energy axis,
+        below 0 where there is no region; a boolean image, True in the region; or a
+        HyperSpy ROI; or a mapping of names to such images and ROIs. Images may be
+        signals.
+
+    Returns
+    -------
+    names
+        Of the regions that have pixels; the label where they have no name.
+    labels
+        Shape (n_pixels, n_regions), boolean.
+
+    Raises
+    ------
+    ValueError
+        If an image has another shape or type, or a region has no pixel.
+    """
+    if _is_labels(regions):
+        array = _data(regions)
+        _check_shape(signal, "regions", array)
+        # each pixel is looked at once, however many labels there are
+        numbers, place = np.unique(array.ravel(), return_inverse=True)
+        names = [f"region {x}" for x in numbers[numbers >= 0]]
+        inside = place.ravel()[:, None] == np.flatnonzero(numbers >= 0)
+    else:
+        given = regions if isinstance(regions, Mapping) else {"region": regions}
+        names = [str(name) for name in given]
+        found = [_region(signal, f"regions[{x!r}]", y) for x, y in given.items()]
+        inside = np.stack(found, axis=1) if found else np.zeros((1, 0), bool)
+    if not names:
+        raise ValueError("`regions` names no region.")
+    if not (there := inside.any(axis=0)).all():
+        raise ValueError(f"{names[int(there.argmin())]!r} of `regions` has no pixel.")
+    return names, inside
+
+
+def _is_labels(regions: Any) -> bool:
+    """Whether it is an image of integers."""
+    is_image = isinstance(regions, hs.signals.BaseSignal | np.ndarray | list)
+    return is_image and _data(regions).dtype.kind in "iu"
+
+
+def _region(signal: Any, name: str, region: Any) -> np.ndarray:
+    """Return the pixels of a region, flat."""
+    if isinstance(region, BaseROI):
+        return _inside(signal, region)
+    array = _data(region)
+    if array.dtype != bool:
+        raise ValueError(
+            f"`{name}` is of type {array.dtype}; needed is a label map of integers, a "
+            "boolean image that is True in the region, a HyperSpy ROI, or a mapping of "
+            "names to these."
+        )
+    _check_shape(signal, name, array)
+    return array.ravel()
+
+
+def _inside(signal: Any, roi: BaseROI) -> np.ndarray:
+    """Return the pixels in a ROI, flat."""
+    shape = signal.data.shape[:-1]
+    numbers = np.arange(1.0, 1.0 + np.prod(shape)).reshape(shape)
+    axes = [
+        {**axis.get_axis_dictionary(), "navigate": True}
+        for axis in reversed(signal.axes_manager.navigation_axes)
+    ]
+    cut = roi(hs.signals.BaseSignal(numbers, axes=axes)).data
+    # a circle leaves NaN, or 0, around it
+    found = cut[np.isfinite(cut) & (cut > 0)].astype(int) - 1
+    return np.isin(np.arange(numbers.size), found)
+
+
+def _check_shape(signal: Any, name: str, array: np.ndarray) -> None:
+    shape = signal.data.shape[:-1]
+    if array.shape != shape:
+        raise ValueError(
+            f"`{name}` has shape {array.shape}; needed is {shape}, that of `s.data` "
+            "without the energy axis."
+        )
 
 
 def _known(signal: Any, value: Any, key: Any, kind: Any) -> Any:

@@ -9,6 +9,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial, wraps
 from numbers import Integral
 from operator import index
@@ -216,8 +217,10 @@ class Phases(EDSTEMSpectrum):
 
             For example ``{"core": {"composition": {"Fe": 0.16, "Pt": 0.84}}}``. Phases
             that are named get the lowest numbers, in the order given; the others are
-            found freely. "elements" makes a component of each element and one of the
-            background: maps of elements instead of phases.
+            found freely. ``{"anorthite": "from database"}`` takes what is known of a
+            compound from the table of the package, see `identify_phases`. "elements"
+            makes a component of each element and one of the background: maps of
+            elements instead of phases.
         fixed_composition
             Phase number -> {element: atomic fraction} to keep, for example
             ``{0: {"Si": 0.0}, 2: {"Fe": 0.16, "Pt": 0.84}}``: the same as
@@ -469,6 +472,14 @@ class Phases(EDSTEMSpectrum):
         stored = found.to_dict() | provenance(options)
         with AllOrNothing(self):
             self.learning_results.__dict__.update(learned)
+            write_parameters(self.metadata, {RESULTS: stored})
+
+    def _name(self, names: Sequence[str]) -> None:
+        """Write the names of all phases, "" for those without one."""
+        found = self.analysis_results()
+        knowledge = replace(found.knowledge, names=tuple(names))
+        stored = dict(self._results()) | {"knowledge": knowledge.to_dict()}
+        with AllOrNothing(self):
             write_parameters(self.metadata, {RESULTS: stored})
 
     def _kept_loadings(self, found: PhaseAnalysis) -> np.ndarray:

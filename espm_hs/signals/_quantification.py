@@ -27,9 +27,15 @@ from espm_hs.quantification.percent_with_errors import (
     nothing_found,
     to_percent,
 )
+from espm_hs.quantification.phase_names import (
+    NONE,
+    Choice,
+    PhaseNames,
+    name_phases,
+)
 from espm_hs.quantification.pixels import Array, pixel_amounts, pixel_composition
 from espm_hs.quantification.report import Report, report
-from espm_hs.signals._masks import progress_bar
+from espm_hs.signals._masks import progress_bar, region_map
 
 
 class Quantification(EDSTEMSpectrum):
@@ -117,6 +123,82 @@ class Quantification(EDSTEMSpectrum):
             found, self.data, self._kept_loadings(found), basis, self._lazy_maps
         )
         return _signals(f"{units} percent of", self._map_axes(), *maps)
+
+    def identify_phases(
+        self,
+        database: Any = "all",
+        regions: Any = None,
+        elements: Sequence[str] | None = None,
+        oxygen: str = "auto",
+        prior: str | Mapping[str, float] | None = None,
+        none: float = NONE,
+        mixtures: bool = True,
+        rename: bool = False,
+    ) -> PhaseNames:
+        """Names for the phases, or for regions, with their probabilities.
+
+        Parameters
+        ----------
+        database
+            "minerals", "compounds" (materials of electron microscopy), "all" of both;
+            the path of a CSV file with a column ``formula`` and, if wanted, ``name``
+            and ``weight``; a list of formulas such as ``["(Mg,Fe)O", "SiO2"]``; or a
+            mapping of names to formulas. See `espm_hs.compounds.read_compounds`.
+        regions
+            What is named in place of the phases: a label map, integers of the shape of
+            ``s.data`` without the energy axis, below 0 where there is no region; a
+            boolean image; a HyperSpy ROI; or a mapping of names to images and ROIs.
+        elements
+            Elements that are compared, the others may be there as well. None: all that
+            were decomposed.
+        oxygen
+            "auto" leaves oxygen out of the comparison where its error exceeds 10 at.%
+            and other elements remain; "measured" compares it, "ignore" does not.
+        prior
+            None: all compounds are as likely beforehand. "frequency": common minerals
+            are ten times as likely as others. Or relative weights by name, such as
+            ``{"quartz": 5}``.
+        none
+            Probability beforehand that it is none of the database.
+        mixtures
+            Whether a phase may be a mixture of two compounds.
+        rename
+            Whether phases without a name get the one that is more probable than all
+            others together; tables and figures then show it.
+
+        Returns
+        -------
+        espm_hs.quantification.phase_names.PhaseNames
+            A table of names with ``matches``, ``names`` and `to_dataframe`.
+
+        Raises
+        ------
+        RuntimeError
+            As `quantify`; and for regions if the maps of the phases are gone.
+        ValueError, TypeError, OSError
+            If an argument makes no sense, or a file cannot be read.
+
+        Notes
+        -----
+        The composition is compared with its full covariance: counting, bias, atomic
+        data, absorption and detector. Elements without a line in the range, such as H
+        and Li, are not compared.
+
+        Examples
+        --------
+        >>> s.identify_phases("minerals")
+        >>> s.identify_phases(["(Mg,Fe)O", "(Mg,Fe)SiO3"], rename=True)
+        """
+        found = self.analysis_results()
+        choice = Choice(database, elements, oxygen, prior, none, mixtures)
+        if regions is None:
+            names = name_phases(found, choice)
+        else:
+            some, loadings = region_map(self, regions), self._loadings(found)
+            names = name_phases(found, choice, some, loadings)
+        if rename and regions is None:
+            self._name(names.for_unnamed(found.knowledge.names))
+        return names
 
     def bootstrap_quantification(
         self,

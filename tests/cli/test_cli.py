@@ -65,7 +65,7 @@ def no_figures(monkeypatch):
 
     monkeypatch.setattr(batch.plotting, "plot_phases", lambda signal: plt.figure())
     monkeypatch.setattr(batch, "_save_figure", save)
-    monkeypatch.setattr(batch, "write_report", lambda signal, path, name: path.touch())
+    monkeypatch.setattr(batch, "write_report", lambda signal, path, *_: path.touch())
 
 
 @pytest.fixture
@@ -597,6 +597,30 @@ def test_report_shows_all_of_it_and_escapes_metadata(tmp_path):
     other = _Page(tmp_path / "again.html")
     assert other.images[0] == page.images[0]
     assert str(tmp_path / "map_espm.hspy") in other.text
+
+
+def test_phases_get_names(map_file, tmp_path):
+    database = tmp_path / "own.csv"
+    database.write_text('name,formula\nolivine,"(Mg,Fe)2SiO4"\nmetal,Fe | Ni\n')
+    arguments = ("decompose", map_file, "-n", 2, "-o", tmp_path)
+    result = run(*arguments, "--identify", database)
+    assert result.exit_code == 0, result.output
+    assert "probability" in result.output
+    found = _load_of(tmp_path, "small")
+    assert "olivine" in found.analysis_results().labels
+    page = _Page(tmp_path / "small_report.html")
+    assert "Names of the phases" in page.text
+    assert "olivine, Mg" in page.text
+    again = run("report", tmp_path / "small_espm.hspy", "--identify", database)
+    assert again.exit_code == 0, again.output
+    assert "Names of the phases" in _Page(tmp_path / "small_report.html").text
+
+
+def test_a_database_is_read_before_any_work(map_file, tmp_path):
+    result = run("decompose", map_file, "-n", 2, "-o", tmp_path, "--identify", "mine")
+    assert result.exit_code == 1
+    assert "`database` must be" in result.output
+    assert list(tmp_path.iterdir()) == []
 
 
 def _load_of(folder, name):

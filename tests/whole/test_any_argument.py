@@ -23,6 +23,7 @@ METHODS = {
     "quantify": {},
     "bootstrap_quantification": {"n": 2, "show_progressbar": False},
     "print_quantification": {},
+    "identify_phases": {},
     "estimate_areal_densities": {},
     "estimate_mass_thickness": {},
     "estimate_thickness": {"density": 3.0},

@@ -395,6 +395,23 @@ class NoLine(ValueError):
         return type(self), (self.element, *self.args)
 
 
+def is_in_range(element: str, beam_energy: float, fitted: FittedRange) -> bool:
+    """Whether an element has a family of lines that can be seen.
+
+    Parameters
+    ----------
+    element
+        Symbol; those without known lines, such as H, Li and Be, cannot be seen.
+    beam_energy
+        keV.
+    fitted
+        The energies that are fitted.
+    """
+    low, high = ATOMIC_NUMBERS
+    known = low <= atomic_number(element) <= high
+    return known and bool(_by_family(emission_lines(element, beam_energy), fitted))
+
+
 def _visible_families(
     element: str, lines: _Lines, fitted: FittedRange
 ) -> dict[str, _Lines]:

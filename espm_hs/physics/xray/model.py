@@ -24,12 +24,17 @@ from espm_hs.physics.xray import arguments as checks
 from espm_hs.physics.xray.absorption import Angles, mass_thickness
 from espm_hs.physics.xray.arguments import model_parameters, parameter_arguments
 from espm_hs.physics.xray.detector import Detector
-from espm_hs.physics.xray.elements import atomic_weight, normalised_fractions
+from espm_hs.physics.xray.elements import (
+    SYMBOLS,
+    atomic_weight,
+    normalised_fractions,
+)
 from espm_hs.physics.xray.emission import (
     EmissionLine,
     Emitters,
     Split,
     check_beam_energy,
+    is_in_range,
 )
 from espm_hs.physics.xray.unabsorbed import (
     BACKGROUNDS,
@@ -327,6 +332,12 @@ class SpectrumModel(LinearModel):
     def emission_lines(self) -> tuple[EmissionLine, ...]:
         """Lines of all elements in the fitted range, by increasing energy."""
         return self._unabsorbed.emission_lines
+
+    @cached_property
+    def unseen(self) -> frozenset[str]:
+        """Elements without a line in the fitted range, such as H, Li and Be."""
+        beam, fitted = self.beam_energy, self._unabsorbed.fitted_range
+        return frozenset(x for x in SYMBOLS if not is_in_range(x, beam, fitted))
 
     def line_free(self, width: float = 1.5) -> np.ndarray:
         """Return the fitted channels in which only bremsstrahlung is expected.

@@ -9,7 +9,7 @@ from typing import Any
 
 # Folder and module -> names that were here.
 _HOMES = {
-    "calibration.element_identification": "Suggestions suggest",
+    "calibration.element_identification": "Suggestions identify suggest",
     "calibration.energy_scale": "CALIBRATED Calibration absorbing_mass_thickness "
     "calibrate",
     "decomposition.decompose": "decompose",

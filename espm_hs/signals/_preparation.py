@@ -9,9 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from exspy.signals import EDSTEMSpectrum
 
-from espm_hs.arguments import check_choice
+from espm_hs.arguments import check_choice, check_number
 from espm_hs.calibration.automatic import REFINEMENTS, AutomaticCalibration
-from espm_hs.calibration.element_identification import Suggestions, suggest
+from espm_hs.calibration.element_identification import (
+    Suggestions,
+    any_element,
+    check_place,
+    identify,
+)
 from espm_hs.calibration.energy_scale import DEFAULT as CALIBRATED
 from espm_hs.calibration.energy_scale import (
     Calibration,
@@ -582,37 +587,112 @@ class Preparation(EDSTEMSpectrum):
             plotting.plot_calibration(found, spectrum)
         return found
 
-    def suggest_elements(
-        self, add: bool = False, signal_mask: Any = None, print_info: bool = True
+    def identify_elements(
+        self,
+        add: str | None = None,
+        *,
+        false_names: float = 0.05,
+        signal_mask: Any = None,
+        calibration: str = "auto",
+        print_info: bool = True,
     ) -> Suggestions:
-        """Name elements that the summed spectrum shows and the model lacks.
+        """Name the elements that the summed spectrum shows, each with its error rate.
 
-        Large misfits hide small ones: add what is named, calibrate, and ask again.
+        Nothing need be known of the sample. Elements that the metadata name are told
+        whether they are there or not.
 
         Parameters
         ----------
         add
-            Add the missing elements to the stray elements; else nothing is changed.
+            Where elements go that are found and that nobody named: "sample", to the
+            elements of the sample; "stray", to those of grid, holder and column. None:
+            nowhere. What is ambiguous is never added.
+        false_names
+            Largest probability that a name is false.
         signal_mask
             True where channels are left out.
+        calibration
+            "auto" refines energy scale and peak width of the model to what is found;
+            the axis of the signal stays as it is. "never" takes the axis at its word.
         print_info
-            Print the suggestions with the lines that speak for them.
+            Print the names with the lines that speak for them.
 
         Returns
         -------
         espm_hs.analysis.Suggestions
-            Also of elements of the model of which nothing is seen.
+            ``found``, ``ambiguous``, ``missing`` (found, and not in the metadata) and
+            ``superfluous`` (in the metadata, and not found); `to_dataframe()`.
+
+        Raises
+        ------
+        ValueError
+            If an argument is out of range, the beam energy is not set, or there are no
+            counts; nothing is changed then.
+
+        Examples
+        --------
+        >>> s.identify_elements()
+        >>> s.identify_elements(add="stray")
         """
-        model = self._with_sum_peaks(self.physical_model(), None, print_info)
-        found = suggest(model, self._summed(), used_channels(self, signal_mask))
+        check_place(add)
+        check_number("false_names", false_names, 0, 1)
+        refinement = self._refinement(calibration)
+        trees = self.metadata, self.original_metadata
+        elements = reader.read("elements", *trees) or []
+        stray = reader.stray_elements(*trees)
+        found = identify(
+            self._model_of_any_elements(),
+            self._summed(),
+            used_channels(self, signal_mask),
+            known=[*elements, *stray],
+            false_names=false_names,
+            calibrate=refinement is not None,
+        )
         if print_info:
             print(found)
-        if add and found.missing:
-            stray = reader.stray_elements(self.metadata, self.original_metadata)
-            self.set_analysis_parameters(
-                stray_elements=[*stray, *(one.element for one in found.missing)]
-            )
+        missing = [one.element for one in found.missing]
+        if add == "sample" and missing:
+            with AllOrNothing(self):
+                self.set_elements([*elements, *missing])
+        elif add == "stray" and missing:
+            self.set_analysis_parameters(stray_elements=[*stray, *missing])
         return found
+
+    def suggest_elements(
+        self,
+        add: str | None = None,
+        signal_mask: Any = None,
+        print_info: bool = True,
+    ) -> Suggestions:
+        """Name elements that are missing or superfluous: `identify_elements` in short.
+
+        Parameters
+        ----------
+        add
+            "sample" or "stray", see `identify_elements`.
+        signal_mask
+            True where channels are left out.
+        print_info
+            Print the names with the lines that speak for them.
+
+        Returns
+        -------
+        espm_hs.analysis.Suggestions
+        """
+        return self.identify_elements(
+            add, signal_mask=signal_mask, print_info=print_info
+        )
+
+    def _model_of_any_elements(self) -> SpectrumModel:
+        """Return the model, of an element that its axis shows instead of its own."""
+        trees = self.metadata, self.original_metadata
+        energy = reader.energy_axis(self.axes_manager.signal_axes[0])
+        beam = reader.read("beam_energy", *trees)
+        # without a beam energy the model says what is needed
+        some = any_element(energy, beam) if beam else "Si"
+        # it would absorb as what the sample is not
+        film = {"thickness": None, "density": None}
+        return self.physical_model(elements=[some], stray_elements=[], **film)
 
     def _summed(self) -> np.ndarray:
         """Sum the counts of each channel over the whole map."""

@@ -187,7 +187,7 @@ class TestSignal:
         assert [one.element for one in found.missing] == ["Fe"]
         assert "missing: Fe" in capsys.readouterr().out
         assert str(s.metadata.as_dictionary()) == before
-        s.suggest_elements(add=True, print_info=False)
+        s.suggest_elements(add="stray", print_info=False)
         assert s.physical_model().stray_elements == ("Fe",)
 
     def test_minimum_energy_and_line_factors(self, eds):
@@ -244,7 +244,7 @@ def test_measured_spectra(name, limit):
     if "mantle" in name:
         s.set_elements(["Al", "Ca", "Fe", "Hf", "Lu", "Mg", "Nd", "Si", "Sm", "U"])
     for _ in range(2):
-        s.suggest_elements(add=True, print_info=False)
+        s.suggest_elements(add="stray", print_info=False)
         found = s.refine_calibration(print_info=False)
     assert found.deviance[1] < limit
 

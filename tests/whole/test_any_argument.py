@@ -38,6 +38,7 @@ METHODS = {
     "suggest_elements": {"print_info": False},
     "calibrate_line_factors": {"standard": {"Fe_Ka": 1.3}, "print_info": False},
     "line_factors": {},
+    "identify_elements": {"print_info": False},
     "mask_channels": {"plot": False},
     "physical_model": {},
     "get_decomposition_model": {},

@@ -38,7 +38,7 @@ CALLS = {
     "binning": lambda s: s.estimate_binning(2, (1, 2), show_progressbar=False),
     "calibrate": lambda s: s.refine_calibration(print_info=False),
     "suggest": lambda s: s.suggest_elements(print_info=False),
-    "suggest and add": lambda s: s.suggest_elements(add=True, print_info=False),
+    "suggest and add": lambda s: s.suggest_elements(add="stray", print_info=False),
     "parameters": lambda s: s.set_analysis_parameters(thickness=50, density=3.0),
     "line factors": lambda s: s.line_factors(),
     "k-factors": lambda s: s.calibrate_line_factors({"Fe_Ka": 1.3}, print_info=False),

@@ -364,14 +364,24 @@ def _sample_columns(
         groups = _split_at(element, lines, float(split), fitted)
     columns = []
     for i, (name, members) in enumerate(groups):
-        shown = "".join(_by_family(members, fitted))
+        shown = "".join(families_in_range(members, fitted))
         kind, label = ("line", f"{element} {name}") if i else ("element", element)
         columns.append(LineColumn(Column(kind, element, shown, label), members))
     return columns
 
 
-def _by_family(lines: _Lines, fitted: FittedRange) -> dict[str, _Lines]:
-    """Lines of the families that can be seen, K first."""
+def families_in_range(
+    lines: tuple[EmissionLine, ...], fitted: FittedRange
+) -> dict[str, tuple[EmissionLine, ...]]:
+    """Return the lines of the families that can be seen, K first.
+
+    Parameters
+    ----------
+    lines
+        Of one element.
+    fitted
+        Energies in which lines are seen.
+    """
     members = {f: tuple(line for line in lines if line.family == f) for f in FAMILIES}
     return {f: group for f, group in members.items() if _visible(group, fitted)}
 
@@ -409,14 +419,16 @@ def is_in_range(element: str, beam_energy: float, fitted: FittedRange) -> bool:
     """
     low, high = ATOMIC_NUMBERS
     known = low <= atomic_number(element) <= high
-    return known and bool(_by_family(emission_lines(element, beam_energy), fitted))
+    return known and bool(
+        families_in_range(emission_lines(element, beam_energy), fitted)
+    )
 
 
 def _visible_families(
     element: str, lines: _Lines, fitted: FittedRange
 ) -> dict[str, _Lines]:
     """Lines by family, of which an element needs one that can be seen."""
-    families = _by_family(lines, fitted)
+    families = families_in_range(lines, fitted)
     if not families:
         strongest = sorted(lines, key=lambda line: -line.cross_section)[:3]
         where = ", ".join(f"{line.name} {line.energy:.3f}" for line in strongest)

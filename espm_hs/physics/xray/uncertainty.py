@@ -214,7 +214,7 @@ def multiplets(model: SpectrumModel, errors: LineErrors) -> Multiplets:
     for i, (element, family) in enumerate(families):
         own = np.flatnonzero(of_family == i)
         spread = errors.of(element, family)
-        covariance[np.ix_(own, own)] += _of_shares(emitted[own], spread)
+        covariance[np.ix_(own, own)] += shares_covariance(emitted[own], spread)
     return Multiplets(np.array([key[0] for key in groups]), spectra, covariance)
 
 
@@ -242,8 +242,18 @@ def _of_families(
     return covariance
 
 
-def _of_shares(emitted: np.ndarray, spread: Spread) -> np.ndarray:
-    """Covariance of the relative errors of the shares of multiplets in a family."""
+def shares_covariance(emitted: np.ndarray, spread: Spread) -> np.ndarray:
+    """Return the covariance of the relative errors of the multiplets of a family.
+
+    That of their shares alone, without the error of the family as a whole.
+
+    Parameters
+    ----------
+    emitted
+        Emission of each multiplet, shape (n_multiplets,), in any unit.
+    spread
+        Uncertainties of the family.
+    """
     share = emitted / emitted.sum()
     sizes = [share >= STRONG, share >= MEDIUM]
     error = np.select(sizes, (spread.strong, spread.medium), spread.weak)

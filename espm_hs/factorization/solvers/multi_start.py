@@ -213,14 +213,15 @@ def _compared_on_a_part(counts, problem, names, pixels, rng, options):
 def _starts(counts, problem, names, rng, n_jobs):
     """Make V and H of all starts, one after the other.
 
-    Where only spectra are given, the maps first follow from them, without penalties: an
-    equal share of all components in all pixels would draw the spectra towards each
-    other before there are maps, and those between two others do not come back.
+    The maps of clusters follow from their spectra first, without penalties: an equal
+    share of all components in all pixels would draw the spectra towards each other
+    before there are maps, and those between two others do not come back. The other
+    starts know less, and are free to move.
     """
     free = replace(problem, penalties=Penalties(), grid=None)
     for init in names:
         V, H = start(counts, problem, init, rng)
-        if isinstance(init, str) or init[1] is None:
+        if isinstance(init, str) and init.startswith("clusters"):
             H = _abundances(counts, free, V, n_jobs)
         yield V, H
 

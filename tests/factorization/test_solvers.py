@@ -314,10 +314,13 @@ def test_bad_solver(small):
         factorize(Counts.from_array(small.X), Problem(60, 3, G=small.G), solver="lbfgs")
 
 
+@pytest.mark.parametrize("with_G", [True, False])
 @pytest.mark.parametrize("init", ["pure", "clusters", "clusters 4"])
-def test_a_start_finds_pure_pixels(init):
+def test_a_start_finds_pure_pixels(init, with_G):
     data = make_problem(5, (40, 40), 60, 5, 3, 500)
-    D = starting_spectra(Counts.from_array(data.X), 3, init, np.random.default_rng(0))
+    problem = Problem(60, 3, G=data.G if with_G else None)
+    rng = np.random.default_rng(0)
+    D = starting_spectra(Counts.from_array(data.X), problem, init, rng)
     truth = data.G @ data.W
     cosine = D.T @ truth
     cosine /= np.linalg.norm(D, axis=0)[:, None] * np.linalg.norm(truth, axis=0)

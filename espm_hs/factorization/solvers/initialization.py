@@ -39,7 +39,7 @@ def start(
     W, H = (None, None) if isinstance(init, str) else init
     if W is None:
         name = init if isinstance(init, str) else "nndsvd"
-        D = starting_spectra(counts, problem.n_components, name, rng)
+        D = starting_spectra(counts, problem, name, rng)
         V = composition_of(problem, assigned(problem, D))
         scale = np.full(problem.n_components, 1.0)
     else:
@@ -128,9 +128,10 @@ def check_start(init, problem: Problem, n_pixels: int):
 
 
 def starting_spectra(
-    counts: AnyCounts, n_components: int, init: str, rng: np.random.Generator
+    counts: AnyCounts, problem: Problem, init: str, rng: np.random.Generator
 ) -> np.ndarray:
     """Spectra of shape (n_channels, n_components), each with sum 1."""
+    n_components = problem.n_components
     if init == "random":
         mean = counts.spectrum + counts.total / counts.n_channels
         D = mean[:, None] * rng.exponential(size=(counts.n_channels, n_components))
@@ -138,10 +139,12 @@ def starting_spectra(
         name, _, per_component = init.partition(" ")
         sample = counts.sample(PIXELS_TO_START)
         if name == "clusters":
-            D = _cluster_spectra(sample, n_components, rng, int(per_component or 2))
+            axes = _axes(sample, problem, rng)
+            D = _cluster_spectra(sample, axes, n_components, rng, int(per_component or 2))
+        elif name == "pure":
+            D = _pure_spectra(sample, _axes(sample, problem, rng), n_components, rng)
         else:
-            make = _pure_spectra if name == "pure" else _nndsvd_spectra
-            D = make(sample, n_components, rng)
+            D = _nndsvd_spectra(sample, n_components, rng)
     return D / D.sum(axis=0)
 
 
@@ -171,15 +174,44 @@ def _scaled_svd(counts, n_components, rng):
     return *randomized_svd(scaled, rank, random_state=seed), pixel_scale, channel_scale
 
 
-def _pure_spectra(counts, n_components, rng):
+def _axes(counts, problem, rng):
+    """Axes of the space in which pixels are compared, shape (n_channels, n_axes).
+
+    The counts of a pixel times these axes, divided by the sum of its counts, are its
+    place. Noise reaches it equally in all directions. Where spectra are mixtures of the
+    columns of G, of all that a pixel holds only their amounts can differ, as a fit with
+    the weights of the mean spectrum finds them: a single count in an empty channel,
+    which scaled counts make much of, is not among these.
+    """
+    G, k = problem.G, problem.n_components
+    if G is None or G.ndim != 2:
+        _, S, V, _, channel_scale = _scaled_svd(counts, k, rng)
+        return (V[S > ROUNDING * S[0]] / channel_scale).T
+    seen = counts.spectrum > 0
+    weighted = np.zeros_like(G)
+    weighted[seen] = G[seen] / counts.spectrum[seen, None]
+    information, turned = np.linalg.eigh(G.T @ weighted)
+    told = information > ROUNDING * information[-1]
+    whitened = weighted @ (turned[:, told] / np.sqrt(information[told]))
+    amounts = counts.to_csr() @ whitened / _root(counts.per_pixel)[:, None]
+    _, S, V = np.linalg.svd(amounts, full_matrices=False)
+    return whitened @ V[:k][S[:k] > ROUNDING * S[0]].T
+
+
+def _places(counts, axes):
+    """Return where pixels are, shape (n_pixels, n_axes)."""
+    return counts.to_csr() @ axes / _root(counts.per_pixel)[:, None] ** 2
+
+
+def _pure_spectra(counts, axes, n_components, rng):
     """Spectra of the pixels that are least like mixtures of the others.
 
     Successive projection (Araujo et al. 2001) in the space of the leading singular
     vectors: the pixel furthest from those already found, and the pixels that lie
     furthest in its direction, are summed.
     """
-    U, S, _, pixel_scale, _ = _scaled_svd(counts, n_components, rng)
-    place = U * S / pixel_scale[:, None]
+    place = _places(counts, axes)
+    furthest = np.linalg.norm(place, axis=1).max()
     # what few counts say of a pixel is noise
     place[counts.per_pixel < 0.5 * counts.per_pixel.mean()] = 0.0
     X = counts.to_csr()
@@ -188,7 +220,7 @@ def _pure_spectra(counts, n_components, rng):
     D = np.empty((counts.n_channels, n_components))
     for j in range(n_components):
         length = np.linalg.norm(place, axis=1)
-        if length.max() <= ROUNDING * S[0]:  # all are mixtures of what there is
+        if length.max() <= ROUNDING * furthest:  # all are mixtures of what there is
             D[:, j] = filling * rng.exponential(size=filling.size)
             continue
         away = place @ place[np.argmax(length)]
@@ -200,16 +232,14 @@ def _pure_spectra(counts, n_components, rng):
     return D
 
 
-def _cluster_spectra(counts, n_components, rng, per_component):
+def _cluster_spectra(counts, axes, n_components, rng, per_component):
     """Spectra of those clusters of pixels that all others are mixtures of.
 
     The clusters are found by k-means in the space of the leading singular vectors of
     scaled counts, which noise hardly reaches. Of more clusters than components, those
     are taken whose sums leave the least of all sums unexplained.
     """
-    U, S, V, pixel_scale, channel_scale = _scaled_svd(counts, n_components, rng)
-    rank = np.count_nonzero(ROUNDING * S[0] < S)
-    place = (U * S / pixel_scale[:, None])[:, :rank]
+    place = _places(counts, axes)
     # what few counts say of a pixel is noise
     heard = counts.per_pixel >= 0.5 * counts.per_pixel.mean()
     n_clusters = min(per_component * n_components, len(np.unique(place[heard], axis=0)))
@@ -219,13 +249,15 @@ def _cluster_spectra(counts, n_components, rng, per_component):
     indicator = np.eye(n_clusters)[members][:, np.unique(members)]
     n_clusters = indicator.shape[1]
     sums = counts.to_csr()[heard].T @ indicator
-    axes = V[:rank] @ (sums / channel_scale[:, None])
+    points = axes.T @ sums
     candidates = np.flatnonzero(indicator.sum(axis=0) >= LEAST_OF_CLUSTER)
     if candidates.size < n_components:
         candidates = np.arange(n_clusters)
     filling = counts.spectrum / counts.total
     D = np.empty((counts.n_channels, n_components))
-    chosen = _corners(axes, sums.sum(axis=0), candidates, min(n_components, n_clusters))
+    chosen = _corners(
+        points, sums.sum(axis=0), candidates, min(n_components, n_clusters)
+    )
     for j in range(n_components):
         if j < len(chosen):
             D[:, j] = sums[:, chosen[j]] / sums[:, chosen[j]].sum() + 1e-3 * filling

@@ -151,7 +151,7 @@ def factorize(
     names = [name_of_start(number, init) for number in range(options.n_init)]
     pixels = _pixels_to_compare(counts, rng) if options.n_init > 1 else None
     if pixels is None:
-        starts = (start(counts, problem, name, rng) for name in names)
+        starts = _starts(counts, problem, names, rng, options.n_jobs)
         found = _descend(counts, problem, starts, options)
     else:
         found = _compared_on_a_part(counts, problem, names, pixels, rng, options)
@@ -194,7 +194,8 @@ def _compared_on_a_part(counts, problem, names, pixels, rng, options):
         rare = problem.support.mean(axis=0) < RARE
         pixels |= problem.support[:, rare].any(axis=1)
     part, part_of = counts.take(pixels), alone.take(pixels)
-    starts = (start(part, part_of, _of_pixels(name, pixels), rng) for name in names)
+    names = [_of_pixels(name, pixels) for name in names]
+    starts = _starts(part, part_of, names, rng, options.n_jobs)
     best = _descend(part, part_of, starts, options)
     # an interrupted fit is brought to all pixels, no more
     last = replace(options, max_iter=WARM_UP) if best.interrupted else options
@@ -209,8 +210,24 @@ def _compared_on_a_part(counts, problem, names, pixels, rng, options):
     )
 
 
+def _starts(counts, problem, names, rng, n_jobs):
+    """Make V and H of all starts, one after the other.
+
+    The maps of clusters follow from their spectra first, without penalties: an equal
+    share of all components in all pixels would draw the spectra towards each other
+    before there are maps, and those between two others do not come back. The other
+    starts know less, and are free to move.
+    """
+    free = replace(problem, penalties=Penalties(), grid=None)
+    for init in names:
+        V, H = start(counts, problem, init, rng)
+        if isinstance(init, str) and init.startswith("clusters"):
+            H = _abundances(counts, free, V, n_jobs)
+        yield V, H
+
+
 def _abundances(counts, problem, V, n_jobs):
-    """First H of all pixels for the V that a part of them told."""
+    """First H of all pixels for a V that is known."""
     with passes_over(counts, problem, effective_n_jobs(n_jobs)) as passes:
         H = passes.hold(even_abundances(counts, problem))
         passes.run(V, H, n_steps=WARM_UP, with_A=False)

@@ -131,21 +131,25 @@ def starting_spectra(
     counts: AnyCounts, problem: Problem, init: str, rng: np.random.Generator
 ) -> np.ndarray:
     """Spectra of shape (n_channels, n_components), each with sum 1."""
+    D = _spectra_of_start(counts, problem, init, rng)
+    return D / D.sum(axis=0)
+
+
+def _spectra_of_start(counts, problem, init, rng):
+    """Spectra of a named start, of any sum."""
     n_components = problem.n_components
     if init == "random":
         mean = counts.spectrum + counts.total / counts.n_channels
-        D = mean[:, None] * rng.exponential(size=(counts.n_channels, n_components))
-    else:
-        name, _, per_component = init.partition(" ")
-        sample = counts.sample(PIXELS_TO_START)
-        if name == "clusters":
-            axes = _axes(sample, problem, rng)
-            D = _cluster_spectra(sample, axes, n_components, rng, int(per_component or 2))
-        elif name == "pure":
-            D = _pure_spectra(sample, _axes(sample, problem, rng), n_components, rng)
-        else:
-            D = _nndsvd_spectra(sample, n_components, rng)
-    return D / D.sum(axis=0)
+        return mean[:, None] * rng.exponential(size=(counts.n_channels, n_components))
+    name, _, per_component = init.partition(" ")
+    sample = counts.sample(PIXELS_TO_START)
+    if name == "nndsvd":
+        return _nndsvd_spectra(sample, n_components, rng)
+    axes = _axes(sample, problem, rng)
+    if name == "pure":
+        return _pure_spectra(sample, axes, n_components, rng)
+    each = int(per_component or 2)
+    return _cluster_spectra(sample, axes, n_components, rng, each)
 
 
 def name_of_start(number: int, init):
@@ -186,7 +190,7 @@ def _axes(counts, problem, rng):
     G, k = problem.G, problem.n_components
     if G is None or G.ndim != 2:
         _, S, V, _, channel_scale = _scaled_svd(counts, k, rng)
-        return (V[S > ROUNDING * S[0]] / channel_scale).T
+        return (V[ROUNDING * S[0] < S] / channel_scale).T
     seen = counts.spectrum > 0
     weighted = np.zeros_like(G)
     weighted[seen] = G[seen] / counts.spectrum[seen, None]

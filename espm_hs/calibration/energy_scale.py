@@ -430,8 +430,9 @@ def _reaching(detector: Detector) -> Detector:
     return detector.replace(curve=curve)
 
 
-# Relative error of the ratio of two families of lines of an element.
-FAMILIES = 0.12
+# Relative error of the emission of a family: the larger spreads between tables of
+# `physics.xray.uncertainty`, with ionisation.
+FAMILIES = {"K": 0.04, "L": 0.11, "M": 0.16}
 # Part of what edges in a background say that counts: no smooth shape is exact, which
 # does not average out with the counts.
 EDGES = 0.25
@@ -563,9 +564,11 @@ def _trial(
     information = (G[:, columns] / y[:, None]).T @ G[:, columns]
     covariance[np.ix_(columns, columns)] = np.linalg.pinv(information)
     one, other = np.transpose(seen)
+    families = [model.columns[i].family for i in range(w.size)]
+    known = np.array([FAMILIES.get((name or "")[:1], 0.0) ** 2 for name in families])
     counted = np.diag(covariance)[one] / w[one] ** 2
     counted += np.diag(covariance)[other] / w[other] ** 2
-    squares = np.log(w[one] / w[other]) ** 2 / (FAMILIES**2 + counted)
+    squares = np.log(w[one] / w[other]) ** 2 / (known[one] + known[other] + counted)
     return deviance, float(squares.sum())
 
 

@@ -227,7 +227,7 @@ def _elements(
     if not symbols:
         remark = known.call(example) if example else f"missing: {known.call()}"
     elif program := guessed_by(known.name, *trees):
-        remark = f"a guess of {program}, to be checked: s.suggest_elements()"
+        remark = f"a guess of {program}, to be checked: s.identify_elements()"
     if lost := _without_a_line(read("beam_energy", *trees), axis, symbols):
         kept = [symbol for symbol in symbols if symbol not in lost]
         remark = f"no line of {', '.join(lost)} in the energy range"

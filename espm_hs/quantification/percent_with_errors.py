@@ -278,7 +278,7 @@ def nothing_found(analysis: PhaseAnalysis, basis: Basis = ATOMIC) -> Iterator[st
     if not_found(analysis, per_atom).all():
         yield (
             f"No phase has any of {', '.join(symbols)}. Ask which elements the "
-            "spectrum shows, `s.suggest_elements()`."
+            "spectrum shows, `s.identify_elements()`."
         )
 
 

@@ -581,7 +581,7 @@ def fit_problems(analysis: PhaseAnalysis) -> Iterator[str]:
         more = "" if refined else ", run s.refine_calibration()"
         yield (
             "The model does not fit, and more may be wrong than errors say. Look at "
-            f"s.plot_residuals(), ask s.suggest_elements(){more}."
+            f"s.plot_residuals(), ask s.identify_elements(){more}."
         )
     if not analysis.converged:
         yield (

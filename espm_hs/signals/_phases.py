@@ -400,7 +400,7 @@ class Phases(EDSTEMSpectrum):
         if print_info:
             print(found)
             if program := guessed_by("elements", *self._trees):
-                print(f"  elements: a guess of {program}, ask s.suggest_elements()")
+                print(f"  elements: a guess of {program}, ask s.identify_elements()")
             if model.depends_on_composition:
                 self._print_elevation()
         return found if return_info else None

@@ -300,7 +300,7 @@ class Quantification(EDSTEMSpectrum):
         if program := reader.guessed_by("elements", *self._trees):
             remarks.append(
                 f"The elements are a guess of {program}: ask which ones the spectrum "
-                "shows, `s.suggest_elements()`."
+                "shows, `s.identify_elements()`."
             )
         return remarks
 

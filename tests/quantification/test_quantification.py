@@ -203,7 +203,7 @@ def test_a_bad_model_is_said_to_be_bad():
     s.decomposition(output_dimension=3, **QUIET)
     table = report(s.analysis_results())
     assert table.misfit > 3
-    assert "s.suggest_elements()" in str(table)
+    assert "s.identify_elements()" in str(table)
 
 
 class TestContinuing:

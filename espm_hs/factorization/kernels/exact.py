@@ -27,13 +27,12 @@ import numpy as np
 from numba import njit
 
 from espm_hs.factorization.kernels import CALLED, CONTRACT, compiled
-from espm_hs.factorization.kernels.registers import (
-    add_log,
-    add_row,
-    add_square,
-    dot,
-    load,
-    total_log,
+from espm_hs.factorization.kernels.vectors import (
+    gather_change,
+    gather_twice,
+    log_likelihood,
+    weigh_change,
+    weigh_twice,
 )
 
 # Added to the diagonal, as a share of it and of its smallest: there may be fewer counts
@@ -70,9 +69,11 @@ def lowest(x):
 def cholesky(M, bent, free, L):
     """Lower factor L (k, k) of M - diag(bent) on the free rows, others identity.
 
+    M may be larger.
+
     Returns whether the matrix is positive definite.
     """
-    k = M.shape[0]
+    k = free.size
     least, most = np.inf, 0.0
     for j in range(k):
         if free[j] and M[j, j] > 0.0:
@@ -210,35 +211,35 @@ def step_length(M, bent, g, h, d, concordance, strength, c):
 
 
 @cache
-def exact_pass(k: int):
-    """Return the kernel for ``k`` components."""
-    zero = (0.0,) * k
-    zeros = (0.0,) * (k * (k + 1) // 2)
+def exact_pass(wide: int):
+    """Return the kernel for a width, see `emitted_width`."""
 
     @compiled(fastmath=CONTRACT)
-    def run(block, spectra, rules, shares, H, n_steps, concordance, settled, A, S):
+    def run(
+        block, spectra, rules, shares, H, n_steps, concordance, settled, with_loss, A, S
+    ):
         """Pass over the pixels of a block.
 
         H (p, k) is updated in place until a full step promises to lower the F of the
-        pixel by less than ``settled``; A (e, k) is added to: A += (x / y) h; S (e,
-        k (k + 1) / 2), unless empty: S += (x / y**2) h h^T. ``shares`` has strength and
-        bend of the term in log(h). Returns the block's share of F without constant
-        terms.
+        pixel by less than ``settled``; A (e, w) and S (e, v) are added to, unless they
+        are empty: A += (x / y) h, S += (x / y**2) h h^T, the lower half of it padded to whole
+        vectors. ``shares`` has strength and bend of the term in log(h). Returns the
+        block's share of F without constant terms.
         """
-        indptr, channels, values, first, last = block
+        indptr, channels, x, first, last, _ = block
         D, D_sum, floor = spectra
         strength, bend = shares
         allowed, on_simplex = rules.allowed, rules.on_simplex
-        g, h, d, one = np.empty(k), np.empty(k), np.empty(k), np.empty(k)
-        bent, free = np.zeros(k), np.empty(k, np.bool_)
-        M, L = np.empty((k, k)), np.empty((k, k))
-        may = np.ones(k, np.bool_)
+        k, w = H.shape[1], D.shape[1]
+        rows, a, M, pairs = np.zeros((1, w)), np.empty(w), np.zeros((w, w)), np.zeros(
+            S.shape[1]
+        )
+        h = rows[0, :k]
+        g, d, one, L = np.empty(k), np.empty(k), np.empty(k), np.empty((k, k))
+        bent, free, may = np.zeros(k), np.empty(k, np.bool_), np.ones(k, np.bool_)
         loss = 0.0
-        logs = 0.0, 1.0, 1.0
         for p in range(first, last):
-            pixel_channels = channels[indptr[p] : indptr[p + 1]]
-            pixel_values = values[indptr[p] : indptr[p + 1]]
-            n = pixel_values.size
+            start, stop = indptr[p], indptr[p + 1]
             total, held, n_open = 0.0, 0.0, 0
             for j in range(k):
                 if allowed.size > 0:
@@ -250,50 +251,41 @@ def exact_pass(k: int):
             if on_simplex:
                 total = 1.0
             else:
-                for t in range(n):
-                    total += pixel_values[t]
-            if n == 0:
+                for t in range(start, stop):
+                    total += x[t]
+            if start == stop:
                 for j in range(k):
                     H[p, j] = 0.0
                     d[j] = D_sum[j] if may[j] else np.inf
                 if on_simplex:
-                    H[p, np.argmin(d)] = 1.0
-                    loss += d.min()
+                    best = lowest(d)
+                    H[p, best] = 1.0
+                    loss += d[best]
                 continue
             for j in range(k):
                 even = may[j] * total / n_open
                 h[j] = H[p, j] * (total / held) if held > 0.0 else even
             c = bend * total
             for _ in range(n_steps):
-                for j in range(k):
-                    H[p, j] = h[j]
-                held_row = load(zero, H, p)
-                a, m = zero, zeros
-                for t in range(n):
-                    e = pixel_channels[t]
-                    inverse = 1.0 / dot(held_row, D, e, floor)
-                    ratio = pixel_values[t] * inverse
-                    a = add_row(a, D, e, ratio)
-                    m = add_square(m, a, D, e, ratio * inverse)
-                n_pair = 0
-                for i in range(k):
-                    g[i] = (D_sum[i] if on_simplex else 1.0) - a[i]
-                    for j in range(i + 1):
-                        M[i, j] = m[n_pair]
-                        n_pair += 1
-                    if strength > 0.0:
-                        slope = 1.0 / (h[i] + c)
-                        g[i] += strength * slope
-                        bent[i] = strength * slope * slope
-                    if not may[i]:
-                        g[i] = CLOSED
+                weigh_twice(
+                    wide, channels, x, start, stop, D, rows, 0, floor, a, M
+                )
                 mean = 0.0
                 for j in range(k):
+                    g[j] = (D_sum[j] if on_simplex else 1.0) - a[j]
+                    if strength > 0.0:
+                        slope = 1.0 / (h[j] + c)
+                        g[j] += strength * slope
+                        bent[j] = strength * slope * slope
+                    if not may[j]:
+                        g[j] = CLOSED
                     mean += h[j] * g[j] / total
                 for j in range(k):
                     if h[j] < NEGLIGIBLE * total and g[j] >= mean:
                         h[j] = 0.0
-                direction(M, bent, g, h, True, free, L, one, d)
+                # whatever the case: a constant would be compiled for by itself
+                keeps_sum = total > 0.0
+                direction(M, bent, g, h, keeps_sum, free, L, one, d)
                 t, promised = step_length(M, bent, g, h, d, concordance, strength, c)
                 if t == 0.0:
                     break
@@ -306,81 +298,64 @@ def exact_pass(k: int):
                     h[j] *= total / held
                 if promised <= settled and t >= 1.0:
                     break
-            for j in range(k):
-                H[p, j] = h[j]
-                loss += D_sum[j] * h[j]
+            n_pair = 0
+            for i in range(k):
+                H[p, i] = h[i]
+                loss += D_sum[i] * h[i]
                 if strength > 0.0:
-                    loss += strength * np.log1p(h[j] / c)
+                    loss += strength * np.log1p(h[i] / c)
+                for j in range(i + 1 if S.size else 0):
+                    pairs[n_pair] = h[i] * h[j]
+                    n_pair += 1
             if strength > 0.0:
                 loss -= strength * np.log1p(1.0 / bend)
-            held_row = load(zero, H, p)
-            for t in range(n):
-                e = pixel_channels[t]
-                y = dot(held_row, D, e, floor)
-                inverse = 1.0 / y
-                ratio = pixel_values[t] * inverse
-                logs = add_log(logs, pixel_values[t], y)
-                for j in range(k):
-                    A[e, j] += held_row[j] * ratio
-                if S.shape[0] > 0:
-                    n_pair = 0
-                    ratio *= inverse
-                    for i in range(k):
-                        for j in range(i + 1):
-                            S[e, n_pair] += held_row[i] * held_row[j] * ratio
-                            n_pair += 1
-        return loss - total_log(logs)
+            if with_loss:
+                loss -= log_likelihood(
+                    wide, channels, x, start, stop, D, rows, 0, floor
+                )
+            if A.size:
+                gather_twice(
+                    wide, channels, x, start, stop, D, rows, 0, floor, A, pairs, S
+                )
+        return loss
 
     return run
 
 
 @cache
-def curvature_pass(k: int):
-    """Return the kernel for ``k`` components."""
-    zero = (0.0,) * k
-    zeros = (0.0,) * (k * (k + 1) // 2)
+def curvature_pass(wide: int):
+    """Return the kernel for a width, see `emitted_width`."""
 
     @compiled(fastmath=CONTRACT)
     def run(block, spectra, dD, dD_sum, shares, H, dA, dH_sum):
         """Pass over the pixels of a block for the derivatives of A and sum(H) along dD.
 
-        dD (e, k), dD_sum (k,), H (p, k) exact, dA (e, k) and dH_sum (k,) added to.
+        dD (e, w), dD_sum (k,), H (p, k) exact, dA (e, w) and dH_sum (k,) added to.
         """
-        indptr, channels, values, first, last = block
+        indptr, channels, x, first, last, _ = block
         D, _, floor = spectra
         strength, bend = shares
-        h, d, one = np.empty(k), np.empty(k), np.empty(k)
+        k, w = H.shape[1], D.shape[1]
+        rows, a, M = np.zeros((2, w)), np.empty(w), np.zeros((w, w))
+        h, d = rows[0, :k], rows[1, :k]
+        one, L = np.empty(k), np.empty((k, k))
         bent, free = np.zeros(k), np.empty(k, np.bool_)
-        M, L, move = np.empty((k, k)), np.empty((k, k)), np.empty((1, k))
         for p in range(first, last):
-            pixel_channels = channels[indptr[p] : indptr[p + 1]]
-            pixel_values = values[indptr[p] : indptr[p + 1]]
-            n = pixel_values.size
-            if n == 0:
+            start, stop = indptr[p], indptr[p + 1]
+            if start == stop:
                 continue
-            held_row = load(zero, H, p)
-            a, m = zero, zeros
-            for t in range(n):
-                e = pixel_channels[t]
-                inverse = 1.0 / dot(held_row, D, e, floor)
-                ratio = pixel_values[t] * inverse
-                bend_e = ratio * inverse
-                a = add_row(a, dD, e, ratio)
-                a = add_row(a, D, e, -bend_e * dot(held_row, dD, e, 0.0))
-                m = add_square(m, a, D, e, bend_e)
             total = 0.0
-            n_pair = 0
-            for i in range(k):
-                h[i] = H[p, i]
-                total += h[i]
-                free[i] = h[i] > 0.0
-                d[i] = a[i] - dD_sum[i]
-                one[i] = 1.0
-                for j in range(i + 1):
-                    M[i, j] = m[n_pair]
-                    n_pair += 1
-            if strength > 0.0:
-                for j in range(k):
+            for j in range(k):
+                h[j] = H[p, j]
+                total += h[j]
+            weigh_change(
+                wide, channels, x, start, stop, D, dD, rows, 0, floor, a, M
+            )
+            for j in range(k):
+                free[j] = h[j] > 0.0
+                d[j] = a[j] - dD_sum[j]
+                one[j] = 1.0
+                if strength > 0.0:
                     bent[j] = strength / (h[j] + bend * total) ** 2
             if not cholesky(M, bent, free, L):
                 bent[:] = 0.0
@@ -388,19 +363,12 @@ def curvature_pass(k: int):
                     continue
             solve(L, free, one)
             solve(L, free, d)
-            multiplier = d.sum() / one.sum()
+            multiplier = total_of(d) / total_of(one)
             for j in range(k):
                 d[j] -= multiplier * one[j]
                 dH_sum[j] += d[j]
-                move[0, j] = d[j]
-            move_row = load(zero, move, 0)
-            for t in range(n):
-                e = pixel_channels[t]
-                inverse = 1.0 / dot(held_row, D, e, floor)
-                ratio = pixel_values[t] * inverse
-                dy = dot(held_row, dD, e, dot(move_row, D, e, 0.0))
-                bend_e = ratio * inverse * dy
-                for j in range(k):
-                    dA[e, j] += ratio * move_row[j] - bend_e * held_row[j]
+            gather_change(
+                wide, channels, x, start, stop, D, dD, rows, 0, 1, floor, dA
+            )
 
     return run

@@ -29,14 +29,7 @@ from espm_hs.factorization.kernels.exact import (
     direction,
     lowest,
 )
-from espm_hs.factorization.kernels.registers import (
-    add_log,
-    add_row,
-    add_square,
-    dot,
-    load,
-    total_log,
-)
+from espm_hs.factorization.kernels.vectors import log_likelihood, weigh_twice
 
 # Largest share of the neighbours in the curvature, for what follows from it.
 TIED = 0.995
@@ -84,10 +77,8 @@ def _safe_length(h, g, d, square, tie, weight, concordance):
 
 
 @cache
-def smooth_pass(k: int, keep: bool):
-    """Return the kernel for ``k`` components; ``keep``: on disk, once compiled."""
-    zero = (0.0,) * k
-    zeros = (0.0,) * (k * (k + 1) // 2)
+def smooth_pass(wide: int, keep: bool):
+    """Return the kernel for a width, see `block_pass`."""
 
     @compiled(cache=keep, fastmath=CONTRACT)
     def run(block, spectra, rules, terms, H, concordance, with_loss):
@@ -96,42 +87,34 @@ def smooth_pass(k: int, keep: bool):
         H (p, k) is updated in place by a Newton step. Returns the block's share of F,
         without constant terms (0 unless with_loss).
         """
-        indptr, channels, values, first, last = block
+        indptr, channels, x, first, last, _ = block
         D, D_sum, floor = spectra
         on_simplex, allowed, colours, colour = rules
-        g, h, d, b = np.empty(k), np.empty(k), np.empty(k), np.empty(k)
+        k, w = H.shape[1], D.shape[1]
+        rows, a, told = np.zeros((1, w)), np.empty(w), np.zeros((w, w))
+        h = rows[0, :k]
+        g, d, b, q = np.empty(k), np.empty(k), np.empty(k), np.empty(k)
         one, bent, free = np.empty(k), np.zeros(k), np.empty(k, np.bool_)
-        q = np.empty(k)
         M, L = np.empty((k, k)), np.empty((k, k))
         loss = 0.0
-        logs = 0.0, 1.0, 1.0
         for p in range(first, last):
             if colours[p] != colour:
                 continue
-            pixel_channels = channels[indptr[p] : indptr[p + 1]]
-            pixel_values = values[indptr[p] : indptr[p + 1]]
+            start, stop = indptr[p], indptr[p + 1]
+            total = 0.0
             for j in range(k):
                 if allowed.size > 0 and not allowed[p, j]:
                     H[p, j] = 0.0
                 h[j] = H[p, j]
+                total += h[j]
                 b[j] = D_sum[j]
                 q[j] = 0.0
             add_quadratics(terms, h, H, p, b, q)
-            row = load(zero, H, p)
-            a, m = zero, zeros
-            for t in range(pixel_values.size):
-                e = pixel_channels[t]
-                inverse = 1.0 / dot(row, D, e, floor)
-                ratio = pixel_values[t] * inverse
-                a = add_row(a, D, e, ratio)
-                m = add_square(m, a, D, e, ratio * inverse)
-            total, n_pair = 0.0, 0
+            weigh_twice(wide, channels, x, start, stop, D, rows, 0, floor, a, told)
             for i in range(k):
                 g[i] = b[i] - a[i] + q[i] * h[i]
-                total += h[i]
                 for j in range(i + 1):
-                    M[i, j] = m[n_pair]
-                    n_pair += 1
+                    M[i, j] = told[i, j]
             weight = add_slopes(terms, h, total, on_simplex, g, M)
             if total == 0.0 and any_alone(terms):
                 # such a term is zero for a pixel of one component, and has no limit
@@ -151,12 +134,9 @@ def smooth_pass(k: int, keep: bool):
             square = tie = 0.0
             for i in range(k):
                 tie += q[i] * d[i] * d[i]
-            n_pair = 0
-            for i in range(k):
                 for j in range(i + 1):
                     twice = 1.0 if i == j else 2.0
-                    square += twice * m[n_pair] * d[i] * d[j]
-                    n_pair += 1
+                    square += twice * told[i, j] * d[i] * d[j]
             t = _safe_length(h, g, d, square, tie, weight, concordance)
             held = 0.0
             for j in range(k):
@@ -168,13 +148,12 @@ def smooth_pass(k: int, keep: bool):
                     h[j] /= held
                 H[p, j] = h[j]
             if with_loss:
-                row = load(zero, H, p)
                 for j in range(k):
-                    loss += D_sum[j] * row[j]
+                    loss += D_sum[j] * h[j]
                 loss = add_values(terms, loss, H, p, colour)
-                for t in range(pixel_values.size):
-                    y = dot(row, D, pixel_channels[t], floor)
-                    logs = add_log(logs, pixel_values[t], y)
-        return loss - total_log(logs)
+                loss -= log_likelihood(
+                    wide, channels, x, start, stop, D, rows, 0, floor
+                )
+        return loss
 
     return run

@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 
 from espm_hs.factorization.counts.counts import AnyCounts, Counts
+from espm_hs.factorization.counts.grid import Grid
 from espm_hs.factorization.counts.rows import Rows
 from espm_hs.factorization.counts.storage import Store
-from espm_hs.factorization.kernels.arguments import Block
-from espm_hs.factorization.kernels.pixel_updates import likelihood_pass
+from espm_hs.factorization.kernels.arguments import Block, Rules, Spectra
+from espm_hs.factorization.kernels.pixel_updates import loss_pass
 from espm_hs.factorization.kernels.vectors import (
     emitted_width,
     whole_vectors,
     widened,
 )
-from espm_hs.factorization.penalties import Sparsity
+from espm_hs.factorization.penalties import Penalties, Scale, Sparsity
 from espm_hs.factorization.problem import Problem
 from espm_hs.factorization.solvers.maps import fit_maps
 from espm_hs.factorization.solvers.multi_start import factorize, uninterrupted
@@ -105,11 +106,18 @@ def held_out(counts: Counts, D: np.ndarray, H: np.ndarray) -> float:
 
 def block_loss(part: Counts, D: np.ndarray, H: np.ndarray, floor: float) -> float:
     """Return what a block of counts adds to `held_out`."""
+    no_tie = Grid.unconnected(part.n_pixels)
+    everywhere = np.empty((0, D.shape[1]), bool)
     entries = part.indptr, *whole_vectors(part.channels, part.values)
-    block = Block(*entries, 0, part.n_pixels, False)
-    H = np.ascontiguousarray(H)
-    logs = likelihood_pass(emitted_width(D.shape[1]))(block, widened(D), floor, H)
-    return float(H.sum(axis=0) @ D.sum(axis=0) - logs)
+    scale = Scale(1.0, 1.0, D.shape[1], no_tie)
+    loss = loss_pass(emitted_width(D.shape[1]), True)
+    return loss(
+        Block(*entries, 0, part.n_pixels, False),
+        Spectra(widened(D), D.sum(axis=0), floor),
+        Rules(False, everywhere, no_tie.colours, 0),
+        Penalties().terms(scale),
+        np.ascontiguousarray(H),
+    )
 
 
 def choose_smoothness(

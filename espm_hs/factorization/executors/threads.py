@@ -14,9 +14,12 @@ import numpy as np
 from espm_hs.factorization.counts.counts import Counts
 from espm_hs.factorization.counts.grid import Grid
 from espm_hs.factorization.kernels.arguments import Block, Rules, Spectra
-from espm_hs.factorization.kernels.exact import curvature_pass, exact_pass
-from espm_hs.factorization.kernels.pixel_updates import MODEL_FLOOR, block_pass
-from espm_hs.factorization.kernels.smooth import smooth_pass
+from espm_hs.factorization.kernels.newton import How, curvature_pass, newton_pass
+from espm_hs.factorization.kernels.pixel_updates import (
+    MODEL_FLOOR,
+    block_pass,
+    loss_pass,
+)
 from espm_hs.factorization.kernels.vectors import (
     aligned_zeros,
     emitted_width,
@@ -140,6 +143,7 @@ class Passes(Executor):
         self.n_workers = min(n_jobs, counts.blocks.size - 1)
         self.k = problem.n_components
         self.wide = emitted_width(self.k)
+        self._loss = loss_pass(self.wide, problem.penalties.ours)
         self.floor = MODEL_FLOOR * self.mean_counts / counts.n_channels
         grid = self.grid or Grid.unconnected(counts.n_pixels)
         mean = 1.0 if self.on_simplex else self.mean_counts
@@ -176,11 +180,12 @@ class Passes(Executor):
         A = self._zeros(spectra.D.shape if with_A else (0, spectra.D.shape[1]))
         loss = self._zeros(())
         kernel = block_pass(self.wide, plain, penalties.ours)
-        steps = n_steps, step_tol, with_loss
 
         def work(n, colour):
-            block, rules = self._block(n, dense), self.rules[colour]
-            loss[n] += kernel(block, spectra, rules, self.terms, H, *steps, A[n])
+            fixed = self._block(n, dense), spectra, self.rules[colour], self.terms
+            kernel(*fixed, H, n_steps, step_tol, A[n])
+            if with_loss:
+                loss[n] += self._loss(*fixed, H)
 
         self._on_chessboard(work)
         F = float(loss.sum() + self.counts.saturated) if with_loss else np.nan
@@ -202,12 +207,15 @@ class Passes(Executor):
         n_pairs = self.k * (self.k + 1) // 2
         pairs = (len(spectra.D), padded(n_pairs)) if with_curvature else (0, 0)
         S, loss = self._zeros(pairs), self._zeros(())
-        kernel = exact_pass(self.wide)
-        steps = n_steps, self._concordance, SETTLED * self.counts.unit, with_loss
+        kernel = newton_pass(self.wide, self.problem.penalties.ours)
+        settled = SETTLED * self.counts.unit
+        how = How(True, n_steps, self._concordance, settled)
 
         def work(n):
-            fixed = self._block(n), spectra, self.rules[0], self.shares
-            loss[n] = kernel(*fixed, H, *steps, A[n], S[n])
+            fixed = self._block(n), spectra, self.rules[0], self.terms
+            kernel(*fixed, H, how, A[n], S[n])
+            if with_loss:
+                loss[n] = self._loss(*fixed, H)
 
         self._on_all_blocks(work)
         F = float(loss.sum() + self.counts.saturated) if with_loss else np.nan
@@ -217,13 +225,15 @@ class Passes(Executor):
     def smooth_pixels(self, V, H, *, with_loss=False):
         """See `Executor.smooth_pixels`."""
         spectra = self._spectra(V)
-        loss = self._zeros(())
-        kernel = smooth_pass(self.wide, self.problem.penalties.ours)
-        options = self._concordance, with_loss
+        loss, nothing = self._zeros(()), np.empty((0, 0))
+        kernel = newton_pass(self.wide, self.problem.penalties.ours)
+        how = How(False, 1, self._concordance, 0.0)
 
         def work(n, colour):
-            block, rules = self._block(n), self.rules[colour]
-            loss[n] += kernel(block, spectra, rules, self.terms, H, *options)
+            fixed = self._block(n), spectra, self.rules[colour], self.terms
+            kernel(*fixed, H, how, nothing, nothing)
+            if with_loss:
+                loss[n] += self._loss(*fixed, H)
 
         self._on_chessboard(work)
         return float(loss.sum() + self.counts.saturated) if with_loss else np.nan
@@ -251,7 +261,7 @@ class Passes(Executor):
 
     @property
     def _concordance(self):
-        """Inverse root of the smallest count, see `kernels.exact`."""
+        """Inverse root of the smallest count, see `kernels.newton`."""
         return 1.0 / np.sqrt(self.counts.smallest)
 
     def _zeros(self, shape):

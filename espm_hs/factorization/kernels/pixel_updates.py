@@ -23,7 +23,7 @@ from espm_hs.factorization.kernels.arguments import (
     add_values,
     any_alone,
 )
-from espm_hs.factorization.kernels.exact import lowest
+from espm_hs.factorization.kernels.newton import lowest
 from espm_hs.factorization.kernels.vectors import (
     TINY,
     gather,
@@ -161,13 +161,12 @@ def block_pass(wide: int, plain: bool, keep: bool):
     """
 
     @compiled(cache=keep, fastmath=CONTRACT)
-    def run(block, spectra, rules, terms, H, n_steps, step_tol, with_loss, A):
+    def run(block, spectra, rules, terms, H, n_steps, step_tol, A):
         """Pass over the pixels of a block of one colour of the chessboard.
 
         H (p, k) is updated in place n_steps times, or until no abundance moves by more
         than step_tol times their sum; A (e, w), or (0, w) if not wanted, is added to:
-        A += (x / y) h. Of dense counts it is (w, e) or (w, 0). Returns the block's
-        share of F, without constant terms (0 unless with_loss).
+        A += (x / y) h. Of dense counts it is (w, e) or (w, 0).
         """
         indptr, channels, x, first, last, dense = block
         D, D_sum, floor = spectra
@@ -176,7 +175,6 @@ def block_pass(wide: int, plain: bool, keep: bool):
         h, a, b, q = np.empty(k), np.empty(k), np.empty(k), np.empty(k)
         for j in range(k):
             scale[j] = 1.0 / D_sum[j]
-        loss = 0.0
         for begin in range(first, last, TOGETHER):
             end = min(begin + TOGETHER, last)
             for p in range(begin, end):
@@ -207,44 +205,47 @@ def block_pass(wide: int, plain: bool, keep: bool):
             for p in range(begin, end):
                 for j in range(k):
                     H[p, j] = rows[p - begin, j]
-            for p in range(begin, end if A.size or with_loss else begin):
+            for p in range(begin, end if A.size else begin):
                 i, start, stop = p - begin, indptr[p], indptr[p + 1]
                 if rules.colours[p] != rules.colour:
                     continue
-                if A.size and dense:
+                if dense:
                     gather_all(wide, x, start, D, rows, i, floor, A)
-                elif A.size:
+                else:
                     gather(wide, channels, x, start, stop, D, rows, i, floor, A)
-                if with_loss:
-                    for j in range(k):
-                        loss += D_sum[j] * rows[i, j]
-                    loss = add_values(terms, loss, H, p, rules.colour)
-                    if dense:
-                        loss -= log_likelihood_all(wide, x, start, D, rows, i, floor)
-                    else:
-                        loss -= log_likelihood(
-                            wide, channels, x, start, stop, D, rows, i, floor
-                        )
-        return loss
 
     return run
 
 
 @cache
-def likelihood_pass(wide: int):
-    """Return the kernel for a width, see `emitted_width`."""
+def loss_pass(wide: int, keep: bool):
+    """Return the kernel for a width, see `block_pass`."""
 
-    @compiled(fastmath=CONTRACT)
-    def run(block, D, floor, H):
-        """Sum x log(y) over a block of pixels, H (p, k) and D (e, w)."""
-        indptr, channels, x, first, last, _ = block
-        rows = np.zeros((1, D.shape[1]))
-        total = 0.0
+    @compiled(cache=keep, fastmath=CONTRACT)
+    def run(block, spectra, rules, terms, H):
+        """Return the share in F of the pixels of one colour, without constant terms.
+
+        H is (p, k). In a kernel of its own: logarithms take long, and most passes need
+        none.
+        """
+        indptr, channels, x, first, last, dense = block
+        D, D_sum, floor = spectra
+        rows = np.zeros((1, D.shape[0] if dense else D.shape[1]))
+        loss = 0.0
         for p in range(first, last):
+            if rules.colours[p] != rules.colour:
+                continue
             for j in range(H.shape[1]):
                 rows[0, j] = H[p, j]
+                loss += D_sum[j] * H[p, j]
+            loss = add_values(terms, loss, H, p, rules.colour)
             start, stop = indptr[p], indptr[p + 1]
-            total += log_likelihood(wide, channels, x, start, stop, D, rows, 0, floor)
-        return total
+            if dense:
+                loss -= log_likelihood_all(wide, x, start, D, rows, 0, floor)
+            else:
+                loss -= log_likelihood(
+                    wide, channels, x, start, stop, D, rows, 0, floor
+                )
+        return loss
 
     return run

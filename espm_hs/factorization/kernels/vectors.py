@@ -43,7 +43,7 @@ from numba.extending import lower_builtin
 
 LANES = 4
 # Numbers of components, padded, that every kernel is compiled for.
-WIDTHS = 4, 8, 12
+WIDTHS = 4, 8
 WIDEST = WIDTHS[-1]
 # Below this an abundance or a composition is set to zero: denormal numbers would
 # slow every later pass by two orders of magnitude.
@@ -390,16 +390,21 @@ def _row(table: _Array, i: Any, n: int) -> list[_Vector]:
     return [table.read(first, LANES * j) for j in range(n)]
 
 
-def _by_fours(given: Any, n: int, body: Callable[[_Four], None]) -> None:
-    """Emit a loop over the counts of a pixel, and what is left over."""
-    b = given.rows.b
-    number = b.and_(b.sub(given.last, given.first), _I64(-LANES))
-    end = b.add(given.first, number)
-    step = _I64(LANES)
+def _by_fours(
+    given: Any, n: int, body: Callable[[_Four], None], *, fast: bool = False
+) -> None:
+    """Emit a loop over the counts of a pixel.
+
+    ``fast``: what is left over is emitted by itself, so that the loop need not ask.
+    """
+    b, step = given.rows.b, _I64(LANES)
+    whole = b.and_(b.sub(given.last, given.first), _I64(-LANES))
+    end = b.add(given.first, whole) if fast else given.last
     with cgutils.for_range_slice(b, given.first, end, step, _I64) as (place, _):
-        body(_Four(given, n, place, full=True))
-    with b.if_then(b.icmp_signed("<", end, given.last)):
-        body(_Four(given, n, end, full=False))
+        body(_Four(given, n, place, full=fast))
+    if fast:
+        with b.if_then(b.icmp_signed("<", end, given.last)):
+            body(_Four(given, n, end, full=False))
 
 
 def _emit_weigh(b, given, n, *, twice=False, changing=False):
@@ -432,7 +437,7 @@ def _emit_weigh(b, given, n, *, twice=False, changing=False):
                 one = D[lane][i // LANES].repeated(i % LANES)
                 squares[i, j].add(bent[j] * one)
 
-    _by_fours(given, n, body)
+    _by_fours(given, n, body, fast=not twice)
     for j, total in enumerate(sums):
         given.sums.write(total.value, LANES * j)
     for (i, j), total in squares.items():
@@ -455,7 +460,7 @@ def _emit_gather(b, given, n):
         ratio = four.x / (four.products(four.of(given.D), row) + floor)
         _add_at(given.A, four, [(row, ratio)])
 
-    _by_fours(given, n, body)
+    _by_fours(given, n, body, fast=True)
 
 
 def _add_at(table, four, terms):

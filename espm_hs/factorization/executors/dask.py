@@ -63,9 +63,7 @@ class ClusterPasses(Executor):
         sums = self._everywhere(Passes.smooth_pixels, V, H, **options)
         return self._objective(*sums) if with_loss else np.nan
 
-    def solve_pixels(
-        self, V, H, *, with_loss=True, with_curvature=False, **options
-    ):
+    def solve_pixels(self, V, H, *, with_loss=True, with_curvature=False, **options):
         """As `Passes.solve_pixels`."""
         options |= {"with_loss": with_loss, "with_curvature": with_curvature}
         A, S, loss = self._everywhere(Passes.solve_pixels, V, H, **options)

@@ -430,6 +430,7 @@ def newton_pass(wide: int, keep: bool):
                 gather_twice(
                     wide, channels, x, start, stop, D, rows, 0, floor, A, pairs, S
                 )
+
     return run
 
 
@@ -459,9 +460,7 @@ def curvature_pass(wide: int):
             for j in range(k):
                 h[j] = H[p, j]
                 total += h[j]
-            weigh_change(
-                wide, channels, x, start, stop, D, dD, rows, 0, floor, a, M
-            )
+            weigh_change(wide, channels, x, start, stop, D, dD, rows, 0, floor, a, M)
             for j in range(k):
                 free[j] = h[j] > 0.0
                 d[j] = a[j] - dD_sum[j]
@@ -478,8 +477,6 @@ def curvature_pass(wide: int):
             for j in range(k):
                 d[j] -= multiplier * one[j]
                 dH_sum[j] += d[j]
-            gather_change(
-                wide, channels, x, start, stop, D, dD, rows, 0, 1, floor, dA
-            )
+            gather_change(wide, channels, x, start, stop, D, dD, rows, 0, 1, floor, dA)
 
     return run

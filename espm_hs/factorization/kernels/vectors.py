@@ -49,7 +49,7 @@ WIDEST = WIDTHS[-1]
 # slow every later pass by two orders of magnitude.
 TINY = 1e-100
 # Terms of the series of the logarithm, enough for all digits.
-TERMS = 11
+TERMS = 10
 # Bits of a number, and the smallest that has all its digits.
 MANTISSA, BIAS = 52, 1023
 SMALLEST = np.finfo(np.float64).tiny
@@ -153,7 +153,7 @@ def added_up(terms: list[_Vector]) -> _Vector:
 
 
 def sums_of(v: list[_Vector]) -> _Vector:
-    """Sums of four vectors."""
+    """Return the sums of four vectors."""
     first = v[0].lanes(0, 4, 2, 6, of=v[1]) + v[0].lanes(1, 5, 3, 7, of=v[1])
     last = v[2].lanes(0, 4, 2, 6, of=v[3]) + v[2].lanes(1, 5, 3, 7, of=v[3])
     return first.lanes(0, 1, 4, 5, of=last) + first.lanes(2, 3, 6, 7, of=last)
@@ -182,9 +182,15 @@ def logarithm(y: _Vector) -> _Vector:
     exponent = b.sitofp(b.trunc(n, _LANES), _VECTOR)
     s = (m - 1.0) / (m + 1.0)
     z = s * s
-    series = constant(b, 1.0 / (2 * TERMS + 1))
-    for term in range(TERMS - 1, -1, -1):
-        series = series * z + 1.0 / (2 * term + 1)
+    # even and odd terms by themselves: neither waits for the other
+    halves = []
+    for parity in (0, 1):
+        terms = [1.0 / (2 * term + 1) for term in range(parity, TERMS, 2)]
+        half = constant(b, terms.pop())
+        while terms:
+            half = half * (z * z) + terms.pop()
+        halves.append(half)
+    series = halves[0] + halves[1] * z
     return s * series * 2.0 + _Vector(b, exponent) * np.log(2.0)
 
 
@@ -485,7 +491,10 @@ def _emit_gather_twice(b, given, n):
         _add_at(given.A, four, [(row, ratio)])
         for lane, channel in enumerate(four.channels):
             first, factor = b.mul(channel, width), bend.repeated(lane)
-            with cgutils.for_range_slice(b, _I64(0), width, _I64(LANES), _I64) as (j, _):
+            with cgutils.for_range_slice(b, _I64(0), width, _I64(LANES), _I64) as (
+                j,
+                _,
+            ):
                 total = given.S.read(first, j) + given.pairs.read(j) * factor
                 given.S.write(total, first, j)
 
@@ -549,7 +558,7 @@ def weigh(wide, channels, x, first, last, D, rows, i, floor, sums):
 
 @_emitted(_emit_weigh_twice)
 def weigh_twice(wide, channels, x, first, last, D, rows, i, floor, sums, squares):
-    """As `weigh`, and set the lower half of squares (w, w) to that of D D^T x / y**2."""
+    """As `weigh`, and set the lower half of squares (w, w): those of D D^T x / y**2."""
     weigh(wide, channels, x, first, last, D, rows, i, floor, sums)
     squares[:] = 0.0
     for t in range(first, last):

@@ -268,14 +268,15 @@ class Passes(Executor):
         return aligned_zeros((self.counts.blocks.size - 1, *shape))
 
     def _block(self, n, dense=False):
-        entries = self._all_entries if dense else self._entries
-        return Block(*entries, *self.counts.blocks[n : n + 2], dense)
+        indptr, channels, x = self._all_entries if dense else self._entries
+        return Block(indptr, channels, x, *self.counts.blocks[n : n + 2], dense)
 
     @cached_property
     def _entries(self):
         """Return indptr, channels and values; the kernels read whole vectors."""
         counts = self.counts
-        return counts.indptr, *whole_vectors(counts.channels, counts.values)
+        channels, values = whole_vectors(counts.channels, counts.values)
+        return counts.indptr, channels, values
 
     @cached_property
     def _all_entries(self):

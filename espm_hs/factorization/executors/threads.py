@@ -269,7 +269,8 @@ class Passes(Executor):
 
     def _block(self, n, dense=False):
         indptr, channels, x = self._all_entries if dense else self._entries
-        return Block(indptr, channels, x, *self.counts.blocks[n : n + 2], dense)
+        first, last = self.counts.blocks[n : n + 2]
+        return Block(indptr, channels, x, first, last, dense)
 
     @cached_property
     def _entries(self):

@@ -5,6 +5,8 @@ columns) and options. What the counts are of, and where G comes from, does not m
 here.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from espm_hs.factorization.counts.chunks import summed_spectrum
 from espm_hs.factorization.counts.counts import Counts
 from espm_hs.factorization.counts.distributed import ScatteredCounts
@@ -18,7 +20,6 @@ from espm_hs.factorization.cross_validation import (
     sparsity_losses,
     thin,
 )
-from espm_hs.factorization.estimator import EspmNMF
 from espm_hs.factorization.penalties import (
     STRONGEST,
     Penalties,
@@ -56,6 +57,9 @@ from espm_hs.factorization.uncertainty.abundances import (
 from espm_hs.factorization.uncertainty.ambiguity import mixing_ranges
 from espm_hs.factorization.uncertainty.composition import composition_covariance
 from espm_hs.factorization.uncertainty.information import uptake
+
+if TYPE_CHECKING:
+    from espm_hs.factorization.estimator import EspmNMF
 
 __all__ = [
     "FEW_COUNTS",
@@ -101,3 +105,12 @@ __all__ = [
     "uptake",
     "usual_binning",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the estimator at its first use: scikit-learn takes a second."""
+    if name != "EspmNMF":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from espm_hs.factorization.estimator import EspmNMF
+
+    return EspmNMF

@@ -8,11 +8,17 @@ from typing import Any
 import numpy as np
 
 from espm_hs.factorization.counts.counts import AnyCounts, Counts
+from espm_hs.factorization.counts.grid import Grid
 from espm_hs.factorization.counts.rows import Rows
 from espm_hs.factorization.counts.storage import Store
-from espm_hs.factorization.kernels import compiled
-from espm_hs.factorization.kernels.registers import add_log, total_log
-from espm_hs.factorization.penalties import Sparsity
+from espm_hs.factorization.kernels.arguments import Block, Rules, Spectra
+from espm_hs.factorization.kernels.pixel_updates import loss_pass
+from espm_hs.factorization.kernels.vectors import (
+    emitted_width,
+    whole_vectors,
+    widened,
+)
+from espm_hs.factorization.penalties import Penalties, Scale, Sparsity
 from espm_hs.factorization.problem import Problem
 from espm_hs.factorization.solvers.maps import fit_maps
 from espm_hs.factorization.solvers.multi_start import factorize, uninterrupted
@@ -100,21 +106,18 @@ def held_out(counts: Counts, D: np.ndarray, H: np.ndarray) -> float:
 
 def block_loss(part: Counts, D: np.ndarray, H: np.ndarray, floor: float) -> float:
     """Return what a block of counts adds to `held_out`."""
-    logs = _log_likelihood(part.indptr, part.channels, part.values, D, H, floor)
-    return float(H.sum(axis=0) @ D.sum(axis=0) - logs)
-
-
-@compiled()
-def _log_likelihood(indptr, channels, values, D, H, floor):
-    """Sum x log y over the pixels of H (p, k), for spectra D (e, k)."""
-    logs = 0.0, 1.0, 1.0
-    for p in range(H.shape[0]):
-        for t in range(indptr[p], indptr[p + 1]):
-            y = floor
-            for j in range(H.shape[1]):
-                y += H[p, j] * D[channels[t], j]
-            logs = add_log(logs, values[t], y)
-    return total_log(logs)
+    no_tie = Grid.unconnected(part.n_pixels)
+    everywhere = np.empty((0, D.shape[1]), bool)
+    channels, values = whole_vectors(part.channels, part.values)
+    scale = Scale(1.0, 1.0, D.shape[1], no_tie)
+    loss = loss_pass(emitted_width(D.shape[1]), True)
+    return loss(
+        Block(part.indptr, channels, values, 0, part.n_pixels, False),
+        Spectra(widened(D), D.sum(axis=0), floor),
+        Rules(False, everywhere, no_tie.colours, 0),
+        Penalties().terms(scale),
+        np.ascontiguousarray(H),
+    )
 
 
 def choose_smoothness(

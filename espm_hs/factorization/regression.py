@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.optimize import nnls
-from scipy.stats import poisson
+from scipy.special import gammaln, xlogy
 
 # Share of the mean count that is added to the model, so that a count where the model
 # is zero costs much but not infinitely much.
@@ -128,7 +128,9 @@ def expected_deviance(y: np.ndarray) -> float:
         square = (
             deviance_residuals(counts, np.broadcast_to(mean, (100, mean.size))) ** 2
         )
-        total += float((poisson.pmf(counts, mean) * square).sum())
+        logs = xlogy(counts, mean) - mean - gammaln(counts + 1)
+        probability = np.exp(logs)
+        total += float((probability * square).sum())
     return total
 
 

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from sklearn.isotonic import isotonic_regression
 
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.physics import EmissionLine
@@ -169,5 +168,8 @@ def _spread(
         return np.empty(0)
     offsets = step * np.arange(len(positions))
     last = high - step / 2 - offsets[-1]
+    # importing it takes a second
+    from sklearn.isotonic import isotonic_regression
+
     moved = isotonic_regression(np.array(positions) - offsets)
     return np.clip(moved, low + step / 2, max(last, low + step / 2)) + offsets

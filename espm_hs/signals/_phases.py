@@ -19,7 +19,6 @@ import dask.array as da
 import hyperspy.api as hs
 import numpy as np
 from exspy.signals import EDSTEMSpectrum
-from sklearn.exceptions import ConvergenceWarning
 
 from espm_hs.arguments import check_flag, did_you_mean
 from espm_hs.calibration.automatic import calibration_text, drift_text
@@ -382,6 +381,8 @@ class Phases(EDSTEMSpectrum):
             found, pixels, {**vars(options), "init": init, "calibration": calibration}
         )
         if not found.converged and not found.interrupted:
+            from sklearn.exceptions import ConvergenceWarning  # takes a second
+
             warnings.warn(
                 f"The fit did not converge in {found.n_iter} iterations. Raise "
                 f"`max_iter` (now {max_iter}) or `tol` (now {tol:g}).",

@@ -91,15 +91,14 @@ def test_other_threads_leave_the_handler_alone():
 
 
 def test_kernels_that_python_calls_are_held():
-    from espm_hs.factorization.kernels.exact import curvature_pass, exact_pass
-    from espm_hs.factorization.kernels.pixel_updates import block_pass
-    from espm_hs.factorization.kernels.smooth import smooth_pass
+    from espm_hs.factorization.kernels.newton import curvature_pass, newton_pass
+    from espm_hs.factorization.kernels.pixel_updates import block_pass, loss_pass
 
     kernels = [
-        curvature_pass(2),
-        exact_pass(2),
-        smooth_pass(2, False),
-        block_pass(2, False, False, False),
+        curvature_pass(0),
+        newton_pass(0, False),
+        loss_pass(0, False),
+        block_pass(0, False, False),
     ]
     if not hasattr(kernels[0], "compile"):
         pytest.skip("compilation is switched off")

@@ -3,24 +3,11 @@
 import numpy as np
 import pytest
 from conftest import make_problem, roughness
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from numba import njit
 from scipy.optimize import minimize
 
 from espm_hs.factorization import Counts, Grid, Penalties, Problem, factorize
 from espm_hs.factorization.counts import counts as counts_module
 from espm_hs.factorization.executors.threads import Passes
-from espm_hs.factorization.kernels.registers import (
-    add_column,
-    add_log,
-    add_row,
-    add_square,
-    dot,
-    dot_column,
-    load,
-    total_log,
-)
 from espm_hs.factorization.solvers.initialization import assigned, starting_spectra
 
 BEND = 0.01
@@ -239,52 +226,6 @@ def test_counts_below_one_are_solved_as_well(small):
     )
     assert found.converged
     assert np.diff(found.history).max() <= 0
-
-
-@pytest.mark.kernels
-@settings(max_examples=30)
-@given(
-    x=st.lists(st.sampled_from([1, 2, 3, 7, 0.5]), min_size=1, max_size=50),
-    exponent=st.integers(-300, 300),
-)
-def test_sum_of_logarithms(x, exponent):
-    y = 10.0 ** np.random.default_rng(len(x)).uniform(-9, 9, len(x))
-    y[0] = 10.0**exponent
-    logs = 0.0, 1.0, 1.0
-    for one, other in zip(x, y, strict=True):
-        logs = add_log(logs, one, other)
-    assert total_log(logs) == pytest.approx((np.array(x) * np.log(y)).sum(), abs=1e-9)
-
-
-@pytest.mark.kernels
-def test_rows_in_registers():
-    D = np.random.default_rng(0).random((4, 3))
-
-    def use(like, D):
-        h = load(like, D, 1)
-        m = add_square((1.0, 2.0, 3.0, 4.0, 5.0, 6.0), h, D, 2, 0.7)
-        return h, dot(h, D, 3, 0.5), add_row(h, D, 2, 2.0), m
-
-    triangle = np.arange(1.0, 7.0) + 0.7 * np.outer(D[2], D[2])[np.tril_indices(3)]
-    for call in (use, njit(use)):
-        h, product, added, m = call((0.0,) * 3, D)
-        np.testing.assert_array_equal(h, D[1])
-        assert product == pytest.approx(0.5 + D[3] @ D[1])
-        np.testing.assert_allclose(added, D[1] + 2 * D[2])
-        np.testing.assert_allclose(m, triangle)
-
-
-@pytest.mark.kernels
-def test_columns_in_registers():
-    D = np.random.default_rng(0).random((3, 4))
-
-    def use(like, D):
-        return dot_column(like, D, 3, 0.5), add_column(like, D, 2, 2.0)
-
-    for call in (use, njit(use)):
-        product, added = call((1.0, 2.0, 3.0), D)
-        assert product == pytest.approx(0.5 + D[:, 3] @ [1, 2, 3])
-        np.testing.assert_allclose(added, [1, 2, 3] + 2 * D[:, 2])
 
 
 @pytest.mark.kernels

@@ -18,7 +18,6 @@ import espm_hs
 from espm_hs.cli import batch, html_report, settings, tables
 from espm_hs.cli import workers as many
 from espm_hs.cli.main import main
-from espm_hs.factorization.kernels import registers
 
 PACKAGE = Path(espm_hs.__file__).parent
 SCRIPT = "<script>alert(1)</script>"
@@ -46,7 +45,6 @@ ATTRIBUTES = {
 }  # fmt: skip
 # What may do so, and why: the text is of the module, the numbers are integers.
 JUSTIFIED = {
-    ("factorization/kernels/registers.py", "eval"),
     ("factorization/kernels/arguments.py", "exec"),
 }
 
@@ -98,21 +96,6 @@ def test_no_module_runs_what_it_reads():
 )
 def test_the_search_finds_it(text):
     assert set(forbidden(ast.parse(text)))
-
-
-def test_generated_kernels_take_integers_only():
-    """What is written into them is numbered by lengths alone."""
-    run = registers._written_out("a", "(", "a[{0}],", ")")
-    assert run([3, 4]) == (3, 4)
-
-    class Vector(list):
-        def __len__(self):
-            return self.length
-
-    vector = Vector([3, 4])
-    for vector.length in ("0", "0],open('x'),a[0", 1.0, None):
-        with pytest.raises(TypeError):
-            run(vector)
 
 
 def test_pickles_in_zarr_are_not_opened(tmp_path, monkeypatch):

@@ -22,6 +22,7 @@ from espm_hs.factorization.counts.chunks import chunks
 from espm_hs.factorization.counts.rows import Reader, Rows, check_type, slabs
 from espm_hs.factorization.counts.storage import Store
 from espm_hs.factorization.kernels import compiled
+from espm_hs.factorization.kernels.vectors import padded
 
 # Non-zeros per block: small enough that a thread's share stays balanced and its
 # counts stay in the second-level cache, large enough to hide the call.
@@ -416,10 +417,14 @@ class Counts(AnyCounts):
 
     @cached_property
     def table(self) -> np.ndarray | None:
-        """All counts, zeros too, (n_pixels, n_channels); None if too many are zero."""
+        """All counts, zeros too, one row a pixel; None if too many of them are zero.
+
+        Its rows have whole vectors of channels: those beyond the last one are 0.
+        """
         if not self.dense:
             return None
-        counts = np.zeros((self.n_pixels, self.n_channels), self.values.dtype)
+        shape = self.n_pixels, padded(self.n_channels)
+        counts = np.zeros(shape, self.values.dtype)
         pixels = np.repeat(np.arange(self.n_pixels), np.diff(self.indptr))
         counts[pixels, self.channels] = self.values
         return counts

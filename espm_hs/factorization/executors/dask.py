@@ -24,8 +24,9 @@ from espm_hs.factorization.counts.distributed import (
     take_rows,
 )
 from espm_hs.factorization.counts.grid import Grid
-from espm_hs.factorization.executors.threads import Executor, Passes
+from espm_hs.factorization.executors.threads import Executor, Passes, unpadded
 from espm_hs.factorization.kernels.arguments import Spectra
+from espm_hs.factorization.kernels.vectors import widened
 from espm_hs.factorization.problem import Problem
 
 if TYPE_CHECKING:
@@ -53,8 +54,7 @@ class ClusterPasses(Executor):
         """As `Passes.run`."""
         options = {"n_steps": n_steps, "step_tol": step_tol, "with_A": with_A}
         A, loss = self._everywhere(Passes.run, V, H, with_loss=with_loss, **options)
-        A = A.sum(axis=0)
-        A = A.T if self.counts.dense else A
+        A = unpadded(A.sum(axis=0), self.problem, self.counts.dense)
         return A, self._objective(loss) if with_loss else np.nan
 
     def smooth_pixels(self, V, H, *, with_loss=False):
@@ -63,18 +63,20 @@ class ClusterPasses(Executor):
         sums = self._everywhere(Passes.smooth_pixels, V, H, **options)
         return self._objective(*sums) if with_loss else np.nan
 
-    def solve_pixels(self, V, H, *, with_curvature=False, n_steps=50):
+    def solve_pixels(self, V, H, *, with_loss=True, with_curvature=False, **options):
         """As `Passes.solve_pixels`."""
-        options = {"with_curvature": with_curvature, "n_steps": n_steps}
+        options |= {"with_loss": with_loss, "with_curvature": with_curvature}
         A, S, loss = self._everywhere(Passes.solve_pixels, V, H, **options)
-        curvature = S.sum(axis=0) if with_curvature else None
-        return A.sum(axis=0), self._objective(loss), curvature
+        k = self.problem.n_components
+        curvature = S.sum(axis=0)[:, : k * (k + 1) // 2] if with_curvature else None
+        F = self._objective(loss) if with_loss else np.nan
+        return unpadded(A.sum(axis=0), self.problem), F, curvature
 
     def curvature(self, V, H, dV):
         """As `Passes.curvature`."""
         dD = self.problem.spectra(self.problem.compose(dV))
         dA, dH_sum = self._everywhere(Passes.curvature, V, H, dD)
-        return dA.sum(axis=0), dH_sum.sum(axis=0)
+        return unpadded(dA.sum(axis=0), self.problem), dH_sum.sum(axis=0)
 
     def _objective(self, loss: np.ndarray) -> float:
         return float(loss.sum() + self.counts.saturated)
@@ -200,7 +202,7 @@ class _GroupPasses(Passes):
 
     def _spectra(self, D):
         D_sum = np.maximum(self.problem.totals(D), np.finfo(float).tiny)
-        return Spectra(D, D_sum, self.floor)
+        return Spectra(widened(D), D_sum, self.floor)
 
     def _zeros(self, shape):
         before = next(self.before, None)

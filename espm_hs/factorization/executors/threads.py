@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from functools import cached_property
 from threading import Lock
 from typing import Any
 
@@ -13,9 +14,19 @@ import numpy as np
 from espm_hs.factorization.counts.counts import Counts
 from espm_hs.factorization.counts.grid import Grid
 from espm_hs.factorization.kernels.arguments import Block, Rules, Spectra
-from espm_hs.factorization.kernels.exact import curvature_pass, exact_pass
-from espm_hs.factorization.kernels.pixel_updates import MODEL_FLOOR, block_pass
-from espm_hs.factorization.kernels.smooth import smooth_pass
+from espm_hs.factorization.kernels.newton import How, curvature_pass, newton_pass
+from espm_hs.factorization.kernels.pixel_updates import (
+    MODEL_FLOOR,
+    block_pass,
+    loss_pass,
+)
+from espm_hs.factorization.kernels.vectors import (
+    aligned_zeros,
+    emitted_width,
+    padded,
+    whole_vectors,
+    widened,
+)
 from espm_hs.factorization.penalties import Scale
 from espm_hs.factorization.problem import Problem
 
@@ -96,10 +107,12 @@ class Executor(ABC):
         V: np.ndarray,
         H: Any,
         *,
+        with_A: bool = True,
+        with_loss: bool = True,
         with_curvature: bool = False,
         n_steps: int = 50,
     ) -> tuple[np.ndarray, float, np.ndarray | None]:
-        """Solve every pixel for H in place; return A, F and S.
+        """Solve every pixel for H in place; return A, F as of `run`, and S.
 
         S (n_channels, k (k + 1) / 2) sums x / y**2 h_i h_j over the pixels, for
         i >= j; None unless ``with_curvature``. All penalties must be ``of_shares``.
@@ -128,6 +141,9 @@ class Passes(Executor):
     ):
         super().__init__(counts, problem, mean_counts)
         self.n_workers = min(n_jobs, counts.blocks.size - 1)
+        self.k = problem.n_components
+        self.wide = emitted_width(self.k)
+        self._loss = loss_pass(self.wide, problem.penalties.ours)
         self.floor = MODEL_FLOOR * self.mean_counts / counts.n_channels
         grid = self.grid or Grid.unconnected(counts.n_pixels)
         mean = 1.0 if self.on_simplex else self.mean_counts
@@ -156,92 +172,119 @@ class Passes(Executor):
     def run(self, V, H, *, n_steps=1, step_tol=0.0, with_A=True, with_loss=False):
         """See `Executor.run`."""
         spectra = self._spectra(V)
-        penalties, k = self.problem.penalties, self.problem.n_components
+        penalties = self.problem.penalties
         plain = not (self.on_simplex or penalties.acts)
         dense = self.counts.table is not None
         if dense:
-            spectra = spectra._replace(D=np.ascontiguousarray(spectra.D.T))
-        A = self._zeros(spectra.D.shape if with_A else (0, 0))
+            spectra = spectra._replace(D=widened(spectra.D.T))
+        A = self._zeros(spectra.D.shape if with_A else (0, spectra.D.shape[1]))
         loss = self._zeros(())
-        kernel = block_pass(k, plain, dense, penalties.ours)
-        steps = n_steps, step_tol, with_loss
+        kernel = block_pass(self.wide, plain, penalties.ours)
 
         def work(n, colour):
-            block, rules = self._block(n, dense), self.rules[colour]
-            loss[n] += kernel(block, spectra, rules, self.terms, H, *steps, A[n])
+            fixed = self._block(n, dense), spectra, self.rules[colour], self.terms
+            kernel(*fixed, H, n_steps, step_tol, A[n])
+            if with_loss:
+                loss[n] += self._loss(*fixed, H)
 
         self._on_chessboard(work)
         F = float(loss.sum() + self.counts.saturated) if with_loss else np.nan
-        A = A.sum(axis=0)
-        return A.T if dense else A, F
+        return unpadded(A.sum(axis=0), self.problem, dense), F
 
-    def solve_pixels(self, V, H, *, with_curvature=False, n_steps=50):
+    def solve_pixels(
+        self,
+        V,
+        H,
+        *,
+        with_A=True,
+        with_loss=True,
+        with_curvature=False,
+        n_steps=50,
+    ):
         """See `Executor.solve_pixels`."""
         spectra = self._spectra(V)
-        n_channels, k = spectra.D.shape
-        A = self._zeros(spectra.D.shape)
-        S = self._zeros((n_channels if with_curvature else 0, k * (k + 1) // 2))
-        loss = self._zeros(())
-        kernel = exact_pass(k)
-        steps = n_steps, self._concordance, SETTLED * self.counts.unit
+        A = self._zeros(spectra.D.shape if with_A else (0, 0))
+        n_pairs = self.k * (self.k + 1) // 2
+        pairs = (len(spectra.D), padded(n_pairs)) if with_curvature else (0, 0)
+        S, loss = self._zeros(pairs), self._zeros(())
+        kernel = newton_pass(self.wide, self.problem.penalties.ours)
+        settled = SETTLED * self.counts.unit
+        how = How(True, n_steps, self._concordance, settled)
 
         def work(n):
-            fixed = self._block(n), spectra, self.rules[0], self.shares
-            loss[n] = kernel(*fixed, H, *steps, A[n], S[n])
+            fixed = self._block(n), spectra, self.rules[0], self.terms
+            kernel(*fixed, H, how, A[n], S[n])
+            if with_loss:
+                loss[n] = self._loss(*fixed, H)
 
         self._on_all_blocks(work)
-        F = float(loss.sum() + self.counts.saturated)
-        return A.sum(axis=0), F, S.sum(axis=0) if with_curvature else None
+        F = float(loss.sum() + self.counts.saturated) if with_loss else np.nan
+        S = S.sum(axis=0)[:, :n_pairs] if with_curvature else None
+        return unpadded(A.sum(axis=0), self.problem), F, S
 
     def smooth_pixels(self, V, H, *, with_loss=False):
         """See `Executor.smooth_pixels`."""
         spectra = self._spectra(V)
-        loss = self._zeros(())
-        kernel = smooth_pass(self.problem.n_components, self.problem.penalties.ours)
-        options = self._concordance, with_loss
+        loss, nothing = self._zeros(()), np.empty((0, 0))
+        kernel = newton_pass(self.wide, self.problem.penalties.ours)
+        how = How(False, 1, self._concordance, 0.0)
 
         def work(n, colour):
-            block, rules = self._block(n), self.rules[colour]
-            loss[n] += kernel(block, spectra, rules, self.terms, H, *options)
+            fixed = self._block(n), spectra, self.rules[colour], self.terms
+            kernel(*fixed, H, how, nothing, nothing)
+            if with_loss:
+                loss[n] += self._loss(*fixed, H)
 
         self._on_chessboard(work)
         return float(loss.sum() + self.counts.saturated) if with_loss else np.nan
 
     def curvature(self, V, H, dV):
         """See `Executor.curvature`."""
-        spectra = self._spectra(V)
-        dD = self._spectra(dV).D
-        k = dD.shape[1]
-        dD_sum = dD.sum(axis=0) if self.on_simplex else np.zeros(k)
-        dA, dH_sum = self._zeros(dD.shape), self._zeros((k,))
-        kernel = curvature_pass(k)
+        spectra, dD = self._spectra(V), self._spectra(dV).D
+        on_simplex = self.on_simplex
+        dD_sum = dD[:, : self.k].sum(axis=0) if on_simplex else np.zeros(self.k)
+        dA, dH_sum = self._zeros(dD.shape), self._zeros((self.k,))
+        kernel = curvature_pass(self.wide)
 
         def work(n):
             change = dD, dD_sum, self.shares
             kernel(self._block(n), spectra, *change, H, dA[n], dH_sum[n])
 
         self._on_all_blocks(work)
-        return dA.sum(axis=0), dH_sum.sum(axis=0)
+        return unpadded(dA.sum(axis=0), self.problem), dH_sum.sum(axis=0)
 
     def _spectra(self, V):
         """Return D = G W and its sums over the channels, never zero."""
         D = self.problem.spectra(self.problem.compose(V))
         D_sum = np.maximum(self.problem.totals(D), np.finfo(float).tiny)
-        return Spectra(D, D_sum, self.floor)
+        return Spectra(widened(D), D_sum, self.floor)
 
     @property
     def _concordance(self):
-        """Inverse root of the smallest count, see `kernels.exact`."""
+        """Inverse root of the smallest count, see `kernels.newton`."""
         return 1.0 / np.sqrt(self.counts.smallest)
 
     def _zeros(self, shape):
-        return np.zeros((self.counts.blocks.size - 1, *shape))
+        return aligned_zeros((self.counts.blocks.size - 1, *shape))
 
     def _block(self, n, dense=False):
+        indptr, channels, x = self._all_entries if dense else self._entries
+        first, last = self.counts.blocks[n : n + 2]
+        return Block(indptr, channels, x, first, last, dense)
+
+    @cached_property
+    def _entries(self):
+        """Return indptr, channels and values; the kernels read whole vectors."""
         counts = self.counts
-        values = counts.table if dense else counts.values
-        edges = counts.blocks[n : n + 2]
-        return Block(counts.indptr, counts.channels, values, *edges)
+        channels, values = whole_vectors(counts.channels, counts.values)
+        return counts.indptr, channels, values
+
+    @cached_property
+    def _all_entries(self):
+        """The same of all entries, zeros too."""
+        table = self.counts.table
+        indptr = np.arange(len(table) + 1) * table.shape[1]
+        return indptr, self.counts.channels, table.ravel()
 
     def _on_chessboard(self, work):
         """Call ``work(block, colour)`` for all blocks of one colour, then the other."""
@@ -275,6 +318,12 @@ class Passes(Executor):
                 with turn:
                     pass
             raise
+
+
+def unpadded(A: np.ndarray, problem: Problem, dense: bool = False) -> np.ndarray:
+    """Return A (n_channels, k) of what the kernels have added up."""
+    A = A.T if dense else A
+    return A[: problem.n_channels, : problem.n_components]
 
 
 def passes_over(

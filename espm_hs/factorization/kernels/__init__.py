@@ -12,8 +12,9 @@ from numba import njit
 
 COMPILE = {"cache": True, "nogil": True, "error_model": "numpy"}
 # Nothing is made in what is called for each pixel: without counting references to its
-# arrays, which would take longer than the arithmetic.
-CALLED = {**COMPILE, "_nrt": False}
+# arrays, which would take longer than the arithmetic, and without what Python would
+# need to call it.
+CALLED = {**COMPILE, "_nrt": False, "no_cpython_wrapper": True}
 # Products may be added without rounding in between.
 CONTRACT = {"contract"}
 

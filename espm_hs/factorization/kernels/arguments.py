@@ -26,16 +26,20 @@ class Block(NamedTuple):
     indptr: np.ndarray
     # (n_nonzeros,) integers
     channels: np.ndarray
-    # (n_nonzeros,), or (n_pixels, n_channels) where all channels are read
+    # (n_nonzeros,), or (n_pixels * n_channels,) where all channels are read; at least
+    # a vector of them
     values: np.ndarray
     first: int
     last: int
+    # whether all channels are read
+    dense: bool
 
 
 class Spectra(NamedTuple):
     """Spectra D = G W of the components, float64."""
 
-    # (n_channels, k), or (k, n_channels) where all channels are read
+    # (n_channels, w), w being k padded with zeros to whole vectors, or (w, n_channels)
+    # where all channels are read, so many that they fill vectors too
     D: np.ndarray
     # (k,), never zero
     D_sum: np.ndarray

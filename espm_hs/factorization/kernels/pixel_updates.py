@@ -23,88 +23,26 @@ from espm_hs.factorization.kernels.arguments import (
     add_values,
     any_alone,
 )
-from espm_hs.factorization.kernels.exact import lowest
-from espm_hs.factorization.kernels.registers import (
-    IN_ANY_ORDER,
-    add_column,
-    add_log,
-    add_row,
-    dot,
-    dot_column,
-    load,
-    total_log,
+from espm_hs.factorization.kernels.newton import lowest
+from espm_hs.factorization.kernels.vectors import (
+    TINY,
+    gather,
+    gather_all,
+    log_likelihood,
+    log_likelihood_all,
+    multiply,
+    weigh,
+    weigh_all,
 )
 
 # Added to the model of every channel (as a share of the mean count per entry), so
 # that a count where the model is zero costs much but not infinitely much.
 MODEL_FLOOR = 1e-12
-# Below this an abundance or a composition is set to zero: denormal numbers would
-# slow every later pass by two orders of magnitude.
-TINY = 1e-100
-
+# Pixels go together through each of the steps of a pass, so that the processor need not
+# wait for one before it begins the next.
+TOGETHER = 32
 
 _INLINE = {**COMPILE, "inline": "always"}
-
-
-# How a kernel reads the counts of a pixel: non-zeros one by one, or all channels.
-# Where many channels have counts it is faster to go through all of them: nothing is
-# looked up, and the processor takes several channels at a time.
-# Here y = D row are the means of a pixel, x its counts; D and A are (e, k), or (k, e)
-# where all channels are read.
-
-
-@njit(**_INLINE, fastmath=CONTRACT)
-def weigh(channels, x, D, row, floor, sums):
-    """Add D x / y to sums, over the non-zeros."""
-    for t in range(x.size):
-        e = channels[t]
-        sums = add_row(sums, D, e, x[t] / dot(row, D, e, floor))
-    return sums
-
-
-@njit(**_INLINE, fastmath=CONTRACT)
-def gather(channels, x, D, row, floor, A):
-    """Add row x / y to A, at the non-zeros."""
-    for t in range(x.size):
-        e = channels[t]
-        ratio = x[t] / dot(row, D, e, floor)
-        for j in range(len(row)):
-            A[e, j] += row[j] * ratio
-
-
-@njit(**_INLINE, fastmath=CONTRACT)
-def add_logs(channels, x, D, row, floor, logs):
-    """Add x log(y) to logs, over the non-zeros."""
-    for t in range(x.size):
-        logs = add_log(logs, x[t], dot(row, D, channels[t], floor))
-    return logs
-
-
-@njit(**COMPILE, fastmath=IN_ANY_ORDER)
-def weigh_all(x, D, row, floor, sums):
-    """Add D x / y to sums."""
-    for e in range(x.size):
-        sums = add_column(sums, D, e, x[e] / dot_column(row, D, e, floor))
-    return sums
-
-
-@njit(**COMPILE, fastmath=IN_ANY_ORDER)
-def gather_all(x, D, row, floor, A, ratios):
-    """Add row x / y to A; ratios (e,) is working space."""
-    for e in range(x.size):
-        ratios[e] = x[e] / dot_column(row, D, e, floor)
-    for j in range(len(row)):
-        for e in range(x.size):
-            A[j, e] += row[j] * ratios[e]
-
-
-@njit(**COMPILE, fastmath=IN_ANY_ORDER)
-def add_logs_of_all(x, D, row, floor, logs):
-    """Add x log(y) to logs."""
-    for e in range(x.size):
-        if x[e] > 0:
-            logs = add_log(logs, x[e], dot_column(row, D, e, floor))
-    return logs
 
 
 @njit(**_INLINE)
@@ -181,7 +119,7 @@ def _keep_steepest(b):
 
 
 @njit(**HOOK, fastmath=CONTRACT)
-def _penalised_update(a, D_sum, on_simplex, allowed, terms, H, p, h, b, q):
+def _penalised_update(a, D_sum, rules, terms, H, p, h, b, q):
     """Update h (k,) of pixel p under constraints and penalties, a = sum(d x / y)."""
     total = 0.0
     for j in range(h.size):
@@ -190,15 +128,15 @@ def _penalised_update(a, D_sum, on_simplex, allowed, terms, H, p, h, b, q):
         q[j] = 0.0
     add_bounds(terms, h, total, a, b)
     add_quadratics(terms, h, H, p, b, q)
-    if allowed.size > 0:
+    if rules.allowed.size > 0:
         for j in range(h.size):
-            if not allowed[p, j]:
+            if not rules.allowed[p, j]:
                 b[j] = np.inf
     if total == 0.0 and any_alone(terms):
         _keep_steepest(b)
     for j in range(h.size):
         a[j] *= h[j]
-    if on_simplex:
+    if rules.on_simplex:
         solve_on_simplex(a, b, q, 1.0, h)
         return
     for j in range(h.size):
@@ -206,83 +144,108 @@ def _penalised_update(a, D_sum, on_simplex, allowed, terms, H, p, h, b, q):
 
 
 @njit(**CALLED)
-def _has_settled(before, now, tol):
-    """Whether no number of now (k,) moved by more than a part of their sum."""
+def _has_settled(before, rows, i, tol):
+    """Whether no number of row i moved by more than a part of their sum."""
     change = total = 0.0
-    for j in range(now.size):
-        change = max(change, abs(now[j] - before[j]))
-        total += now[j]
+    for j in range(before.size):
+        change = max(change, abs(rows[i, j] - before[j]))
+        total += rows[i, j]
     return change <= tol * total
 
 
 @cache
-def block_pass(k: int, plain: bool, dense: bool, keep: bool):
-    """Return the kernel for ``k`` components, ``plain`` without penalties on H.
+def block_pass(wide: int, plain: bool, keep: bool):
+    """Return the kernel for a width, ``plain`` without penalties on H.
 
-    Of its own, because code that is never reached takes registers from the loops.
-    ``dense``: for counts of all channels; ``keep``: compiled code is kept on disk.
+    ``wide``: see `emitted_width`; ``keep``: compiled code is kept on disk.
     """
-    zero = (0.0,) * k
 
     @compiled(cache=keep, fastmath=CONTRACT)
-    def run(block, spectra, rules, terms, H, n_steps, step_tol, with_loss, A):
+    def run(block, spectra, rules, terms, H, n_steps, step_tol, A):
         """Pass over the pixels of a block of one colour of the chessboard.
 
         H (p, k) is updated in place n_steps times, or until no abundance moves by more
-        than step_tol times their sum; A (e, k), or (0, k) if not wanted, is added to:
-        A += (x / y) h. Of dense counts it is (k, e) or (k, 0). Returns the block's
-        share of F, without constant terms (0 unless with_loss).
+        than step_tol times their sum; A (e, w), or (0, w) if not wanted, is added to:
+        A += (x / y) h. Of dense counts it is (w, e) or (w, 0).
         """
-        indptr, channels, values, first, last = block
+        indptr, channels, x, first, last, dense = block
         D, D_sum, floor = spectra
-        on_simplex, allowed, colours, colour = rules
+        k, w = H.shape[1], D.shape[0] if dense else D.shape[1]
+        rows, scale, sums = np.zeros((TOGETHER, w)), np.zeros(w), np.empty(w)
         h, a, b, q = np.empty(k), np.empty(k), np.empty(k), np.empty(k)
-        per_sum = np.empty(k)
-        # written out: an error message on shapes would take seconds to compile
         for j in range(k):
-            per_sum[j] = 1.0 / D_sum[j]
-        ratios = np.empty(D.size // k)
-        loss = 0.0
-        logs = 0.0, 1.0, 1.0
-        for p in range(first, last):
-            if colours[p] != colour:
-                continue
-            # slices: loops over them need no check for negative positions
-            where = channels[indptr[p] : indptr[p + 1]]
-            if dense:  # noqa: SIM108, one of them is not compiled
-                x = values[p]
-            else:
-                x = values[indptr[p] : indptr[p + 1]]
-            for _ in range(n_steps):
-                row = load(zero, H, p)
+            scale[j] = 1.0 / D_sum[j]
+        for begin in range(first, last, TOGETHER):
+            end = min(begin + TOGETHER, last)
+            for p in range(begin, end):
+                for j in range(k):
+                    rows[p - begin, j] = H[p, j]
+            for p in range(begin, end):
+                i, start, stop = p - begin, indptr[p], indptr[p + 1]
+                for _ in range(n_steps if rules.colours[p] == rules.colour else 0):
+                    if n_steps > 1 or not plain:
+                        for j in range(k):
+                            h[j] = rows[i, j]
+                    if dense:
+                        weigh_all(wide, x, start, D, rows, i, floor, sums)
+                    else:
+                        weigh(wide, channels, x, start, stop, D, rows, i, floor, sums)
+                    if plain:
+                        multiply(rows, i, sums, scale)
+                    else:
+                        for j in range(k):
+                            a[j] = sums[j]
+                        _penalised_update(a, D_sum, rules, terms, H, p, h, b, q)
+                        for j in range(k):
+                            a[j] = rows[i, j]
+                            rows[i, j] = h[j] if h[j] >= TINY else 0.0
+                            h[j] = a[j]
+                    if n_steps > 1 and _has_settled(h, rows, i, step_tol):
+                        break
+            for p in range(begin, end):
+                for j in range(k):
+                    H[p, j] = rows[p - begin, j]
+            for p in range(begin, end if A.size else begin):
+                i, start, stop = p - begin, indptr[p], indptr[p + 1]
+                if rules.colours[p] != rules.colour:
+                    continue
                 if dense:
-                    sums = weigh_all(x, D, row, floor, zero)
+                    gather_all(wide, x, start, D, rows, i, floor, A)
                 else:
-                    sums = weigh(where, x, D, row, floor, zero)
-                for j in range(k):
-                    a[j] = sums[j]
-                    h[j] = row[j] * sums[j] * per_sum[j] if plain else row[j]
-                if not plain:
-                    _penalised_update(
-                        a, D_sum, on_simplex, allowed, terms, H, p, h, b, q
-                    )
-                for j in range(k):
-                    H[p, j] = h[j] if h[j] >= TINY else 0.0
-                if n_steps > 1 and _has_settled(row, h, step_tol):
-                    break
-            row = load(zero, H, p)
-            if with_loss:
-                for j in range(k):
-                    loss += D_sum[j] * row[j]
-                loss = add_values(terms, loss, H, p, colour)
-            if dense and A.size:
-                gather_all(x, D, row, floor, A, ratios)
-            elif A.size:
-                gather(where, x, D, row, floor, A)
-            if with_loss and dense:
-                logs = add_logs_of_all(x, D, row, floor, logs)
-            elif with_loss:
-                logs = add_logs(where, x, D, row, floor, logs)
-        return loss - total_log(logs)
+                    gather(wide, channels, x, start, stop, D, rows, i, floor, A)
+
+    return run
+
+
+@cache
+def loss_pass(wide: int, keep: bool):
+    """Return the kernel for a width, see `block_pass`."""
+
+    @compiled(cache=keep, fastmath=CONTRACT)
+    def run(block, spectra, rules, terms, H):
+        """Return the share in F of the pixels of one colour, without constant terms.
+
+        H is (p, k). In a kernel of its own: logarithms take long, and most passes need
+        none.
+        """
+        indptr, channels, x, first, last, dense = block
+        D, D_sum, floor = spectra
+        rows = np.zeros((1, D.shape[0] if dense else D.shape[1]))
+        loss = 0.0
+        for p in range(first, last):
+            if rules.colours[p] != rules.colour:
+                continue
+            for j in range(H.shape[1]):
+                rows[0, j] = H[p, j]
+                loss += D_sum[j] * H[p, j]
+            loss = add_values(terms, loss, H, p, rules.colour)
+            start, stop = indptr[p], indptr[p + 1]
+            if dense:
+                loss -= log_likelihood_all(wide, x, start, D, rows, 0, floor)
+            else:
+                loss -= log_likelihood(
+                    wide, channels, x, start, stop, D, rows, 0, floor
+                )
+        return loss
 
     return run

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment, nnls
-from sklearn.cluster import KMeans
-from sklearn.utils.extmath import randomized_svd
 
 from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.factorization.counts.distributed import Scattered
@@ -168,6 +166,9 @@ def _scaled_svd(counts, n_components, rng):
     Rows and columns are divided by the square root of their sums first, which
     evens out Poisson noise (Keenan & Kotula 2004).
     """
+    # importing it takes a second
+    from sklearn.utils.extmath import randomized_svd
+
     pixel_scale = _root(counts.per_pixel)
     channel_scale = _root(counts.spectrum)
     scaled = counts.to_csr()
@@ -243,6 +244,9 @@ def _cluster_spectra(counts, axes, n_components, rng, per_component):
     scaled counts, which noise hardly reaches. Of more clusters than components, those
     are taken whose sums leave the least of all sums unexplained.
     """
+    # importing it takes a second
+    from sklearn.cluster import KMeans
+
     place = _places(counts, axes)
     # what few counts say of a pixel is noise
     heard = counts.per_pixel >= 0.5 * counts.per_pixel.mean()

@@ -89,9 +89,11 @@ def fit_loadings(
     V, scale = _spectra_of_sum_one(problem, W)
     with passes_over(counts, problem, effective_n_jobs(n_jobs), mean_counts) as passes:
         H = passes.hold(even_abundances(counts, problem))
-        passes.run(V, H, n_steps=min(max_iter, WARM_UP), step_tol=tol)
+        steps = {"n_steps": min(max_iter, WARM_UP), "step_tol": tol}
+        passes.run(V, H, with_A=False, **steps)
         if penalties.of_shares:
-            passes.solve_pixels(V, H, n_steps=max_iter)
+            only_H = {"with_A": False, "with_loss": False}
+            passes.solve_pixels(V, H, n_steps=max_iter, **only_H)
         else:
             MapDescent(passes, V, H, tol).advance(max_iter)
     return H / scale
@@ -156,8 +158,8 @@ def fit_maps(
                 descent.H *= factors
             descent.finish()
             return descent.H / scale, descent.history[-1]
-        passes.run(V, H, n_steps=WARM_UP)
-        _, F, _ = passes.solve_pixels(V, H)
+        passes.run(V, H, n_steps=WARM_UP, with_A=False)
+        _, F, _ = passes.solve_pixels(V, H, with_A=False)
     return H / scale, F
 
 

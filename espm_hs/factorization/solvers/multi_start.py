@@ -232,7 +232,7 @@ def _abundances(counts, problem, V, n_jobs):
         H = passes.hold(even_abundances(counts, problem))
         passes.run(V, H, n_steps=WARM_UP, with_A=False)
         if problem.penalties.of_shares:
-            passes.solve_pixels(V, H)
+            passes.solve_pixels(V, H, with_A=False, with_loss=False)
     # zeros would stay zeros
     return problem.allowed(
         np.maximum(H, LEAST_OF_PIXEL * H.mean(axis=1, keepdims=True))

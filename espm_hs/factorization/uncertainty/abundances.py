@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from scipy.special import erfcx
 
 from espm_hs.factorization.counts.counts import Counts
-from espm_hs.factorization.kernels import compiled
 from espm_hs.factorization.penalties import Penalties
 
 # A number counts as being zero below this share of what it is part of.
@@ -28,23 +28,24 @@ VARIANCES = np.concatenate(([0.0], np.geomspace(1e-4, 1e6, 201)))
 WEAK = 1e-8
 
 
-@compiled()
-def _abundance_information(
-    indptr, channels, values, first, D, floor, H, information, ratio
-):
-    """Sum d d^T x / y**2 (p, k, k) and d x / y (p, k) over channels, for H (p, k)."""
-    k = H.shape[1]
-    for p in range(H.shape[0]):
-        for t in range(indptr[first + p], indptr[first + p + 1]):
-            e = channels[t]
-            y = floor
-            for j in range(k):
-                y += D[e, j] * H[p, j]
-            weight = values[t] / (y * y)
-            for i in range(k):
-                ratio[p, i] += weight * y * D[e, i]
-                for j in range(k):
-                    information[p, i, j] += weight * D[e, i] * D[e, j]
+def ratios(
+    counts: Counts, D: np.ndarray, H: np.ndarray, first: int, mean_counts: float
+) -> tuple[sp.csr_array, sp.csr_array]:
+    """Return x / y and x / y**2 of consecutive pixels, both (p, n_channels).
+
+    Arguments as of `abundance_precision`.
+    """
+    indptr = counts.indptr[first : first + len(H) + 1]
+    where = slice(indptr[0], indptr[-1])
+    channels, indptr = counts.channels[where], indptr - indptr[0]
+    pixels = np.repeat(np.arange(len(H)), np.diff(indptr))
+    floor = INFORMATION_FLOOR * mean_counts / counts.n_channels
+    y = floor + np.einsum("tk,tk->t", D[channels], H[pixels])
+    ratio, shape = counts.values[where] / y, (len(H), counts.n_channels)
+    once, twice = (
+        sp.csr_array((x, channels, indptr), shape) for x in (ratio, ratio / y)
+    )
+    return once, twice
 
 
 def abundance_covariance(
@@ -141,19 +142,9 @@ def abundance_precision(
         Which pixel of ``counts`` is the first of H.
     """
     k = H.shape[1]
-    precision = np.zeros((H.shape[0], k, k))
-    ratio = np.zeros_like(H)
-    _abundance_information(
-        counts.indptr,
-        counts.channels,
-        counts.values,
-        first,
-        D,
-        INFORMATION_FLOOR * mean_counts / counts.n_channels,
-        H,
-        precision,
-        ratio,
-    )
+    once, twice = ratios(counts, D, H, first, mean_counts)
+    ratio, pairs = once @ D, D[:, :, None] * D[:, None, :]
+    precision = (twice @ pairs.reshape(-1, k * k)).reshape(-1, k, k)
     D_sum = D.sum(axis=0)
     D_sum = np.where(D_sum > 0, D_sum, 1.0)  # one that makes no counts: any width
     width = max(mean_counts, 1e-300) / D_sum

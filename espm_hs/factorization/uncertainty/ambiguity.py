@@ -161,7 +161,7 @@ class _Moves:
             scale = np.maximum(D.sum(axis=0), np.finfo(float).tiny)
         H = H * scale
         _, F, pairs = self.passes.solve_pixels(
-            D / scale, H, with_curvature=with_curvature
+            D / scale, H, with_A=with_curvature, with_curvature=with_curvature
         )
         if not with_curvature:
             return H / scale, F, None

@@ -15,13 +15,12 @@ from threadpoolctl import threadpool_limits
 from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.factorization.cross_validation import strips, thin
 from espm_hs.factorization.executors import passes_over
-from espm_hs.factorization.kernels import CONTRACT, compiled
 from espm_hs.factorization.problem import Problem
 from espm_hs.factorization.solvers.maps import fit_loadings
 from espm_hs.factorization.uncertainty.abundances import (
     BOUND,
-    INFORMATION_FLOOR,
     abundance_precision,
+    ratios,
 )
 
 # Numbers in the largest array of a thread.
@@ -35,69 +34,6 @@ PART_TOL = 1e-4
 # penalties have to say.
 N_PARTS = 8
 SEEDS = (0, 1, 2)
-
-
-@compiled(fastmath=CONTRACT)
-def _mixed_information(
-    indptr, channels, values, first, G, D, floor, H, G_sum, precision, bound, Z, S
-):
-    """Add up what each pixel of H (p, k) says of W, and what it takes back.
-
-    G (m, e, c) with m = 1 or k, G_sum (n, c, k) of each of the n places that channels
-    are of, precision (p, k, k) of the abundances.
-    Z (p, k, k c) becomes L^-1 C with C[j, i c] the mixed second derivatives of h_j and
-    W_ci and L L^T the precision. S (e, k, k) sums h_i h_j x / y**2.
-    """
-    k = H.shape[1]
-    m, n_channels, n_columns = G.shape
-    of_place = n_channels // G_sum.shape[0]
-    one = np.empty((m, n_columns))
-    two = np.empty((m, k, n_columns))
-    for p in range(H.shape[0]):
-        one[:] = 0.0
-        two[:] = 0.0
-        total = 0.0
-        place = 0  # where there are no counts all places are alike
-        for j in range(k):
-            total += H[p, j]
-        for t in range(indptr[first + p], indptr[first + p + 1]):
-            e = channels[t]
-            place = e // of_place
-            y = floor
-            for j in range(k):
-                y += D[e, j] * H[p, j]
-            ratio = values[t] / y
-            for i in range(k):
-                for j in range(k):
-                    S[e, i, j] += ratio / y * H[p, i] * H[p, j]
-            for i in range(m):
-                for c in range(n_columns):
-                    one[i, c] += ratio * G[i, e, c]
-                for j in range(k):
-                    factor = ratio / y * D[e, j]
-                    for c in range(n_columns):
-                        two[i, j, c] += factor * G[i, e, c]
-        for j in range(k):
-            # an abundance at zero stays there and makes up for nothing
-            fixed = H[p, j] <= bound * total
-            for i in range(k):
-                n = i if m > 1 else 0
-                for c in range(n_columns):
-                    mixed = 0.0 if fixed else H[p, i] * two[n, j, c]
-                    if i == j and not fixed:
-                        mixed += G_sum[place, c, i] - one[n, c]
-                    Z[p, j, i * n_columns + c] = mixed
-        for j in range(k):
-            for i in range(j + 1):
-                x = precision[p, j, i]
-                for n in range(i):
-                    x -= precision[p, j, n] * precision[p, i, n]
-                precision[p, j, i] = np.sqrt(x) if i == j else x / precision[p, i, i]
-            for n in range(j):
-                for c in range(k * n_columns):
-                    Z[p, j, c] -= precision[p, j, n] * Z[p, n, c]
-            for c in range(k * n_columns):
-                Z[p, j, c] /= precision[p, j, j]
 
 
 def profiled_information(
@@ -135,26 +71,56 @@ def _block_information(G, D, G_sum, penalties, mean_counts, counts, H):
     step = max(1, LARGEST_ARRAY // (k * k * n_columns))
     for first in range(0, H.shape[0], step):
         h = np.ascontiguousarray(H[first : first + step])
-        Z = np.empty((h.shape[0], k, k * n_columns))
         precision, _ = abundance_precision(counts, D, h, first, penalties, mean_counts)
-        _mixed_information(
-            counts.indptr,
-            counts.channels,
-            counts.values,
-            first,
-            G,
-            D,
-            INFORMATION_FLOOR * mean_counts / counts.n_channels,
-            h,
-            G_sum,
-            precision,
-            BOUND,
-            Z,
-            S,
-        )
-        Z = Z.reshape(-1, k * n_columns)
+        once, twice = ratios(counts, D, h, first, mean_counts)
+        pairs = h[:, :, None] * h[:, None, :]
+        S += (twice.T @ pairs.reshape(-1, k * k)).reshape(-1, k, k)
+        Z = _mixed(once, twice, G, D, G_sum, h)
+        Z = _solved_lower(precision, Z).reshape(-1, k * n_columns)
         taken += Z.T @ Z
     return S, taken
+
+
+def _mixed(once, twice, G, D, G_sum, H):
+    """Return the second derivatives of h_j and W_ci, (p, k, k c) for j and i c.
+
+    ``once`` and ``twice`` as `ratios` returns them; G (m, e, c) with m = 1 or k, G_sum
+    (n, c, k) of each of the n places that channels are of.
+    """
+    k, n_columns = H.shape[1], G.shape[2]
+    # an abundance at zero stays there and makes up for nothing
+    free = BOUND * H.sum(axis=1, keepdims=True) < H
+    # where there are no counts all places are alike
+    place = np.zeros(len(H), int)
+    seen = np.diff(once.indptr) > 0
+    of_place = once.shape[1] // len(G_sum)
+    place[seen] = once.indices[once.indptr[:-1][seen]] // of_place
+    of_pixel = G_sum[place]
+    Z = np.zeros((len(H), k, k, n_columns))
+    for n, known in enumerate(G):
+        components = range(k) if len(G) == 1 else [n]
+        alone = once @ known
+        for j in range(k):
+            both = twice @ (D[:, j, None] * known)
+            for i in components:
+                Z[:, j, i] = H[:, i, None] * both
+                if i == j:
+                    Z[:, j, i] += of_pixel[:, :, i] - alone
+    Z *= free[:, :, None, None]
+    return Z.reshape(len(H), k, k * n_columns)
+
+
+def _solved_lower(precision, Z):
+    """L^-1 Z for each pixel, L L^T the precision (p, k, k); NaN where there is no L."""
+    L = np.zeros_like(precision)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for j in range(L.shape[1]):
+            for i in range(j + 1):
+                x = precision[:, j, i] - (L[:, j, :i] * L[:, i, :i]).sum(axis=1)
+                L[:, j, i] = np.sqrt(x) if i == j else x / L[:, i, i]
+            Z[:, j] -= np.einsum("pn,pnc->pc", L[:, j, :j], Z[:, :j])
+            Z[:, j] /= L[:, j, j, None]
+    return Z
 
 
 def slope_of_composition(

@@ -110,7 +110,8 @@ def draw(films: Sequence[Film], foreign: bool, rng: np.random.Generator) -> Draw
     # half of the users know the density
     known = density if rng.random() < 0.5 else None
     film = model.replace(thickness=USUAL_THICKNESS, density=known or USUAL_DENSITY)
-    refined, _ = AutomaticCalibration().refined(film, spectrum, film.channels)
+    used = film.channels
+    refined, _ = AutomaticCalibration().refined(film, spectrum[used], used)
     asked = refined.replace(thickness=None, density=known, unknown=["thickness"])
     return Draw(1e-6 * thickness * density, fitted_mass_thickness(asked, spectrum))
 

@@ -20,10 +20,9 @@ import numpy as np
 
 from benchmarks.accuracy.zoo import SPREAD, Foreign
 from benchmarks.runner import argument, publish, run
-from espm_hs.calibration.automatic import AutomaticCalibration
-from espm_hs.calibration.energy_scale import MassThickness, fitted_mass_thickness
+from espm_hs.calibration.automatic import AutomaticCalibration, mass_thickness_of
+from espm_hs.calibration.energy_scale import MassThickness
 from espm_hs.physics import SpectrumModel
-from espm_hs.physics.xray.unknowns import USUAL_DENSITY, USUAL_THICKNESS
 from espm_hs.simulation import Experiment, Phase
 
 Film = tuple[Mapping[str, float], float]  # composition, g/cm3
@@ -109,11 +108,9 @@ def draw(films: Sequence[Film], foreign: bool, rng: np.random.Generator) -> Draw
     spectrum = rng.poisson(made.expected().reshape(-1, AXIS.size).sum(axis=0))
     # half of the users know the density
     known = density if rng.random() < 0.5 else None
-    film = model.replace(thickness=USUAL_THICKNESS, density=known or USUAL_DENSITY)
-    used = film.channels
-    refined, _ = AutomaticCalibration().refined(film, spectrum[used], used)
-    asked = refined.replace(thickness=None, density=known, unknown=["thickness"])
-    return Draw(1e-6 * thickness * density, fitted_mass_thickness(asked, spectrum))
+    asked = model.replace(thickness=None, density=known, unknown=["thickness"])
+    found = mass_thickness_of(asked, spectrum, AutomaticCalibration())
+    return Draw(1e-6 * thickness * density, found)
 
 
 def row(title: str, draws: Sequence[Draw]) -> tuple[str, ...]:

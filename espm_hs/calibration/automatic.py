@@ -17,13 +17,16 @@ from threadpoolctl import threadpool_limits
 from espm_hs.calibration.energy_scale import (
     DEFAULT,
     EnergyScaleFit,
+    MassThickness,
     State,
     end_of_noise,
+    fitted_mass_thickness,
 )
 from espm_hs.decomposition.decompose import FITS, Array, Changes, Refined
 from espm_hs.decomposition.self_consistency import self_consistent_model
 from espm_hs.factorization import deviance_ratio, deviance_residuals, fit_spectrum
 from espm_hs.physics import SpectrumModel
+from espm_hs.physics.xray.unknowns import USUAL_DENSITY, USUAL_THICKNESS
 
 # Largest changes of the axis: eV, %. What asks for more has other reasons.
 AXIS = {"offset": 60.0, "gain": 1.2}
@@ -37,6 +40,8 @@ KEPT = ("minimum_energy", "split_lines", "background", "background_bends")
 # The noise peak reaches above the lower limit where the model misses the counts there
 # by so many times what it misses the others by.
 NOISE = 3.0
+# The energy scale is refined so many times with the film that the scale before led to.
+ROUNDS_OF_FILM = 2
 # Two parts of a scan differ if the peaks move by so many eV, and so many standard
 # errors, from one to the other.
 DRIFT = 3.0
@@ -117,6 +122,37 @@ class AutomaticCalibration:
                 worst = {"drift": float(size), "drift_gain": abs(float(change[1]))}
                 worst |= {"drift_from": float(i), "drift_to": float(j)}
         return worst
+
+
+def mass_thickness_of(
+    model: SpectrumModel, spectrum: Array, refinement: AutomaticCalibration | None
+) -> MassThickness:
+    """Return the mass thickness that a spectrum implies, on a refined energy scale.
+
+    What a film absorbs must not pass for an error of the energy scale, so that the
+    scale is refined twice: with a usual film, and with the one that this leads to.
+
+    Parameters
+    ----------
+    model
+        Physics; its density counts, and its thickness does not.
+    spectrum
+        Summed counts, shape (n_channels,).
+    refinement
+        None: the energy scale is taken at its word.
+    """
+    asked = {"thickness": None, "density": model.density, "unknown": model.unknown}
+    if refinement is None:
+        return fitted_mass_thickness(model.replace(**asked), spectrum)
+    density = model.density or USUAL_DENSITY
+    film: dict[str, Any] = {"thickness": USUAL_THICKNESS, "density": density}
+    for _ in range(ROUNDS_OF_FILM):
+        absorbing = model.replace(**film, unknown=())
+        used = absorbing.channels
+        refined: Any = refinement.refined(absorbing, spectrum[used], used)[0]
+        found = fitted_mass_thickness(refined.replace(**asked), spectrum)
+        film = found.arguments
+    return found
 
 
 Fitted = tuple[EnergyScaleFit, State]

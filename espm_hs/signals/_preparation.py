@@ -10,7 +10,11 @@ import numpy as np
 from exspy.signals import EDSTEMSpectrum
 
 from espm_hs.arguments import check_choice, check_number
-from espm_hs.calibration.automatic import REFINEMENTS, AutomaticCalibration
+from espm_hs.calibration.automatic import (
+    REFINEMENTS,
+    AutomaticCalibration,
+    mass_thickness_of,
+)
 from espm_hs.calibration.element_identification import (
     Suggestions,
     any_element,
@@ -23,7 +27,6 @@ from espm_hs.calibration.energy_scale import (
     MassThickness,
     calibrate,
     check_names,
-    fitted_mass_thickness,
 )
 from espm_hs.calibration.pile_up import pile_up
 from espm_hs.calibration.standards import (
@@ -50,7 +53,6 @@ from espm_hs.metadata.writer import (
 from espm_hs.physics import Detector, SpectrumModel
 from espm_hs.physics.xray.kfactors import KFactorTable
 from espm_hs.physics.xray.line_factors import LineFactors, Standard
-from espm_hs.physics.xray.unknowns import USUAL_DENSITY, USUAL_THICKNESS
 from espm_hs.signals._masks import used_channels
 
 if TYPE_CHECKING:
@@ -455,16 +457,8 @@ class Preparation(EDSTEMSpectrum):
         self, refinement: AutomaticCalibration | None
     ) -> MassThickness:
         """Return what lines and edges of the summed spectrum say of the thickness."""
-        asked: Any = self.physical_model(thickness=None)
-        # what a usual film absorbs must not pass for an error of the energy scale
-        film = {"thickness": USUAL_THICKNESS, "density": asked.density or USUAL_DENSITY}
-        model = asked.replace(**film, unknown=())
-        spectrum = self._summed()
-        if refinement is not None:
-            used = model.channels
-            model, _ = refinement.refined(model, spectrum[used], used)
-        thin = {"thickness": None, "density": asked.density, "unknown": asked.unknown}
-        return fitted_mass_thickness(model.replace(**thin), spectrum)
+        model = self.physical_model(thickness=None)
+        return mass_thickness_of(model, self._summed(), refinement)
 
     def _model_to_fit(
         self,
@@ -606,7 +600,8 @@ class Preparation(EDSTEMSpectrum):
         add
             Where elements go that are found and that nobody named: "sample", to the
             elements of the sample; "stray", to those of grid, holder and column. None:
-            nowhere. What is ambiguous is never added.
+            nowhere. What is ambiguous is never added. Elements of the sample without a
+            line on the axis are taken from its list then: no model can have them.
         false_names
             Largest probability that a name is false.
         signal_mask
@@ -650,13 +645,27 @@ class Preparation(EDSTEMSpectrum):
         )
         if print_info:
             print(found)
-        missing = [one.element for one in found.missing]
-        if add == "sample" and missing:
-            with AllOrNothing(self):
-                self.set_elements([*elements, *missing])
-        elif add == "stray" and missing:
-            self.set_analysis_parameters(stray_elements=[*stray, *missing])
+        if add:
+            missing = [one.element for one in found.missing]
+            seen = [one for one in elements if one not in found.unseen]
+            self._put(add, missing, elements, seen, stray)
         return found
+
+    def _put(
+        self,
+        add: str,
+        missing: list[str],
+        elements: list[str],
+        seen: list[str],
+        stray: list[str],
+    ) -> None:
+        """Write what is missing, and leave out elements that no model can have."""
+        wanted = [*seen, *missing] if add == "sample" else seen
+        with AllOrNothing(self):
+            if wanted and wanted != elements:
+                self.set_elements(wanted)
+            if add == "stray" and missing:
+                self.set_analysis_parameters(stray_elements=[*stray, *missing])
 
     def suggest_elements(
         self,

@@ -158,6 +158,19 @@ class TestSignal:
         s.suggest_elements(add="stray", print_info=False)
         assert s.physical_model().stray_elements == ("Ni",)
 
+    @pytest.mark.parametrize("add", ["sample", "stray"])
+    def test_elements_off_the_axis_are_left_out(self, whole, add):
+        s = whole.isig[1.0:].deepcopy()
+        s.set_elements(["O", "Si", "Ti", "Fe"])
+        with pytest.raises(ValueError, match="O has no line"):
+            s.physical_model()
+        found = s.identify_elements(print_info=False)
+        assert found.unseen == ("O",)
+        assert "O" in s.metadata.Sample.elements
+        s.identify_elements(add=add, print_info=False)
+        assert "O" not in s.physical_model().elements
+        assert "Ni" in s.physical_model().elements or add == "stray"
+
     @pytest.mark.parametrize("add", [True, "grid", 1])
     def test_asks_where(self, whole, add):
         with pytest.raises(ValueError, match='add="sample"'):

@@ -22,9 +22,9 @@ MOST_LINES = 12_000
 # What it has come down to so far. It rose for the refinement of the energy scale, for
 # cautions, ranges and series, for the search that goes on, for the errors of lines (a
 # table of 22 regions, multiplets, and how a fit responds to them), for backgrounds that
-# bend to the counts, and for what is not known of thickness, angles and detector; then
-# for what is built since: local absorption, sum peaks, standards, elements with an error
-# rate, what is said of doubtful data, names for phases.
+# bend to the counts, and for what is not known of thickness, angles and detector. What
+# came since: local absorption, sum peaks, standards, elements with an error rate, what
+# is said of doubtful data, names for phases.
 LINES_SO_FAR = 19_718
 MOST_WITH_SPARSITY = 12
 # Of modules and of hops between them; 3 hops are the words about the phases found, 3
@@ -32,8 +32,8 @@ MOST_WITH_SPARSITY = 12
 # 8 modules and 32 hops that ask for sum peaks, for the orientation of the data, for
 # places, and whether the data are counts of a thin film.
 DECOMPOSITION = (54, 144)
-# 10 are those of the design; 6 more build the model of the metadata, to see whether they
-# have changed since the fit.
+# 10 are those of the design; 6 more build the model of the metadata, to see whether
+# they have changed since the fit.
 QUANTIFICATION_MODULES = 16
 # What belongs to one kind of physics and not to the separation of counts into phases.
 FOREIGN = re.compile(

@@ -267,7 +267,7 @@ def test_a_standard_counts_once(standard, sample):
 def test_names_of_standards_are_no_html(standard, sample):
     sample.calibrate_line_factors(standard, "SrTiO3", **SILENT)
     sample.calibrate_line_factors({"Ti_K": 1.0, "Sr_K": 8.0}, error=0.02, **SILENT)
-    for key in sample.metadata.EDS_espm.standards:
+    for key in list(sample.metadata.EDS_espm.standards.keys()):
         sample.metadata.set_item(f"EDS_espm.standards.{key}.name", "<script>")
     assert "<script>" in str(sample.line_factors())
     page = sample.line_factors()._repr_html_()

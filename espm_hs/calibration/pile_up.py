@@ -87,6 +87,10 @@ class PileUp(NamedTuple):
         return f"Sum peaks (pile-up) are modelled: {reason}."
 
 
+# Counts of a channel that no detector has.
+MOST_COUNTS = 1e15
+
+
 def pile_up(
     model: SpectrumModel,
     spectrum: np.ndarray,
@@ -132,6 +136,8 @@ def pile_up(
     if asked is False or (asked is not True and time is None):
         return None
     counts = np.asarray(spectrum, float)
+    if not 0 <= counts.min() <= counts.max() < MOST_COUNTS:  # NaN among others
+        return None  # whoever fits them says what is wrong
     resolution = float(asked) if is_number else USUAL_RESOLUTION
     found = _found(model, counts, time, resolution)
     possible = found and found.expected >= VISIBLE and found.seen >= HINT

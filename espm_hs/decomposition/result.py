@@ -409,8 +409,12 @@ class PhaseAnalysis:
         """
         rows = self.element_columns
         known = (self.knowledge.fixed[rows] == 0).all(axis=0)
-        covariance = self.covariance[:, rows][:, :, rows]
-        found = empty_phases(self.W[rows], covariance, self.atoms, self.counts)
+        # scaled counts are as certain as those that were scaled
+        covariance = self.covariance[:, rows][:, :, rows] * self.scale
+        counts = self.counts
+        if counts is not None:
+            counts = counts / self.scale if self.scale > 0 else None
+        found = empty_phases(self.W[rows], covariance, self.atoms, counts)
         return found & ~known
 
     @cached_property
@@ -446,7 +450,7 @@ class PhaseAnalysis:
         Where the answers of the starts are known, the phases that differ have it said.
         Backgrounds are free to resemble each other.
         """
-        counts = float(self.fingerprint[1])
+        counts = float(self.fingerprint[1]) / (self.scale or 1.0)
         if counts <= FEW_COUNTS * self.n_phases and self.n_phases > 1:
             yield Caution.of("few", None, counts, self.n_phases)
         agree = self.n_agreeing >= LEAST_AGREEING * self.n_starts

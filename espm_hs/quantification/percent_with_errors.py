@@ -260,7 +260,9 @@ def not_found(analysis: PhaseAnalysis, per_atom: np.ndarray) -> np.ndarray:
         larger than the noise of their sum; and those where noise moves a percentage by
         more than `LARGEST_ERROR`.
     """
-    atoms, covariance = analysis.composition.T, analysis.counting_covariance
+    # of scaled counts the noise is that of what was scaled
+    atoms = analysis.composition.T
+    covariance = analysis.counting_covariance * analysis.scale
     weights = per_atom.sum(axis=0)
     noise = propagated(weights[None], covariance)[:, 0]
     with np.errstate(invalid="ignore", over="ignore"):

@@ -490,7 +490,9 @@ class Preparation(EDSTEMSpectrum):
         asked = AUTO if asked is None else asked
         trees = self.metadata, self.original_metadata
         unknown = reader.counting_time(1, 0.0, *trees) is None
-        if asked is False or (asked == AUTO and unknown):
+        # of what is no counts the fit says what is wrong
+        counts = self.data.size > 0 and self.data.dtype.kind in "biuf"
+        if asked is False or not counts or (asked == AUTO and unknown):
             return model  # without reading the map
         spectrum, n_pixels = self._summed(), max(1, self.axes_manager.navigation_size)
         time = reader.counting_time(n_pixels, float(spectrum.sum()), *trees)

@@ -234,9 +234,10 @@ def _abundances(counts, problem, V, n_jobs):
         if problem.penalties.of_shares:
             passes.solve_pixels(V, H, with_A=False, with_loss=False)
     # zeros would stay zeros
-    return problem.allowed(
-        np.maximum(H, LEAST_OF_PIXEL * H.mean(axis=1, keepdims=True))
-    )
+    H = problem.allowed(np.maximum(H, LEAST_OF_PIXEL * H.mean(axis=1, keepdims=True)))
+    if problem.simplex == "abundances":
+        return H / H.sum(axis=1, keepdims=True)
+    return H
 
 
 def _of_pixels(init, pixels):

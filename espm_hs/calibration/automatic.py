@@ -185,10 +185,10 @@ def _refined(model: SpectrumModel, spectrum: Array, channels: Array) -> Spectrum
 def untied(model: SpectrumModel) -> SpectrumModel:
     """Free lines and background, whose errors would look like shifted peaks."""
     free = dict.fromkeys(model.elements, "families")
-    return _with_splines(model).replace(split_lines=free)
+    return with_splines(model).replace(split_lines=free)
 
 
-def _with_splines(model: SpectrumModel) -> SpectrumModel:
+def with_splines(model: SpectrumModel) -> SpectrumModel:
     """Return the model with the freest background, if it has one."""
     return model.replace(background=model.background and "splines", background_bends=())
 
@@ -197,7 +197,7 @@ def _bent(model: SpectrumModel, spectrum: Array, channels: Array) -> SpectrumMod
     """Return the model with the background that the counts show, if it has one."""
     if not model.background:
         return model
-    free = _with_splines(model)
+    free = with_splines(model)
     x = spectrum[free.channels[channels]]
     return free.bent_to(fit_spectrum(free.G[channels & free.channels], x)[0])
 

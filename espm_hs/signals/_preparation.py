@@ -14,6 +14,7 @@ from espm_hs.calibration.automatic import (
     REFINEMENTS,
     AutomaticCalibration,
     mass_thickness_of,
+    with_splines,
 )
 from espm_hs.calibration.element_identification import (
     Suggestions,
@@ -568,7 +569,8 @@ class Preparation(EDSTEMSpectrum):
         The composition need not be known, but the elements should be complete: see
         `suggest_elements`.
         """
-        model = self.physical_model()
+        # a stiff background that does not fit would look like peaks elsewhere
+        model = with_splines(self.physical_model())
         check_names(model, parameters)
         check_calibration(self.metadata, parameters)
         channels = used_channels(self, signal_mask)

@@ -493,8 +493,9 @@ class Preparation(EDSTEMSpectrum):
         unknown = reader.counting_time(1, 0.0, *trees) is None
         # of what is no counts the fit says what is wrong
         counts = self.data.size > 0 and self.data.dtype.kind in "biuf"
-        if asked is False or not counts or (asked == AUTO and unknown):
-            return model  # without reading the map
+        # a lazy map would be read once more
+        if asked is False or not counts or (asked == AUTO and (unknown or self._lazy)):
+            return model
         spectrum, n_pixels = self._summed(), max(1, self.axes_manager.navigation_size)
         time = reader.counting_time(n_pixels, float(spectrum.sum()), *trees)
         found = pile_up(model, spectrum, asked, time, refinement)

@@ -133,7 +133,7 @@ class TestErrors:
             if entry.limit is None:
                 x = entry.percent / 100
                 assert entry.atomic_data == pytest.approx(
-                    100 * x * (1 - x) * relative, rel=0.02
+                    100 * x * (1 - x) * relative, rel=0.02, abs=1e-6
                 )
         exact = report(found, errors=dict.fromkeys("KLM", 0.0))
         assert all(entry.atomic_data < 1e-6 for entry in exact.entries)

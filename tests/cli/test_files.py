@@ -276,7 +276,7 @@ def test_corrupt_files_of_hyperspy(map_file, results_file, tmp_path):
     count(".hspy", outcomes)
     (tmp_path / "results").mkdir()
     paths = corrupt_files(results_file, tmp_path / "results", 10 * TIMES, rng)
-    outcomes = attempt(partial(cli._report, None), paths, results_file)
+    outcomes = attempt(partial(cli._report, None, None), paths, results_file)
     count(".hspy with results", outcomes)
     made = {Path(one.path).stem for one in outcomes if one.state == "done"}
     found = {

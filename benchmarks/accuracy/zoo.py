@@ -258,7 +258,7 @@ class Verdict(NamedTuple):
     error: float
     cautions: tuple[str, ...]
     covered: bool
-    standardised: tuple[float, ...]
+    standardised: tuple[float, ...] = ()
 
     @property
     def right(self) -> bool:
@@ -310,11 +310,13 @@ def decompose(case: Case, **options: Any) -> Outcome:
     s.decomposition(algorithm="espm", **how)
     seconds = time.process_time() - start
     found = s.analysis_results()
-    return Outcome(case, judge(case, found), found, seconds)
+    return Outcome(case, judge(case, found, report(found)), found, seconds)
 
 
-def judge(case: Case, found: PhaseAnalysis) -> list[Verdict]:
-    """Return a verdict on each true phase."""
+def judge(
+    case: Case, found: PhaseAnalysis, table: Report | None = None
+) -> list[Verdict]:
+    """Return a verdict on each true phase; with a table also on its stated errors."""
     order, _ = match_phases(found.spectra, case.experiment.spectra)
     expected = reference(case, found.model)
     atoms = found.composition
@@ -322,13 +324,13 @@ def judge(case: Case, found: PhaseAnalysis) -> list[Verdict]:
     variance = np.diagonal(found.covariance, axis1=1, axis2=2)[:, found.element_columns]
     margin = 100 * N_ERRORS * np.sqrt(variance.T)
     low, high = 100 * found.ranges[0] - margin, 100 * found.ranges[1] + margin
-    verdicts, table = [], report(found)
+    verdicts = []
     for phase, true, j in zip(case.experiment.phases, expected.T, order, strict=True):
         errors = np.abs(percent[:, j] - true)
         inside = (low[:, j] <= true) & (true <= high[:, j])
         cautions = tuple(one.kind for one in found.cautions if one.phase == j)
         covered = bool(inside[errors > WRONG].all())
-        z = standardised(table, int(j), phase.composition)
+        z = standardised(table, int(j), phase.composition) if table else ()
         verdicts.append(Verdict(phase.name, float(errors.max()), cautions, covered, z))
     return verdicts
 
@@ -353,7 +355,7 @@ def standardised(
     return tuple(
         (x.percent - true[e]) / x.error
         for e, x in entries.items()
-        if true[e] >= SMALLEST and x.error > 0
+        if true[e] >= SMALLEST and x.error > 0 and np.isfinite(x.percent)
     )
 
 

@@ -631,8 +631,8 @@ class Preparation(EDSTEMSpectrum):
 
         Examples
         --------
-        >>> s.identify_elements()
-        >>> s.identify_elements(add="stray")
+        >>> found = s.identify_elements(print_info=False)
+        >>> found = s.identify_elements(add="stray", print_info=False)
         """
         check_place(add)
         check_number("false_names", false_names, 0, 1)

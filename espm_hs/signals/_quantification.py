@@ -186,7 +186,7 @@ class Quantification(EDSTEMSpectrum):
 
         Examples
         --------
-        >>> s.identify_phases("minerals")
+        >>> s.identify_phases("minerals")  # doctest: +SKIP
         >>> s.identify_phases(["(Mg,Fe)O", "(Mg,Fe)SiO3"], rename=True)
         """
         found = self.analysis_results()

@@ -5,6 +5,7 @@
 """
 
 import json
+import re
 from pathlib import Path
 
 import hyperspy.api as hs
@@ -22,7 +23,13 @@ def test_a_result_is_read_and_quantified_as_it_was():
     np.testing.assert_allclose(variance, expected["variance"], rtol=1e-9, atol=1e-14)
     pixels = [one.data for one in s.quantify("pixels")[:2]]
     np.testing.assert_array_equal(pixels, expected["pixels"])
-    assert str(s.analysis_results()) == expected["text"]
+    # in the words of now
+    text = str(s.analysis_results())
+    for figure in re.findall(
+        r"\d+ iterations|\d of \d start|at least \d+°|[\d.]+ at.%", expected["text"]
+    ):
+        assert figure in text
+    assert f"objective {re.search(r'objective=([\d.]+)', expected['text'])[1]}" in text
 
 
 def test_a_fit_goes_on_from_it():

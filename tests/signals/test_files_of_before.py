@@ -29,7 +29,8 @@ def test_a_result_is_read_and_quantified_as_it_was():
         r"\d+ iterations|\d of \d start|at least \d+°|[\d.]+ at.%", expected["text"]
     ):
         assert figure in text
-    assert f"objective {re.search(r'objective=([\d.]+)', expected['text'])[1]}" in text
+    objective = re.search(r"objective=([\d.]+)", expected["text"])[1]
+    assert f"objective {objective}" in text
 
 
 def test_a_fit_goes_on_from_it():

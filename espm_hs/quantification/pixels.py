@@ -188,6 +188,7 @@ class _Block:
         percent: bool,
     ) -> None:
         self.per_loading, self.percent = per_loading, percent
+        self.scale = analysis.scale
         self.spectra = np.ascontiguousarray(analysis.spectra[analysis.channels])
         self.mean_counts = counts.mean_counts
         self.n_axes = sum(size > 1 for size in navigation)
@@ -223,7 +224,9 @@ class _Block:
             values, response = H @ self.per_loading.T, self.per_loading
         variances = propagated(response, covariance)
         if self.percent:
-            nothing = (variances > LARGEST_ERROR**2).any(axis=1)
+            # scaled counts are as certain as those that were scaled
+            noise = variances * self.scale
+            nothing = (noise > LARGEST_ERROR**2).any(axis=1)
             nothing |= counts.per_pixel == 0
             values[nothing] = variances[nothing] = np.nan
         found = np.full((2, shape[1], len(loadings)), np.nan)

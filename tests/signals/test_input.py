@@ -11,6 +11,8 @@ from conftest import make_map
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from espm_hs.quantification.percent_with_errors import not_found
+
 TEM = "Acquisition_instrument.TEM"
 EDS = f"{TEM}.Detector.EDS"
 
@@ -319,9 +321,14 @@ def test_anything(
         assert state(s) == before
         assert "`" in message or "counts" in message
         return
-    # percentages of a phase without atoms, of background alone, are not defined
-    bare = s.analysis_results().atoms == 0
-    np.testing.assert_array_equal(np.isnan(percent).any(axis=0).ravel(), bare)
+    # percentages of a phase without atoms, of background alone, are not defined, nor
+    # those that noise moves by more than 100 %
+    found = s.analysis_results()
+    bare = not_found(found, np.eye(len(found.elements)))
+    assert bare[found.atoms == 0].all()
+    missing = np.isnan(percent).reshape(len(percent), -1)
+    np.testing.assert_array_equal(missing.any(axis=0), bare)
+    np.testing.assert_array_equal(missing.all(axis=0), bare)
     assert np.nanmin(percent, initial=0) >= 0
     assert state(s)[:3] == before[:3]
     assert np.isfinite(s.learning_results.loadings).all()

@@ -504,8 +504,10 @@ class PhaseAnalysis:
             of = "none of the elements" if self.empty[j] else f"{of} at.%"
             share = "" if shares is None else f"{shares[j]:.0f} % of the counts, "
             lines.append(f"{label}: {share}{of}")
-        more = len(lines) - MOST_PHASES
-        return lines if more <= 0 else [*lines[:MOST_PHASES], f"and {more} more"]
+        if len(lines) <= MOST_PHASES:
+            return lines
+        shown = lines[: MOST_PHASES - 1]
+        return [*shown, f"and {len(lines) - len(shown)} more"]
 
     def _settings(self) -> str:
         """Say with what the phases were found."""

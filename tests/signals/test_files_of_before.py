@@ -1,11 +1,11 @@
 """Files that were saved before the package got its present folders open unchanged.
 
 `data/decomposed_layout_2.hspy` was decomposed, calibrated and saved by the commit
-7ae307b; the JSON file beside it holds what `quantify` and the text of the result were.
+7ae307b; the JSON file beside it holds what `quantify` gave then, and the text of the
+result in the words of now.
 """
 
 import json
-import re
 from pathlib import Path
 
 import hyperspy.api as hs
@@ -23,14 +23,7 @@ def test_a_result_is_read_and_quantified_as_it_was():
     np.testing.assert_allclose(variance, expected["variance"], rtol=1e-9, atol=1e-14)
     pixels = [one.data for one in s.quantify("pixels")[:2]]
     np.testing.assert_array_equal(pixels, expected["pixels"])
-    # in the words of now
-    text = str(s.analysis_results())
-    for figure in re.findall(
-        r"\d+ iterations|\d of \d start|at least \d+°|[\d.]+ at.%", expected["text"]
-    ):
-        assert figure in text
-    objective = re.search(r"objective=([\d.]+)", expected["text"])[1]
-    assert f"objective {objective}" in text
+    assert str(s.analysis_results()) == expected["text"]
 
 
 def test_a_fit_goes_on_from_it():

@@ -21,6 +21,8 @@ from espm_hs.calibration.energy_scale import (
     State,
     end_of_noise,
     fitted_mass_thickness,
+    untied,
+    with_splines,
 )
 from espm_hs.decomposition.decompose import FITS, Array, Changes, Refined
 from espm_hs.decomposition.self_consistency import self_consistent_model
@@ -182,17 +184,6 @@ def _refined(model: SpectrumModel, spectrum: Array, channels: Array) -> Spectrum
     return _bent(after, spectrum, channels)
 
 
-def untied(model: SpectrumModel) -> SpectrumModel:
-    """Free lines and background, whose errors would look like shifted peaks."""
-    free = dict.fromkeys(model.elements, "families")
-    return with_splines(model).replace(split_lines=free)
-
-
-def with_splines(model: SpectrumModel) -> SpectrumModel:
-    """Return the model with the freest background, if it has one."""
-    return model.replace(background=model.background and "splines", background_bends=())
-
-
 def _bent(model: SpectrumModel, spectrum: Array, channels: Array) -> SpectrumModel:
     """Return the model with the background that the counts show, if it has one."""
     if not model.background:
@@ -253,20 +244,25 @@ def _ratio(model: SpectrumModel, spectrum: Array, channels: Array) -> float:
     return deviance_ratio(x, fit_spectrum(model.G[used], x)[1], len(model.columns))
 
 
+def axis_change(before: SpectrumModel, after: SpectrumModel) -> Changes:
+    """Return by how much an axis was moved (eV) and stretched (%)."""
+    return {
+        "offset": 1e3 * float(after.energy[0] - before.energy[0]),
+        "gain": 1e2 * float(np.ptp(after.energy) / np.ptp(before.energy) - 1),
+    }
+
+
 def _changes(before: SpectrumModel, after: SpectrumModel) -> Changes:
     """Return what differs between two models, see `AutomaticCalibration.refined`."""
     old, new = ({**vars(one.detector), **vars(one)} for one in (before, after))
     names = ("resolution", "fano_factor", "low_energy_shift", "minimum_energy")
     changes = {n: float(new[n]) for n in names if not np.isclose(old[n], new[n])}
-    axis = {
-        "offset": 1e3 * (after.energy[0] - before.energy[0]),
-        "gain": 1e2 * (np.ptp(after.energy) / np.ptp(before.energy) - 1),
-    }
     if after.background_bends:
         changes["background"] = float(
             max(after.background_bends) / min(after.background_bends)
         )
-    return {name: float(x) for name, x in axis.items() if abs(x) > 1e-6} | changes
+    moved = axis_change(before, after)
+    return {name: x for name, x in moved.items() if abs(x) > 1e-6} | changes
 
 
 # What is said of each change.

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from espm_hs.calibration.automatic import AXIS, AutomaticCalibration
-from espm_hs.calibration.energy_scale import without_noise
+from espm_hs.calibration.automatic import AXIS, AutomaticCalibration, axis_change
+from espm_hs.calibration.energy_scale import with_splines, without_noise
 from espm_hs.calibration.line_evidence import (
     SETTLED_SCALE,
     Family,
@@ -305,7 +305,7 @@ class Search:
 
     def _families(self, element: int) -> list[Family]:
         """Families that name an element."""
-        return [f for f in self.patterns.families[self.elements[element]] if f.names_it]
+        return self.patterns.naming(self.elements[element])
 
     def _add(self) -> None:
         """Add elements until none explains anything more."""
@@ -518,7 +518,7 @@ def identify(
             # a wrong scale makes two elements of one, which would make it right
             apart, names = search.names(apart=not names), search.names()
             if ratio > FAR:
-                complete = model.replace(elements=apart)
+                complete = model.replace(elements=apart, stray_elements=())
                 refined, _ = AutomaticCalibration().refined(complete, counts, used)
                 model = cast(SpectrumModel, refined)
                 used, counts = _within(model, used, counts)
@@ -549,7 +549,7 @@ def _spectrum(
     patterns = Patterns(model, used, candidates)
     shapes = np.zeros((counts.size, 0))
     if model.background:
-        free = model.replace(background="splines", background_bends=())
+        free = with_splines(model)
         shapes = free.G[used][:, [c.kind == "background" for c in free.columns]]
     return Spectrum(patterns, counts, shapes, scale)
 
@@ -572,10 +572,8 @@ def _calibrated(
         fit = spectrum.fit(range(len(spectrum.patterns.elements)), fit)
         changes, now = spectrum.scale_of(fit), model.parameters
         # peaks are no longer linear in what moves them further
-        main = [
-            f.main.energy for own in spectrum.patterns.families.values() for f in own
-        ]
-        shift = np.abs(changes["offset"] + 10 * changes["gain"] * np.array(main))
+        main = spectrum.patterns.mains
+        shift = np.abs(changes["offset"] + 10 * changes["gain"] * main)
         step = min(1.0, FARTHEST / max(shift.max() / model.detector.resolution, 1e-9))
         trial = {
             name: float(
@@ -599,11 +597,7 @@ def _calibrated(
 
 def _changes(before: SpectrumModel, after: SpectrumModel) -> dict[str, float]:
     """Return what a calibration changed: eV and % of the axis, resolution in eV."""
-    return {
-        "offset": 1e3 * float(after.energy[0] - before.energy[0]),
-        "gain": 1e2 * float(np.ptp(after.energy) / np.ptp(before.energy) - 1),
-        "resolution": after.detector.resolution,
-    }
+    return axis_change(before, after) | {"resolution": after.detector.resolution}
 
 
 #: The name of earlier versions.

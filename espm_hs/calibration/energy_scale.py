@@ -446,6 +446,17 @@ NORMAL = 1.96
 ANGLE_SPREAD = float(np.ptp(np.log(np.sin(np.radians(USUAL_ANGLES)))) / np.sqrt(12))
 
 
+def untied(model: SpectrumModel) -> SpectrumModel:
+    """Free lines and background, whose errors would look like other things."""
+    free = dict.fromkeys(model.elements, "families")
+    return with_splines(model).replace(split_lines=free)
+
+
+def with_splines(model: SpectrumModel) -> SpectrumModel:
+    """Return the model with the freest background, if it has one."""
+    return model.replace(background=model.background and "splines", background_bends=())
+
+
 class MassThickness(NamedTuple):
     """Mass thickness of a sample, kg/m2.
 
@@ -499,12 +510,7 @@ def fitted_mass_thickness(model: SpectrumModel, spectrum: np.ndarray) -> MassThi
     angle = model.take_off_angle
     if unknown := ANGLE in model.unknown:
         angle = float(np.mean(USUAL_ANGLES))
-    free = model.replace(
-        split_lines=dict.fromkeys(model.elements, "families"),
-        background=model.background and "splines",
-        background_bends=(),
-        take_off_angle=angle,
-    )
+    free = untied(model).replace(take_off_angle=angle)
     used = free.channels
     x = np.asarray(spectrum, float)[used]
     tied = _tied_families(model, free)
@@ -564,7 +570,7 @@ def _trial(
     information = (G[:, columns] / y[:, None]).T @ G[:, columns]
     covariance[np.ix_(columns, columns)] = np.linalg.pinv(information)
     one, other = np.transpose(seen)
-    families = [model.columns[i].family for i in range(w.size)]
+    families = [column.family for column in model.columns]
     known = np.array([FAMILIES.get((name or "")[:1], 0.0) ** 2 for name in families])
     counted = np.diag(covariance)[one] / w[one] ** 2
     counted += np.diag(covariance)[other] / w[other] ** 2

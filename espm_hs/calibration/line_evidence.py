@@ -20,10 +20,15 @@ from scipy.optimize import minimize_scalar, nnls
 from scipy.signal import fftconvolve
 from scipy.stats import t as student
 
+from espm_hs.calibration.pile_up import at_sums
 from espm_hs.factorization import divergence
 from espm_hs.physics import SpectrumModel
 from espm_hs.physics.xray.absorption import mass_absorption_coefficient
-from espm_hs.physics.xray.detector import FWHM_PER_SIGMA
+from espm_hs.physics.xray.detector import (
+    FWHM_PER_SIGMA,
+    PAIR_ENERGY,
+    SHIFT_DECAY,
+)
 from espm_hs.physics.xray.elements import (
     atomic_number,
     atomic_to_mass_fractions,
@@ -69,10 +74,8 @@ SHIFT, WIDER = 1.5, 0.03
 FILM = 1e-4
 # Share of the counts in sum peaks, one standard deviation.
 PILED_UP = 0.01
-# Length of that tail and decay of that shift, keV.
-TAIL, SHIFT_DECAY = 0.1, 0.6
-# Energy of an electron-hole pair in silicon, eV.
-PAIR_ENERGY = 3.65
+# Length of that tail, keV.
+TAIL = 0.1
 # Lines that are further (keV) outside the channels leave nothing in them.
 MARGIN = 0.3
 # Lines that are weaker than this share of the strongest of their family are left out
@@ -209,7 +212,7 @@ class Patterns:
         found = {element: families_of(element, model) for element in candidates}
         self.families = {e: families for e, families in found.items() if families}
         self.elements = tuple(self.families)
-        naming = [[f for f in own if f.names_it] for own in self.families.values()]
+        naming = [self.naming(element) for element in self.families]
         lines = [x for own in naming for f in own for x in f.strong]
         element = np.repeat(
             np.arange(len(naming)), [sum(len(f.strong) for f in own) for own in naming]
@@ -220,6 +223,16 @@ class Patterns:
         self.variance = (fwhm / FWHM_PER_SIGMA) ** 2
         self._known: dict[Family, FamilySpectrum] = {}
         self._attenuation: dict[str, Array] = {}
+
+    def naming(self, element: str) -> list[Family]:
+        """Families that name an element."""
+        return [family for family in self.families[element] if family.names_it]
+
+    @cached_property
+    def mains(self) -> Array:
+        """Energies of the main lines of all families, keV."""
+        own = self.families.values()
+        return np.array([family.main.energy for some in own for family in some])
 
     def attenuation(self, element: str) -> Array:
         """Return the mass absorption coefficient in the channels, cm2/g."""
@@ -255,9 +268,7 @@ class Patterns:
         """Emission (barn) x efficiency of lines, at energies that may be others."""
         detector = self.model.detector
         factors = self.model.line_factors
-        emitted = [
-            factors.get(f"{x.element}_{x.family}", 1.0) * x.cross_section for x in lines
-        ]
+        emitted = [factors.get(x.key, 1.0) * x.cross_section for x in lines]
         inside = np.clip(energy, self.energy[0], self.energy[-1])
         return 1e24 * np.array(emitted) * detector.efficiency(inside)
 
@@ -282,20 +293,19 @@ class Patterns:
     def decoys(self) -> Array:
         """Spectra of the same patterns, between those of the elements."""
         lines, element = self._decoys_of
-        mains = np.array([f.main.energy for own in self.families.values() for f in own])
         spectra = []
         for step in (-1, 1):
-            factors = [self._decoy_factor(e, step, mains) for e in self.elements]
+            factors = [self._decoy_factor(e, step) for e in self.elements]
             moved = np.array(factors)[element]
             spectra.append(self._spectra(lines, element, len(factors), moved))
         decoys = np.hstack(spectra)
         # moved out of the channels, little is left
         return decoys[:, decoys.sum(axis=0) > 0.3 * np.tile(self.whole.sum(axis=0), 2)]
 
-    def _decoy_factor(self, element: str, step: int, mains: Array) -> float:
+    def _decoy_factor(self, element: str, step: int) -> float:
         """Factor on the energies of an element that leads to where no main line is."""
-        names_it = [f for f in self.families[element] if f.names_it]
-        strongest = max((f.main for f in names_it), key=lambda x: x.cross_section)
+        own = [family.main for family in self.naming(element)]
+        strongest = max(own, key=lambda x: x.cross_section)
         low, high = ATOMIC_NUMBERS
         other = min(max(atomic_number(element) + step, low), high)
         same = [
@@ -306,8 +316,8 @@ class Patterns:
         ratio = same[0] / strongest.energy if same else 1 + 0.05 * step
         ratio = 1 + 0.05 * step if ratio == 1 else ratio
         factors = ratio**BETWEEN
-        energies = factors[:, None] * [f.main.energy for f in names_it]
-        distance = np.abs(energies[:, :, None] - mains).min(axis=2)
+        energies = factors[:, None] * [line.energy for line in own]
+        distance = np.abs(energies[:, :, None] - self.mains).min(axis=2)
         fwhm = 1e-3 * self.model.detector.fwhm(energies)
         return float(factors[(distance / fwhm).min(axis=1).argmax()])
 
@@ -589,11 +599,11 @@ class Spectrum:
 
     def _sums(self, y: Array) -> Array:
         """Spectrum of two photons that are counted as one, of as many counts."""
-        energy = self.patterns.energy
-        step = energy[1] - energy[0]
-        sums = np.maximum(fftconvolve(y, y), 0.0) / y.sum()
-        at = 2 * energy[0] + step * np.arange(sums.size)
-        return np.interp(energy, at, sums, left=0.0, right=0.0)
+        known = self.patterns
+        whole = np.zeros(known.used.size)  # channels that are left out are none
+        whole[known.used] = y
+        sums = at_sums(fftconvolve(whole, whole), known.model.energy)
+        return np.maximum(sums, 0.0)[known.used] / y.sum()
 
     def gains(self, fit: Fit, patterns: Array) -> Gains:
         """Return what each pattern alone would gain beside a fit.
@@ -709,6 +719,8 @@ class Spectrum:
 
 def _nonnegative(H: Array, h: Array) -> Array:
     """Minimise w H w / 2 - h w over w >= 0."""
+    if not h.size:  # which nnls does not bear
+        return h
     scale = np.sqrt(np.maximum(np.diag(H), 1e-300))
     R = np.linalg.cholesky(H / np.outer(scale, scale) + 1e-10 * np.eye(len(h))).T
     return nnls(R, np.linalg.solve(R.T, h / scale), maxiter=100 * len(h))[0] / scale

@@ -58,7 +58,7 @@ class PileUp(NamedTuple):
     rate
         Counts per second; NaN if not known.
     expected, seen
-        Height of the sum peaks that rate and resolution make (NaN if the rate is not
+        Height of the sum peaks that rate and resolution make (0 if the rate is not
         known), and that of the spectrum, in standard deviations of the counts.
     """
 
@@ -196,8 +196,19 @@ def _sums(model: SpectrumModel, counts: np.ndarray, weights: np.ndarray) -> np.n
     noiseless = model.replace(detector=model.detector.with_noise(NOISELESS))
     fitted, narrow = (one.G @ weights for one in (model, noiseless))
     folded = fftconvolve(counts, counts) - fftconvolve(fitted, fitted - narrow)
-    first, second = model.energy[:2]
+    return np.maximum(at_sums(folded, model.energy), 0.0) / counts.sum() ** 2
+
+
+def at_sums(folded: np.ndarray, energy: np.ndarray) -> np.ndarray:
+    """Return two spectra that were folded, at the energies of their channels.
+
+    Parameters
+    ----------
+    folded
+        Of spectra over all channels, shape (2 n_channels - 1,).
+    energy
+        Of the channels, keV.
+    """
     # two channels i and j add up to i + j and the offset of the axis once more
-    place = np.arange(counts.size) - first / (second - first)
-    shape = np.interp(place, np.arange(folded.size), folded, left=0.0, right=0.0)
-    return np.maximum(shape, 0.0) / counts.sum() ** 2
+    place = np.arange(energy.size) - energy[0] / (energy[1] - energy[0])
+    return np.interp(place, np.arange(folded.size), folded, left=0.0, right=0.0)

@@ -8,11 +8,12 @@ from typing import Any, cast
 
 import numpy as np
 
-from espm_hs.arguments import check_number
+from espm_hs.arguments import check_mapping, check_number
 from espm_hs.calibration.automatic import AutomaticCalibration
+from espm_hs.compounds.formulas import parse_formula
 from espm_hs.factorization import deviance_ratio, fit_spectrum
 from espm_hs.physics import SpectrumModel, atomic_to_mass_fractions
-from espm_hs.physics.xray.elements import atoms_of
+from espm_hs.physics.xray.elements import normalised_fractions
 from espm_hs.physics.xray.emission import FAMILIES
 from espm_hs.physics.xray.kfactors import detected
 from espm_hs.physics.xray.line_factors import Standard
@@ -30,6 +31,28 @@ Array = np.ndarray
 POOR = 0.2
 # Relative difference of efficiencies of what is the same detector.
 SAME = 0.01
+
+
+def atoms_of(composition: Any) -> dict[str, float]:
+    """Return the atomic fractions of a composition or a formula.
+
+    Parameters
+    ----------
+    composition
+        Numbers of atoms of each element, in any unit, or a formula: "Ca10(PO4)6F2".
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+    TypeError
+        If it is something else.
+    """
+    if isinstance(composition, str):
+        return normalised_fractions(parse_formula(composition))
+    what = "symbols to numbers of atoms, such as {'O': 3, 'Sr': 1, 'Ti': 1}"
+    check_mapping("composition", composition, f"{what}, or be a formula")
+    return normalised_fractions(composition)
 
 
 def checked_film(
@@ -128,10 +151,15 @@ def check_alike(standard: SpectrumModel, other: SpectrumModel) -> None:
     theirs, ours = (one.detector.efficiency(energy) for one in (standard, other))
     stated = {DETECTOR not in one.unknown for one in (standard, other)}
     if len(stated) > 1 or not np.allclose(theirs, ours, rtol=SAME, atol=1e-6):
+        both = [
+            "none stated" if DETECTOR in one.unknown else str(one.detector)
+            for one in (standard, other)
+        ]
         raise ValueError(
             "The standard was measured with another detector than this signal, by the "
-            "metadata, and line factors hold the efficiency of the detector. If it is "
-            "the same, say so with `set_analysis_parameters(detector=...)` on both."
+            f"metadata ({both[0]} and {both[1]}), and line factors hold the efficiency "
+            "of the detector. If it is the same, say so with "
+            "`set_analysis_parameters(detector=...)` on both."
         )
 
 
@@ -175,8 +203,9 @@ def measured(
     free, used = _untied(model, spectrum, refinement)
     weights, covariance = _amounts(free, np.asarray(spectrum, float)[used], used)
     kept = _seen(free, np.diag(covariance))
-    elements = [free.columns[i].element or "" for i in kept]
-    names = [f"{free.columns[i].element}_{free.columns[i].family}" for i in kept]
+    columns = [column for i, column in enumerate(free.columns) if i in kept]
+    elements = [column.element or "" for column in columns]
+    names = [f"{column.element}_{column.family}" for column in columns]
     unknown = unknowns_of_columns(free, free._unabsorbed)
     # a thickness that is 0 tells no amount
     absolute = electrons is not None and THICKNESS in unknown.names

@@ -35,7 +35,7 @@ from espm_hs.compounds import read_compounds
 from espm_hs.decomposition.cautions import PhaseWarning
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.factorization.counts.storage import memory_for_counts
-from espm_hs.metadata.describe import N_FACTS, Info, counts_per_pixel, shape_text
+from espm_hs.metadata.describe import Info, counts_per_pixel, shape_text
 from espm_hs.metadata.reader import item, read
 from espm_hs.metadata.schema import BATCH, NODE, RESULTS
 from espm_hs.metadata.writer import write_parameters
@@ -68,7 +68,7 @@ def file_info(path: str | Path) -> str:
     for number, signal in enumerate(spectra, start=1):
         found = signal.info()
         # the detectors of a Velox file would repeat the same rows
-        facts, rows = found.rows[:N_FACTS], found.rows[N_FACTS:]
+        facts, rows = found.rows[: found.n_facts], found.rows[found.n_facts :]
         first = described.setdefault(rows, number)
         if first != number:
             found = Info(found.title, (*facts, ("parameters", f"as of {first}", "")))

@@ -51,8 +51,6 @@ _POINTS = 512
 # Of the names of one entry, so many are shown.
 _SHOWN = 3
 
-KINDS = ("compound", "solid solution", "mixture", "none")
-
 
 @dataclass(frozen=True)
 class Match:
@@ -317,17 +315,16 @@ class _Errors:
         inner = centre + _normal_points(d) @ root.T
         weights = np.column_stack([1 - inner.sum(axis=1), inner])
         inside = (weights >= 0).all(axis=1)
+        nearest, shares = _nearest(ends)
         if inside.any():
             square = ((ends[0] + directions @ centre) ** 2).sum()
             share = inside.mean()
             weights = weights[inside]
         else:
-            square, weights = _nearest(ends)
-            share = 0.5 / _POINTS
+            square, weights, share = nearest, shares, 0.5 / _POINTS
         volume = (
             d / 2 * np.log(2 * np.pi) + np.log(np.diag(root)).sum() + gammaln(d + 1)
         )
-        nearest, _ = _nearest(ends)
         return self.constant - square / 2 + volume + np.log(share), nearest, weights
 
     def of_pairs(self, compositions: np.ndarray) -> _Pairs:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations_with_replacement, product
 from math import gcd
 
@@ -90,10 +91,11 @@ def suggest_formulas(
     if there.size < 2:
         return []
     symbols = [elements[i] for i in there.tolist()]
-    closing = np.eye(percent.size)[there] - percent[there, None] / percent[
-        there
-    ].sum() * (np.isin(np.arange(percent.size), there))
-    values = 100 * percent[there] / percent[there].sum()
+    kept = np.eye(percent.size)[there]
+    total = percent[there].sum()
+    values = 100 * percent[there] / total
+    # derivative of the closed values
+    closing = (100 * kept - values[:, None] * kept.sum(axis=0)) / total
     spread = closing @ covariance @ closing.T + 0.01 * np.eye(there.size)
     inverse = np.linalg.inv(spread[:-1, :-1])
     scored = []
@@ -151,6 +153,7 @@ def _balanced(atoms: Mapping[str, int], valences: Mapping[str, float]) -> bool |
     return any(abs(charge) < 1e-9 for charge in sums)
 
 
+@cache
 def _charges(n: int, valences: tuple[float, ...]) -> set[float]:
     """Charges of n atoms. Cations may be of several valences, anions are of one."""
     if min(valences) < 0:

@@ -65,10 +65,13 @@ class Info:
     rows
         Name, value and remark: what is a default, what is missing and which call sets
         it, what the header of the file says otherwise.
+    n_facts
+        How many of the rows, the first, say what the signal is.
     """
 
     title: str
     rows: tuple[Row, ...]
+    n_facts: int = 0
 
     def text(self, before: str = "", after: str = "") -> str:
         """Return lines of text, with words before and after the title."""
@@ -101,10 +104,6 @@ def counts_per_pixel(signal: Any) -> float:
     return total / max(1, signal.axes_manager.navigation_size)
 
 
-#: Rows of what the signal is; those of the parameters follow.
-N_FACTS = 4
-
-
 def information(signal: Any) -> Info:
     """Say what a signal is and what an analysis of it would use.
 
@@ -123,7 +122,8 @@ def information(signal: Any) -> Info:
     remark = "" if mean else f"there is nothing to decompose{of_file(trees[0])}"
     if mean and signal.data.dtype.kind == "f":
         total = mean * max(1, signal.axes_manager.navigation_size)
-        if abs(total - np.rint(total)) > 1e-6 * total:
+        # sums of whole numbers are whole, but for the rounding of the mean
+        if abs(total - np.rint(total)) > 1e-3 + 1e-12 * total:
             remark = "no whole number of counts: scaled, averaged or smoothed?"
     energy = "-"
     if axis.size:
@@ -136,7 +136,7 @@ def information(signal: Any) -> Info:
     )
     rows = describe(*trees, axis if axis.size else None)
     title = item(trees[0], "General.title") or "untitled"
-    return Info(str(title), (*facts, *rows))
+    return Info(str(title), (*facts, *rows), len(facts))
 
 
 def describe(

@@ -27,6 +27,7 @@ from espm_hs.quantification.percent_with_errors import (
     Basis,
     atoms_per_loading,
     closed,
+    not_found,
 )
 from espm_hs.quantification.report import (
     data_frame,
@@ -108,7 +109,7 @@ class PhaseNames:
         return {
             j: some[0]
             for j, some in enumerate(self.matches)
-            if some and some[0].probability > NAMED and some[0].kind != "none"
+            if some and some[0].probability > NAMED and some[0].names
         }
 
     def for_unnamed(self, names: Sequence[str]) -> list[str]:
@@ -210,7 +211,7 @@ def of_phases(analysis: PhaseAnalysis, basis: Basis) -> tuple[np.ndarray, np.nda
     """
     _, per_atom = basis.of(analysis.elements)
     percent, response = closed(per_atom, analysis.composition.T)
-    percent[analysis.empty] = np.nan
+    percent[not_found(analysis, per_atom)] = np.nan
     moved = response @ total_covariance(analysis) @ response.transpose(0, 2, 1)
     return percent, moved
 
@@ -239,6 +240,7 @@ def of_regions(
     of_each = np.nan_to_num(of_phases(analysis, basis)[1])
     _, per_atom = basis.of(analysis.elements)
     per_loading = per_atom @ atoms_per_loading(analysis)
+    per_loading[:, not_found(analysis, per_atom)] = 0.0
     percent, response = closed(per_loading, totals)
     atoms = totals * per_loading.sum(axis=0)
     shares = atoms / np.maximum(atoms.sum(axis=1, keepdims=True), 1e-300)
@@ -291,11 +293,12 @@ def name_phases(
     if regions is None or loadings is None:
         found = of_phases(analysis, basis)
     else:
-        totals = regions[1].T.astype(float) @ np.nan_to_num(loadings)
+        known = np.nan_to_num(loadings)
+        totals = np.stack([known[inside].sum(axis=0) for inside in regions[1].T])
         found = of_regions(analysis, basis, totals)
+    unseen = unseen_elements(analysis.model)
     # what was decomposed and is not compared may be there, too
-    aside = set(analysis.elements) - set(elements)
-    hidden = unseen_elements(analysis.model) | aside
+    hidden = unseen | (set(analysis.elements) - set(elements))
     matches: list[tuple[Match, ...]] = []
     formulas: list[tuple[Suggestion, ...]] = []
     without: list[str] = []
@@ -326,7 +329,7 @@ def name_phases(
         formulas.append(
             tuple(suggest_formulas(percent, covariance, compared, VALENCES))
         )
-    remarks = tuple(_remarks(analysis, elements, hidden, without))
+    remarks = tuple(_remarks(analysis.elements, unseen, without))
     return PhaseNames(tuple(labels), tuple(matches), tuple(formulas), remarks)
 
 
@@ -350,14 +353,11 @@ def _without_oxygen(
 
 
 def _remarks(
-    analysis: PhaseAnalysis,
-    elements: Sequence[str],
-    hidden: frozenset[str] | set[str],
-    without: Sequence[str],
+    elements: Sequence[str], unseen: frozenset[str], without: Sequence[str]
 ) -> Iterator[str]:
     """Say what was left out of the comparison."""
-    usual = [symbol for symbol in ("H", "Li", "Be", "B", "C", "N", "O", "F")]
-    shown = [symbol for symbol in usual if symbol in hidden - set(elements)]
+    usual = ("H", "Li", "Be", "B", "C", "N", "O", "F")
+    shown = [one for one in usual if one in unseen and one not in elements]
     if shown:
         yield (
             f"Not compared, as they cannot be measured: {', '.join(shown)}. Compounds "
@@ -377,7 +377,7 @@ def _remarks(
 # -- and back again ------------------------------------------------------------------
 
 
-def known_from_database(name: Any, model: LinearModel, database: Any = "all") -> dict:
+def known_from_database(name: Any, model: LinearModel) -> dict:
     """Return what a table says of a phase, in the words of ``known_phases``.
 
     Parameters
@@ -386,8 +386,6 @@ def known_from_database(name: Any, model: LinearModel, database: Any = "all") ->
         Of a compound or solid solution.
     model
         Says which elements are decomposed, and which cannot be.
-    database
-        See `read_compounds`.
 
     Returns
     -------
@@ -409,7 +407,11 @@ def known_from_database(name: Any, model: LinearModel, database: Any = "all") ->
             f"{where} is {FROM_DATABASE!r}; needed is a name of the database, such as "
             f"{{'anorthite': {FROM_DATABASE!r}}}."
         )
-    compound = find_compound(name, database)
+    try:
+        compound = find_compound(name)
+    except ValueError as error:
+        listed = "`espm_hs.compounds.read_compounds()` lists those that there are."
+        raise ValueError(f"{where}: {error} {listed}") from None
     unseen = unseen_elements(model)
     elements = list(model.elements)
     if lacking := sorted(compound.elements - unseen - set(elements)):

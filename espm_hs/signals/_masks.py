@@ -62,16 +62,29 @@ def _of_region(axes: Sequence[Any], value: Any) -> Any:
     known = [{**one.get_axis_dictionary(), "navigate": True} for one in reversed(axes)]
     sizes = [one.size for one in reversed(axes)]
     inside = np.zeros(int(np.prod(sizes)), bool)
-    # of an image of the numbers of its pixels a ROI keeps those that it holds
-    numbers = np.arange(inside.size, dtype=float).reshape(sizes)
+    _check_width(value, axes)
+    # of an image of the numbers of its pixels a ROI keeps those that it holds, and has
+    # NaN or 0 beside them
+    numbers = np.arange(1.0, 1.0 + inside.size).reshape(sizes)
     try:
         kept = np.ravel(value(hs.signals.BaseSignal(numbers, axes=known)).data)
     except (ValueError, IndexError, TypeError, AttributeError) as error:
         raise ValueError(f"The region {value} does not fit the map: {error}") from None
-    inside[kept[np.isfinite(kept)].astype(int)] = True
+    inside[kept[np.isfinite(kept) & (kept > 0)].astype(int) - 1] = True
     if not inside.any():
         raise ValueError(f"The region {value} holds no pixel or channel of the map.")
     return inside.reshape(sizes)
+
+
+def _check_width(region: Any, axes: Sequence[Any]) -> None:
+    """Raise ValueError for a line across which HyperSpy takes means of pixels."""
+    scale = min((one.scale for one in axes), default=1.0)
+    width = getattr(region, "linewidth", 0) / scale
+    if round(width) > 1:
+        raise ValueError(
+            f"The region {region} is {width:.3g} pixels wide, and of such a line "
+            "HyperSpy has means and no pixels. Give `linewidth=0`, or a boolean image."
+        )
 
 
 def used_pixels(signal: Any, mask: Any) -> np.ndarray | None:
@@ -233,7 +246,6 @@ def region_map(signal: Any, regions: Any) -> tuple[list[str], np.ndarray]:
     if _is_labels(regions):
         array = _data(regions)
         _check_shape(signal, "regions", array)
-        # each pixel is looked at once, however many labels there are
         numbers, place = np.unique(array.ravel(), return_inverse=True)
         names = [f"region {x}" for x in numbers[numbers >= 0]]
         inside = place.ravel()[:, None] == np.flatnonzero(numbers >= 0)
@@ -243,7 +255,11 @@ def region_map(signal: Any, regions: Any) -> tuple[list[str], np.ndarray]:
         found = [_region(signal, f"regions[{x!r}]", y) for x, y in given.items()]
         inside = np.stack(found, axis=1) if found else np.zeros((1, 0), bool)
     if not names:
-        raise ValueError("`regions` names no region.")
+        raise ValueError(
+            f"`regions` is {regions!s:.60}, in which there is no region; needed is "
+            "a label map with numbers from 0 on, a boolean image, a HyperSpy ROI, or a "
+            "mapping of names to these."
+        )
     if not (there := inside.any(axis=0)).all():
         raise ValueError(f"{names[int(there.argmin())]!r} of `regions` has no pixel.")
     return names, inside
@@ -257,9 +273,7 @@ def _is_labels(regions: Any) -> bool:
 
 def _region(signal: Any, name: str, region: Any) -> np.ndarray:
     """Return the pixels of a region, flat."""
-    if isinstance(region, BaseROI):
-        return _inside(signal, region)
-    array = _data(region)
+    array = _data(without_regions(signal, region))
     if array.dtype != bool:
         raise ValueError(
             f"`{name}` is of type {array.dtype}; needed is a label map of integers, a "
@@ -268,20 +282,6 @@ def _region(signal: Any, name: str, region: Any) -> np.ndarray:
         )
     _check_shape(signal, name, array)
     return array.ravel()
-
-
-def _inside(signal: Any, roi: BaseROI) -> np.ndarray:
-    """Return the pixels in a ROI, flat."""
-    shape = signal.data.shape[:-1]
-    numbers = np.arange(1.0, 1.0 + np.prod(shape)).reshape(shape)
-    axes = [
-        {**axis.get_axis_dictionary(), "navigate": True}
-        for axis in reversed(signal.axes_manager.navigation_axes)
-    ]
-    cut = roi(hs.signals.BaseSignal(numbers, axes=axes)).data
-    # a circle leaves NaN, or 0, around it
-    found = cut[np.isfinite(cut) & (cut > 0)].astype(int) - 1
-    return np.isin(np.arange(numbers.size), found)
 
 
 def _check_shape(signal: Any, name: str, array: np.ndarray) -> None:

@@ -322,6 +322,7 @@ class Phases(EDSTEMSpectrum):
            doi:10.1088/2632-2153/ad9192
         """
         check_flag("local_absorption", local_absorption)
+        self._check_not_empty()
         options = DecompositionOptions(
             known_phases=known_phases and arrays_of(self, known_phases),
             fixed_composition=fixed_composition,
@@ -359,7 +360,6 @@ class Phases(EDSTEMSpectrum):
             bar.update(n_iter - bar.n)
             bar.set_postfix(F=f"{objective:.6g}", refresh=False)
 
-        self._check_channels()
         try:
             found = decompose(
                 self.data,
@@ -411,7 +411,7 @@ class Phases(EDSTEMSpectrum):
         """Metadata of the signal and of its file."""
         return self.metadata, self.original_metadata
 
-    def _check_channels(self) -> None:
+    def _check_not_empty(self) -> None:
         """Raise ValueError for a signal that a reader left without any data."""
         if self.data.size == 0:
             raise NoCounts(

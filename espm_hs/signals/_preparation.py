@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from exspy.signals import EDSTEMSpectrum
 
-from espm_hs.arguments import check_choice, check_number
+from espm_hs.arguments import check_choice, check_flag, check_number
 from espm_hs.calibration.automatic import (
     REFINEMENTS,
     AutomaticCalibration,
@@ -370,8 +371,7 @@ class Preparation(EDSTEMSpectrum):
         """
         refinement = self._refinement(calibration)
         check_choice("method", method, ("CL", "zeta"))
-        if not isinstance(add, bool):
-            raise ValueError(f"`add` must be True or False, got {add!r}.")
+        check_flag("add", add)
         film: dict[str, Any] = {
             "composition": composition,
             "composition_error": composition_error,
@@ -448,18 +448,17 @@ class Preparation(EDSTEMSpectrum):
         model = self._model_to_fit(refinement, **given)
         check_alike(model, other)
         spectrum, n_pixels = self._summed(), self.axes_manager.navigation_size or 1
-        trees = self.metadata, self.original_metadata
-        electrons = reader.electrons(n_pixels, *trees)
+        electrons = reader.electrons(n_pixels, *self._trees)
         name = composition if isinstance(composition, str) else "".join(atoms)
         found = measured(model, spectrum, name, errors, refinement, electrons)
         return key_of(spectrum.tobytes()), found
 
     def _fitted_mass_thickness(
-        self, refinement: AutomaticCalibration | None
+        self, refinement: AutomaticCalibration | None, spectrum: np.ndarray
     ) -> MassThickness:
         """Return what lines and edges of the summed spectrum say of the thickness."""
         model = self.physical_model(thickness=None)
-        return mass_thickness_of(model, self._summed(), refinement)
+        return mass_thickness_of(model, spectrum, refinement)
 
     def _model_to_fit(
         self,
@@ -471,33 +470,34 @@ class Preparation(EDSTEMSpectrum):
 
         This is the mass thickness, where it is to be fitted, and sum peaks.
         """
+        summed = cache(self._summed)  # the map is read once, and only if need be
         is_fitted = reader.read("mass_thickness", self.metadata) == FIT
         if is_fitted and "thickness" not in overrides:
-            found = self._fitted_mass_thickness(refinement)
+            found = self._fitted_mass_thickness(refinement, summed())
             if print_info:
                 print(found)
             overrides = {**found.arguments, **overrides}
         model = self.physical_model(**overrides)
-        return self._with_sum_peaks(model, refinement, print_info)
+        return self._with_sum_peaks(model, refinement, print_info, summed)
 
     def _with_sum_peaks(
         self,
         model: SpectrumModel,
         refinement: AutomaticCalibration | None,
         print_info: bool,
+        summed: Callable[[], np.ndarray],
     ) -> SpectrumModel:
         """Return a model with a column of sum peaks, where there are any."""
         asked = reader.read("pile_up", self.metadata)
         asked = AUTO if asked is None else asked
-        trees = self.metadata, self.original_metadata
-        unknown = reader.counting_time(1, 0.0, *trees) is None
+        unknown = reader.counting_time(1, 0.0, *self._trees) is None
         # of what is no counts the fit says what is wrong
         counts = self.data.size > 0 and self.data.dtype.kind in "biuf"
         # a lazy map would be read once more
         if asked is False or not counts or (asked == AUTO and (unknown or self._lazy)):
             return model
-        spectrum, n_pixels = self._summed(), max(1, self.axes_manager.navigation_size)
-        time = reader.counting_time(n_pixels, float(spectrum.sum()), *trees)
+        spectrum, n_pixels = summed(), max(1, self.axes_manager.navigation_size)
+        time = reader.counting_time(n_pixels, float(spectrum.sum()), *self._trees)
         found = pile_up(model, spectrum, asked, time, refinement)
         if found is None:
             return model
@@ -527,7 +527,7 @@ class Preparation(EDSTEMSpectrum):
         --------
         exspy.utils.eds.take_off_angle
         """
-        return reader.take_off_angle(self.metadata, self.original_metadata)
+        return reader.take_off_angle(*self._trees)
 
     def refine_calibration(
         self,
@@ -637,9 +637,8 @@ class Preparation(EDSTEMSpectrum):
         check_place(add)
         check_number("false_names", false_names, 0, 1)
         refinement = self._refinement(calibration)
-        trees = self.metadata, self.original_metadata
-        elements = reader.read("elements", *trees) or []
-        stray = reader.stray_elements(*trees)
+        elements = reader.read("elements", *self._trees) or []
+        stray = reader.stray_elements(*self._trees)
         found = identify(
             self._model_of_any_elements(),
             self._summed(),
@@ -699,9 +698,8 @@ class Preparation(EDSTEMSpectrum):
 
     def _model_of_any_elements(self) -> SpectrumModel:
         """Return the model, of an element that its axis shows instead of its own."""
-        trees = self.metadata, self.original_metadata
         energy = reader.energy_axis(self.axes_manager.signal_axes[0])
-        beam = reader.read("beam_energy", *trees)
+        beam = reader.read("beam_energy", *self._trees)
         # without a beam energy the model says what is needed
         some = any_element(energy, beam) if beam else "Si"
         # it would absorb as what the sample is not

@@ -417,7 +417,7 @@ class Quantification(EDSTEMSpectrum):
             method = "dose" if reader.has_dose(*self._trees) else "absorption"
         if method == "dose":
             return self._thickness(target, Basis("weight", elements, oxygen))
-        found = self._fitted_mass_thickness(refinement)
+        found = self._fitted_mass_thickness(refinement, self._summed())
         axes = [{"name": "Map", "size": 1, "navigate": True}]
         value, error = np.array([found.value]), np.array([found.error])
         signal = _signal("Mass thickness", axes, value, error**2)

@@ -129,6 +129,27 @@ def test_a_wrong_axis_is_found_with_the_elements():
     assert blind.misfit[1] > found.misfit[1]
 
 
+def test_a_model_without_background_or_with_stray_elements_is_no_obstacle():
+    """Nothing to fit ended the process; what was found could not be stray as well."""
+    model, counts = draw(SAMPLE, total=1e6, background=False)
+    bare = model.replace(elements=["Si"], background=False)
+    assert {*identify(bare, counts, known=()).elements} >= {*SAMPLE}
+    stray = model.replace(elements=["Si"], stray_elements=["Fe"], energy=AXIS + 0.02)
+    assert "Fe" in identify(stray, counts, known=()).elements
+
+
+def test_sum_peaks_stand_at_the_sum_also_beside_channels_that_are_left_out():
+    model, counts = draw({"Si": 1.0}, total=1e6)
+    whole = np.zeros(AXIS.size)
+    whole[np.abs(AXIS - 1.74) < 0.05] = 1.0
+    for left_out in (0.0, 0.2):
+        used = model.channels & ~(np.abs(AXIS - 0.8) < left_out)
+        patterns = Patterns(model, used, ["Si"])
+        shapes = np.ones((used.sum(), 1))
+        sums = Spectrum(patterns, counts[used], shapes, {})._sums(whole[used])
+        assert AXIS[used][sums.argmax()] == pytest.approx(3.48, abs=0.03)
+
+
 def test_any_element_has_lines_on_the_axis():
     for low, high in ((0.2, 2.0), (5.0, 10.0), (0.0, 40.0)):
         energy = np.linspace(low, high, 500)

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_input import state
 
-from espm_hs.calibration.standards import measured
+from espm_hs.calibration.standards import atoms_of, measured
 from espm_hs.physics import Detector, SpectrumModel, emission_lines, read_kfactors
-from espm_hs.physics.xray.elements import atomic_weight, atoms_of
+from espm_hs.physics.xray.elements import atomic_weight
 from espm_hs.physics.xray.kfactors import kfactors
 from espm_hs.physics.xray.line_factors import Standard, combined
 from espm_hs.physics.xray.uncertainty import LineErrors, multiplets
@@ -195,6 +195,10 @@ def test_kfactors_of_others(sample, tmp_path):
     assert same.entries == table.entries
 
 
+def test_formulas_are_those_of_all_others():
+    assert atoms_of("Fe₂O₃") == atoms_of({"Fe": 2, "O": 3})
+
+
 def test_standards_together_by_hand():
     """Least squares with a scale of each table, with numpy alone."""
     one = Standard({"Fe_K": 1.2, "Ni_K": 1.3}, {"Fe_K": [0.03, 0], "Ni_K": [0, 0.03]})
@@ -318,7 +322,7 @@ REFUSED = {
         "too few counts of O",
     ),
     "nothing": (lambda b: setattr(b, "data", 0 * b.data), {}, "too few counts of"),
-    "formula": (None, {"composition": "Srtio3"}, "'Srtio3' is no formula"),
+    "formula": (None, {"composition": "Srtio3"}, "'Srtio3' is no chemical formula"),
     "no composition": (None, {"composition": None}, "`composition` must map symbols"),
     "symbol": (None, {"composition": {"Xx": 1}}, "Xx"),
     "errors": (

@@ -205,3 +205,10 @@ def test_a_real_file_says_all_of_it():
     shares = [0.24503789 / 0.25599825, 0.24936336 / 0.25599735, 0.24683434 / 0.25599738]
     live = 2 * 0.001 * (sum(shares) + 1) / 4
     assert f"{live:.6g} s" in text
+
+
+@pytest.mark.parametrize("selection", [["8", "x", None, "400"], "none", None])
+def test_a_selection_that_is_none_names_no_elements(segmented, selection):
+    key = "SharedProperties.EDSSpectrumQuantificationSettings.a1"
+    segmented.original_metadata.set_item(key, {"elementSelection": selection})
+    assert isinstance(segmented.info().text(), str)

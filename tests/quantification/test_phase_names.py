@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 
 from espm_hs import simulation
+from espm_hs.compounds.identification import Match
 from espm_hs.physics import SpectrumModel
 from espm_hs.quantification.percent_with_errors import Basis, to_percent
 from espm_hs.quantification.phase_names import (
     Choice,
+    PhaseNames,
     known_from_database,
     name_phases,
     of_phases,
@@ -63,6 +65,23 @@ def test_errors_are_those_of_the_report(s):
             assert error == pytest.approx(errors[j, element], rel=1e-6, abs=1e-9)
     # what is closed has no error along the sum
     assert np.abs(covariance.sum(axis=1)).max() < 1e-6
+
+
+def test_what_quantify_does_not_know_has_no_name(s):
+    """A phase of which noise leaves the elements unknown is not compared."""
+    analysis = s.analysis_results()
+    basis = Basis(elements=["Ni"])
+    percent, _ = of_phases(analysis, basis)
+    _, expected, _ = to_percent(analysis, basis)
+    np.testing.assert_array_equal(np.isnan(percent), np.isnan(expected.T))
+    assert np.isnan(percent).any()
+
+
+def test_the_rest_of_the_mixtures_is_no_name():
+    some = Match("mixture", (), ("MgO", "FeO"), 0.9, 0.5)
+    found = PhaseNames(("phase 0",), ((some,),), ((),), ())
+    assert found.likely == {}
+    assert found.for_unnamed([""]) == [""]
 
 
 def test_a_region_of_one_phase_is_that_phase(s):

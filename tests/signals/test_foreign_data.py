@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter1d
 
+from espm_hs.signals._masks import region_map, without_regions
+
 QUIET = {"algorithm": "espm", "print_info": False, "show_progressbar": False}
 QUICK = {"n_init": 1, "max_iter": 30, "calibration": "never", "smoothness": 0.0}
 
@@ -312,3 +314,20 @@ def test_a_region_beside_the_map():
     s = make_map((3, 3), 100, size=200)
     with pytest.raises(ValueError, match="region"):
         decompose(s, navigation_mask=hs.roi.RectangularROI(50, 50, 60, 60))
+
+
+def test_a_line_that_leaves_the_map_has_no_other_pixels():
+    """HyperSpy fills it with 0, which was taken for the first pixel."""
+    s = decompose(make_map((5, 7), 200, size=300), output_dimension=1)
+    line = hs.roi.Line2DROI(4, 1, 9, 5, 0)
+    mask = without_regions(s, line)
+    assert mask.any()
+    assert not mask[:, :4].any()
+    np.testing.assert_array_equal(region_map(s, line)[1][:, 0], mask.ravel())
+
+
+def test_a_wide_line_is_refused():
+    """Across it HyperSpy takes means, of the numbers of the pixels as of all else."""
+    s = make_map((5, 7), 200, size=300)
+    with pytest.raises(ValueError, match=r"2 pixels wide.*`linewidth=0`"):
+        decompose(s, navigation_mask=hs.roi.Line2DROI(1, 1, 4, 4, 2))

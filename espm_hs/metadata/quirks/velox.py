@@ -15,7 +15,7 @@ from math import degrees, isfinite
 from typing import TYPE_CHECKING, Any
 
 from espm_hs.metadata.schema import ITEMS
-from espm_hs.physics.xray.elements import symbol
+from espm_hs.physics.xray.elements import SYMBOLS, symbol
 
 if TYPE_CHECKING:
     from espm_hs.metadata.quirks import Lookup
@@ -115,8 +115,9 @@ def selected_elements(_: Lookup, original_metadata: Lookup) -> list[str]:
     for path in _SELECTIONS:
         settings = original_metadata(path)
         for one in settings.values() if isinstance(settings, dict) else ():
-            chosen = one.get("elementSelection", ()) if isinstance(one, dict) else ()
-            return [symbol(int(number)) for number in chosen]
+            if isinstance(one, dict):
+                chosen = map(_value, one.get("elementSelection") or ())
+                return [symbol(int(z)) for z in chosen if 1 <= z <= len(SYMBOLS)]
     return []
 
 

@@ -197,6 +197,10 @@ def checked_line_errors(
     what = "families of lines to their errors by causes, such as {'Fe_K': [0.02]}"
     check_mapping("line_factor_errors", errors, what)
     checked = {parse_line(x).key: float_array(x, row) for x, row in errors.items()}
+    if len(checked) < len(errors):
+        raise ValueError(
+            f"`line_factor_errors` names a family more than once: {', '.join(errors)}."
+        )
     usable = all(row.ndim == 1 and (abs(row) < 100).all() for row in checked.values())
     if not usable or len({row.size for row in checked.values()}) > 1:
         raise ValueError(

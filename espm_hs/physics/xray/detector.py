@@ -22,11 +22,11 @@ from espm_hs.physics.xray.absorption import (
 #: Energy of the line for which the resolution is given (mean of Mn Ka1, Ka2), keV.
 MN_KA_ENERGY = 5.895
 #: Mean energy for an electron-hole pair in silicon, eV.
-_PAIR_ENERGY = 3.65
+PAIR_ENERGY = 3.65
 #: Full width at half maximum over standard deviation of a Gaussian.
 FWHM_PER_SIGMA = 2 * np.sqrt(2 * np.log(2))
 #: Decay of the shift by incomplete charge collection, keV.
-_SHIFT_DECAY = 0.6
+SHIFT_DECAY = 0.6
 # Numbers next to the ends of half-open ranges.
 _ABOVE_0, _BELOW_1 = np.nextafter(0, 1), np.nextafter(1, 0)
 Curve = tuple[tuple[float, ...], tuple[float, ...]]
@@ -336,7 +336,7 @@ class Detector:
 
     def _statistics(self, energy: ArrayLike) -> np.ndarray:
         """Square of the width by charge statistics, eV^2; the energy is in keV."""
-        scale = FWHM_PER_SIGMA**2 * self.fano_factor * _PAIR_ENERGY * 1e3
+        scale = FWHM_PER_SIGMA**2 * self.fano_factor * PAIR_ENERGY * 1e3
         return scale * np.asarray(energy, dtype=float)
 
     def peak_energy(self, energy: ArrayLike) -> np.ndarray:
@@ -354,7 +354,7 @@ class Detector:
         """
         energies = np.asarray(energy, dtype=float)
         shift = 1e-3 * self.low_energy_shift
-        return energies - shift * np.exp(-energies / _SHIFT_DECAY)
+        return energies - shift * np.exp(-energies / SHIFT_DECAY)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain description, for metadata.

@@ -3,11 +3,10 @@
 from collections.abc import Callable, Mapping
 from functools import cache
 from numbers import Integral
-from typing import Any
 
 import xraylib
 
-from espm_hs.arguments import check_mapping, plain_float
+from espm_hs.arguments import plain_float
 
 #: Symbols of the elements in order of atomic number, hydrogen first.
 SYMBOLS = tuple(xraylib.AtomicNumberToSymbol(z) for z in range(1, 108))
@@ -123,33 +122,6 @@ def normalised_fractions(fractions: Mapping[str, float]) -> dict[str, float]:
             f"found {dict(fractions) or 'no element at all'}."
         )
     return {name: value / total for name, value in amounts.items()}
-
-
-def atoms_of(composition: Any) -> dict[str, float]:
-    """Return the atomic fractions of a composition or a formula.
-
-    Parameters
-    ----------
-    composition
-        Numbers of atoms of each element, in any unit, or a formula: "Ca10(PO4)6F2".
-
-    Raises
-    ------
-    ValueError
-        If it is neither.
-    TypeError
-        If it is something else.
-    """
-    if isinstance(composition, str):
-        try:
-            parsed = xraylib.CompoundParser(composition)
-        except ValueError as error:
-            raise ValueError(f"{composition!r} is no formula: {error}.") from None
-        symbols = (SYMBOLS[z - 1] for z in parsed["Elements"])
-        return normalised_fractions(dict(zip(symbols, parsed["nAtoms"], strict=True)))
-    what = "symbols to numbers of atoms, such as {'O': 3, 'Sr': 1, 'Ti': 1}"
-    check_mapping("composition", composition, f"{what}, or be a formula")
-    return normalised_fractions(composition)
 
 
 def atomic_to_mass_fractions(atomic: Mapping[str, float]) -> dict[str, float]:

@@ -68,6 +68,11 @@ class EmissionLine:
     cross_section: float
     transition: str
 
+    @property
+    def key(self) -> str:
+        """Element and family, like "Fe_K"."""
+        return f"{self.element}_{self.family}"
+
 
 _Lines = tuple[EmissionLine, ...]
 
@@ -336,7 +341,7 @@ def _calibrated(entry: LineColumn, factors: Mapping[str, float]) -> LineColumn:
     """Multiply the lines of a column by the factors of their families."""
 
     def scaled(line: EmissionLine) -> EmissionLine:
-        factor = factors.get(f"{line.element}_{line.family}", 1.0)
+        factor = factors.get(line.key, 1.0)
         return replace(line, cross_section=factor * line.cross_section)
 
     return entry._replace(lines=tuple(map(scaled, entry.lines))) if factors else entry

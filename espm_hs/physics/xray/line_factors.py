@@ -108,7 +108,10 @@ class Standard(NamedTuple):
         for name, k in factors.items():
             element, _, _ = line = parse_line(name)
             if line.key in found:
-                raise ValueError(f"There are two factors of the family {line.key}.")
+                raise ValueError(
+                    f"There are two factors of the family {line.key}, of which {name} "
+                    "is one. Give one of them."
+                )
             of_line, of_family = (
                 detected(one, beam_energy, "weight", detector)
                 for one in (name, line.key)
@@ -139,8 +142,15 @@ class Standard(NamedTuple):
         check_mapping("kfactors", kfactors, "families to numbers")
         factors = {parse_line(x).key: checked_factor(k, x) for x, k in kfactors.items()}
         errors = checked_line_errors(stored.get("errors"))
+        if len(factors) < len(kfactors):
+            raise ValueError(
+                f"`kfactors` names a family more than once: {', '.join(kfactors)}."
+            )
         if not factors or (errors and errors.keys() != factors.keys()):
-            raise ValueError("A standard has factors and errors of the same families.")
+            raise ValueError(
+                "A standard has factors and errors of the same families; found factors "
+                f"of {[*factors]} and errors of {[*errors]}."
+            )
         rest = {x: stored[x] for x in ("absolute", "name") if x in stored}
         return cls(factors, errors, **rest)
 

@@ -278,7 +278,7 @@ def _depth(
     The factors of families that were measured hold the efficiency as it is.
     """
     measured = model.line_factor_errors
-    emitted = [f"{x.element}_{x.family}" in measured for x in known.lines.emitted]
+    emitted = [line.key in measured for line in known.lines.emitted]
     total = np.zeros(known.lines.energy.size)
     for material, um in layers:
         total += attenuation(material, known.lines.energy, um)

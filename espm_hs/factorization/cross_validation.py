@@ -15,7 +15,6 @@ from espm_hs.factorization.kernels.arguments import Block, Rules, Spectra
 from espm_hs.factorization.kernels.pixel_updates import loss_pass
 from espm_hs.factorization.kernels.vectors import (
     emitted_width,
-    whole_vectors,
     widened,
 )
 from espm_hs.factorization.penalties import Penalties, Scale, Sparsity
@@ -108,11 +107,10 @@ def block_loss(part: Counts, D: np.ndarray, H: np.ndarray, floor: float) -> floa
     """Return what a block of counts adds to `held_out`."""
     no_tie = Grid.unconnected(part.n_pixels)
     everywhere = np.empty((0, D.shape[1]), bool)
-    channels, values = whole_vectors(part.channels, part.values)
     scale = Scale(1.0, 1.0, D.shape[1], no_tie)
     loss = loss_pass(emitted_width(D.shape[1]), True)
     return loss(
-        Block(part.indptr, channels, values, 0, part.n_pixels, False),
+        Block(part.indptr, part.channels, part.values, 0, part.n_pixels, False),
         Spectra(widened(D), D.sum(axis=0), floor),
         Rules(False, everywhere, no_tie.colours, 0),
         Penalties().terms(scale),

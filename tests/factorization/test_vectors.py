@@ -25,7 +25,6 @@ from espm_hs.factorization.kernels.vectors import (
     weigh_all,
     weigh_change,
     weigh_twice,
-    whole_vectors,
     widened,
 )
 
@@ -96,10 +95,17 @@ def test_some_channels(k, index_type, kind):
     rows = widened(np.stack([h, move]))
     w, n_pairs = rows.shape[1], k * (k + 1) // 2
     run, _ = compiled(emitted_width(k))
-    for n in (LANES, 5, 6, 11):
+    for n in (3, LANES, 5, 6, 11):
         channels = places(n, index_type)
         x = rng.integers(1, 250, n).astype(kind)
-        for first, last in ((0, n), (0, 0), (1, 4), (n - 3, n), (n, n), (n - 1, n)):
+        for first, last in (
+            (0, n),
+            (0, 0),
+            (1, min(n, 4)),
+            (n - 3, n),
+            (n, n),
+            (n - 1, n),
+        ):
             pairs = aligned_zeros((padded(n_pairs),))
             lower = np.tril_indices(k)
             pairs[:n_pairs] = np.outer(h, h)[lower]
@@ -128,6 +134,36 @@ def test_some_channels(k, index_type, kind):
             close(dA[:, :k], indicator @ each)
             assert logs == pytest.approx(counts @ np.log(y), rel=1e-13, abs=1e-12)
             assert not np.concatenate([sums[k:], change[k:], A[:, k:].ravel()]).any()
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize("n", [1, 3, 4, 6, 9])
+def test_same_bits_wherever_the_counts_lie(n):
+    """The last pixel of an array is summed as it is in the middle of a longer one."""
+    rng = np.random.default_rng(n)
+    k = 3
+    D, dD, h = pixel(rng, k)
+    D, dD, rows = widened(D), widened(dD), widened(h)
+    run, _ = compiled(0)
+    channels = rng.integers(0, N_CHANNELS, n + 9).astype(np.uint16)
+    x = rng.integers(1, 250, n + 9).astype(np.uint8)
+    w = rows.shape[1]
+    pairs = aligned_zeros((padded(6),))
+    pairs[:6] = np.outer(h[0], h[0])[np.tril_indices(k)]
+
+    def results(channels, x, first):
+        shapes = (w,), (w, w), (w,), (w,), (w, w), D.shape, D.shape
+        out = [aligned_zeros(shape) for shape in shapes]
+        out += [pairs, aligned_zeros((len(D), pairs.size)), aligned_zeros(D.shape)]
+        logs = run(channels, x, first, first + n, D, dD, rows, tuple(out))
+        return [logs, *out]
+
+    inside = results(channels, x, 5)
+    alone = results(channels[5 : 5 + n].copy(), x[5 : 5 + n].copy(), 0)
+    at_the_end = results(channels[: 5 + n].copy(), x[: 5 + n].copy(), 5)
+    for one, two, three in zip(inside, alone, at_the_end, strict=True):
+        np.testing.assert_array_equal(one, two)
+        np.testing.assert_array_equal(one, three)
 
 
 @pytest.mark.kernels
@@ -190,5 +226,3 @@ def test_widths():
     assert D.shape == (5, 4)
     assert D.flags.c_contiguous
     assert D.ctypes.data % 64 == 0
-    short, full = whole_vectors(np.ones(2)), whole_vectors(np.ones(7))
-    assert (short[0].size, full[0].size) == (LANES, 7)

@@ -24,7 +24,6 @@ from espm_hs.factorization.kernels.vectors import (
     aligned_zeros,
     emitted_width,
     padded,
-    whole_vectors,
     widened,
 )
 from espm_hs.factorization.penalties import Scale
@@ -272,12 +271,10 @@ class Passes(Executor):
         first, last = self.counts.blocks[n : n + 2]
         return Block(indptr, channels, x, first, last, dense)
 
-    @cached_property
+    @property
     def _entries(self):
-        """Return indptr, channels and values; the kernels read whole vectors."""
-        counts = self.counts
-        channels, values = whole_vectors(counts.channels, counts.values)
-        return counts.indptr, channels, values
+        """Return indptr, channels and values."""
+        return self.counts.indptr, self.counts.channels, self.counts.values
 
     @cached_property
     def _all_entries(self):

@@ -17,8 +17,7 @@ Arguments that they have in common:
     0 for the usual widths, else the one that is emitted, see `emitted_width`; a
     constant of the kernel.
 ``channels, x, first, last``
-    Counts x of a pixel, from place ``first`` to ``last``, and their channels, in arrays
-    of a vector at least: at their end, the entries before those of the pixel are read.
+    Counts x of a pixel, from place ``first`` to ``last``, and their channels.
 ``D``
     Spectra, (e, w) float64, w the padded number of components; (w, e) for the functions
     ``_all``, to which x has a count for each channel, e a multiple of `LANES`.
@@ -85,12 +84,6 @@ def widened(D: np.ndarray) -> np.ndarray:
     wide = aligned_zeros((len(D), padded(D.shape[1])))
     wide[:, : D.shape[1]] = D
     return wide
-
-
-def whole_vectors(*entries: np.ndarray) -> list[np.ndarray]:
-    """Return arrays (n,), with zeros at the end if they do not fill a single vector."""
-    short = LANES - entries[0].size
-    return [np.pad(one, (0, short)) if short > 0 else one for one in entries]
 
 
 class _Vector:
@@ -232,6 +225,19 @@ class _Array:
         value = self.b.load(self.b.bitcast(pointer, loaded.as_pointer()), align=size)
         return _Vector(self.b, self._to_floats(value))
 
+    def chosen(self, places: list[Any], left: list[Any]) -> _Vector:
+        """Return four entries as floats, 0 for those that are not left."""
+        entries = ir.VectorType(self.data.type.pointee, LANES)
+        value, zero = (
+            ir.Constant(entries, None),
+            ir.Constant(self.data.type.pointee, None),
+        )
+        for lane, (place, wanted) in enumerate(zip(places, left, strict=True)):
+            one = self.b.load(self.b.gep(self.data, [place]))
+            one = self.b.select(wanted, one, zero)
+            value = self.b.insert_element(value, one, _I32(lane))
+        return _Vector(self.b, self._to_floats(value))
+
     def _to_floats(self, value):
         kind, b = self.kind.dtype, self.b
         if isinstance(kind, types.Float):
@@ -336,29 +342,29 @@ class _Sum:
 
 
 class _Four:
-    """Four counts of a pixel, those beyond the last one being zero."""
+    """Four counts of a pixel, those beyond the last one being zero.
+
+    Which count is in which lane depends on nothing but the pixel, so that its sums are
+    rounded in the same way wherever its counts lie.
+    """
 
     def __init__(self, given: Any, n: int, place: Any, *, full: bool):
         b = self.b = given.rows.b
         self.n = n
-        # at the end of the array the four begin before those that are left
-        first = place if full else _least(b, place, b.sub(given.x.size, _I64(LANES)))
-        places = [_sum_of_integers(b, (first, lane)) for lane in range(LANES)]
-        self.x = given.x.as_floats(first)
-        if not full:
-            at = b.add(_splat_integer(b, first), ir.Constant(_BITS, list(range(LANES))))
-            left = b.and_(
-                b.icmp_signed(">=", at, _splat_integer(b, place)),
-                b.icmp_signed("<", at, _splat_integer(b, given.last)),
-            )
-            zeros = constant(b, 0.0).value
-            self.x = _Vector(b, b.select(left, self.x.value, zeros))
+        places = [_sum_of_integers(b, (place, lane)) for lane in range(LANES)]
+        if full:
+            self.x = given.x.as_floats(place)
+        else:
+            # in the place of those beyond the last one stands the last one
+            end = b.sub(given.last, _I64(1))
+            left = [b.icmp_signed("<=", one, end) for one in places]
+            places = [_least(b, one, end) for one in places]
+            self.x = given.x.chosen(places, left)
         width = _I64(LANES * n)
-        self.offsets = [
-            b.mul(given.channels.number(one), width, flags=("nsw", "nuw"))
-            for one in places
-        ]
         self.channels = [given.channels.number(one) for one in places]
+        self.offsets = [
+            b.mul(one, width, flags=("nsw", "nuw")) for one in self.channels
+        ]
 
     def of(self, table: _Array) -> list[list[_Vector]]:
         """Return the rows of a table, of each count, as vectors."""
@@ -374,12 +380,6 @@ class _Four:
 
 def _least(b: ir.IRBuilder, one: Any, other: Any) -> Any:
     return b.select(b.icmp_signed("<", one, other), one, other)
-
-
-def _splat_integer(b: ir.IRBuilder, number: Any) -> Any:
-    empty = ir.Constant(_BITS, ir.Undefined)
-    one = b.insert_element(empty, number, _I32(0))
-    return b.shuffle_vector(one, empty, ir.Constant(_LANES, [0] * LANES))
 
 
 def _inner(one: list[_Vector], other: list[_Vector]) -> _Vector:

@@ -35,6 +35,7 @@ from espm_hs.compounds import read_compounds
 from espm_hs.decomposition.cautions import PhaseWarning
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.factorization.counts.storage import memory_for_counts
+from espm_hs.factorization.kernels.pixel_updates import block_pass
 from espm_hs.metadata.describe import Info, counts_per_pixel, shape_text
 from espm_hs.metadata.reader import item, read
 from espm_hs.metadata.schema import BATCH, NODE, RESULTS
@@ -344,6 +345,38 @@ def demo(folder: str | Path, seed: int = 0) -> str:
         f"{_remarks(signal, found)}\n"
         f"Decomposition: {seconds:.1f} s"
     )
+
+
+def compile_kernels() -> tuple[str, float]:
+    """Compile what decompositions need, by decomposing small maps.
+
+    Returns
+    -------
+    folder, seconds
+        Where the kernels of the fit are kept, and how long it took.
+
+    Raises
+    ------
+    ValueError
+        If there is no folder to keep them in.
+    """
+    begun = time.perf_counter()
+    folder = block_pass(0, True, True).stats.cache_path
+    if folder is None:
+        raise ValueError(
+            "There is no folder that can be written to, for compiled code: set the "
+            "variable NUMBA_CACHE_DIR to one that the later runs can read."
+        )
+    # pixels hold their counts as 8-bit numbers and as those of 16 bits
+    for counts in (20, 2000):
+        signal = simulation.mantle(shape=(8, 8), counts_per_pixel=counts, seed=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for one in (signal, signal.as_lazy()):
+                _decompose(one, Settings(phases=3))
+            signal.quantify("pixels")
+            signal.estimate_number_of_phases((2, 3), show_progressbar=False)
+    return folder, time.perf_counter() - begun
 
 
 def _comparison(signal: EDSespmSpectrum) -> str:

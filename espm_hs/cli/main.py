@@ -169,6 +169,19 @@ def demo(output: str, seed: int) -> None:
     click.echo(f"Written: {Path(output, 'map.hspy')}, {Path(output, 'phases.png')}")
 
 
+@main.command(name="compile")
+def compile_() -> None:
+    """Compile what a decomposition needs, for images and clusters.
+
+    Compiled code is kept beside the package, or in the folder that the variable
+    NUMBA_CACHE_DIR names, for processors of the same kind. Without this command it is
+    compiled when it is used for the first time.
+    """
+    with _failing_in_a_line():
+        folder, seconds = _batch().compile_kernels()
+    click.echo(f"Ready after {seconds:.0f} s, in {folder} and beside it.")
+
+
 @main.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 def info(files: tuple[str, ...]) -> None:

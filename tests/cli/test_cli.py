@@ -105,6 +105,13 @@ def test_demo_finds_the_truth(tmp_path):
     assert np.abs(found - 100 * truth.composition.T).max() < 8
 
 
+def test_compile_names_the_folder():
+    result = run("compile")
+    assert result.exit_code == 0, result.output
+    folder = re.search(r"Ready after \d+ s, in (.*) and beside it", result.output)[1]
+    assert list(Path(folder).glob("pixel_updates.*.nbc"))
+
+
 def test_decompose_writes_all_results(map_file, tmp_path):
     out = tmp_path / "out"
     result = run("decompose", map_file, "-n", 3, "-o", out, "--seed", 1, "--jobs", 1)

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -103,3 +105,47 @@ def test_kernels_that_python_calls_are_held():
     if not hasattr(kernels[0], "compile"):
         pytest.skip("compilation is switched off")
     assert all("_compile_for_args" in vars(kernel) for kernel in kernels)
+
+
+# A folder for compiled code that cannot be written to, if asked for; then two kernels.
+FIRST_USE = """
+import sys
+from numba.core import caching
+if "nowhere" in sys.argv:
+    caching.CacheImpl._locator_classes = []
+import numpy as np
+from espm_hs.factorization.counts.counts import Counts
+data = np.arange(24).reshape(2, 3, 4)
+print(Counts.from_array(data).total, Counts.from_array(data.astype(float)).total)
+"""
+
+
+def first_use(folder, *arguments):
+    """Output and messages of a process that uses kernels."""
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST_USE, *arguments],
+        env={**os.environ, "NUMBA_CACHE_DIR": str(folder)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout, done.stderr
+
+
+@pytest.mark.kernels
+def test_compilation_is_said_once_and_kept(tmp_path):
+    output, said = first_use(tmp_path)
+    assert output.split() == ["276.0", "276.0"]
+    assert said.count("Compiling") == said.count("espm-hs compile") == 1
+    output, said = first_use(tmp_path)
+    assert output.split() == ["276.0", "276.0"]
+    assert "Compiling" not in said
+
+
+@pytest.mark.kernels
+def test_without_a_folder_for_compiled_code(tmp_path):
+    """Numba refuses to compile for the disk where it may not write anywhere."""
+    for _ in range(2):
+        output, said = first_use(tmp_path, "nowhere")
+        assert output.split() == ["276.0", "276.0"]
+        assert said.count("Compiling") == said.count("NUMBA_CACHE_DIR") == 1

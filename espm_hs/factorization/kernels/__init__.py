@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from numba import njit
+from numba.core import event
 
-COMPILE = {"cache": True, "nogil": True, "error_model": "numpy"}
+
+def _kept_on_disk() -> bool:
+    """Whether there is a folder for compiled code, for which numba looks in several.
+
+    Beside the package, in the folder of the user, and where NUMBA_CACHE_DIR says;
+    where none can be written to, it refuses to compile for the disk.
+    """
+    try:
+        njit(cache=True)(_kept_on_disk)
+    except RuntimeError:
+        return False
+    return True
+
+
+COMPILE = {"cache": _kept_on_disk(), "nogil": True, "error_model": "numpy"}
 # Nothing is made in what is called for each pixel: without counting references to its
 # arrays, which would take longer than the arithmetic, and without what Python would
 # need to call it.
@@ -27,7 +44,8 @@ def compiled(**options: Any) -> Callable:
     """
 
     def decorate(function: Callable) -> Callable:
-        kernel = njit(**{**COMPILE, **options})(function)
+        kept = COMPILE["cache"] and options.get("cache", True)
+        kernel = njit(**{**COMPILE, **options, "cache": kept})(function)
         # what numba calls for new types, and only then; there is none, and nothing to
         # hold back, where compilation is switched off
         compile_for = getattr(kernel, "_compile_for_args", None)
@@ -35,13 +53,43 @@ def compiled(**options: Any) -> Callable:
             return kernel
 
         def held(*arguments: Any, **named: Any) -> Any:
-            with without_interrupts():
+            told = event.install_listener("numba:compile", _Teller())
+            with without_interrupts(), told:
                 return compile_for(*arguments, **named)
 
         kernel._compile_for_args = held
         return kernel
 
     return decorate
+
+
+class _Teller(event.Listener):
+    """Says that code is compiled, when it is not found on disk."""
+
+    def on_start(self, _: event.Event) -> None:
+        """Say it."""
+        _say_once()
+
+    def on_end(self, _: event.Event) -> None:
+        """Say nothing: that it has ended is seen."""
+
+
+@cache
+def _say_once() -> None:
+    """Print one line, in a process once: waiting without a word looks like a fault.
+
+    What reads the output of a program gets none of it.
+    """
+    shown = sys.stdout.isatty() or "ipykernel" in sys.modules
+    print(
+        "Compiling for this processor, which takes up to half a minute,",
+        "once (espm-hs compile does so beforehand)."
+        if COMPILE["cache"]
+        else "each time: numba finds no folder to keep compiled code in. Set "
+        "NUMBA_CACHE_DIR to one that can be written to.",
+        file=sys.stdout if shown else sys.stderr,
+        flush=True,
+    )
 
 
 @contextmanager

@@ -203,37 +203,19 @@ class CrossValidation:
         found = factorize(counts, problem, random_state=self.rng, **options)
         return uninterrupted(found)
 
-    def losses(
-        self,
-        counts: Counts,
-        n_candidates: int,
-        predict: Callable[[Counts], Iterator[tuple[np.ndarray, np.ndarray]]],
-    ) -> np.ndarray:
-        """Hold counts out again and again, and judge the predictions of all candidates.
+    def draws(self, counts: Counts) -> Iterator[tuple[Counts, Counts]]:
+        """Draw the fitted counts and the others, as often as they are held out."""
+        for _ in range(self.n_thinnings):
+            yield thin(counts, FITTED, self.rng)
 
-        Parameters
-        ----------
-        counts
-            The data.
-        n_candidates
-            How many there are.
-        predict
-            From the fitted counts to the spectra, shape (n_channels, n_phases), and
-            the loadings, shape (n_pixels, n_phases), of each candidate, one by one.
+    def loss(self, others: Counts, D: np.ndarray, H: np.ndarray) -> float:
+        """Return what spectra and loadings of the fitted counts fail to predict."""
+        return held_out(others, (1 / FITTED - 1) * D, H)
 
-        Returns
-        -------
-        numpy.ndarray
-            `Comparison.loss`, shape (n_candidates, n_thinnings).
-        """
-        loss = np.empty((n_candidates, self.n_thinnings))
-        for t in range(self.n_thinnings):
-            fitted, others = thin(counts, FITTED, self.rng)
-            for i, (D, H) in enumerate(predict(fitted)):
-                loss[i, t] = held_out(others, (1 / FITTED - 1) * D, H)
-                if self.callback is not None:
-                    self.callback(t * n_candidates + i + 1, loss.size)
-        return loss - loss.mean(axis=1).min()
+    def tell(self, done: int, n_candidates: int) -> None:
+        """Say how many predictions have been judged."""
+        if self.callback is not None:
+            self.callback(done, n_candidates * self.n_thinnings)
 
 
 def check_numbers(name: str, numbers: Iterable[int], example: str) -> list[int]:

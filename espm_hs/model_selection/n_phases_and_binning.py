@@ -1,13 +1,13 @@
 """How many phases a map has, and which binning trades noise against resolution best."""
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from espm_hs.factorization import Bins, Counts, fit_maps, usual_binning
+from espm_hs.factorization import Bins, fit_maps, usual_binning
 from espm_hs.factorization.matching import match_phases
 from espm_hs.model_selection.cross_validation import (
     Comparison,
@@ -18,6 +18,8 @@ from espm_hs.model_selection.cross_validation import (
 # Fits end when F may fall by so many nats for each free number: losses of numbers that
 # differ in earnest differ by more.
 TOL = 1e-3
+# So many numbers that predict worse, one after the other, end the search for a better.
+FURTHER = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +48,8 @@ def estimate_number(trial: CrossValidation, numbers: Iterable[int]) -> PhaseNumb
     """Compare numbers of phases by held-out counts.
 
     A phase that is real helps to predict them and comes back in another draw; one that
-    fits noise makes the prediction worse.
+    fits noise makes the prediction worse. Numbers are tried from the smallest on, until
+    two of them predict worse than a smaller one in every draw.
 
     Parameters
     ----------
@@ -67,18 +70,36 @@ def estimate_number(trial: CrossValidation, numbers: Iterable[int]) -> PhaseNumb
     binning = usual_binning(counts, navigation)
     if binning > 1:
         counts = Bins.from_shape(navigation, binning, trial.pixels).merge(counts)
-    spectra: dict[int, list[np.ndarray]] = {k: [] for k in numbers}
-
-    def predict(fitted: Counts) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for k, draws in spectra.items():
-            problem = trial.problem(k)
+    draws = list(trial.draws(counts))
+    rows: list[list[float]] = []
+    angles: list[float] = []
+    for k in numbers:
+        problem, spectra = trial.problem(k), []
+        rows.append([])
+        for fitted, others in draws:
             found = trial.fit(fitted, problem, tol=TOL)
-            draws.append(problem.spectra(found.W))
-            yield draws[-1], found.H
+            spectra.append(problem.spectra(found.W))
+            rows[-1].append(trial.loss(others, spectra[-1], found.H))
+            trial.tell(len(angles) * len(draws) + len(rows[-1]), len(numbers))
+        angles.append(_turn(spectra))
+        if _beyond_doubt(np.array(rows)):
+            trial.tell(len(numbers) * len(draws), len(numbers))
+            break
+    loss = np.array(rows)
+    loss -= loss.mean(axis=1).min()
+    return PhaseNumber(np.array(numbers[: len(loss)]), loss, binning, np.array(angles))
 
-    loss = trial.losses(counts, len(numbers), predict)
-    angles = np.array([_turn(draws) for draws in spectra.values()])
-    return PhaseNumber(np.array(numbers), loss, binning, angles)
+
+def _beyond_doubt(loss: np.ndarray) -> bool:
+    """Whether larger numbers need not be tried, (n_numbers, n_thinnings) so far.
+
+    So it is when the last `FURTHER` numbers predict worse than the best before them,
+    in every draw.
+    """
+    if len(loss) <= FURTHER:
+        return False
+    before, last = loss[:-FURTHER], loss[-FURTHER:]
+    return bool((last > before[np.argmin(before.mean(axis=1))]).all())
 
 
 def _turn(draws: list[np.ndarray]) -> float:
@@ -130,19 +151,20 @@ def choose_binning(
     counts, problem = trial.counts, trial.problem(n_phases)
     usual = Bins.from_shape(navigation, usual_binning(counts, navigation), pixels)
     start: dict[str, Any] = {}
-
-    def predict(fitted: Counts) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    loss = np.empty((len(bins), trial.n_thinnings))
+    for t, (fitted, others) in enumerate(trial.draws(counts)):
         options = {"max_iter": MAX_ITER, "tol": TOL} | start
         binned: Any = usual.merge(fitted)
         W = trial.fit(binned, problem, **options).W
         # zeros would stay zeros
         start["init"] = (np.maximum(W, LEAST * W.mean(axis=0)), None)
-        for factor, some in bins.items():
+        D = problem.spectra(W)
+        for i, (factor, some) in enumerate(bins.items()):
             binned = some.merge(fitted) if factor > 1 else fitted
             H, _ = fit_maps(binned, problem, W, n_jobs=trial.n_jobs)
-            yield problem.spectra(W), some.spread(H)
-
-    return BinningChoice(np.array(list(bins)), trial.losses(counts, len(bins), predict))
+            loss[i, t] = trial.loss(others, D, some.spread(H))
+            trial.tell(t * len(bins) + i + 1, len(bins))
+    return BinningChoice(np.array(list(bins)), loss - loss.mean(axis=1).min())
 
 
 def _bins(

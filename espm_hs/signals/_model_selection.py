@@ -59,7 +59,9 @@ class ModelSelection(EDSTEMSpectrum):
         Parameters
         ----------
         numbers
-            Numbers of phases to compare, at least two.
+            Numbers of phases to compare, at least two. They are tried from the
+            smallest on, until two in a row predict worse than a smaller one in every
+            draw.
         n_thinnings
             How often counts are held out, at least twice.
         n_init, sparsity, calibration, random_state, n_jobs

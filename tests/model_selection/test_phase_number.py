@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from espm_hs.analysis import PhaseNumber
+from espm_hs.model_selection.n_phases_and_binning import _beyond_doubt
 from espm_hs.simulation import DATASETS
 
 QUICK = {"n_thinnings": 2, "n_init": 1}
@@ -51,6 +52,31 @@ def test_the_smallest_number_within_errors():
     assert found.numbers[found.mean.argmin()] == 3
     assert found.best == 2
     assert found.error[found.mean.argmin()] == 0
+
+
+def test_larger_numbers_are_not_tried_beyond_doubt(eds):
+    """Two that predict worse in every draw end the search, and nothing else does."""
+    assert eds.estimate_number_of_phases(range(1, 9), **QUICK) == 3
+    stored = eds.metadata.EDS_espm.number_of_phases
+    assert stored.numbers.tolist() == list(range(1, len(stored.numbers) + 1))
+    assert 5 <= len(stored.numbers) < 8
+    assert (stored.loss[-2:] > stored.loss[2]).all()
+    assert len(stored.angles) == len(stored.loss) == len(stored.numbers)
+
+
+@pytest.mark.parametrize(
+    ("loss", "ends"),
+    [
+        ([[5.0, 6], [1, 2], [3, 4]], False),
+        ([[1.0, 2], [3, 4], [5, 6]], True),
+        ([[5.0, 6], [1, 2], [3, 4], [3, 1.9]], False),
+        ([[5.0, 6], [1, 2], [3, 4], [3, 4]], True),
+        ([[5.0, 6], [1, 2], [3, 4], [0, 1]], False),
+        ([[5.0, 6], [1, 2], [3, 4], [0, 1], [2, 2], [2, 2]], True),
+    ],
+)
+def test_what_is_beyond_doubt(loss, ends):
+    assert _beyond_doubt(np.array(loss)) is ends
 
 
 def test_the_same_seed_gives_the_same_curve(eds):

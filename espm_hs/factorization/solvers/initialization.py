@@ -14,6 +14,8 @@ NAMED_STARTS = ("nndsvd", "pure", "clusters", "random")
 # What the next starts are when the named ones are used up, again and again: clusters,
 # so many of them for each component, and chance.
 FURTHER_STARTS = ("clusters 2", "clusters 1", "clusters 4", "random")
+# Of these the first maps are known as well.
+MAPPED_STARTS = ("clusters", "clusters 2")
 # Clusters of fewer pixels are no candidates for a component.
 LEAST_OF_CLUSTER = 2
 # Clusters are exchanged for better ones so many times at most.

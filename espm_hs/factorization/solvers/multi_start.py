@@ -21,6 +21,7 @@ from espm_hs.factorization.solvers.base import (
     MultiplicativeDescent,
 )
 from espm_hs.factorization.solvers.initialization import (
+    MAPPED_STARTS,
     check_start,
     even_abundances,
     name_of_start,
@@ -213,15 +214,15 @@ def _compared_on_a_part(counts, problem, names, pixels, rng, options):
 def _starts(counts, problem, names, rng, n_jobs):
     """Make V and H of all starts, one after the other.
 
-    The maps of clusters follow from their spectra first, without penalties: an equal
-    share of all components in all pixels would draw the spectra towards each other
-    before there are maps, and those between two others do not come back. The other
-    starts know less, and are free to move.
+    The maps of the first clusters follow from their spectra, without penalties: an
+    equal share of all components in all pixels would draw the spectra towards each
+    other before there are maps, and those between two others do not come back. The
+    other starts are free to move, which is better where the clusters are wrong.
     """
     free = replace(problem, penalties=Penalties(), grid=None)
     for init in names:
         V, H = start(counts, problem, init, rng)
-        if isinstance(init, str) and init.startswith("clusters"):
+        if init in MAPPED_STARTS:
             H = _abundances(counts, free, V, n_jobs)
         yield V, H
 

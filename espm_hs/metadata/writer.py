@@ -7,6 +7,7 @@ are written as plain text and numbers.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cache
 from importlib.metadata import version
 from numbers import Real
 from typing import Any
@@ -96,6 +97,12 @@ PACKAGES = ("espm-hs", "hyperspy", "exspy", "numpy", "scipy", "numba", "xraylib"
 NOTHING = "none"
 
 
+@cache
+def _versions() -> dict[str, str]:
+    """Return the versions of these packages, which files on disk name."""
+    return {name: version(name) for name in PACKAGES}
+
+
 def provenance(options: Mapping) -> dict:
     """Versions of the packages and options of a decomposition, ready to be stored.
 
@@ -110,7 +117,7 @@ def provenance(options: Mapping) -> dict:
         "versions" and "options", holding text, numbers and booleans only.
     """
     return {
-        "versions": {name: version(name) for name in PACKAGES},
+        "versions": dict(_versions()),
         "options": {name: _plain(value) for name, value in options.items()},
     }
 

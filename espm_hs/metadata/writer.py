@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from espm_hs.metadata.learning import kept_beside
 from espm_hs.metadata.reader import density, kev_per_unit, read
 from espm_hs.metadata.schema import ITEMS, NODE, Tree, as_detector, check_node
 
@@ -28,7 +29,7 @@ class AllOrNothing:
     Parameters
     ----------
     signal
-        Its metadata, `learning_results` and first signal axis are looked after.
+        Its metadata, factors, loadings and first signal axis are looked after.
     """
 
     def __init__(self, signal: Any) -> None:
@@ -42,7 +43,7 @@ class AllOrNothing:
             for name in ("offset", "scale")
             if hasattr(self.axis, name)
         }
-        spaces = [*_nodes(self.signal.metadata), vars(self.signal.learning_results)]
+        spaces = [*_nodes(self.signal.metadata), *kept_beside(self.signal)]
         self.before = [(space, dict(space)) for space in spaces]
         return self
 

@@ -189,7 +189,7 @@ def install(folder: Path, wheel: Path, installer: str, extras: tuple[str, ...]) 
     """Install into an empty environment, and use it there."""
     name = "-".join([installer, *extras])
     place = folder / name
-    what = f"espm-hs[{','.join(extras)}] @ {wheel.as_uri()}"
+    what = f"{wheel}[{','.join(extras)}]" if extras else wheel
     run(BIN / "uv", "venv", "-q", "--python", sys.executable, place / "venv")
     python = place / "venv" / BIN.name / "python"
     if installer == "uv":

@@ -30,7 +30,7 @@ lint: .venv/installed-dev
 	$(SCHEMA) vendor.readthedocs .readthedocs.yaml
 	$(SCHEMA) vendor.citation-file-format CITATION.cff
 	$(BIN)/zizmor --offline --no-progress --quiet .github
-	$(BIN)/towncrier build --draft --version next >build/changes.md
+	$(BIN)/towncrier build --draft --version next >/dev/null
 
 # All of that, and the tests
 test: lint
@@ -43,6 +43,13 @@ coverage: .venv/installed-dev
 	$(PYTEST) $(SIDE_BY_SIDE) --cov --cov-report=
 	NUMBA_DISABLE_JIT=1 $(PYTEST) -n auto -m 'kernels and not slow' --cov --cov-append --cov-report=
 	$(BIN)/coverage report
+
+# What is worth watching beside tests, into build/quality; coverage if it was counted
+quality: .venv/installed-dev
+	mkdir -p build/quality
+	test ! -e .coverage || $(BIN)/coverage json -q -o build/quality/coverage.json
+	$(BIN)/python benchmarks/robustness/quality.py --json build/quality/quality.json
+	$(BIN)/python benchmarks/runner.py >build/quality/benchmarks.txt
 
 # The same tests with other random examples, over and over, for an hour: each round has a
 # seed, and what fails is kept in build/search

@@ -33,6 +33,11 @@ NEEDED = (
     "benchmarks",
     "docs",
     "notebooks",
+    "tools",
+    ".github",
+    ".readthedocs.yaml",
+    "Makefile",
+    "noxfile.py",
     "README.md",
     "CHANGELOG.md",
     "CITATION.cff",
@@ -50,7 +55,9 @@ SHOWN = (
     "dask",
     "xraylib",
 )
-PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
+# where numpy and others leave what they built last night
+NIGHTLY = "https://pypi.anaconda.org/scientific-python-nightly-wheels/simple"
 VERSIONS = f"""
 import json, platform
 from importlib.metadata import version
@@ -74,7 +81,9 @@ def built(session, kind: str) -> Path:
     return archive
 
 
-def check(session, *options: str, kind: str = "wheel") -> None:
+def check(
+    session, *options: str, kind: str = "wheel", variables: dict | None = None
+) -> None:
     """Install the package and what its tests need, run them, keep the result."""
     archive = built(session, kind)
     # what the project depends on is not "direct" to a wheel, so first the project
@@ -90,10 +99,11 @@ def check(session, *options: str, kind: str = "wheel") -> None:
     versions = json.loads(session.run("python", "-c", VERSIONS, silent=True))
     report = folder / "report.xml"
     os.chdir(folder)
-    run = ("pytest", "tests", "-q", "-n", "2", "--dist", "loadfile")
+    run = ("pytest", "tests", "-q", "-n", "2", "--dist", "worksteal")
     one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     report_to = f"--junitxml={report}"
-    session.run("python", "-m", *run, report_to, *session.posargs, env=one_thread)
+    environment = {**one_thread, **(variables or {})}
+    session.run("python", "-m", *run, report_to, *session.posargs, env=environment)
     RESULTS.mkdir(parents=True, exist_ok=True)
     name = session.name.replace("(", " ").replace(")", "")
     (RESULTS / f"{name}.json").write_text(json.dumps(versions))
@@ -123,3 +133,17 @@ def hyperspy22(session):
 def sdist(session):
     """Install from the source archive."""
     check(session, kind="sdist")
+
+
+@nox.session(python="3.13")
+def prereleases(session):
+    """Take what others have not released yet."""
+    # what has no nightly build comes from the usual index
+    several = "--index-strategy=unsafe-best-match"
+    check(session, "--prerelease=allow", several, f"--extra-index-url={NIGHTLY}")
+
+
+@nox.session(python="3.12")
+def generic_cpu(session):
+    """Compile for the least of x86 or ARM, without AVX: see "Other machines"."""
+    check(session, variables={"NUMBA_CPU_NAME": "generic"})

@@ -24,7 +24,10 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "sphinx_click",
+    "sphinxcontrib.bibtex",
 ]
+bibtex_bibfiles = ["references.bib"]
+bibtex_reference_style = "author_year"
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "_templates"]
 
@@ -59,6 +62,15 @@ html_theme_options = {
     "show_toc_level": 2,
     "secondary_sidebar_items": ["page-toc"],
 }
+
+
+# one file to read without a network: `make epub`
+epub_basename = "espm_hs"
+epub_show_urls = "footnote"
+epub_exclude_files = ["search.html"]
+
+# the pages in short, as plain text for programs that read them
+html_extra_path = ["llms.txt"]
 
 
 def _copy_notebooks() -> None:

@@ -4,8 +4,6 @@ import importlib
 import importlib.util
 import warnings
 
-__version__ = "0.1.0"
-
 # Imported on first use: HyperSpy reads the entry point of every extension when
 # it starts, and must not pay for numba and xraylib then.
 _LAZY = {
@@ -38,6 +36,10 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str):
+    if name == "__version__":  # that of the tag, see pyproject.toml
+        from importlib.metadata import version
+
+        return version("espm-hs")
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     home = _LAZY[name]

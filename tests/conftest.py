@@ -10,6 +10,10 @@ import pytest
 from hypothesis import settings
 
 hs.preferences.General.show_progressbar = False
+# Side by side with other workers, "all cores" is one: more threads would only wait for
+# each other. Tests of threads say how many they want.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("LOKY_MAX_CPU_COUNT", "1")
 # No test is about time: a busy machine must not make one fail. The suite draws the same
 # examples in every run, on every machine; `make search` draws others in each.
 settings.register_profile("suite", deadline=None, derandomize=True, database=None)

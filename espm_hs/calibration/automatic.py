@@ -12,7 +12,6 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from espm_hs.calibration.energy_scale import (
     DEFAULT,
@@ -27,6 +26,7 @@ from espm_hs.calibration.energy_scale import (
 from espm_hs.decomposition.decompose import FITS, Array, Changes, Refined
 from espm_hs.decomposition.self_consistency import self_consistent_model
 from espm_hs.factorization import deviance_ratio, deviance_residuals, fit_spectrum
+from espm_hs.factorization.executors import one_blas_thread
 from espm_hs.physics import SpectrumModel
 from espm_hs.physics.xray.unknowns import USUAL_DENSITY, USUAL_THICKNESS
 
@@ -76,8 +76,7 @@ class AutomaticCalibration:
             "deviance_before" and "deviance_after", and "background", the highest over
             the lowest bend of it. Empty if nothing was changed.
         """
-        # many small matrix products, which BLAS threads would slow down
-        with threadpool_limits(1, user_api="blas"):
+        with one_blas_thread():
             absorbing: Any = self_consistent_model(model, spectrum, channels)
             before = _ratio(absorbing, spectrum, channels)
             if before < FITS:
@@ -112,7 +111,7 @@ class AutomaticCalibration:
             numbered from 1, and "drift_gain", the size of the change of the gain, %.
             Empty if there is none.
         """
-        with threadpool_limits(1, user_api="blas"):
+        with one_blas_thread():
             parts = [_scale(untied(model), one, channels) for one in spectra]
         worst: Changes = {}
         for (i, one), (j, two) in combinations(enumerate(parts, start=1), 2):

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from espm_hs.calibration.automatic import AXIS, AutomaticCalibration, axis_change
 from espm_hs.calibration.energy_scale import with_splines, without_noise
@@ -21,6 +20,7 @@ from espm_hs.calibration.line_evidence import (
     Spectrum,
 )
 from espm_hs.factorization import deviance_ratio
+from espm_hs.factorization.executors import one_blas_thread
 from espm_hs.physics import SpectrumModel
 from espm_hs.physics.xray.elements import symbol
 from espm_hs.physics.xray.emission import emission_lines
@@ -502,7 +502,7 @@ def identify(
     model, used = without_noise(model, spectrum, channels)
     counts = np.asarray(spectrum, dtype=float)[used]
     start = model
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         names: list[str] = []
         lowest, before = np.inf, (model, used, counts)
         for _ in range(ROUNDS if calibrate else 0):

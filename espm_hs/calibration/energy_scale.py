@@ -9,13 +9,13 @@ from typing import NamedTuple, cast
 
 import numpy as np
 from scipy.interpolate import CubicSpline
-from threadpoolctl import threadpool_limits
 
 from espm_hs.decomposition.self_consistency import (
     MAX_ROUNDS,
     self_consistent_model,
 )
 from espm_hs.factorization import deviance_residuals, expected_deviance, fit_spectrum
+from espm_hs.factorization.executors import one_blas_thread
 from espm_hs.physics import Detector, SpectrumModel
 from espm_hs.physics.linear_model import LinearModel
 from espm_hs.physics.xray.absorption import mass_thickness
@@ -137,8 +137,7 @@ def calibrate(
     check_names(model, parameters)
     before, (model, used) = model, without_noise(model, spectrum, channels)
     search = EnergyScaleFit(model, np.asarray(spectrum, float), used, parameters)
-    # many small matrix products, which BLAS threads would slow down
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         best = search.run()
         spreads = search.spread * np.sqrt(np.diag(search.covariance(best)))
         deviance = (search.deviance(np.zeros_like(best.z)), search.deviance(best.z))

@@ -37,6 +37,7 @@ from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.factorization.counts.storage import memory_for_counts
 from espm_hs.factorization.kernels.pixel_updates import block_pass
 from espm_hs.metadata.describe import Info, counts_per_pixel, shape_text
+from espm_hs.metadata.learning import learned
 from espm_hs.metadata.reader import item, read
 from espm_hs.metadata.schema import BATCH, NODE, RESULTS
 from espm_hs.metadata.writer import write_parameters
@@ -151,7 +152,7 @@ def _check_written(signal: EDSespmSpectrum, file: Path) -> None:
     (written,) = read_spectra(file, lazy=True)
     wanted, found = (_items(item(one.metadata, NODE)) for one in (signal, written))
     lost = sorted(wanted - found)
-    if lost or written.learning_results.loadings is None:
+    if lost or learned(written).loadings is None:
         raise OSError(f"not all of it was written: {', '.join(lost[:3]) or 'maps'}.")
 
 

@@ -56,7 +56,7 @@ def write_report(
     cautions = [f"{one.sentence}. {one.advice}" for one in found.cautions]
     some = (x for x in found.ambiguities if not (x.is_wide or found.empty[x.phase]))
     facts = fit_facts(signal) | {
-        "pixels": str(signal.learning_results.loadings.shape[0]),
+        "pixels": str(len(signal._kept_loadings(found))),
         "binning": f"{found.binning} pixels along each axis to find phases",
         "smoothness of the maps": found.smoothness_text,
     }

@@ -96,7 +96,7 @@ def composition_table(signal: EDSespmSpectrum) -> str:
 
     found = signal.analysis_results()
     symbols, percent, variance = to_percent(found)
-    loadings = signal.learning_results.loadings
+    loadings = signal._kept_loadings(found)
     counts = np.nansum(loadings, axis=0) * np.nansum(found.spectra, axis=0)
     rows = [
         ["at.%", *found.labels],

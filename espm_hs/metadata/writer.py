@@ -7,12 +7,14 @@ are written as plain text and numbers.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cache
 from importlib.metadata import version
 from numbers import Real
 from typing import Any
 
 import numpy as np
 
+from espm_hs.metadata.learning import kept_beside
 from espm_hs.metadata.reader import density, kev_per_unit, read
 from espm_hs.metadata.schema import ITEMS, NODE, Tree, as_detector, check_node
 
@@ -27,7 +29,7 @@ class AllOrNothing:
     Parameters
     ----------
     signal
-        Its metadata, `learning_results` and first signal axis are looked after.
+        Its metadata, factors, loadings and first signal axis are looked after.
     """
 
     def __init__(self, signal: Any) -> None:
@@ -41,7 +43,7 @@ class AllOrNothing:
             for name in ("offset", "scale")
             if hasattr(self.axis, name)
         }
-        spaces = [*_nodes(self.signal.metadata), vars(self.signal.learning_results)]
+        spaces = [*_nodes(self.signal.metadata), *kept_beside(self.signal)]
         self.before = [(space, dict(space)) for space in spaces]
         return self
 
@@ -96,6 +98,12 @@ PACKAGES = ("espm-hs", "hyperspy", "exspy", "numpy", "scipy", "numba", "xraylib"
 NOTHING = "none"
 
 
+@cache
+def _versions() -> dict[str, str]:
+    """Return the versions of these packages, which files on disk name."""
+    return {name: version(name) for name in PACKAGES}
+
+
 def provenance(options: Mapping) -> dict:
     """Versions of the packages and options of a decomposition, ready to be stored.
 
@@ -110,7 +118,7 @@ def provenance(options: Mapping) -> dict:
         "versions" and "options", holding text, numbers and booleans only.
     """
     return {
-        "versions": {name: version(name) for name in PACKAGES},
+        "versions": dict(_versions()),
         "options": {name: _plain(value) for name, value in options.items()},
     }
 

@@ -1,6 +1,6 @@
 """Phases in HyperSpy's terms: a method of the signal classes, and its results.
 
-All that writes `learning_results` or touches the inherited decomposition is here.
+What HyperSpy itself keeps of a decomposition is behind `espm_hs.metadata.learning`.
 """
 
 from __future__ import annotations
@@ -30,11 +30,25 @@ from espm_hs.decomposition.decompose import (
 )
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.decomposition.starts import previous_start
+from espm_hs.metadata.learning import (
+    ALGORITHMS,
+    Learned,
+    inherited,
+    inherited_parameters,
+    keep,
+    learned,
+)
 from espm_hs.metadata.reader import guessed_by, of_file, stated
 from espm_hs.metadata.schema import RESULTS
-from espm_hs.metadata.writer import AllOrNothing, provenance, remove, write_parameters
+from espm_hs.metadata.writer import (
+    AllOrNothing,
+    provenance,
+    read_options,
+    remove,
+    write_parameters,
+)
 from espm_hs.physics.linear_model import LinearModel
-from espm_hs.quantification.pixels import own_counts
+from espm_hs.quantification.pixels import check_channels, own_counts
 from espm_hs.quantification.report import film_text, scale_text
 from espm_hs.signals._masks import arrays_of, progress_bar, used_channels, used_pixels
 
@@ -44,10 +58,9 @@ NAMES_ELSEWHERE = {
     "n_components": "output_dimension",
     "mask": "navigation_mask",
 }
-# Those of HyperSpy, for what is said of others.
-ALGORITHMS = (
-    *("SVD", "MLPCA", "PCA", "NMF", "sklearn_pca", "sparse_pca"),
-    *("mini_batch_sparse_pca", "RPCA", "ORPCA", "ORNMF"),
+NO_DECOMPOSITION = (
+    "There is no decomposition yet. Make one with "
+    "`s.decomposition(algorithm='espm', output_dimension=...)`."
 )
 # Options that do not change a result are not stored with it.
 NOT_STORED = {"n_jobs", "callback", "check_every"}
@@ -95,9 +108,8 @@ def beside_hyperspy(find_phases: Callable, parents: Sequence[Any]) -> Callable:
             )
         if not (isinstance(algorithm, str) and algorithm == "espm"):
             with _algorithm_named(algorithm):
-                info = super(Phases, self).decomposition(
-                    *args, algorithm=algorithm, **kwargs
-                )
+                theirs = inherited(Phases, self, "decomposition")
+                info = theirs(*args, algorithm=algorithm, **kwargs)
             # the maps of these phases are gone
             remove(self.metadata, RESULTS)
             return info
@@ -115,12 +127,9 @@ def beside_hyperspy(find_phases: Callable, parents: Sequence[Any]) -> Callable:
             )
         return find_phases(self, **kwargs)
 
-    theirs: dict[str, inspect.Parameter] = {}
-    for parent in parents:
-        theirs |= inspect.signature(parent.decomposition).parameters
     added = [
         one.replace(kind=one.KEYWORD_ONLY, annotation=one.empty)
-        for name, one in theirs.items()
+        for name, one in inherited_parameters(parents).items()
         if name not in shown
     ]
     *ours, rest = shown.values()
@@ -451,29 +460,21 @@ class Phases(EDSTEMSpectrum):
     def _store(
         self, found: PhaseAnalysis, pixels: np.ndarray | None, options: Mapping
     ) -> None:
-        """Fill learning_results as HyperSpy does, and keep the rest in metadata."""
+        """Keep factors and loadings as HyperSpy does, and the rest in metadata."""
         navigation = self.data.shape[:-1]
-        nothing = (
-            "explained_variance explained_variance_ratio number_significant_components "
-            "mean centre unmixing_matrix bss_algorithm"
+        results = Learned(
+            found.spectra,
+            found.loadings,
+            "espm",
+            found.n_phases,
+            navigation_mask=None if pixels is None else ~pixels.reshape(navigation),
+            signal_mask=None if found.channels.all() else ~found.channels,
         )
-        learned = {
-            **dict.fromkeys(nothing.split()),
-            "factors": found.spectra,
-            "loadings": found.loadings,
-            "decomposition_algorithm": "espm",
-            "output_dimension": found.n_phases,
-            "poissonian_noise_normalized": False,
-            "unfolded": len(navigation) > 1,
-            "original_shape": np.array(self.data.shape),
-            "navigation_mask": None if pixels is None else ~pixels.reshape(navigation),
-            "signal_mask": None if found.channels.all() else ~found.channels,
-        }
         options = {name: x for name, x in options.items() if name not in NOT_STORED}
         stored = found.to_dict() | provenance(options)
         with AllOrNothing(self):
-            self.learning_results.__dict__.update(learned)
-            write_parameters(self.metadata, {RESULTS: stored})
+            maps = keep(self, results)
+            write_parameters(self.metadata, {RESULTS: stored | maps})
 
     def _name(self, names: Sequence[str]) -> None:
         """Write the names of all phases, "" for those without one."""
@@ -486,7 +487,7 @@ class Phases(EDSTEMSpectrum):
     def _kept_loadings(self, found: PhaseAnalysis) -> np.ndarray:
         """Return the loadings, which must be of as many pixels as this signal has."""
         n_pixels = int(np.prod(self.data.shape[:-1]))
-        return stored_loadings(self.learning_results, n_pixels, found.n_phases)
+        return stored_loadings(learned(self), n_pixels, found.n_phases)
 
     def _loadings(self, found: PhaseAnalysis) -> np.ndarray:
         """Return the loadings, which must be those of the pixels of this signal.
@@ -499,8 +500,8 @@ class Phases(EDSTEMSpectrum):
         return loadings
 
     def _check_maps(self) -> None:
-        """Raise RuntimeError if `learning_results` has the maps of other pixels."""
-        if self.learning_results.decomposition_algorithm == "espm":
+        """Raise RuntimeError if the maps of phases are those of other pixels."""
+        if learned(self).decomposition_algorithm == "espm":
             self._loadings(self.analysis_results())
 
     def plot_decomposition_loadings(self, *args, **kwargs):
@@ -517,7 +518,7 @@ class Phases(EDSTEMSpectrum):
             If the data have been transposed, cropped or changed since.
         """
         self._check_maps()
-        return super().plot_decomposition_loadings(*args, **kwargs)
+        return inherited(Phases, self, "plot_decomposition_loadings")(*args, **kwargs)
 
     def export_decomposition_results(self, *args, **kwargs):
         """Export the phases and their maps, as HyperSpy does.
@@ -533,7 +534,7 @@ class Phases(EDSTEMSpectrum):
             If the data have been transposed, cropped or changed since.
         """
         self._check_maps()
-        return super().export_decomposition_results(*args, **kwargs)
+        return inherited(Phases, self, "export_decomposition_results")(*args, **kwargs)
 
     def get_decomposition_loadings(self):
         """Return the decomposition loadings as a signal.
@@ -543,16 +544,71 @@ class Phases(EDSTEMSpectrum):
         Returns
         -------
         hyperspy.api.signals.BaseSignal
+            The navigation axis, if there are several components, is their number; the
+            signal axes are those of the pixels.
         """
+        found = learned(self)
+        if found.decomposition_algorithm != "espm":
+            return inherited(Phases, self, "get_decomposition_loadings")()
         self._check_maps()
-        loadings = self.learning_results.loadings
-        if loadings is None or self.axes_manager.navigation_dimension > 0:
-            return super().get_decomposition_loadings()
-        signal = hs.signals.BaseSignal(np.ravel(loadings))
-        signal.metadata.General.title = (
-            f"Decomposition loadings of {self.metadata.General.title}"
-        )
+        axes = self.axes_manager._get_navigation_axes_dicts()
+        maps = np.asarray(found.loadings).T.reshape(-1, *self.data.shape[:-1])
+        if not axes:
+            signal = hs.signals.BaseSignal(np.ravel(maps))
+        elif len(maps) == 1:
+            signal = self._get_navigation_signal(maps[0])
+        else:
+            signal = _numbered(hs.signals.BaseSignal, maps, axes)
+        return self._titled("loadings", signal)
+
+    def get_decomposition_factors(self):
+        """Return the decomposition factors, spectra of the components, as a signal.
+
+        Returns
+        -------
+        EDSespmSpectrum
+            As HyperSpy does: the navigation axis is the number of the component.
+        """
+        found = learned(self)
+        if found.decomposition_algorithm != "espm":
+            return inherited(Phases, self, "get_decomposition_factors")()
+        check_channels(self.analysis_results(), self.data)
+        axes = self.axes_manager._get_signal_axes_dicts()
+        signal = _numbered(type(self), np.asarray(found.factors).T, axes)
+        signal.set_signal_type(self.metadata.Signal.signal_type)
+        return self._titled("factors", signal)
+
+    def _titled(self, what: str, signal: Any) -> Any:
+        """Name a signal after what it is, as HyperSpy does."""
+        title = f"Decomposition {what} of {self.metadata.General.title}"
+        signal.metadata.General.title = title
         return signal
+
+    def decomposition_result(self) -> Learned:
+        """Return factors, loadings, algorithm and parameters of the decomposition.
+
+        They are the same in all versions of HyperSpy, and of all algorithms.
+
+        Returns
+        -------
+        Learned
+            Its ``factors`` are of shape (n_channels, n_components), ``loadings`` of
+            (n_pixels, n_components), ``decomposition_algorithm`` is a name and
+            ``parameters`` the options of "espm".
+
+        Raises
+        ------
+        RuntimeError
+            If there was no decomposition, or the data have been transposed, cropped or
+            changed since.
+        """
+        found = learned(self)
+        if found.factors is None:
+            raise RuntimeError(NO_DECOMPOSITION)
+        if found.decomposition_algorithm == "espm":
+            check_channels(self.analysis_results(), self.data)
+        self._check_maps()
+        return replace(found, parameters=read_options(found.parameters))
 
     def get_decomposition_model(
         self,
@@ -584,21 +640,19 @@ class Phases(EDSTEMSpectrum):
         ValueError
             If there are no such phases, or the chunks make no sense.
         """
-        results = self.learning_results
+        results = learned(self)
         if results.factors is None:
-            raise RuntimeError(
-                "There is no decomposition yet. Make one with "
-                "`s.decomposition(algorithm='espm', output_dimension=...)`."
-            )
+            raise RuntimeError(NO_DECOMPOSITION)
         if results.decomposition_algorithm != "espm":
             # older versions of HyperSpy have fewer arguments
             given = {"chunks": chunks, "lazy_output": lazy_output}
             usual = {"chunks": "auto", "lazy_output": None}
             others = {name: x for name, x in given.items() if x != usual[name]}
-            return super().get_decomposition_model(components, **others)
-        self._check_maps()
+            theirs = inherited(Phases, self, "get_decomposition_model")
+            return theirs(components, **others)
+        loadings = self._loadings(self.analysis_results())
         chosen = _chosen(components, results.factors.shape[1])
-        factors, loadings = results.factors[:, chosen], results.loadings[:, chosen]
+        factors, loadings = results.factors[:, chosen], loadings[:, chosen]
         shape = self.data.shape
         try:
             wanted = (*(chunks,) * (len(shape) - 1), -1)
@@ -630,7 +684,7 @@ def stored_loadings(learning_results: Any, n_pixels: int, n_phases: int) -> np.n
     Parameters
     ----------
     learning_results
-        The signal's.
+        The signal's, or what `espm_hs.metadata.learning.learned` returns.
     n_pixels
         Number of pixels of the signal.
     n_phases
@@ -682,6 +736,13 @@ def _chosen(components: Any, n_phases: int) -> slice | list[int]:
         f"`components` must be a number of phases, up to {n_phases}, or a list of "
         f"their numbers, from 0 to {n_phases - 1}; got {components!r}."
     )
+
+
+def _numbered(kind: type, data: np.ndarray, axes: list[dict]) -> Any:
+    """Make a signal with the components as its navigation axis."""
+    name = "Decomposition component index"  # HyperSpy's
+    number = {"size": len(data), "navigate": True, "name": name}
+    return kind(data, axes=[number, *({**axis, "navigate": False} for axis in axes)])
 
 
 def _pixel_size(signal: EDSTEMSpectrum) -> tuple[float, ...] | None:

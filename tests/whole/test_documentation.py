@@ -119,3 +119,12 @@ def test_notebooks_are_kept_without_output(notebook):
     assert code
     assert all(not cell["outputs"] for cell in code)
     assert all(cell["execution_count"] is None for cell in code)
+
+
+def test_every_page_is_in_the_list_for_programs():
+    text = (ROOT / "docs" / "llms.txt").read_text(encoding="utf-8")
+    listed = set(re.findall(r"\]\((\w+)\.html\)", text))
+    pages = {page.stem for page in (ROOT / "docs").glob("*.md")}
+    # these lead to others, and nowhere else
+    assert pages - listed == {"index", "user_guide", "how_it_works", "development"}
+    assert listed <= pages

@@ -16,25 +16,27 @@ import pytest
 from benchmarks.robustness.structure import PACKAGE, code_lines, modules
 
 # 130 are those of the design. What came since: sum peaks, standards and their factors,
-# the evidence of lines, names for phases (a layer of its own of five, and its report).
-MOST_MODULES = 139
+# the evidence of lines, names for phases (a layer of its own of five, and its report),
+# and the one module that knows of HyperSpy's machine learning.
+MOST_MODULES = 140
 MOST_LINES = 12_000
 # What it has come down to so far. It rose for the refinement of the energy scale, for
 # cautions, ranges and series, for the search that goes on, for the errors of lines (a
 # table of 22 regions, multiplets, and how a fit responds to them), for backgrounds that
 # bend to the counts, and for what is not known of thickness, angles and detector. What
 # came since: local absorption, sum peaks, standards, elements with an error rate, what
-# is said of doubtful data, names for phases.
-LINES_SO_FAR = 19_770
+# is said of doubtful data, names for phases, results without HyperSpy's learning.
+LINES_SO_FAR = 19_960
 MOST_WITH_SPARSITY = 12
 # Of modules and of hops between them; 3 hops are the words about the phases found, 3
 # the trials of what is taken out of phases, and 6 what is not known of the sample. Then
 # 8 modules and 32 hops that ask for sum peaks, for the orientation of the data, for
-# places, and whether the data are counts of a thin film.
-DECOMPOSITION = (54, 144)
+# places, and whether the data are counts of a thin film, and one module, two hops, to
+# where HyperSpy keeps factors and loadings.
+DECOMPOSITION = (55, 146)
 # 10 are those of the design; 6 more build the model of the metadata, to see whether
 # they have changed since the fit.
-QUANTIFICATION_MODULES = 16
+QUANTIFICATION_MODULES = 17
 # What belongs to one kind of physics and not to the separation of counts into phases.
 FOREIGN = re.compile(
     "(?i:x-?ray|detector|thickness|absorption|emission|stray|oxygen)|[kK]eV"

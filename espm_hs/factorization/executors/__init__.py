@@ -1,5 +1,10 @@
 """Passes over counts: kernels called for all blocks, and sums in a fixed order."""
 
-from espm_hs.factorization.executors.threads import Executor, Passes, passes_over
+from espm_hs.factorization.executors.threads import (
+    Executor,
+    Passes,
+    one_blas_thread,
+    passes_over,
+)
 
-__all__ = ["Executor", "Passes", "passes_over"]
+__all__ = ["Executor", "Passes", "one_blas_thread", "passes_over"]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
-from functools import cached_property
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache, cached_property
 from threading import Lock
 from typing import Any
 
 import numpy as np
+import scipy.linalg  # noqa: F401, it has a BLAS of its own, which is to be found
+from threadpoolctl import ThreadpoolController
 
 from espm_hs.factorization.counts.counts import Counts
 from espm_hs.factorization.counts.grid import Grid
@@ -32,6 +34,21 @@ from espm_hs.factorization.problem import Problem
 # A pixel is left when the last full step promised to lower its F by less (in nats):
 # convergence is quadratic, what remains is about the square of that.
 SETTLED = 1e-6
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """Return the libraries with threads: to look for them takes 10 ms each time."""
+    return ThreadpoolController()
+
+
+def one_blas_thread() -> AbstractContextManager:
+    """Keep BLAS, as long as the context lasts, from threads of its own.
+
+    Matrix products between passes are small, and these threads would only spin on the
+    cores that the passes need.
+    """
+    return _libraries().limit(limits=1, user_api="blas")
 
 
 class Executor(ABC):

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from joblib import effective_n_jobs
 from scipy.optimize import linear_sum_assignment
-from threadpoolctl import threadpool_limits
 
 from espm_hs.factorization.counts.counts import AnyCounts
-from espm_hs.factorization.executors import passes_over
+from espm_hs.factorization.executors import one_blas_thread, passes_over
 from espm_hs.factorization.penalties import Penalties
 from espm_hs.factorization.problem import Problem
 from espm_hs.factorization.solvers.base import (
@@ -250,11 +249,9 @@ def _of_pixels(init, pixels):
 
 def _descend(counts, problem, starts, options) -> Factorization:
     """Go downhill from all starts, pairs of V and H; the W of the result is V."""
-    # the matrix products between passes are small: BLAS threads would only spin
-    # on the cores that the passes need
     n_jobs = effective_n_jobs(options.n_jobs)
     with (
-        threadpool_limits(1, user_api="blas"),
+        one_blas_thread(),
         passes_over(counts, problem, n_jobs) as passes,
     ):
         descents: list[Descent] = []

@@ -8,10 +8,9 @@ import numpy as np
 from joblib import effective_n_jobs
 from scipy.linalg import block_diag
 from scipy.optimize import nnls
-from threadpoolctl import threadpool_limits
 
 from espm_hs.factorization.counts.counts import AnyCounts
-from espm_hs.factorization.executors import passes_over
+from espm_hs.factorization.executors import one_blas_thread, passes_over
 from espm_hs.factorization.problem import Problem
 
 # The likelihood falls so much, in nats, at two standard errors.
@@ -79,8 +78,7 @@ def mixing_ranges(
     )
     ranges = np.zeros((2, k, k))
     n_jobs = effective_n_jobs(n_jobs)
-    one_blas_thread = threadpool_limits(1, user_api="blas")
-    with one_blas_thread, passes_over(counts, plain, n_jobs) as passes:
+    with one_blas_thread(), passes_over(counts, plain, n_jobs) as passes:
         moves = _Moves(passes, problem, W, H)
         for i, j in np.argwhere(~np.eye(k, dtype=bool)).tolist():
             if whole[i] > 0 and whole[j] > 0 and not _is_held(problem, W, i, j):

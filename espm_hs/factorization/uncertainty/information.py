@@ -10,11 +10,10 @@ from functools import partial
 
 import numpy as np
 from joblib import effective_n_jobs
-from threadpoolctl import threadpool_limits
 
 from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.factorization.cross_validation import strips, thin
-from espm_hs.factorization.executors import passes_over
+from espm_hs.factorization.executors import one_blas_thread, passes_over
 from espm_hs.factorization.problem import Problem
 from espm_hs.factorization.solvers.maps import fit_loadings
 from espm_hs.factorization.uncertainty.abundances import (
@@ -48,7 +47,7 @@ def profiled_information(
     work = partial(_block_information, *facts)
     S = np.zeros((problem.n_channels, k, k))
     profiled = np.zeros((k * n_columns, k * n_columns))
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         for part, taken in counts.over_blocks(work, H, n_jobs=n_jobs):
             S += part
             profiled -= taken

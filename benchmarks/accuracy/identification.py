@@ -312,12 +312,13 @@ def measured_rows(name: str) -> Iterator[tuple[str, ...]]:
 
 
 def decomposed(name: str) -> tuple[str, ...]:
-    """Return the deviance ratio of a decomposition with the elements that are found."""
+    """Return the deviance ratio of a decomposition with the elements that are found.
+
+    Where somebody has named the elements of the sample, the others are stray.
+    """
     signal = load(name)
-    signal.identify_elements(add="sample", print_info=False)
-    absent = signal.identify_elements(print_info=False).unseen
-    kept = [e for e in signal.metadata.Sample.elements if e not in absent]
-    signal.set_elements(kept)
+    named = signal.metadata.get_item("Sample.elements")
+    signal.identify_elements(add="stray" if named else "sample", print_info=False)
     n_phases, most = MEASURED[name][1:]
     ratio = signal.decomposition(
         algorithm="espm",

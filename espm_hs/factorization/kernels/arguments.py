@@ -26,8 +26,7 @@ class Block(NamedTuple):
     indptr: np.ndarray
     # (n_nonzeros,) integers
     channels: np.ndarray
-    # (n_nonzeros,), or (n_pixels * n_channels,) where all channels are read; at least
-    # a vector of them
+    # (n_nonzeros,), or (n_pixels * n_channels,) where all channels are read
     values: np.ndarray
     first: int
     last: int

@@ -7,7 +7,6 @@ from functools import partial
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
-import hyperspy.api as hs
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
@@ -23,8 +22,10 @@ from espm_hs.plotting.results import (
     chosen_pixels,
     column_weights,
     fitted_pixels,
+    navigator_with,
     physics_of,
     read_results,
+    usual_region,
 )
 from espm_hs.plotting.spectra import (
     draw_labels,
@@ -51,8 +52,6 @@ _FEW = 5.0
 _LINEAR = 30
 # Lines beyond the number of colours are drawn in other styles.
 _STYLES = ("-", (0, (4, 1)), (0, (1, 1)))
-# Part of each axis that a region covers at first.
-_SIZE = 0.2
 
 
 def plot_fit(
@@ -208,15 +207,10 @@ def plot_fit_of_region(signal: BaseSignal, parts: str = "phases") -> Figure:
     """
     check_choice("parts", parts, PARTS)
     found, loadings = read_results(signal)
+    roi = usual_region(signal)
     axes = signal.axes_manager.navigation_axes
-    if len(axes) not in (1, 2):
-        raise ValueError(
-            "A region needs one or two navigation axes, and this signal has "
-            f"{len(axes)}. Plot positions or masks: `s.plot_fit(where)`."
-        )
     shape = signal.data.shape[:-1]
     maps = loadings.reshape(*shape, found.n_phases)
-    roi = _region(axes)
     figure = plt.figure(figsize=(9, 5.6), layout="constrained")
 
     def draw(*_: Any) -> None:
@@ -230,28 +224,11 @@ def plot_fit_of_region(signal: BaseSignal, parts: str = "phases") -> Figure:
         figure.axes[0].set_title(title, loc="left", fontsize="medium")
         figure.canvas.draw_idle()
 
-    navigator = signal.sum(axis=signal.axes_manager.signal_axes).T
-    if navigator._lazy:
-        navigator.compute(show_progressbar=False)
-    navigator.plot()
-    roi.add_widget(navigator, axes=navigator.axes_manager.signal_axes)
+    navigator_with(signal, roi)
     roi.events.changed.connect(draw, [])
     figure.roi = roi  # type: ignore[attr-defined]  # lives as long as the figure
     draw()
     return figure
-
-
-def _region(axes: Sequence[DataAxis]) -> hs.roi.SpanROI | hs.roi.RectangularROI:
-    """Region in the middle of the map: a rectangle, or a span along a line."""
-    ends = []
-    for axis in axes:
-        middle, half = axis.size // 2, max(1, round(_SIZE * axis.size / 2))
-        low, high = max(0, middle - half), min(axis.size - 1, middle + half)
-        ends.append((axis.index2value(low), axis.index2value(high)))
-    if len(ends) == 1:
-        return hs.roi.SpanROI(*ends[0])
-    (left, right), (top, bottom) = ends
-    return hs.roi.RectangularROI(left, top, right, bottom)
 
 
 def _slices(roi: Any, axes: Sequence[DataAxis]) -> tuple[slice, ...]:

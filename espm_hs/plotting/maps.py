@@ -36,7 +36,7 @@ def draw_navigation(
     values = values.reshape(signal.data.shape[:-1])
     if len(navigation) == 1:
         axes.plot(navigation[0].axis, values, color=colour, lw=1)
-        axes.set_xlabel(_axis_label(navigation[0]), fontsize="small")
+        axes.set_xlabel(axis_label(navigation[0]), fontsize="small")
         if limits[0] == 0:
             axes.set_ylim(bottom=0)
         axes.set_ylabel(label)
@@ -96,7 +96,8 @@ def _same_units(x: DataAxis, y: DataAxis) -> bool:
     return x.is_uniform and y.is_uniform and _units(x) == _units(y)
 
 
-def _axis_label(axis: DataAxis) -> str:
+def axis_label(axis: DataAxis) -> str:
+    """Return name and units of an axis."""
     name = as_text(str(axis.name)) if str(axis.name) != "<undefined>" else "pixel"
     units = _units(axis)
     return f"{name} ({units})" if units else name

@@ -80,7 +80,7 @@ def plot_phases(signal: BaseSignal) -> Figure:
         title = as_text(found.knowledge.names[j]) or f"Phase {j}"
         row[0].set_title(title, color=colour, loc="left", weight="bold")
         _draw_spectrum(row[-2], found, j, peaks[j], energies)
-        _draw_bars(row[-1], found.elements, percent[:, j], errors[:, j], colour)
+        draw_bars(row[-1], found.elements, percent[:, j], errors[:, j], colour)
         row[-1].set_ylim(0, 1.22 * np.nanmax(percent, initial=1.0))
         row[-2].tick_params(labelbottom=j == found.n_phases - 1)
     axes[-1, -2].set_xlabel("energy (keV)")
@@ -107,7 +107,7 @@ def _draw_spectrum(
     axes.set_ylabel("share of counts")
 
 
-def _draw_bars(
+def draw_bars(
     axes: Axes,
     elements: Sequence[str],
     percent: np.ndarray,
@@ -171,7 +171,7 @@ def plot_composition(
         computed = dask.compute(*(one.data for one in maps))
         for one, values in zip(maps, computed, strict=True):
             one.data = values
-    maps.sort(key=lambda one: atomic_number(_symbol(one)))
+    maps.sort(key=lambda one: atomic_number(symbol_of(one)))
     label = "at.%" if units == "atomic" else "wt.%"
     n_axes = len(signal.axes_manager.navigation_axes)
     if n_axes == 0:
@@ -181,18 +181,20 @@ def plot_composition(
     figure, axes = panels(len(maps), _COLUMNS, 2.9, 2.35)
     for ax, one in zip(axes, maps, strict=True):
         draw_navigation(ax, signal, one.data, label, colour="")
-        ax.set_title(_symbol(one), loc="left", weight="bold")
+        ax.set_title(symbol_of(one), loc="left", weight="bold")
         # noise of a few pixels is no reason to hide the map
         top = np.nanpercentile(one.data, 99.8) if np.isfinite(one.data).any() else 0
         ax.images[0].set_clim(0, max(top, 1.0))
     return figure
 
 
-def _symbol(of_element: BaseSignal) -> str:
-    return item(of_element.metadata, ITEMS["elements"].path)[0]
+def symbol_of(of_element: BaseSignal) -> str:
+    """Return the element that a signal is about, "" if it is about none."""
+    return (item(of_element.metadata, ITEMS["elements"].path) or [""])[0]
 
 
-def _variance(of_element: BaseSignal) -> np.ndarray:
+def variance_of(of_element: BaseSignal) -> np.ndarray:
+    """Return the variance of a signal."""
     return item(of_element.metadata, "Signal.Noise_properties.variance").data
 
 
@@ -201,8 +203,8 @@ def _profiles(maps: list[BaseSignal], signal: BaseSignal, label: str) -> Figure:
     figure, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
     position = signal.axes_manager.navigation_axes[0].axis
     for i, one in enumerate(maps):
-        error = np.sqrt(np.asarray(_variance(one)))
-        colour, symbol = phase_colour(i), _symbol(one)
+        error = np.sqrt(np.asarray(variance_of(one)))
+        colour, symbol = phase_colour(i), symbol_of(one)
         low, high = np.maximum(one.data - error, 0), one.data + error
         axes.fill_between(position, low, high, color=colour, alpha=0.2, lw=0)
         draw_navigation(axes, signal, one.data, label, colour=colour)
@@ -216,9 +218,9 @@ def _profiles(maps: list[BaseSignal], signal: BaseSignal, label: str) -> Figure:
 def _element_bars(maps: list[BaseSignal], label: str) -> Figure:
     """One bar for each element, with one standard deviation."""
     figure, axes = plt.subplots(figsize=(4.5, 3.2), layout="constrained")
-    symbols = [_symbol(one) for one in maps]
-    variances = [_variance(one) for one in maps]
+    symbols = [symbol_of(one) for one in maps]
+    variances = [variance_of(one) for one in maps]
     values, errors = np.ravel([one.data for one in maps]), np.sqrt(np.ravel(variances))
-    _draw_bars(axes, symbols, values, errors, phase_colour(0))
+    draw_bars(axes, symbols, values, errors, phase_colour(0))
     axes.set_ylabel(label)
     return figure

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+import hyperspy.api as hs
 import numpy as np
 
 from espm_hs.decomposition.result import PhaseAnalysis
@@ -13,6 +14,9 @@ from espm_hs.quantification.pixels import check_channels
 if TYPE_CHECKING:
     from hyperspy.axes import DataAxis
     from hyperspy.signals import BaseSignal
+
+# Part of each axis that a region covers at first.
+_SIZE = 0.2
 
 
 class SummedFit(NamedTuple):
@@ -119,3 +123,37 @@ def column_weights(found: PhaseAnalysis) -> np.ndarray:
 def fitted_pixels(loadings: np.ndarray) -> np.ndarray:
     """Pixels that were fitted, shape (n_pixels,)."""
     return ~np.isnan(loadings[:, 0])
+
+
+def usual_region(signal: BaseSignal) -> hs.roi.SpanROI | hs.roi.RectangularROI:
+    """Region in the middle of the map: a rectangle, or a span along a line.
+
+    Raises
+    ------
+    ValueError
+        If the signal has not one or two navigation axes.
+    """
+    axes = signal.axes_manager.navigation_axes
+    if len(axes) not in (1, 2):
+        raise ValueError(
+            "A region needs one or two navigation axes, and this signal has "
+            f"{len(axes)}. Plot positions or masks: `s.plot_fit(where)`."
+        )
+    ends = []
+    for axis in axes:
+        middle, half = axis.size // 2, max(1, round(_SIZE * axis.size / 2))
+        low, high = max(0, middle - half), min(axis.size - 1, middle + half)
+        ends.append((axis.index2value(low), axis.index2value(high)))
+    if len(ends) == 1:
+        return hs.roi.SpanROI(*ends[0])
+    (left, right), (top, bottom) = ends
+    return hs.roi.RectangularROI(left, top, right, bottom)
+
+
+def navigator_with(signal: BaseSignal, roi: Any) -> None:
+    """Plot the counts of each pixel, with a region on them that can be moved."""
+    navigator = signal.sum(axis=signal.axes_manager.signal_axes).T
+    if navigator._lazy:
+        navigator.compute(show_progressbar=False)
+    navigator.plot()
+    roi.add_widget(navigator, axes=navigator.axes_manager.signal_axes)

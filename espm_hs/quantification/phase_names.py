@@ -22,19 +22,9 @@ from espm_hs.compounds.tables import (
 )
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.physics import LinearModel, SpectrumModel
-from espm_hs.quantification.percent_with_errors import (
-    VALENCES,
-    Basis,
-    atoms_per_loading,
-    closed,
-    not_found,
-)
-from espm_hs.quantification.report import (
-    data_frame,
-    html_table,
-    text_table,
-    total_covariance,
-)
+from espm_hs.quantification.percent_with_errors import VALENCES, Basis, closed
+from espm_hs.quantification.regions import Regions, Totals, of_phases, of_regions
+from espm_hs.quantification.report import data_frame, html_table, text_table
 
 if TYPE_CHECKING:
     import pandas
@@ -192,70 +182,6 @@ def unseen_elements(model: LinearModel) -> frozenset[str]:
     return model.unseen if isinstance(model, SpectrumModel) else frozenset()
 
 
-def of_phases(analysis: PhaseAnalysis, basis: Basis) -> tuple[np.ndarray, np.ndarray]:
-    """Return at.% of the phases and the covariance of all their errors.
-
-    Parameters
-    ----------
-    analysis
-        Result of a decomposition.
-    basis
-        What makes up 100 %.
-
-    Returns
-    -------
-    percent
-        Shape (n_phases, n_elements); NaN where there is nothing.
-    covariance
-        Shape (n_phases, n_elements, n_elements).
-    """
-    _, per_atom = basis.of(analysis.elements)
-    percent, response = closed(per_atom, analysis.composition.T)
-    percent[not_found(analysis, per_atom)] = np.nan
-    moved = response @ total_covariance(analysis) @ response.transpose(0, 2, 1)
-    return percent, moved
-
-
-def of_regions(
-    analysis: PhaseAnalysis, basis: Basis, totals: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return at.% of sums of pixels and the covariance of all their errors.
-
-    Phases have errors in common, such as those of atomic data. Whatever their
-    correlation is, the covariance of a mean is not above the mean of the covariances,
-    which is taken. The noise of the loadings is added.
-
-    Parameters
-    ----------
-    analysis, basis
-        As in `of_phases`.
-    totals
-        Sum of the loadings of each region, shape (n_regions, n_phases).
-
-    Returns
-    -------
-    percent, covariance
-        As from `of_phases`, with regions in the place of phases.
-    """
-    of_each = np.nan_to_num(of_phases(analysis, basis)[1])
-    _, per_atom = basis.of(analysis.elements)
-    per_loading = per_atom @ atoms_per_loading(analysis)
-    per_loading[:, not_found(analysis, per_atom)] = 0.0
-    percent, response = closed(per_loading, totals)
-    atoms = totals * per_loading.sum(axis=0)
-    shares = atoms / np.maximum(atoms.sum(axis=1, keepdims=True), 1e-300)
-    spectra = analysis.spectra[analysis.channels]
-    covariance = np.einsum("rj,jkl->rkl", shares, of_each)
-    for one, moved, total in zip(covariance, response, totals, strict=True):
-        model = spectra @ total
-        seen = model > 0
-        if not seen.any():
-            continue
-        weighted = spectra[seen] / np.sqrt(model[seen, None])
-        one += moved @ np.linalg.pinv(weighted.T @ weighted) @ moved.T
-    return percent, covariance
-
-
 # -- names ---------------------------------------------------------------------------
 
 
@@ -293,9 +219,9 @@ def name_phases(
     if regions is None or loadings is None:
         found = of_phases(analysis, basis)
     else:
-        known = np.nan_to_num(loadings)
-        totals = np.stack([known[inside].sum(axis=0) for inside in regions[1].T])
-        found = of_regions(analysis, basis, totals)
+        found = of_regions(
+            analysis, basis, Totals.of(analysis, loadings, Regions.of(regions[1]))
+        )
     unseen = unseen_elements(analysis.model)
     # what was decomposed and is not compared may be there, too
     hidden = unseen | (set(analysis.elements) - set(elements))

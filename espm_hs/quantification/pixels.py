@@ -175,6 +175,13 @@ def there(loadings: np.ndarray) -> np.ndarray:
     return np.where(share, loadings, 0.0)
 
 
+def within(values: Array, pixels: np.ndarray) -> Array:
+    """Return maps, (n_amounts, *navigation), with NaN where pixels, flat, is False."""
+    there = pixels.reshape(values.shape[1:])
+    where = da.where if isinstance(values, da.Array) else np.where
+    return where(there, values, np.nan)
+
+
 class _Block:
     """What the values of some pixels are computed with."""
 

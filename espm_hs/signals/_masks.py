@@ -1,6 +1,6 @@
 """What HyperSpy's user gives, as it is needed: masks, known phases, progress bars."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
@@ -12,6 +12,7 @@ from hyperspy.roi import BaseROI
 from espm_hs.arguments import check_number
 from espm_hs.metadata.reader import energy_axis
 from espm_hs.quantification.phase_names import FROM_DATABASE, known_from_database
+from espm_hs.signals._regions import array_of, of_region, without_regions
 
 # Energies of a known spectrum and of the map agree within this part of a channel.
 SAME_CHANNEL = 0.01
@@ -30,61 +31,6 @@ def progress_bar(show: bool | None, *args: Any, **options: Any) -> Any:
     if show is None:
         show = hs.preferences.General.show_progressbar
     return progressbar(*args, disable=not show, **options)
-
-
-def without_regions(signal: Any, value: Any) -> Any:
-    """Return a ROI of HyperSpy as a boolean array, and anything else as it is.
-
-    Parameters
-    ----------
-    signal
-        The map.
-    value
-        A ROI on the navigation axes of the map, or something else.
-
-    Returns
-    -------
-    array of bool, of the shape of ``signal.data`` without the energy axis
-        True in the pixels that the ROI holds.
-
-    Raises
-    ------
-    ValueError
-        If the ROI holds no pixel of the map, or does not fit its axes.
-    """
-    return _of_region(signal.axes_manager.navigation_axes, value)
-
-
-def _of_region(axes: Sequence[Any], value: Any) -> Any:
-    """Return a ROI as the places of some axes (x, y, ...) that it holds."""
-    if not isinstance(value, BaseROI):
-        return value
-    known = [{**one.get_axis_dictionary(), "navigate": True} for one in reversed(axes)]
-    sizes = [one.size for one in reversed(axes)]
-    inside = np.zeros(int(np.prod(sizes)), bool)
-    _check_width(value, axes)
-    # of an image of the numbers of its pixels a ROI keeps those that it holds, and has
-    # NaN or 0 beside them
-    numbers = np.arange(1.0, 1.0 + inside.size).reshape(sizes)
-    try:
-        kept = np.ravel(value(hs.signals.BaseSignal(numbers, axes=known)).data)
-    except (ValueError, IndexError, TypeError, AttributeError) as error:
-        raise ValueError(f"The region {value} does not fit the map: {error}") from None
-    inside[kept[np.isfinite(kept) & (kept > 0)].astype(int) - 1] = True
-    if not inside.any():
-        raise ValueError(f"The region {value} holds no pixel or channel of the map.")
-    return inside.reshape(sizes)
-
-
-def _check_width(region: Any, axes: Sequence[Any]) -> None:
-    """Raise ValueError for a line across which HyperSpy takes means of pixels."""
-    scale = min((one.scale for one in axes), default=1.0)
-    width = getattr(region, "linewidth", 0) / scale
-    if round(width) > 1:
-        raise ValueError(
-            f"The region {region} is {width:.3g} pixels wide, and of such a line "
-            "HyperSpy has means and no pixels. Give `linewidth=0`, or a boolean image."
-        )
 
 
 def used_pixels(signal: Any, mask: Any) -> np.ndarray | None:
@@ -152,7 +98,7 @@ def used_channels(signal: Any, mask: Any) -> np.ndarray | None:
     if mask is None:
         return None
     axes = signal.axes_manager.signal_axes
-    array = _boolean("signal_mask", _of_region(axes, mask), "a boolean array or signal")
+    array = _boolean("signal_mask", of_region(axes, mask), "a boolean array or signal")
     size = axes[0].size
     if array.shape != (size,):
         raise ValueError(
@@ -164,7 +110,7 @@ def used_channels(signal: Any, mask: Any) -> np.ndarray | None:
 
 def _boolean(name: str, mask: Any, needed: str) -> np.ndarray:
     """Return the array of a mask, which must be boolean."""
-    array = _data(mask)
+    array = array_of(mask)
     if array.dtype != bool:
         kind = repr(mask) if isinstance(mask, str) else f"of type {array.dtype}"
         raise ValueError(
@@ -172,11 +118,6 @@ def _boolean(name: str, mask: Any, needed: str) -> np.ndarray:
             "the result of a comparison."
         )
     return array
-
-
-def _data(value: Any) -> np.ndarray:
-    is_signal = isinstance(value, hs.signals.BaseSignal)
-    return np.asarray(value.data if is_signal else value)
 
 
 def arrays_of(signal: Any, known_phases: Any) -> Any:
@@ -218,86 +159,11 @@ def _looked_up(signal: Any, key: Any, kinds: Any) -> Any:
     return kinds
 
 
-def region_map(signal: Any, regions: Any) -> tuple[list[str], np.ndarray]:
-    """Return names of regions and which of them each pixel belongs to.
-
-    Parameters
-    ----------
-    signal
-        The map.
-    regions
-        A label map, integers of the shape of ``signal.data`` without the energy axis,
-        below 0 where there is no region; a boolean image, True in the region; or a
-        HyperSpy ROI; or a mapping of names to such images and ROIs. Images may be
-        signals.
-
-    Returns
-    -------
-    names
-        Of the regions that have pixels; the label where they have no name.
-    labels
-        Shape (n_pixels, n_regions), boolean.
-
-    Raises
-    ------
-    ValueError
-        If an image has another shape or type, or a region has no pixel.
-    """
-    if _is_labels(regions):
-        array = _data(regions)
-        _check_shape(signal, "regions", array)
-        numbers, place = np.unique(array.ravel(), return_inverse=True)
-        names = [f"region {x}" for x in numbers[numbers >= 0]]
-        inside = place.ravel()[:, None] == np.flatnonzero(numbers >= 0)
-    else:
-        given = regions if isinstance(regions, Mapping) else {"region": regions}
-        names = [str(name) for name in given]
-        found = [_region(signal, f"regions[{x!r}]", y) for x, y in given.items()]
-        inside = np.stack(found, axis=1) if found else np.zeros((1, 0), bool)
-    if not names:
-        raise ValueError(
-            f"`regions` is {regions!s:.60}, in which there is no region; needed is "
-            "a label map with numbers from 0 on, a boolean image, a HyperSpy ROI, or a "
-            "mapping of names to these."
-        )
-    if not (there := inside.any(axis=0)).all():
-        raise ValueError(f"{names[int(there.argmin())]!r} of `regions` has no pixel.")
-    return names, inside
-
-
-def _is_labels(regions: Any) -> bool:
-    """Whether it is an image of integers."""
-    is_image = isinstance(regions, hs.signals.BaseSignal | np.ndarray | list)
-    return is_image and _data(regions).dtype.kind in "iu"
-
-
-def _region(signal: Any, name: str, region: Any) -> np.ndarray:
-    """Return the pixels of a region, flat."""
-    array = _data(without_regions(signal, region))
-    if array.dtype != bool:
-        raise ValueError(
-            f"`{name}` is of type {array.dtype}; needed is a label map of integers, a "
-            "boolean image that is True in the region, a HyperSpy ROI, or a mapping of "
-            "names to these."
-        )
-    _check_shape(signal, name, array)
-    return array.ravel()
-
-
-def _check_shape(signal: Any, name: str, array: np.ndarray) -> None:
-    shape = signal.data.shape[:-1]
-    if array.shape != shape:
-        raise ValueError(
-            f"`{name}` has shape {array.shape}; needed is {shape}, that of `s.data` "
-            "without the energy axis."
-        )
-
-
 def _known(signal: Any, value: Any, key: Any, kind: Any) -> Any:
     """Return what is known of a phase, an array where it is a spectrum or a map."""
     if kind not in ("spectrum", "map"):
         return value
-    data = _data(without_regions(signal, value) if kind == "map" else value)
+    data = array_of(without_regions(signal, value) if kind == "map" else value)
     if kind == "map" or not isinstance(value, hs.signals.BaseSignal):
         return data
     where = f"`known_phases[{key!r}][{kind!r}]`"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from exspy.signals import EDSTEMSpectrum
 
-from espm_hs.signals._masks import without_regions
+from espm_hs.signals._regions import without_regions
 
 
 class Figures(EDSTEMSpectrum):
@@ -106,6 +106,70 @@ class Figures(EDSTEMSpectrum):
         from espm_hs import plotting
 
         return plotting.plot_composition(self, units, elements, oxygen)
+
+    def plot_profile(
+        self,
+        line=None,
+        width: float | None = None,
+        units: str = "atomic",
+        elements: Sequence[str] | None = None,
+        oxygen: str | Mapping[str, float] = "measured",
+        roi_fit: str = "spectrum",
+        step: float | None = None,
+    ):
+        """Plot percent of the elements, and shares of the phases, along a line.
+
+        Parameters
+        ----------
+        line, width, units, elements, oxygen, roi_fit, step
+            As in `quantify_profile`.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Bands are one standard deviation.
+
+        Raises
+        ------
+        RuntimeError, ValueError
+            As `quantify_profile`.
+        """
+        from espm_hs import plotting
+
+        options = {"elements": elements, "oxygen": oxygen, "roi_fit": roi_fit}
+        return plotting.plot_profile(self, line, width, units, step=step, **options)
+
+    def plot_composition_of_region(
+        self,
+        roi=None,
+        units: str = "atomic",
+        elements: Sequence[str] | None = None,
+        oxygen: str | Mapping[str, float] = "measured",
+    ):
+        """Plot the map with a region to move, and what that consists of.
+
+        Parameters
+        ----------
+        roi
+            A ROI of HyperSpy; None: a rectangle in the middle, or a span of a line
+            scan.
+        units, elements, oxygen
+            As in `quantify`.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Of percent and of the shares of the phases; they follow the region, which is
+            its ``roi``.
+
+        Raises
+        ------
+        RuntimeError, ValueError
+            As `quantify`; ValueError if the signal has not one or two navigation axes.
+        """
+        from espm_hs import plotting
+
+        return plotting.plot_composition_of_region(self, roi, units, elements, oxygen)
 
     def plot_convergence(self):
         """Plot how the objective fell during the fit.

@@ -1,5 +1,6 @@
 """What the phases are made of, and how much of it there is: methods of the signals."""
 
+import contextlib
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +10,8 @@ import numpy as np
 from exspy.signals import EDSTEMSpectrum
 from hyperspy.signals import BaseSignal
 
-from espm_hs.arguments import check_choice, check_number
+from espm_hs.arguments import check_choice, check_flag, check_number
+from espm_hs.decomposition.regions import fit_regions
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.metadata import reader
 from espm_hs.metadata.reader import item
@@ -33,9 +35,31 @@ from espm_hs.quantification.phase_names import (
     PhaseNames,
     name_phases,
 )
-from espm_hs.quantification.pixels import Array, pixel_amounts, pixel_composition
+from espm_hs.quantification.pixels import (
+    Array,
+    check_channels,
+    pixel_amounts,
+    pixel_composition,
+    within,
+)
+from espm_hs.quantification.regions import (
+    FITS,
+    Regions,
+    Totals,
+    composition_of_phases_in_regions,
+    composition_of_spectra,
+    report_of_regions,
+    shares_of_phases,
+)
 from espm_hs.quantification.report import Report, report
-from espm_hs.signals._masks import progress_bar, region_map
+from espm_hs.signals._masks import progress_bar
+from espm_hs.signals._regions import (
+    chosen_regions,
+    follow,
+    profile_regions,
+    region_map,
+    rois_of,
+)
 
 
 class Quantification(EDSTEMSpectrum):
@@ -75,13 +99,17 @@ class Quantification(EDSTEMSpectrum):
         units: str = "atomic",
         elements: Sequence[str] | None = None,
         oxygen: str | Mapping[str, float] = "measured",
+        roi: Any = None,
+        mask: Any = None,
+        roi_fit: str = "spectrum",
+        interactive: bool = False,
     ) -> list[BaseSignal]:
-        """Composition of the phases or of each pixel, in percent.
+        """Composition of the phases, of each pixel or of regions, in percent.
 
         Parameters
         ----------
         target
-            "phases" or "pixels".
+            "phases" or "pixels"; with a region, "pixels" are those inside.
         units
             "atomic" or "weight".
         elements
@@ -90,6 +118,20 @@ class Quantification(EDSTEMSpectrum):
             "measured"; "stoichiometry" for as much oxygen as the usual valences of the
             other elements bind, whether it was measured or not; or a mapping of
             valences that differ from the usual ones, such as ``{"Fe": 3}``.
+        roi
+            Regions to quantify in place of the phases: a ROI of HyperSpy (rectangle,
+            circle, polygon, line); a boolean image or signal of the shape of ``s.data``
+            without the energy axis, True inside; a label map of integers, below 0 where
+            there is no region; or a mapping of names to ROIs and images.
+        mask
+            A boolean image, signal or ROI, True in pixels that are left out; alone, the
+            rest of the map is the region.
+        roi_fit
+            "spectrum" fits the summed spectrum of each region by itself, with the model
+            of the result; "phases" adds up the phases that the maps have there.
+        interactive
+            Whether the signals follow the ROIs when these are moved: their data change
+            and ``events.data_changed`` is triggered.
 
         Returns
         -------
@@ -99,7 +141,8 @@ class Quantification(EDSTEMSpectrum):
             phases is the inverse Fisher information with the abundances profiled out,
             and the bias; that of pixels takes the phases as known. The pixels of a lazy
             map are lazy. NaN where there are no atoms, in a phase of background alone
-            or a pixel without counts.
+            or a pixel without counts. With regions the shape is (n_regions,), and
+            their names are in ``metadata.EDS_espm.regions``.
 
         Raises
         ------
@@ -108,21 +151,200 @@ class Quantification(EDSTEMSpectrum):
             have been transposed, cropped or changed since.
         ValueError
             If an argument is unknown, an element is named twice, or an element has no
-            usual valence and none is given.
+            usual valence and none is given; if a region has no pixel of the map, or is
+            to be followed and is no ROI.
+
+        Examples
+        --------
+        >>> import hyperspy.api as hs
+        >>> grain = hs.roi.CircleROI(12.0, 12.0, 4.0)
+        >>> of_each = s.quantify(roi={"grain": grain, "left": s.data.sum(-1) > 100})
+        >>> of_each[0].data.shape
+        (2,)
         """
         _check_target(target)
+        check_choice("roi_fit", roi_fit, FITS)
+        check_flag("interactive", interactive)
         found = self.analysis_results()
         basis = Basis(units, elements, oxygen)
+        if interactive and not rois_of(roi):
+            raise ValueError(
+                f"`interactive` needs a ROI of HyperSpy to follow, and `roi` is "
+                f"{roi!r:.60}. Give one, such as `hs.roi.CircleROI(10.0, 10.0, 3.0)`."
+            )
+        if roi is not None or mask is not None:
+
+            def quantified() -> list[BaseSignal]:
+                names, regions = chosen_regions(self, roi, mask)
+                if target == "pixels":
+                    return self._pixels_inside(found, basis, regions)
+                axes = _region_axis(names)
+                return self._of_regions(found, basis, names, regions, roi_fit, axes)
+
+            signals = quantified()
+            for line in self._changed_since(found):
+                warnings.warn(line, UserWarning, stacklevel=2)
+            if interactive:
+                follow(rois_of(roi), signals, quantified)
+            return signals
         for line in (*self._not_of_now(found), *nothing_found(found, basis)):
             warnings.warn(line, UserWarning, stacklevel=2)
         if target == "phases":
             return _signals(
                 f"{units} percent of", _phase_axis(found), *to_percent(found, basis)
             )
-        maps = pixel_composition(
-            found, self.data, self._kept_loadings(found), basis, self._lazy_maps
+        return self._pixels_inside(found, basis)
+
+    def _pixels_inside(
+        self, found: PhaseAnalysis, basis: Basis, regions: Regions | None = None
+    ) -> list[BaseSignal]:
+        """Return maps of percent, of the whole map or the pixels of regions."""
+        loadings = self._kept_loadings(found)
+        symbols, *maps = pixel_composition(
+            found, self.data, loadings, basis, self._lazy_maps
         )
-        return _signals(f"{units} percent of", self._map_axes(), *maps)
+        if regions is not None:
+            maps = [within(one, regions.used) for one in maps]
+        values, variances = maps
+        what = f"{basis.units} percent of"
+        return _signals(what, self._map_axes(), symbols, values, variances)
+
+    def _of_regions(
+        self,
+        found: PhaseAnalysis,
+        basis: Basis,
+        names: Sequence[str],
+        regions: Regions,
+        roi_fit: str,
+        axes: list[dict[str, Any]],
+    ) -> list[BaseSignal]:
+        """Return the composition of regions along an axis."""
+        if roi_fit == "phases":
+            totals = Totals.of(found, self._loadings(found), regions)
+            numbers = composition_of_phases_in_regions(found, totals, basis)
+        else:
+            analyses = self._regions_by_themselves(found, names, regions)
+            numbers = composition_of_spectra(analyses, found.elements, basis)
+        return _signals(f"{basis.units} percent of", axes, *numbers, regions=names)
+
+    def _regions_by_themselves(
+        self, found: PhaseAnalysis, names: Sequence[str], regions: Regions
+    ) -> list[PhaseAnalysis | None]:
+        """Fit the summed spectrum of each region with the model of a result."""
+        check_channels(found, self.data)
+        fitted = None
+        with contextlib.suppress(RuntimeError):  # a part of the map has no maps
+            fitted = ~np.isnan(self._kept_loadings(found)).any(axis=1)
+        spectra = regions.spectra(self.data, found.channels, fitted)
+        return fit_regions(found.model, found.channels, spectra, names)
+
+    def phase_shares(self, roi: Any = None, mask: Any = None) -> list[BaseSignal]:
+        """Share of each phase in the counts of the map, or of regions, in percent.
+
+        Parameters
+        ----------
+        roi, mask
+            As in `quantify`; with neither, the whole map is one region.
+
+        Returns
+        -------
+        list of hyperspy.api.signals.BaseSignal
+            One for each phase, of shape (n_regions,), with the variance that the noise
+            of the counts makes for phases taken as known. NaN in a region without
+            counts.
+
+        Raises
+        ------
+        RuntimeError
+            If there is no espm decomposition of this signal, or the data have been
+            transposed, cropped or changed since.
+        ValueError
+            If a region makes no sense, or has no pixel.
+        """
+        found = self.analysis_results()
+        names, regions = chosen_regions(self, roi, mask)
+        totals = Totals.of(found, self._loadings(found), regions)
+        return self._shares(found, totals, _region_axis(names), names)
+
+    def quantify_profile(
+        self,
+        line: Any = None,
+        width: float | None = None,
+        target: str = "elements",
+        units: str = "atomic",
+        elements: Sequence[str] | None = None,
+        oxygen: str | Mapping[str, float] = "measured",
+        roi_fit: str = "spectrum",
+        step: float | None = None,
+    ) -> list[BaseSignal]:
+        """Composition, or the shares of the phases, along a line, in percent.
+
+        The line is divided into steps. Each pixel belongs to the step that its centre
+        is nearest to, so that no count is used twice and the errors of the steps are
+        independent.
+
+        Parameters
+        ----------
+        line
+            `hyperspy.api.roi.Line2DROI`, or two points, ``((x, y), (x, y))``, in the
+            units of the axes. Of a line scan two numbers or a
+            `hyperspy.api.roi.SpanROI`; None for all of it.
+        width
+            Across the line, in the units of the axes. None: that of the ROI, and at
+            least the diagonal of a pixel, with which no step is without a pixel.
+        target
+            "elements" for percent of each element, "phases" for the share of each phase
+            in the counts, percent.
+        units, elements, oxygen, roi_fit
+            As in `quantify`; for "elements".
+        step
+            Along the line, in the units of the axes. None: the longest side of a pixel.
+
+        Returns
+        -------
+        list of hyperspy.api.signals.BaseSignal
+            One for each element or phase, along an axis "Distance", with the variance
+            in ``metadata.Signal.Noise_properties.variance``. NaN in steps without
+            counts.
+
+        Raises
+        ------
+        RuntimeError
+            As `quantify`.
+        ValueError
+            If an argument makes no sense, or no pixel is near the line.
+
+        Examples
+        --------
+        >>> profile = s.quantify_profile(((4.0, 4.0), (40.0, 20.0)), width=6.0)
+        >>> profile[0].axes_manager[0].name
+        'Distance'
+        """
+        check_choice("target", target, ("elements", "phases"))
+        check_choice("roi_fit", roi_fit, FITS)
+        found = self.analysis_results()
+        basis = Basis(units, elements, oxygen)
+        basis.of(found.elements)  # before anything is fitted
+        regions, axis = profile_regions(self, line, width, step)
+        names = [f"{axis['scale'] * i:g}" for i in range(axis["size"])]
+        if target == "phases":
+            totals = Totals.of(found, self._loadings(found), regions)
+            return self._shares(found, totals, [axis], names)
+        return self._of_regions(found, basis, names, regions, roi_fit, [axis])
+
+    @staticmethod
+    def _shares(
+        found: PhaseAnalysis,
+        totals: Totals,
+        axes: list[dict[str, Any]],
+        names: Sequence[str],
+    ) -> list[BaseSignal]:
+        """Share of each phase in the counts, along an axis."""
+        parts = zip(found.labels, *shares_of_phases(found, totals), strict=True)
+        return [
+            _signal(f"share of {label}", axes, share, variance, regions=names)
+            for label, share, variance in parts
+        ]
 
     def identify_phases(
         self,
@@ -164,7 +386,7 @@ class Quantification(EDSTEMSpectrum):
             Whether a phase may be a mixture of two compounds.
         rename
             Whether phases without a name get the one that is more probable than all
-            others together; tables and figures then show it.
+            others together; tables and figures then show it, see `rename_phases`.
 
         Returns
         -------
@@ -189,6 +411,12 @@ class Quantification(EDSTEMSpectrum):
         >>> s.identify_phases("minerals")  # doctest: +SKIP
         >>> s.identify_phases(["(Mg,Fe)O"], rename=True)  # doctest: +SKIP
         """
+        check_flag("rename", rename)
+        if rename and regions is not None:
+            raise ValueError(
+                "`rename` names phases, and `regions` are none. Leave them out, or "
+                "make a phase of a region first, `s.split_phase(region)`."
+            )
         found = self.analysis_results()
         choice = Choice(database, elements, oxygen, prior, none, mixtures)
         if regions is None:
@@ -196,7 +424,7 @@ class Quantification(EDSTEMSpectrum):
         else:
             some, loadings = region_map(self, regions), self._loadings(found)
             names = name_phases(found, choice, some, loadings)
-        if rename and regions is None:
+        if rename:
             self._name(names.for_unnamed(found.knowledge.names))
         return names
 
@@ -267,8 +495,10 @@ class Quantification(EDSTEMSpectrum):
         elements: Sequence[str] | None = None,
         oxygen: str | Mapping[str, float] = "measured",
         line_errors: Mapping[str, float] | None = None,
+        roi: Any = None,
+        mask: Any = None,
     ) -> Report:
-        """Print the composition of the phases with all errors.
+        """Print the composition of the phases, or of regions, with all errors.
 
         Parameters
         ----------
@@ -277,6 +507,9 @@ class Quantification(EDSTEMSpectrum):
         line_errors
             Family of lines ("K", "L", "M") or element -> relative standard uncertainty
             of its emission, in place of how tables of atomic data differ.
+        roi, mask
+            As in `quantify`: regions in the place of the phases, the summed spectrum of
+            each being fitted by itself.
 
         Returns
         -------
@@ -290,7 +523,13 @@ class Quantification(EDSTEMSpectrum):
         """
         found = self.analysis_results()
         basis = Basis(units, elements, oxygen)
-        table = report(found, basis, line_errors, self._remarks(found))
+        if roi is None and mask is None:
+            table = report(found, basis, line_errors, self._remarks(found))
+        else:
+            names, regions = chosen_regions(self, roi, mask)
+            analyses = self._regions_by_themselves(found, names, regions)
+            remarks = self._changed_since(found)
+            table = report_of_regions(analyses, names, basis, line_errors, remarks)
         print(table)
         return table
 
@@ -316,14 +555,18 @@ class Quantification(EDSTEMSpectrum):
                 f"{n_pixels:.0f} pixels and {counts:.0f} counts, and not of this "
                 "signal. Its own: `s.decomposition(algorithm='espm', init='previous')`."
             )
+        return [*remarks, *self._changed_since(found)]
+
+    def _changed_since(self, found: PhaseAnalysis) -> list[str]:
+        """Say so where parameters of the model are others than those of a result."""
         axis = self.axes_manager[-1]
         if names := reader.changed(found.model, axis, *self._trees):
-            remarks.append(
+            return [
                 f"This is the result of before: {', '.join(names)} changed since the "
                 "decomposition. Decompose again, `s.decomposition(algorithm='espm', "
                 "init='previous')`."
-            )
-        return remarks
+            ]
+        return []
 
     def estimate_areal_densities(
         self,
@@ -511,17 +754,23 @@ def _phase_axis(found: PhaseAnalysis) -> list[dict[str, Any]]:
     return [{"name": "Phase", "size": found.n_phases, "navigate": True}]
 
 
+def _region_axis(names: Sequence[str]) -> list[dict[str, Any]]:
+    """Axis of signals that have a number for each region."""
+    return [{"name": "Region", "size": len(names), "navigate": True}]
+
+
 def _signals(
     what: str,
     axes: list[dict[str, Any]],
     symbols: Sequence[str],
     values: Array,
     variances: Array | None = None,
+    regions: Sequence[str] | None = None,
 ) -> list[BaseSignal]:
     """One signal with its variance for each element."""
     spread = [None] * len(symbols) if variances is None else variances
     return [
-        _signal(f"{what} {symbol}", axes, one, variance, symbol)
+        _signal(f"{what} {symbol}", axes, one, variance, symbol, regions)
         for symbol, one, variance in zip(symbols, values, spread, strict=True)
     ]
 
@@ -532,11 +781,14 @@ def _signal(
     values: Array,
     variance: Array | None = None,
     element: str | None = None,
+    regions: Sequence[str] | None = None,
 ) -> BaseSignal:
     """One signal with its variance, titled and tagged as eXSpy's are."""
     metadata: dict[str, Any] = {"General": {"title": title}}
     if element is not None:
         metadata["Sample"] = {"elements": [element]}
+    if regions is not None:
+        metadata[NODE] = {"regions": list(regions)}
     signal = BaseSignal(values, axes=axes, metadata=metadata)
     if isinstance(values, da.Array):
         signal = signal.as_lazy()

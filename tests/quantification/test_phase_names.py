@@ -242,3 +242,11 @@ def test_elements_that_no_spectrum_shows():
     high = SpectrumModel(np.arange(0.83, 20, 0.01), 200.0, ["Mg", "Si", "Fe"])
     assert {"C", "N", "O", "F"} <= high.unseen
     assert "Na" not in high.unseen
+
+
+def test_regions_are_not_renamed(s):
+    """The name of a region that was asked for was ignored."""
+    before = s.analysis_results().labels
+    with pytest.raises(ValueError, match="`rename` names phases"):
+        s.identify_phases(regions=np.ones((20, 20), bool), rename=True)
+    assert s.analysis_results().labels == before

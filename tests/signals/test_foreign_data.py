@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter1d
 
-from espm_hs.signals._masks import region_map, without_regions
+from espm_hs.signals._regions import region_map, without_regions
 
 QUIET = {"algorithm": "espm", "print_info": False, "show_progressbar": False}
 QUICK = {"n_init": 1, "max_iter": 30, "calibration": "never", "smoothness": 0.0}

@@ -23,6 +23,8 @@ METHODS = {
     "quantify": {},
     "bootstrap_quantification": {"n": 2, "show_progressbar": False},
     "print_quantification": {},
+    "phase_shares": {},
+    "quantify_profile": {"line": ((0, 0), (3, 3)), "roi_fit": "phases"},
     "identify_phases": {},
     "estimate_areal_densities": {},
     "estimate_mass_thickness": {},
@@ -45,6 +47,7 @@ METHODS = {
     "plot_fit": {},
     "plot_composition": {},
     "plot_fit_of_region": {},
+    "plot_composition_of_region": {},
 }  # fmt: skip
 # Arguments of the decomposition.
 OPTIONS = (

@@ -8,6 +8,8 @@ only. Maps larger than memory are read block by block.
   of at.%
 - `fit`: `plot_fit`, a spectrum, its model and what that consists of;
   `plot_fit_of_region`, the same of a rectangle that is moved by hand
+- `phase_map`: `plot_phase_map`, which phase each pixel is, and images of it for other
+  programs
 - `regions`: `plot_profile`, percent along a line; `plot_composition_of_region`, percent
   in a region that is moved by hand
 - `residuals`: `plot_residuals`, and how significant the residual of a pixel is
@@ -29,6 +31,7 @@ from espm_hs.plotting.diagnostics import (
 )
 from espm_hs.plotting.fit import plot_fit, plot_fit_of_region, plot_residuals
 from espm_hs.plotting.phantoms import plot_phantoms
+from espm_hs.plotting.phase_map import plot_phase_map
 from espm_hs.plotting.phases import plot_composition, plot_phases
 from espm_hs.plotting.regions import plot_composition_of_region, plot_profile
 from espm_hs.plotting.style import COLOURS, GREY
@@ -44,6 +47,7 @@ __all__ = [
     "plot_fit",
     "plot_fit_of_region",
     "plot_phantoms",
+    "plot_phase_map",
     "plot_phase_number",
     "plot_phases",
     "plot_profile",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.font_manager import FontProperties
+from matplotlib.image import AxesImage
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
@@ -18,6 +19,9 @@ from espm_hs.plotting.style import as_text, no_ticks
 if TYPE_CHECKING:
     from hyperspy.axes import DataAxis
     from hyperspy.signals import BaseSignal
+
+# Colour of pixels of which nothing is known.
+NOTHING = "#D0D0D0"
 
 
 def draw_navigation(
@@ -45,20 +49,40 @@ def draw_navigation(
         # what does not fit into a plane is averaged over
         values = np.nanmean(values, axis=tuple(range(len(navigation) - 2)))
     x, y = navigation[:2]
+    look = {"vmin": limits[0], "vmax": limits[1]}
+    cmap = (cmap or plt.get_cmap("cividis")).with_extremes(bad=NOTHING)
+    image = draw_image(axes, x, y, values, cmap=cmap, **look)
+    axes.figure.colorbar(image, ax=axes, label=label, shrink=0.9)
+
+
+def draw_image(
+    axes: Axes, x: DataAxis, y: DataAxis, values: np.ndarray, **look: Any
+) -> AxesImage:
+    """Draw an image over two navigation axes, with a scale bar where they have units.
+
+    Parameters
+    ----------
+    axes
+        Where to draw.
+    x, y
+        Axes of the signal.
+    values
+        Numbers, (n_rows, n_columns), or colours, (n_rows, n_columns, 3).
+    **look
+        As `matplotlib.axes.Axes.imshow` takes it.
+    """
     width, height = (a.size * (float(a.scale) if a.is_uniform else 1.0) for a in (x, y))
     image = axes.imshow(
         values,
-        cmap=(cmap or plt.get_cmap("cividis")).with_extremes(bad="#D0D0D0"),
-        vmin=limits[0],
-        vmax=limits[1],
         extent=(0, width, height, 0),
         interpolation="nearest",
         aspect="equal" if _same_units(x, y) else "auto",
+        **look,
     )
     no_ticks(axes)
     if _units(x):
         _draw_scale_bar(axes, width, height, _units(x))
-    axes.figure.colorbar(image, ax=axes, label=label, shrink=0.9)
+    return image
 
 
 def _draw_scale_bar(axes: Axes, width: float, height: float, units: str) -> None:

@@ -132,9 +132,10 @@ def along_line(
     along = away @ direction
     across = np.linalg.norm(away - along[:, None] * direction, axis=1)
     n = int(length / step * (1 + 1e-9)) + 1
-    number = np.floor(along / step + 0.5).astype(int)
+    number = np.floor(along / step + 0.5)
     inside = (across <= width / 2 * (1 + 1e-9)) & (number >= 0) & (number < n)
-    regions = Regions(np.where(inside, number, -1), np.eye(n, dtype=bool))
+    number = np.where(inside, number, -1).astype(int)
+    regions = Regions(number, np.eye(n, dtype=bool))
     return regions, step * np.arange(n)
 
 

@@ -10,6 +10,9 @@ from hyperspy.roi import BaseROI
 from espm_hs.arguments import check_number
 from espm_hs.quantification.regions import Regions, along_line
 
+# A line has no more steps.
+MOST_STEPS = 10_000
+
 
 def array_of(value: Any) -> np.ndarray:
     """Return the values of a signal, or an array."""
@@ -241,6 +244,11 @@ def profile_regions(
     if not np.linalg.norm(end - start) > 0:
         raise ValueError(
             f"`line` is {line!r}, whose ends are one point; needed are two of them."
+        )
+    if np.linalg.norm(end - start) > MOST_STEPS * step:
+        raise ValueError(
+            f"`step` is {step:g}, which divides `line` into more than {MOST_STEPS} "
+            "regions: give a longer one, such as the size of a pixel."
         )
     places = np.meshgrid(*(axis.axis for axis in axes[::-1]), indexing="ij")
     centres = np.stack([one.ravel() for one in places[::-1]], axis=1)

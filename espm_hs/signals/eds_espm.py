@@ -10,6 +10,7 @@ from espm_hs import simulation
 from espm_hs.metadata.reader import item, kev_per_unit
 from espm_hs.metadata.schema import ITEMS
 from espm_hs.signals._model_selection import ModelSelection
+from espm_hs.signals._phase_map import PhaseMaps
 from espm_hs.signals._phases import Phases, beside_hyperspy
 from espm_hs.signals._plotting import Figures
 from espm_hs.signals._preparation import Preparation
@@ -33,6 +34,7 @@ class EDSespmSpectrum(
     Preparation,
     ModelSelection,
     Quantification,
+    PhaseMaps,
     Phases,
     Figures,
     EDSTEMSpectrum,

@@ -24,6 +24,8 @@ METHODS = {
     "bootstrap_quantification": {"n": 2, "show_progressbar": False},
     "print_quantification": {},
     "phase_shares": {},
+    "phase_map": {},
+    "plot_phase_map": {},
     "quantify_profile": {"line": ((0, 0), (3, 3)), "roi_fit": "phases"},
     "identify_phases": {},
     "estimate_areal_densities": {},

@@ -5,8 +5,8 @@
 
 First table: for each data set, the fractions of the area and of the counts that
 `phase_map` states, over draws of the counts. The largest error of all draws and phases
-is in percent of the whole map; standardised errors, (found - true) / stated error, should
-have a root mean square of 1, and 68 and 95 % of them should be below 1 and 1.96. The
+is in percent of the whole map; standardised errors, (found - true) / stated error,
+should have a root mean square of 1, with 68 and 95 % of them below 1 and 1.96. The
 truth of the area is which phase has the most counts of a pixel on average. Fractions
 that are 0 or 100 % in truth are left out of what is standardised.
 
@@ -40,7 +40,7 @@ HEADER_OF_REGIONS = ("map", "counts in the disc", "at.%", "standard errors")
 
 
 def counts_per_nm(name, size):
-    """Counts of a nanometre of each phase, over those of the first one."""
+    """Return counts of a nanometre of each phase, fitted to a map of many counts."""
     s = getattr(simulation, name)((size, size), counts_per_pixel=MANY, seed=99)
     thickness = s.ground_truth().thickness
     thickness = thickness.reshape(-1, thickness.shape[-1])

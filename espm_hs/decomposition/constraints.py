@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -64,6 +64,13 @@ class Knowledge:
     def n_phases(self) -> int:
         """Number of phases."""
         return len(self.names)
+
+    def also_named(self, names: tuple[str, ...]) -> Knowledge:
+        """Return the same, with names for phases that have none and share none."""
+        taken = {name.casefold() for name in self.names if name}
+        free = [name if name.casefold() not in taken else "" for name in names]
+        pairs = zip(self.names, free, strict=True)
+        return replace(self, names=tuple(own or other for own, other in pairs))
 
     @property
     def labels(self) -> list[str]:

@@ -113,6 +113,8 @@ class DecompositionOptions(FitOptions):
     pixel_size
         Size of a pixel along each navigation axis, in one unit, for the smoothness;
         None: square.
+    names
+        Of phases that ``known_phases`` does not name, "" for none; None: of none.
     solver, n_init, max_iter, tol, random_state, n_jobs, check_every, callback
         As in `espm_hs.factorization.FitOptions`.
 
@@ -133,6 +135,7 @@ class DecompositionOptions(FitOptions):
     separation: bool = True
     local: bool = False
     pixel_size: tuple[float, ...] | None = None
+    names: tuple[str, ...] | None = None
 
     def __post_init__(self):
         super().__post_init__()
@@ -433,6 +436,8 @@ def _problem(
             pixels=pixels,
             channels=channels,
         )
+    if options.names is not None and not known.single_elements:
+        known = known.also_named(options.names)
     return known, Problem(
         int(channels.sum()),
         n_phases,

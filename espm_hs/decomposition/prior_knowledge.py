@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -363,7 +363,7 @@ def _by_number(
                 "all that is known of it in `known_phases`."
             )
         numbered[number] = one
-    _check_names([one.key for one in named])
+    check_names([one.key for one in named])
     left = [j for j in range(n_phases) if j not in numbered]
     if len(named) > len(left):
         raise ValueError(
@@ -373,16 +373,17 @@ def _by_number(
     return numbered | dict(zip(left, named, strict=False))
 
 
-def _check_names(names: list[str]) -> None:
+def check_names(names: Sequence[str], argument: str = "known_phases") -> None:
+    """Raise ValueError for names that are numbers, empty, or those of two phases."""
     for name in names:
         if not name.strip() or name.strip().isdigit():
             raise ValueError(
-                f"`known_phases` names a phase {name!r}. A name has letters; a phase "
+                f"`{argument}` names a phase {name!r}. A name has letters; a phase "
                 "number is an integer, without quotes."
             )
     alike = [name.strip().casefold() for name in names]
     if twice := sorted({name for name in alike if alike.count(name) > 1}):
-        raise ValueError(f"`known_phases` has two phases of the name {twice[0]!r}.")
+        raise ValueError(f"`{argument}` has two phases of the name {twice[0]!r}.")
 
 
 def _check_symbol(where: str, symbol: Any, known: Collection[str]) -> None:

@@ -227,6 +227,8 @@ class PhaseAnalysis:
         elements of each phase; its last axis is that of the phases. None: all is known.
     scale
         What all values of the data are multiples of: 1 for counts, 0 for no number.
+    edits
+        What was done to the phases by hand after they were found, in order.
     """
 
     model_record: ModelRecord
@@ -259,6 +261,7 @@ class PhaseAnalysis:
     scale: float = 1.0
     places: np.ndarray | None = None
     atoms_in_places: np.ndarray | None = None
+    edits: tuple[str, ...] = ()
 
     @property
     def n_places(self) -> int:
@@ -513,6 +516,8 @@ class PhaseAnalysis:
         """Say with what the phases were found."""
         names = [f"{j} {x}" for j, x in enumerate(self.knowledge.names) if x]
         known = f"; known phases: {', '.join(names)}" if names else ""
+        if self.edits:
+            known += f"; edited: {'; '.join(self.edits)}"
         return (
             f"columns of the model: {', '.join(self.model_record.columns)}; objective "
             f"{self.objective:.8g}; bins of {self.binning} pixels along each axis, "
@@ -561,6 +566,7 @@ class PhaseAnalysis:
             **{name: kind(getattr(self, name)) for name, kind in _NUMBERS.items()},
             # an empty list is not what every writer takes
             **({"steps": list(self.steps)} if self.steps else {}),
+            **({"edits": list(self.edits)} if self.edits else {}),
             **self._stored_unknowns(),
         }
 
@@ -614,6 +620,7 @@ class PhaseAnalysis:
                 str(name): float(x) for name, x in stored.get("calibration", {}).items()
             },
             steps=tuple(str(step) for step in stored.get("steps", ())),
+            edits=tuple(str(edit) for edit in stored.get("edits", ())),
             unknowns=_read_unknowns(stored.get("unknowns")),
             channels=np.asarray(stored["channels"], bool),
             # one number in files of older versions

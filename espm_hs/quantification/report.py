@@ -597,5 +597,7 @@ def _remarks(analysis: PhaseAnalysis) -> Iterator[str]:
     yield from unknowns_text(analysis)
     if analysis.steps:
         yield f"Choices: {' '.join(analysis.steps)}"
+    if analysis.edits:
+        yield f"Edited by hand: {'; '.join(analysis.edits)}."
     if analysis.cautions:
         yield f"Caution: {in_short(analysis.cautions, analysis.labels)}."

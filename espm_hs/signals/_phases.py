@@ -48,6 +48,7 @@ from espm_hs.metadata.writer import (
     write_parameters,
 )
 from espm_hs.physics.linear_model import LinearModel
+from espm_hs.quantification.named_phases import contradicted_names
 from espm_hs.quantification.pixels import check_channels, own_counts
 from espm_hs.quantification.report import film_text, scale_text
 from espm_hs.signals._masks import arrays_of, progress_bar, used_channels, used_pixels
@@ -63,7 +64,9 @@ NO_DECOMPOSITION = (
     "`s.decomposition(algorithm='espm', output_dimension=...)`."
 )
 # Options that do not change a result are not stored with it.
-NOT_STORED = {"n_jobs", "callback", "check_every"}
+NOT_STORED = {"n_jobs", "callback", "check_every", "names"}
+# What the record of a decomposition has beside the result, see `provenance`.
+RECORD = ("versions", "options")
 
 
 @contextmanager
@@ -357,11 +360,13 @@ class Phases(EDSTEMSpectrum):
             pixels = used_pixels(self, navigation_mask)
         if signal_mask is not None:
             channels = used_channels(self, signal_mask)
-        start = init
+        start, before = init, None
         if isinstance(init, str) and init == "previous":
+            before = self.analysis_results()
             output_dimension, start = self._previous_start(
-                output_dimension, model, pixels
+                before, output_dimension, model, pixels
             )
+            options = replace(options, names=before.knowledge.names)
         # one bar for all starts: it goes back to the beginning with each
         bar = progress_bar(show_progressbar, total=max_iter, desc="espm")
 
@@ -386,9 +391,10 @@ class Phases(EDSTEMSpectrum):
             raise NoCounts(f"{message}{of_file(self.metadata)}") from None
         finally:
             bar.close()
-        self._store(
-            found, pixels, {**vars(options), "init": init, "calibration": calibration}
-        )
+        if before is not None and before.edits:
+            found = replace(found, edits=(*before.edits, "fitted again"))
+        named = {"init": init, "calibration": calibration}
+        self._store(found, pixels, {**vars(options), **named})
         if not found.converged and not found.interrupted:
             from sklearn.exceptions import ConvergenceWarning  # takes a second
 
@@ -405,8 +411,9 @@ class Phases(EDSTEMSpectrum):
                 print(line)
         for line in (*scale_text(found), *film_text(model)):
             warnings.warn(line, UserWarning, stacklevel=3)
-        if found.warning:
-            warnings.warn(found.warning, PhaseWarning, stacklevel=3)
+        wrong = contradicted_names(found, self.data, self._kept_loadings(found))
+        for line in filter(None, (found.warning, *wrong)):
+            warnings.warn(line, PhaseWarning, stacklevel=3)
         if print_info:
             print(found)
             if program := guessed_by("elements", *self._trees):
@@ -440,10 +447,13 @@ class Phases(EDSTEMSpectrum):
             )
 
     def _previous_start(
-        self, n_phases: int | None, model: LinearModel, pixels: np.ndarray | None
+        self,
+        found: PhaseAnalysis,
+        n_phases: int | None,
+        model: LinearModel,
+        pixels: np.ndarray | None,
     ) -> tuple[int, tuple]:
         """Return the number of phases and the start of a fit that goes on."""
-        found = self.analysis_results()
         if n_phases not in (None, found.n_phases):
             raise ValueError(
                 f"`output_dimension` is {n_phases}, but the previous decomposition has "
@@ -461,6 +471,14 @@ class Phases(EDSTEMSpectrum):
         self, found: PhaseAnalysis, pixels: np.ndarray | None, options: Mapping
     ) -> None:
         """Keep factors and loadings as HyperSpy does, and the rest in metadata."""
+        options = {name: x for name, x in options.items() if name not in NOT_STORED}
+        with AllOrNothing(self):
+            self._write(found, pixels, provenance(options))
+
+    def _write(
+        self, found: PhaseAnalysis, pixels: np.ndarray | None, record: Mapping
+    ) -> None:
+        """Write a result with its loadings, and the record of how it was made."""
         navigation = self.data.shape[:-1]
         results = Learned(
             found.spectra,
@@ -470,19 +488,23 @@ class Phases(EDSTEMSpectrum):
             navigation_mask=None if pixels is None else ~pixels.reshape(navigation),
             signal_mask=None if found.channels.all() else ~found.channels,
         )
-        options = {name: x for name, x in options.items() if name not in NOT_STORED}
-        stored = found.to_dict() | provenance(options)
-        with AllOrNothing(self):
-            maps = keep(self, results)
-            write_parameters(self.metadata, {RESULTS: stored | maps})
+        maps = keep(self, results)
+        stored = found.to_dict() | dict(record) | maps
+        write_parameters(self.metadata, {RESULTS: stored})
 
-    def _name(self, names: Sequence[str]) -> None:
-        """Write the names of all phases, "" for those without one."""
-        found = self.analysis_results()
-        knowledge = replace(found.knowledge, names=tuple(names))
-        stored = dict(self._results()) | {"knowledge": knowledge.to_dict()}
+    def _replace(self, found: PhaseAnalysis) -> None:
+        """Put an edited result in the place of the one before, maps included."""
+        record = {name: self._results()[name] for name in RECORD}
+        pixels = None
+        if found.loadings is not None:
+            used = ~np.isnan(found.loadings).any(axis=1)
+            pixels = None if used.all() else used
         with AllOrNothing(self):
-            write_parameters(self.metadata, {RESULTS: stored})
+            if found.loadings is None:  # a part of the map knows the phases only
+                stored = found.to_dict() | record
+                write_parameters(self.metadata, {RESULTS: stored})
+            else:
+                self._write(found, pixels, record)
 
     def _kept_loadings(self, found: PhaseAnalysis) -> np.ndarray:
         """Return the loadings, which must be of as many pixels as this signal has."""

@@ -9,6 +9,7 @@ from exspy.signals import EDSTEMSpectrum, LazyEDSTEMSpectrum
 from espm_hs import simulation
 from espm_hs.metadata.reader import item, kev_per_unit
 from espm_hs.metadata.schema import ITEMS
+from espm_hs.signals._edits import Edits
 from espm_hs.signals._model_selection import ModelSelection
 from espm_hs.signals._phase_map import PhaseMaps
 from espm_hs.signals._phases import Phases, beside_hyperspy
@@ -35,6 +36,7 @@ class EDSespmSpectrum(
     ModelSelection,
     Quantification,
     PhaseMaps,
+    Edits,
     Phases,
     Figures,
     EDSTEMSpectrum,

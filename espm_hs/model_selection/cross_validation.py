@@ -75,6 +75,13 @@ class Comparison:
         worse = self.mean - self.mean.min() > self.significant * self.error
         return int(self.numbers[np.argmin(worse)])
 
+    def of(self, number: int) -> tuple[float, float]:
+        """Return mean loss and error of a number, NaN if it was not tried."""
+        where = np.flatnonzero(self.numbers == number)
+        if where.size == 0:
+            return np.nan, np.nan
+        return float(self.mean[where[0]]), float(self.error[where[0]])
+
     def to_dict(self) -> dict[str, Any]:
         """Return arrays and numbers that HyperSpy can write to a file."""
         return vars(self) | {"best": self.best}

@@ -8,6 +8,7 @@ only. Maps larger than memory are read block by block.
   of at.%
 - `fit`: `plot_fit`, a spectrum, its model and what that consists of;
   `plot_fit_of_region`, the same of a rectangle that is moved by hand
+- `comparison`: `plot_comparison`, results side by side
 - `phase_map`: `plot_phase_map`, which phase each pixel is, and images of it for other
   programs
 - `regions`: `plot_profile`, percent along a line; `plot_composition_of_region`, percent
@@ -23,6 +24,7 @@ only. Maps larger than memory are read block by block.
 - `style`: colours
 """
 
+from espm_hs.plotting.comparison import plot_comparison
 from espm_hs.plotting.diagnostics import (
     plot_binning,
     plot_calibration,
@@ -41,6 +43,7 @@ __all__ = [
     "GREY",
     "plot_binning",
     "plot_calibration",
+    "plot_comparison",
     "plot_composition",
     "plot_composition_of_region",
     "plot_convergence",

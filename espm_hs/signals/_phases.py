@@ -494,17 +494,17 @@ class Phases(EDSTEMSpectrum):
 
     def _replace(self, found: PhaseAnalysis) -> None:
         """Put an edited result in the place of the one before, maps included."""
-        record = {name: self._results()[name] for name in RECORD}
-        pixels = None
-        if found.loadings is not None:
-            used = ~np.isnan(found.loadings).any(axis=1)
-            pixels = None if used.all() else used
         with AllOrNothing(self):
-            if found.loadings is None:  # a part of the map knows the phases only
-                stored = found.to_dict() | record
-                write_parameters(self.metadata, {RESULTS: stored})
-            else:
-                self._write(found, pixels, record)
+            self._put_result(found, {name: self._results()[name] for name in RECORD})
+
+    def _put_result(self, found: PhaseAnalysis, record: Mapping) -> None:
+        """Write a result with its record, and with its maps if it has them."""
+        if found.loadings is None:  # a part of the map knows the phases only
+            stored = found.to_dict() | dict(record)
+            write_parameters(self.metadata, {RESULTS: stored})
+            return
+        used = ~np.isnan(found.loadings).any(axis=1)
+        self._write(found, None if used.all() else used, record)
 
     def _kept_loadings(self, found: PhaseAnalysis) -> np.ndarray:
         """Return the loadings, which must be of as many pixels as this signal has."""

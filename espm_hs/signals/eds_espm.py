@@ -16,6 +16,7 @@ from espm_hs.signals._phases import Phases, beside_hyperspy
 from espm_hs.signals._plotting import Figures
 from espm_hs.signals._preparation import Preparation
 from espm_hs.signals._quantification import Quantification
+from espm_hs.signals._results import Comparisons
 
 __all__ = ["EDSespmSpectrum", "LazyEDSespmSpectrum"]
 
@@ -36,6 +37,7 @@ class EDSespmSpectrum(
     ModelSelection,
     Quantification,
     PhaseMaps,
+    Comparisons,
     Edits,
     Phases,
     Figures,

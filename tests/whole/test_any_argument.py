@@ -25,6 +25,7 @@ METHODS = {
     "print_quantification": {},
     "phase_shares": {},
     "phase_map": {},
+    "compare_phase_numbers": {"numbers": (1, 2), "max_iter": 5},
     "rename_phases": {"names": {0: "a"}},
     "merge_phases": {"phases": [0, 1]},
     "reorder_phases": {"order": [1, 0]},

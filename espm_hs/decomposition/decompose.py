@@ -218,6 +218,25 @@ class DecompositionOptions(FitOptions):
         return replace(problem.penalties, sparsity=strength)
 
 
+def chosen_options(
+    analysis: PhaseAnalysis, stored: Mapping[str, Any], shared: Sequence[str]
+) -> dict[str, Any]:
+    """Return options of a fit that goes on from a result.
+
+    Parameters
+    ----------
+    analysis
+        The result, which has what was chosen in the end.
+    stored
+        The options that led to it.
+    shared
+        Names of those to take as they were.
+    """
+    names = [one.name for one in fields(DecompositionOptions)]
+    known = {name: stored[name] for name in shared if name in stored}
+    return known | {n: getattr(analysis, n) for n in names if hasattr(analysis, n)}
+
+
 def weight_of_sparsity(counts: AnyCounts) -> float:
     """Return the part of the sparsity that acts where there are few counts."""
     return min(1.0, float(np.sqrt(counts.mean_counts / ENOUGH_COUNTS)))

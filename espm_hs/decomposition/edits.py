@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from espm_hs.decomposition.constraints import Knowledge
-from espm_hs.decomposition.decompose import decompose
+from espm_hs.decomposition.decompose import chosen_options, decompose
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.decomposition.starts import previous_start
 from espm_hs.physics.linear_model import Unknowns
@@ -241,7 +241,10 @@ def refitted(
     if maps_only:
         nothing = np.full(known.fixed.shape, np.nan)
         known = replace(known, fixed=nothing, ties=_kept(W))
-    shared = {name: options[name] for name in SHARED if name in options}
+    settings = chosen_options(found, options, SHARED)
+    smoothness = options.get("smoothness", "auto")
+    if smoothness == "auto":  # chosen anew, as phases are others
+        settings["smoothness"] = smoothness
     again = decompose(
         data,
         found.model,
@@ -252,24 +255,14 @@ def refitted(
         init=(W, H),
         n_init=1,
         separation=False,
-        binning=found.binning,
-        sparsity=found.sparsity,
-        smoothness=options.get("smoothness", "auto")
-        if _is_auto(options)
-        else tuple(found.smoothness.tolist()),
         local=found.places is not None,
         n_jobs=n_jobs,
-        **shared,
+        **settings,
     )
     if maps_only:
         return replace(found, **{name: getattr(again, name) for name in OF_THE_MAPS})
     edits = (*found.edits, "fitted again")
     return replace(again, edits=edits, calibration=found.calibration)
-
-
-def _is_auto(options: Mapping[str, Any]) -> bool:
-    """Whether the smoothness of the maps is to be chosen."""
-    return options.get("smoothness", "auto") == "auto"
 
 
 def _kept(W: np.ndarray) -> np.ndarray:

@@ -1,14 +1,17 @@
 """Repetitions of a measurement, drawn from its fit: a check of the stated errors."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 from typing import Any
 
 import dask.array as da
 import numpy as np
 
 from espm_hs.arguments import generator
-from espm_hs.decomposition.decompose import DecompositionOptions, decompose
+from espm_hs.decomposition.decompose import (
+    DecompositionOptions,
+    chosen_options,
+    decompose,
+)
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.factorization import uninterrupted
 
@@ -68,10 +71,7 @@ def replicates(
     pixels = ~np.isnan(loadings).any(axis=1)
     H = np.maximum(loadings[pixels], LEAST * loadings[pixels].mean(axis=0))
     atoms = np.where(analysis.atoms > 0, analysis.atoms, 1.0)
-    settings = {name: options[name] for name in SHARED if name in options}
-    # what the result has of the options was chosen in the end
-    names = [one.name for one in fields(DecompositionOptions)]
-    settings |= {n: getattr(analysis, n) for n in names if hasattr(analysis, n)}
+    settings = chosen_options(analysis, options, SHARED)
     settings["smoothness"] = 0.0  # that is of the maps
     how = DecompositionOptions(
         **settings,

@@ -20,6 +20,8 @@ from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.decomposition.starts import previous_start
 from espm_hs.physics.linear_model import Unknowns
 
+# Share that the others keep in the pixels of a new phase: zeros would stay zeros.
+LEAST = 1e-3
 # Options that a fit after an edit shares with the one before.
 SHARED = ("simplex", "solver", "max_iter", "tol", "random_state", "end_members")
 # What a fit with known spectra tells of a result.
@@ -155,8 +157,8 @@ def with_phase(
     one
         The new phase, which is all that another result has.
     pixels
-        Boolean, shape (n_pixels,): what holds it, and nothing else, until maps are
-        found anew.
+        Boolean, shape (n_pixels,): what holds it, and next to nothing else, until maps
+        are found anew.
     name
         Of the new phase.
     said
@@ -179,7 +181,7 @@ def with_phase(
         totals = (loadings * np.nansum(found.spectra, axis=0)).sum(axis=1)
         own = totals / np.nansum(one.spectra)
         own = np.where(pixels | np.isnan(own), own, 0.0)
-        kept = np.where(inside & ~np.isnan(loadings), 0.0, loadings)
+        kept = np.where(inside, LEAST * loadings, loadings)
         loadings = np.column_stack([kept, own])
     unknowns = found.unknowns
     if unknowns is not None and one.unknowns is not None:

@@ -197,6 +197,11 @@ class Edits(EDSTEMSpectrum):
                 "The components are elements, and a region is none. Decompose into "
                 "phases first, `s.decomposition(algorithm='espm', output_dimension=3)`."
             )
+        if region is None:
+            raise ValueError(
+                "`region` is None; needed is a part of the map, a ROI of HyperSpy or a "
+                "boolean image: `s.split_phase(hs.roi.CircleROI(10.0, 10.0, 3.0))`."
+            )
         names, regions = chosen_regions(self, region, None)
         if len(names) > 1:
             raise ValueError(

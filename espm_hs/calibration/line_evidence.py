@@ -17,10 +17,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize_scalar, nnls
-from scipy.signal import fftconvolve
-from scipy.stats import t as student
+from scipy.special import stdtr
 
-from espm_hs.calibration.pile_up import at_sums
+from espm_hs.calibration.pile_up import at_sums, convolved
 from espm_hs.factorization import divergence
 from espm_hs.physics import SpectrumModel
 from espm_hs.physics.xray.absorption import mass_absorption_coefficient
@@ -602,7 +601,7 @@ class Spectrum:
         known = self.patterns
         whole = np.zeros(known.used.size)  # channels that are left out are none
         whole[known.used] = y
-        sums = at_sums(fftconvolve(whole, whole), known.model.energy)
+        sums = at_sums(convolved(whole, whole), known.model.energy)
         return np.maximum(sums, 0.0)[known.used] / y.sum()
 
     def gains(self, fit: Fit, patterns: Array) -> Gains:
@@ -741,6 +740,7 @@ class Null(NamedTuple):
     @classmethod
     def of(cls, decoys: Gains) -> Null:
         """Return the null that makes what was found of decoys most likely."""
+        from scipy.stats import t as student  # takes half a second
 
         def unlikely(logarithm: float) -> float:
             null = cls(float(np.exp(logarithm)))
@@ -765,4 +765,4 @@ class Null(NamedTuple):
     def chance(self, nats: Array, under: Array) -> Array:
         """Probability that a pattern that is not there gains at least so much."""
         z = np.sqrt(2 * np.maximum(nats, 0.0) / self.scale(under))
-        return student.sf(z, self._freedom(under))
+        return stdtr(self._freedom(under), -z)

@@ -22,7 +22,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.signal import fftconvolve
 
 from espm_hs.calibration.automatic import AutomaticCalibration, untied
 from espm_hs.calibration.energy_scale import without_noise
@@ -195,8 +194,15 @@ def _sums(model: SpectrumModel, counts: np.ndarray, weights: np.ndarray) -> np.n
     """
     noiseless = model.replace(detector=model.detector.with_noise(NOISELESS))
     fitted, narrow = (one.G @ weights for one in (model, noiseless))
-    folded = fftconvolve(counts, counts) - fftconvolve(fitted, fitted - narrow)
+    folded = convolved(counts, counts) - convolved(fitted, fitted - narrow)
     return np.maximum(at_sums(folded, model.energy), 0.0) / counts.sum() ** 2
+
+
+def convolved(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return the full convolution of two spectra."""
+    from scipy.signal import fftconvolve  # takes a second
+
+    return fftconvolve(one, other)
 
 
 def at_sums(folded: np.ndarray, energy: np.ndarray) -> np.ndarray:

@@ -22,7 +22,6 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 from scipy.special import betaln, chdtrc, gammaln, ndtr, ndtri
-from scipy.stats import qmc
 
 from espm_hs.compounds.tables import Compound
 
@@ -372,6 +371,8 @@ class _Errors:
 @cache
 def _normal_points(d: int) -> np.ndarray:
     """Points that stand for a normal law in d dimensions, shape (n_points, d)."""
+    from scipy.stats import qmc  # takes half a second
+
     even = qmc.Sobol(d, scramble=False).random(_POINTS)
     # moved by half a step off the corner, where they begin
     return ndtri((even + 0.5 / _POINTS) % 1)

@@ -8,7 +8,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from espm_hs.arguments import check_number
 from espm_hs.decomposition.result import PhaseAnalysis
@@ -268,9 +268,9 @@ class _Leads(NamedTuple):
                 gap = np.minimum(
                     (counts[behind, one] - counts[behind, other]) / width, FAR
                 )
-                ahead = norm.cdf(gap)
-                odds[behind, other] = norm.cdf(-gap) / ahead
-                steep[behind, other] = norm.pdf(gap) / ahead**2 / width
+                ahead, density = ndtr(gap), np.exp(-(gap**2) / 2) / np.sqrt(2 * np.pi)
+                odds[behind, other] = ndtr(-gap) / ahead
+                steep[behind, other] = density / ahead**2 / width
         total = odds.sum(axis=1, keepdims=True)
         probable = odds / total
         # odds rise with the counts of their phase, and fall with those that lead

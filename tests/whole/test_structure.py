@@ -29,7 +29,7 @@ MOST_LINES = 12_000
 # came since: local absorption, sum peaks, standards, elements with an error rate, what
 # is said of doubtful data, names for phases, results without HyperSpy's learning; and
 # 1840 lines of regions, profiles, phase maps, edits and comparisons.
-LINES_SO_FAR = 21_801
+LINES_SO_FAR = 21_803
 MOST_WITH_SPARSITY = 12
 # Of modules and of hops between them; 3 hops are the words about the phases found, 3
 # the trials of what is taken out of phases, and 6 what is not known of the sample. Then
@@ -180,3 +180,17 @@ def test_the_way_of_a_decomposition(ways):
 def test_the_way_of_a_quantification(ways):
     files, _ = ways[1]
     assert len(files) <= QUANTIFICATION_MODULES, files
+
+
+def test_nothing_slow_is_imported_before_it_is_needed():
+    """Beyond what eXSpy imports, the signal class comes without slow packages."""
+    slow = ["sklearn", "scipy.stats", "scipy.signal", "pandas", "distributed"]
+    code = (
+        "import sys, exspy.signals; known = set(sys.modules)\n"
+        "import espm_hs.signals\n"
+        f"print([one for one in {slow} if one in sys.modules and one not in known])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

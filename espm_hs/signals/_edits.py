@@ -33,8 +33,8 @@ class Edits(EDSTEMSpectrum):
         Parameters
         ----------
         names
-            Number or present name of a phase -> its name, "" to take it away; such as
-            ``{0: "olivine"}``.
+            Number or present name of a phase -> its name, "" or None to take it away;
+            such as ``{0: "olivine"}``.
 
         Raises
         ------
@@ -57,12 +57,8 @@ class Edits(EDSTEMSpectrum):
         check_mapping("names", names, "phases to names, such as {0: 'olivine'}")
         new = list(found.knowledge.names)
         for key, name in names.items():
-            if not isinstance(name, str):
-                raise TypeError(
-                    f"`names[{key!r}]` is {name!r}; needed is a text, such as "
-                    "'olivine'."
-                )
-            new[_number("names", key, found)] = name.strip()
+            _check_text(f"names[{key!r}]", name)
+            new[_number("names", key, found)] = (name or "").strip()
         self._name(new)
 
     def _name(self, names: Sequence[str]) -> None:
@@ -208,10 +204,11 @@ class Edits(EDSTEMSpectrum):
                 f"`region` holds {len(names)} regions, and one phase is made of one. "
                 "Call `s.split_phase(region)` for each."
             )
+        _check_text("name", name)
         (one,) = self._regions_by_themselves(found, names, regions)
         if one is None:
             raise ValueError("There are no counts in `region`: give another one.")
-        label = name or f"phase {found.n_phases}"
+        label = f"phase {found.n_phases}" if name is None else name
         new = with_phase(found, one, regions.used, "", f"split {label} off")
         self._keep(_named(new, found.n_phases, name), refit, maps=True)
 
@@ -233,12 +230,19 @@ class Edits(EDSTEMSpectrum):
         self._replace(edited)
 
 
+def _check_text(argument: str, name: Any) -> None:
+    """Raise TypeError for a name that is no text; None stands for none."""
+    if not isinstance(name, str | None):
+        raise TypeError(
+            f"`{argument}` is {name!r}; needed is a text, such as 'olivine'."
+        )
+
+
 def _named(found: PhaseAnalysis, j: int, name: str | None) -> PhaseAnalysis:
     """Return a result in which a phase has a name, unless that is None."""
     if name is None:
         return found
-    if not isinstance(name, str):
-        raise TypeError(f"`name` is {name!r}; needed is a text, such as 'olivine'.")
+    _check_text("name", name)
     names = [*found.knowledge.names]
     names[j] = name.strip()
     check_names([one for one in names if one], "name")

@@ -495,7 +495,8 @@ class Phases(EDSTEMSpectrum):
     def _replace(self, found: PhaseAnalysis) -> None:
         """Put an edited result in the place of the one before, maps included."""
         with AllOrNothing(self):
-            self._put_result(found, {name: self._results()[name] for name in RECORD})
+            record = {n: x for n, x in self._results().items() if n in RECORD}
+            self._put_result(found, record)
 
     def _put_result(self, found: PhaseAnalysis, record: Mapping) -> None:
         """Write a result with its record, and with its maps if it has them."""

@@ -50,7 +50,8 @@ class Results(Mapping):
     def _kept(self) -> dict[str, Mapping]:
         """Stored results by name."""
         stored = item(self._signal.metadata, KEPT)
-        return dict(stored) if isinstance(stored, Mapping) else {}
+        some = stored.items() if isinstance(stored, Mapping) else ()
+        return {name: one for name, one in some if isinstance(one, Mapping)}
 
     def _stored(self, name: Any) -> Mapping:
         """Return what was stored by a name, or say which names there are."""
@@ -131,7 +132,8 @@ class Results(Mapping):
         if found.loadings is not None and len(found.loadings) != n_pixels:
             found = replace(found, loadings=None)  # of a larger map
         with AllOrNothing(self._signal):
-            self._signal._put_result(found, {name: stored[name] for name in RECORD})
+            record = {name: stored[name] for name in RECORD if name in stored}
+            self._signal._put_result(found, record)
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return a line of text for each result."""
@@ -191,7 +193,8 @@ class Comparisons(EDSTEMSpectrum):
     def _kept_result(self) -> dict[str, Any]:
         """Return the present result with its maps and its record, to be stored."""
         found = self._with_maps()
-        stored = found.to_dict() | {name: self._results()[name] for name in RECORD}
+        record = {n: x for n, x in self._results().items() if n in RECORD}
+        stored = found.to_dict() | record
         if found.loadings is not None:
             stored["loadings"] = found.loadings
         return stored

@@ -309,8 +309,7 @@ def _errors_of_spectra(analysis: PhaseAnalysis, totals: np.ndarray) -> np.ndarra
     -------
     numpy.ndarray
         Shape (n_phases, n_phases, n_phases): covariance of the parts of a count of the
-        first phase that others get, as the noise of the counts and the bias make W err,
-        and as far as mixtures are feasible.
+        first phase that others get, as the noise of the counts and the bias make W err.
     """
     used = analysis.channels
     sums = np.nansum(analysis.spectra, axis=0)
@@ -327,12 +326,6 @@ def _errors_of_spectra(analysis: PhaseAnalysis, totals: np.ndarray) -> np.ndarra
         bias = analysis.bias[:, q]
         known = analysis.covariance[q] + np.outer(bias, bias)
         moved[q] = response @ known @ response.T
-    if analysis.feasible_ranges is not None:
-        # what may be mixed is half of it away on average, more or less
-        for q, j in np.argwhere(analysis.feasible_ranges.any(axis=0)).tolist():
-            share = analysis.feasible_ranges[:, q, j].max() / 2
-            mixed = share * (np.eye(len(sums))[j] - np.eye(len(sums))[q])
-            moved[q] += np.outer(mixed, mixed)
     return moved
 
 

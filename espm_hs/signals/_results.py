@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -91,7 +92,13 @@ class Results(Mapping):
             now = self._signal.analysis_results()
         except RuntimeError:
             return ""
-        return next((name for name, one in self.items() if _same(one, now)), "")
+        return next((name for name, one in self._readable() if _same(one, now)), "")
+
+    def _readable(self) -> Iterator[tuple[str, PhaseAnalysis]]:
+        """Yield the results that are not damaged."""
+        for name in self:
+            with contextlib.suppress(ValueError):
+                yield name, self[name]
 
     def keep(self, name: str) -> None:
         """Keep the present result by a name; it is saved with the signal.
@@ -110,8 +117,9 @@ class Results(Mapping):
         """
         check_result_name(name)
         record = self._signal._kept_result()
+        kept = self._kept | {name: record}
         with AllOrNothing(self._signal):
-            write_parameters(self._signal.metadata, {f"{KEPT}.{name}": record})
+            write_parameters(self._signal.metadata, {KEPT: kept})
 
     def choose(self, name: str) -> None:
         """Make a kept result the present one, which tables and figures then show.
@@ -146,7 +154,7 @@ class Results(Mapping):
                 f"{one.objective:.8g}",
                 ", ".join(one.labels),
             )
-            for name, one in self.items()
+            for name, one in self._readable()
         ]
 
     def __repr__(self) -> str:
@@ -296,7 +304,7 @@ class Comparisons(EDSTEMSpectrum):
                 kept[NUMBERED.format(k)] = trial._kept_result()
         shared = {name: options[name] for name in _HELD_OUT if name in options}
         best = trial.estimate_number_of_phases(tried, **shared)
-        items = {f"{KEPT}.{name}": one for name, one in kept.items()}
+        items = {KEPT: self.results._kept | kept}
         items[PHASE_NUMBER] = item(trial.metadata, PHASE_NUMBER)
         with AllOrNothing(self):
             write_parameters(self.metadata, items)

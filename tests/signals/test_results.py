@@ -215,3 +215,18 @@ def test_nothing_is_kept_at_first():
     assert "No result is kept" in repr(s.results)
     with pytest.raises(RuntimeError, match="no phases yet"):
         s.results.keep("a")
+
+
+@pytest.mark.parametrize("damaged", [5.0, {"Fe": 1.0}, None])
+def test_what_is_kept_may_be_damaged(s, damaged):
+    """By other programs; the rest can be used, and names be given again."""
+    s.metadata.EDS_espm.kept.k2 = damaged
+    assert "k3 *" in repr(s.results)
+    with pytest.raises((ValueError, KeyError), match=r"damaged|layout|No result"):
+        s.results.choose("k2")
+    s.results.keep("k2")
+    assert s.results["k2"].n_phases == 3
+    s.metadata.EDS_espm.kept = damaged
+    assert len(s.results) <= 1
+    s.results.keep("mine")
+    s.results.choose("mine")

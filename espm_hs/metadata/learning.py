@@ -90,13 +90,14 @@ def learned(signal: Any) -> Learned:
     if factors.ndim != 2:
         return Learned()
     masks = {name: maps.get(name) for name in ("navigation_mask", "signal_mask")}
+    options = stored.get("options")
     return Learned(
         factors,
         maps.get("loadings"),
         OURS,
         factors.shape[1],
         **masks,
-        parameters=dict(stored.get("options", {})),
+        parameters=dict(options) if isinstance(options, Mapping) else {},
     )
 
 

@@ -76,7 +76,7 @@ docs: .venv/installed-dev
 
 # The same in one file, to read without a network
 epub: .venv/installed-dev
-	$(BIN)/python -W ignore -m sphinx -q -W --keep-going -b epub docs build/epub
+	$(BIN)/python -W ignore -m sphinx -q -W --keep-going -b epub -d build/epub-doctrees docs build/epub
 	@echo "build/epub/espm_hs.epub"
 
 # Tests of the built package in all versions, and the table of them in docs/trust.md

@@ -67,7 +67,7 @@ html_theme_options = {
 # one file to read without a network: `make epub`
 epub_basename = "espm_hs"
 epub_show_urls = "footnote"
-epub_exclude_files = ["search.html"]
+epub_exclude_files = ["search.html", "llms.txt"]
 
 # the pages in short, as plain text for programs that read them
 html_extra_path = ["llms.txt"]

@@ -1,4 +1,4 @@
-"""Import this first: a HyperSpy as version 3 will be, without machine learning.
+"""A HyperSpy as version 3 will be, without machine learning: call `take_out` first.
 
 What HyperSpy's pull request 3673 takes out is taken out of the one that is installed:
 what signals inherit of it, the lazy decomposition, `learning_results`, and what eXSpy
@@ -27,15 +27,20 @@ def _to_dictionary(self, *args, **kwargs):
     return to_dictionary(self, *args, **kwargs) | {"learning_results": {}}
 
 
-BaseSignal._to_dictionary = _to_dictionary
-BaseSignal._deepcopy_with_new_data = _deepcopy_with_new_data
-BaseSignal._load_dictionary = _load_dictionary
-for owner in (MVA, MVATools):
-    for name in set(vars(owner)) - set(vars(type("", (), {}))):
-        delattr(owner, name)
-for owner in (LazySignal, EDSTEMSpectrum):
-    if "decomposition" in vars(owner):
-        del owner.decomposition
+def take_out():
+    """Change HyperSpy for the rest of this process, which must be one of its own.
 
-for name in ("decomposition", "learning_results", "get_decomposition_loadings"):
-    assert not hasattr(EDSTEMSpectrum([1.0]), name), name
+    To import this module changes nothing: pytest does, in search of examples.
+    """
+    BaseSignal._to_dictionary = _to_dictionary
+    BaseSignal._deepcopy_with_new_data = _deepcopy_with_new_data
+    BaseSignal._load_dictionary = _load_dictionary
+    for owner in (MVA, MVATools):
+        for name in set(vars(owner)) - set(vars(type("", (), {}))):
+            delattr(owner, name)
+    for owner in (LazySignal, EDSTEMSpectrum):
+        if "decomposition" in vars(owner):
+            del owner.decomposition
+
+    for name in ("decomposition", "learning_results", "get_decomposition_loadings"):
+        assert not hasattr(EDSTEMSpectrum([1.0]), name), name

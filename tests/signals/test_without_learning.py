@@ -127,7 +127,10 @@ def main_job(folder):
 def elsewhere(tmp_path_factory):
     """Folder in which the main job has been done without HyperSpy's learning."""
     folder = tmp_path_factory.mktemp("without_learning")
-    code = f"import without_learning, {__name__} as t; t.main_job(r'{folder}')"
+    code = (
+        "import without_learning; without_learning.take_out();"
+        f"import {__name__} as t; t.main_job(r'{folder}')"
+    )
     paths = [str(TESTS), str(TESTS / "signals"), str(PACKAGE.parent)]
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code],

@@ -8,7 +8,7 @@ here.
 from typing import TYPE_CHECKING, Any
 
 from espm_hs.factorization.counts.chunks import summed_spectrum
-from espm_hs.factorization.counts.counts import Counts
+from espm_hs.factorization.counts.counts import Counts, joined
 from espm_hs.factorization.counts.distributed import ScatteredCounts
 from espm_hs.factorization.counts.grid import Bins, Grid, usual_binning
 from espm_hs.factorization.cross_validation import (
@@ -95,6 +95,7 @@ __all__ = [
     "fit_maps",
     "fit_spectrum",
     "held_out",
+    "joined",
     "mixing_ranges",
     "off_zero",
     "smoothed_covariance",

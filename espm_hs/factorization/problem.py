@@ -59,6 +59,9 @@ class Problem:
     shares
         Share of each component that is in each place, which the fit takes as given,
         shape (n_places, n_components); needed with ``places``.
+    free_scales
+        Whether a loading makes as many counts in each place whatever W is: G then says
+        what the spectra look like in a place, and not how high they are.
 
     Notes
     -----
@@ -79,6 +82,7 @@ class Problem:
     grid: Grid | None = None
     places: np.ndarray | None = None
     shares: np.ndarray | None = None
+    free_scales: bool = False
 
     def __post_init__(self):
         check_choice("simplex", self.simplex, SIMPLEX)
@@ -284,6 +288,33 @@ class Problem:
     def totals(self, D: np.ndarray) -> np.ndarray:
         """Return the counts that spectra D (n_channels, n_components) make of H = 1."""
         return D.sum(axis=0) if self.shares is None else self.mean_of(D).sum(axis=0)
+
+    def heights(self, D: np.ndarray) -> np.ndarray:
+        """Counts that spectra D make of H = 1 in each place, (n_places, n_components).
+
+        Never zero.
+        """
+        n = self.n_places
+        sums = n * D.reshape(n, -1, self.n_components).sum(axis=1)
+        return np.maximum(sums, np.finfo(float).tiny)
+
+    def in_channels(self, of_places: np.ndarray) -> np.ndarray:
+        """Repeat what places have for each of their channels."""
+        return np.repeat(of_places, self.n_channels // self.n_places, axis=0)
+
+    def weights(self, V: np.ndarray, A: np.ndarray) -> np.ndarray:
+        """What a step on V has as the counts of V = 1, shape (n_columns, n_components).
+
+        The scale of each component does not matter. With ``free_scales`` the log of the
+        height in a place, as often as it has counts of the component, lies below its
+        tangent.
+        """
+        if not self.free_scales:
+            return self.variable_sum
+        D, n = self.spectra(self.compose(V)), self.n_places
+        held = (D * A).reshape(n, -1, self.n_components).sum(axis=1)
+        shares = held / self.heights(D)
+        return self._untied((shares[:, None] * self.place_sums).sum(axis=0))
 
     def mean_of(self, D: np.ndarray) -> np.ndarray:
         """Mean over the places of spectra D, shape (n_channels, n_components)."""

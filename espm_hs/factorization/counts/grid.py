@@ -80,6 +80,21 @@ class Grid:
         neighbours = np.empty((n_pixels, 0), np.int64)
         return cls(np.empty(0), arrays=(neighbours, np.zeros(n_pixels, np.uint8)))
 
+    @classmethod
+    def joined(cls, grids: Sequence[Grid]) -> Grid:
+        """Several maps as one, of which none has a neighbour in another."""
+        n_columns = max(grid.neighbours.shape[1] for grid in grids)
+        neighbours, before = [], 0
+        for grid in grids:
+            own = grid.neighbours
+            own = np.where(own >= 0, own + before, -1)
+            missing = (0, n_columns - own.shape[1])
+            neighbours.append(np.pad(own, ((0, 0), missing), constant_values=-1))
+            before += len(own)
+        colours = np.concatenate([grid.colours for grid in grids])
+        weights = np.ones(n_columns)
+        return cls(weights, arrays=(np.concatenate(neighbours), colours))
+
     @property
     def neighbours(self) -> np.ndarray:
         """Shape (n_pixels, 2 n_axes), int64: pixel numbers, -1 where there is none."""

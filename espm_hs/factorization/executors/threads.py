@@ -205,7 +205,7 @@ class Passes(Executor):
 
         self._on_chessboard(work)
         F = float(loss.sum() + self.counts.saturated) if with_loss else np.nan
-        return unpadded(A.sum(axis=0), self.problem, dense), F
+        return self._of_heights(V, unpadded(A.sum(axis=0), self.problem, dense)), F
 
     def solve_pixels(
         self,
@@ -272,8 +272,17 @@ class Passes(Executor):
     def _spectra(self, V):
         """Return D = G W and its sums over the channels, never zero."""
         D = self.problem.spectra(self.problem.compose(V))
+        if self.problem.free_scales:
+            D = D / self.problem.in_channels(self.problem.heights(D))
         D_sum = np.maximum(self.problem.totals(D), np.finfo(float).tiny)
         return Spectra(widened(D), D_sum, self.floor)
+
+    def _of_heights(self, V, A):
+        """Return A of spectra as high as they are, from that of the same height."""
+        if not (self.problem.free_scales and A.size):
+            return A
+        D = self.problem.spectra(self.problem.compose(V))
+        return A / self.problem.in_channels(self.problem.heights(D))
 
     @property
     def _concordance(self):

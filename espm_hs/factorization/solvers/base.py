@@ -174,7 +174,7 @@ def update_composition(
     present V (Lee & Seung 2001). Its minimum is target / (counts sum(h)); under the
     condition that the spectra sum to 1, the same up to a factor for each component.
     """
-    counts = problem.variable_sum
+    counts = problem.weights(V, A)
     new = np.divide(
         V * problem.project(A), counts, out=np.zeros_like(V), where=counts > 0
     )

@@ -1,0 +1,234 @@
+"""Several maps, one set of phases.
+
+Each map is read as if it were alone: its own model, refined to its own counts, its own
+bins. The phases are found in all of them at once, and each map gets the result that a
+map alone has. Which map comes first makes no difference, not even to the last digit:
+they are sorted by what is in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import accumulate, pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from espm_hs.arguments import check_choice
+from espm_hs.decomposition.constraints import Knowledge
+from espm_hs.decomposition.decompose import (
+    DecompositionOptions,
+    MapToFit,
+    Refinement,
+    read_map,
+)
+from espm_hs.decomposition.result import PhaseAnalysis, fingerprint
+from espm_hs.decomposition.search import Errors, PhaseSearch
+from espm_hs.decomposition.several_models import JointSearch, Stack, same_model
+from espm_hs.factorization import Factorization, Grid, Problem, joined
+from espm_hs.physics.linear_model import LinearModel
+
+# Whether maps of the same model share the spectra of the phases, or like those of other
+# models only the composition.
+SHARED = ("auto", "composition")
+
+
+class OneOfMaps(NamedTuple):
+    """A map to decompose with others; arguments of `decompose`.
+
+    Attributes
+    ----------
+    data, model, pixels, channels, pixel_size, refinement
+        As in `decompose` and its options.
+    """
+
+    data: Any
+    model: LinearModel
+    pixels: np.ndarray | None = None
+    channels: np.ndarray | None = None
+    pixel_size: tuple[float, ...] | None = None
+    refinement: Refinement | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class MapsToFit:
+    """Maps that were read, in an order of their own, and what is solved for all.
+
+    Parameters
+    ----------
+    maps
+        The maps.
+    place
+        Which model each map has, shape (n_maps,).
+    """
+
+    maps: tuple[MapToFit, ...]
+    place: np.ndarray
+
+    @property
+    def options(self) -> DecompositionOptions:
+        """Those of all maps."""
+        return self.maps[0].options
+
+    @cached_property
+    def edges(self) -> list[slice]:
+        """Binned pixels of each map among those of all."""
+        sizes = (one.binned[0].n_pixels for one in self.maps)
+        return [slice(*ends) for ends in pairwise(accumulate(sizes, initial=0))]
+
+    def search(self) -> tuple[Factorization, Errors, PhaseSearch]:
+        """Return the phases of all maps, their errors, and the search."""
+        counts, grids, problems = zip(*(one.binned for one in self.maps), strict=True)
+        grid, support = Grid.joined(grids), None
+        if problems[0].support is not None:
+            support = np.concatenate([problem.support for problem in problems])
+        together, first = joined(counts), self.maps[0]
+        known = replace(first.known, support=support)
+        problem = replace(problems[0], support=support, grid=None)
+        model = first.model, first.channels
+        choices = self.options.fit, *self.options.choices
+        search: PhaseSearch
+        if self.place.max() == 0:
+            found_from = together, grid, problem
+            search = PhaseSearch(*found_from, *model, known, *choices)
+        else:
+            stack = self._stack()
+            together = replace(together, n_channels=stack.n_channels)
+            placed = together.in_places(stack.number, len(stack.models))
+            known = self._known(stack, support)
+            problem = self._problem_of(stack, problem, known, placed.n_channels)
+            found_from = placed, grid, problem
+            search = JointSearch(*found_from, *model, known, *choices, stack=stack)
+        found, errors = search.run(self.options.init, self.options.chosen_penalties)
+        return found, errors, search
+
+    def _stack(self) -> Stack:
+        """Return the models of all places."""
+        firsts = [self.maps[i] for i in np.unique(self.place, return_index=True)[1]]
+        sizes = [one.binned[0].n_pixels for one in self.maps]
+        models = tuple(one.model for one in firsts)
+        channels = tuple(one.channels for one in firsts)
+        return Stack(models, channels, np.repeat(self.place, sizes))
+
+    def _known(self, stack: Stack, support: np.ndarray | None) -> Knowledge:
+        firsts = np.unique(self.place, return_index=True)[1]
+        known = stack.knowledge([self.maps[i].known for i in firsts])
+        return replace(known, support=support)
+
+    def _problem_of(
+        self, stack: Stack, problem: Problem, known: Knowledge, n_channels: int
+    ) -> Problem:
+        """Return the problem of several models, before it has matrices."""
+        return replace(
+            problem,
+            n_channels=n_channels,
+            G=np.zeros((n_channels, stack.rows.size)),
+            simplex_rows=stack.rows,
+            places=stack.number,
+            free_scales=True,
+            **known.constraints(None),
+        )
+
+    def analyses(
+        self, found: Factorization, errors: Errors, search: PhaseSearch
+    ) -> list[PhaseAnalysis]:
+        """Return the result of each map, with maps in full resolution."""
+        results = []
+        for one, place, pixels in zip(
+            self.maps, self.place.tolist(), self.edges, strict=True
+        ):
+            penalties = search.problem.penalties.take(pixels)
+            if isinstance(search, JointSearch):
+                here, own, model, G = search.of_model(place, pixels, found, errors)
+                fitted = replace(one.problem, G=G, penalties=penalties)
+            else:
+                here = replace(found, H=found.H[pixels])
+                own, model = errors, search.model
+                fitted = replace(one.problem, G=search.problem.G, penalties=penalties)
+            results.append(one.analysis(here, own, search, model, fitted))
+        return results
+
+
+def read_maps(
+    maps: Sequence[OneOfMaps],
+    n_phases: int | None,
+    options: DecompositionOptions,
+    shared: str = "auto",
+) -> tuple[MapsToFit, list[int]]:
+    """Read maps; return them sorted, and where each of those given is among them.
+
+    Raises
+    ------
+    ValueError
+        If an option is for one map, or the maps have other elements.
+    """
+    check_choice("shared", shared, SHARED)
+    _check_options(options, len(maps))
+    _check_elements([one.model for one in maps])
+    read = []
+    for one in maps:
+        own = replace(options, pixel_size=one.pixel_size)
+        masks = {"pixels": one.pixels, "channels": one.channels}
+        more = masks | {"refinement": one.refinement}
+        read.append(read_map(one.data, one.model, n_phases, own, **more))
+    order = sorted(range(len(read)), key=lambda i: _identity(read[i]))
+    ordered = tuple(read[i] for i in order)
+    place = _places_of(ordered, shared)
+    return MapsToFit(ordered, place), np.argsort(order).tolist()
+
+
+def _identity(one: MapToFit) -> tuple:
+    """Return what tells a map from others, whichever comes first."""
+    return (*fingerprint(one.counts).tolist(), *one.bins.shape, one.counts.n_channels)
+
+
+def _places_of(maps: Sequence[MapToFit], shared: str) -> np.ndarray:
+    """Return which maps have the same model, shape (n_maps,)."""
+    if shared == "composition":
+        return np.arange(len(maps))
+    place: list[int] = []
+    for i, one in enumerate(maps):
+        alike = (
+            place[j]
+            for j in range(i)
+            if np.array_equal(one.channels, maps[j].channels)
+            and same_model(one.model, maps[j].model)
+        )
+        place.append(next(alike, max(place, default=-1) + 1))
+    return np.array(place)
+
+
+def _check_options(options: DecompositionOptions, n_maps: int) -> None:
+    """Raise ValueError for options that several maps cannot have."""
+    if n_maps == 1:
+        return
+    if options.simplex == "abundances":
+        raise ValueError(
+            "With simplex='abundances' a phase makes as many counts in every pixel, "
+            "and maps have doses of their own. Use simplex='elements'."
+        )
+    if options.local:
+        raise ValueError(
+            "Where G is local, it is that of each place of one map. Leave "
+            "`local_absorption` out, or decompose the maps one by one."
+        )
+    if not isinstance(options.init, str):
+        raise ValueError(
+            "`init` must be the name of a start for several maps: arrays belong to "
+            "one of them."
+        )
+
+
+def _check_elements(models: Sequence[LinearModel]) -> None:
+    """Raise ValueError for maps of other elements than the first one."""
+    first = set(models[0].elements)
+    for number, model in enumerate(models):
+        if missing := sorted(first ^ set(model.elements)):
+            raise ValueError(
+                f"Map {number} has the elements {', '.join(model.elements)}, map 0 has "
+                f"{', '.join(models[0].elements)}: {', '.join(missing)} cannot be in "
+                "one of them alone. Phases that several maps share need the same "
+                "elements in all: set them with `s.set_elements([...])`."
+            )

@@ -431,6 +431,10 @@ class PhaseSearch:
             self.problem = replace(self.problem, G=G)
         return found
 
+    def errors_of(self, found: Factorization) -> Errors:
+        """Return the errors of a fit, with feasible ranges."""
+        return self._with_feasible_ranges(found, self._errors(found))
+
     def _errors(self, found: Factorization) -> Errors:
         """Return covariance and bias of W, NaN if the user did not want to wait."""
         try:

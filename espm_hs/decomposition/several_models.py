@@ -210,6 +210,12 @@ class JointSearch(PhaseSearch):
 
     def _fit(self, init: str | tuple, options: FitOptions) -> Factorization:
         found = factorize(self.counts, self.problem, init=init, options=options)
+        return self._consistent(found, options)
+
+    def _consistent(
+        self, found: Factorization, options: FitOptions
+    ) -> Factorization:
+        """Go on until matrices and composition agree."""
         found, self.problem, settled = consistent_fit(
             self.counts, self.problem, found, self.rows, self._own, options
         )
@@ -230,6 +236,13 @@ class JointSearch(PhaseSearch):
     ) -> Factorization:
         self.problem, H = self._own(self.problem, found)
         return replace(found, H=H)
+
+    def drifted(self, found: Factorization, drifts: np.ndarray) -> Factorization:
+        """Go on with other drifts of the phases."""
+        self.stack = replace(self.several, drifts=drifts)
+        self.problem, H = self._own(self.problem, found)
+        found = replace(found, H=H, n_iter=0)
+        return self._consistent(found, self.options)
 
     def of_model(
         self, place: int, pixels: slice, found: Factorization, errors: Errors

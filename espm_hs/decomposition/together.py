@@ -8,7 +8,7 @@ they are sorted by what is in them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate, pairwise
@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from espm_hs.arguments import check_choice
+from espm_hs.arguments import check_choice, check_number
+from espm_hs.decomposition.ambiguity import closed
 from espm_hs.decomposition.constraints import Knowledge
 from espm_hs.decomposition.decompose import (
     DecompositionOptions,
@@ -24,6 +25,14 @@ from espm_hs.decomposition.decompose import (
     Refinement,
     read_map,
 )
+from espm_hs.decomposition.drift import (
+    MOST_ROUNDS,
+    SETTLED,
+    Path,
+    factors,
+    own_composition,
+)
+from espm_hs.decomposition.presence import amounts_in
 from espm_hs.decomposition.result import PhaseAnalysis, fingerprint
 from espm_hs.decomposition.search import Errors, PhaseSearch
 from espm_hs.decomposition.several_models import JointSearch, Stack, same_model
@@ -52,6 +61,76 @@ class OneOfMaps(NamedTuple):
     refinement: Refinement | None = None
 
 
+class JointFit(NamedTuple):
+    """Phases of several maps, and the way of those that drift."""
+
+    found: Factorization
+    errors: Errors
+    search: PhaseSearch
+    paths: dict[int, Path]
+
+
+class JointPhases(NamedTuple):
+    """What was found in several maps, in the order in which they were given.
+
+    Attributes
+    ----------
+    analyses
+        The result of each map.
+    amounts
+        Counts of each phase in each map and their errors, see
+        `espm_hs.decomposition.presence`; shape (2, n_maps, n_phases).
+    paths
+        Composition from map to map, by the numbers of the phases that drift.
+    """
+
+    analyses: list[PhaseAnalysis]
+    amounts: np.ndarray
+    paths: dict[int, Path]
+
+
+def decompose_maps(
+    maps: Sequence[OneOfMaps],
+    n_phases: int | None,
+    options: DecompositionOptions,
+    shared: str = "auto",
+    drift: Mapping | float | None = None,
+) -> JointPhases:
+    """Find one set of phases in several maps.
+
+    Parameters
+    ----------
+    maps
+        The maps, in any order.
+    n_phases, options
+        As in `decompose`.
+    shared
+        "auto": maps of the same model share the spectra of the phases, others their
+        composition; "composition": no map shares more than that.
+    drift
+        Phase -> standard deviation of its fractions between maps; or one number for all
+        phases; None: nothing drifts.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument makes no sense, before the first map is read.
+    """
+    read, where = read_maps(maps, n_phases, options, shared, drift)
+    fit = read.search()
+    analyses = read.analyses(fit)
+    amounts = [
+        amounts_in(analysis, one.counts.spectrum)
+        for analysis, one in zip(analyses, read.maps, strict=True)
+    ]
+    paths = {
+        phase: Path(path.fractions[where], path.covariance[where])
+        for phase, path in fit.paths.items()
+    }
+    in_order = np.stack([amounts[i] for i in where], axis=1)
+    return JointPhases([analyses[i] for i in where], in_order, paths)
+
+
 @dataclass(frozen=True, eq=False)
 class MapsToFit:
     """Maps that were read, in an order of their own, and what is solved for all.
@@ -62,10 +141,14 @@ class MapsToFit:
         The maps.
     place
         Which model each map has, shape (n_maps,).
+    drift
+        Phase -> standard deviation of its fractions between maps; these then have a
+        place each.
     """
 
     maps: tuple[MapToFit, ...]
     place: np.ndarray
+    drift: Mapping[int, float]
 
     @property
     def options(self) -> DecompositionOptions:
@@ -78,8 +161,8 @@ class MapsToFit:
         sizes = (one.binned[0].n_pixels for one in self.maps)
         return [slice(*ends) for ends in pairwise(accumulate(sizes, initial=0))]
 
-    def search(self) -> tuple[Factorization, Errors, PhaseSearch]:
-        """Return the phases of all maps, their errors, and the search."""
+    def search(self) -> JointFit:
+        """Return the phases of all maps."""
         counts, grids, problems = zip(*(one.binned for one in self.maps), strict=True)
         grid, support = Grid.joined(grids), None
         if problems[0].support is not None:
@@ -102,7 +185,11 @@ class MapsToFit:
             found_from = placed, grid, problem
             search = JointSearch(*found_from, *model, known, *choices, stack=stack)
         found, errors = search.run(self.options.init, self.options.chosen_penalties)
-        return found, errors, search
+        fit = JointFit(found, errors, search, {})
+        if self.drift and isinstance(search, JointSearch) and not found.interrupted:
+            found, paths = self._followed(search, found, errors)
+            fit = JointFit(found, search.errors_of(found), search, paths)
+        return fit
 
     def _stack(self) -> Stack:
         """Return the models of all places."""
@@ -131,10 +218,66 @@ class MapsToFit:
             **known.constraints(None),
         )
 
-    def analyses(
-        self, found: Factorization, errors: Errors, search: PhaseSearch
-    ) -> list[PhaseAnalysis]:
+    def _followed(
+        self, search: JointSearch, found: Factorization, errors: Errors
+    ) -> tuple[Factorization, dict[int, Path]]:
+        """Let phases drift from map to map; the drifts become those of the search.
+
+        Returns
+        -------
+        found, paths
+            With the common composition, and by phase the way from map to map.
+        """
+        rows, paths = search.rows, {}
+        drifts = np.ones((len(self.maps), int(rows.sum()), found.W.shape[1]))
+        for _ in range(MOST_ROUNDS):
+            before = dict(paths)
+            for phase, spread in self.drift.items():
+                paths[phase] = self._path(search, found, errors, phase, spread)
+                amount = [found.H[pixels, phase].sum() for pixels in self.edges]
+                own, weights = paths[phase].fractions, np.array(amount)
+                mean = weights @ own / max(weights.sum(), 1e-300)
+                drifts[:, :, phase] = factors(own, mean)
+                W = found.W.copy()
+                W[rows, phase] = mean * found.W[rows, phase].sum()
+                found = replace(found, W=W)
+            found = search.drifted(found, drifts)
+            moved = [
+                np.abs(paths[phase].fractions - one.fractions).max()
+                for phase, one in before.items()
+            ]
+            if found.interrupted or (moved and max(moved) < SETTLED):
+                break
+        return found, paths
+
+    def _path(
+        self,
+        search: JointSearch,
+        found: Factorization,
+        errors: Errors,
+        phase: int,
+        spread: float,
+    ) -> Path:
+        """Return what the counts of each map say of the composition of a phase."""
+        common = closed(found.W[search.rows])[:, phase]
+        parts = []
+        for place, pixels in enumerate(self.edges):
+            fit = search.of_model(place, pixels, found, errors)
+            here, _, model, G = fit
+            counts, _, problem = self.maps[place].binned
+            penalties = search.problem.penalties.take(pixels)
+            problem = replace(problem, G=G, penalties=penalties)
+            order = [search.several.elements.index(name) for name in model.elements]
+            known = counts, problem, here.W, here.H, phase, common[order], spread
+            own, covariance = own_composition(*known, n_jobs=search.n_jobs or 1)
+            back, inside = np.argsort(order), problem.rows_on_simplex
+            covariance = covariance[np.ix_(inside, inside)][np.ix_(back, back)]
+            parts.append((own[back], covariance))
+        return Path(*map(np.array, zip(*parts, strict=True)))
+
+    def analyses(self, fit: JointFit) -> list[PhaseAnalysis]:
         """Return the result of each map, with maps in full resolution."""
+        found, errors, search, _ = fit
         results = []
         for one, place, pixels in zip(
             self.maps, self.place.tolist(), self.edges, strict=True
@@ -156,6 +299,7 @@ def read_maps(
     n_phases: int | None,
     options: DecompositionOptions,
     shared: str = "auto",
+    drift: Mapping | float | None = None,
 ) -> tuple[MapsToFit, list[int]]:
     """Read maps; return them sorted, and where each of those given is among them.
 
@@ -175,8 +319,35 @@ def read_maps(
         read.append(read_map(one.data, one.model, n_phases, own, **more))
     order = sorted(range(len(read)), key=lambda i: _identity(read[i]))
     ordered = tuple(read[i] for i in order)
-    place = _places_of(ordered, shared)
-    return MapsToFit(ordered, place), np.argsort(order).tolist()
+    drifting = _drifting(drift, ordered[0].known)
+    place = _places_of(ordered, "composition" if drifting else shared)
+    return MapsToFit(ordered, place, drifting), np.argsort(order).tolist()
+
+
+def _drifting(drift: Mapping | float | None, known: Knowledge) -> dict[int, float]:
+    """Return the spread of each phase that drifts.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there is no such phase, or its spread is not above 0.
+    """
+    if drift is None:
+        return {}
+    if not isinstance(drift, Mapping):
+        drift = dict.fromkeys(range(known.n_phases), drift)
+    spreads = {}
+    for key, spread in drift.items():
+        number = known.names.index(key) if key in known.names and key else key
+        if not isinstance(number, int) or not 0 <= number < known.n_phases:
+            raise ValueError(
+                f"`drift` names the phase {key!r}, but there are {known.n_phases}, "
+                f"{', '.join(known.labels)}. Give a number from 0, or a name that is "
+                "in `known_phases`."
+            )
+        check_number("drift", spread, 0, 1, above=True)
+        spreads[number] = float(spread)
+    return spreads
 
 
 def _identity(one: MapToFit) -> tuple:

@@ -56,7 +56,11 @@ from espm_hs.factorization.uncertainty.abundances import (
 )
 from espm_hs.factorization.uncertainty.ambiguity import mixing_ranges
 from espm_hs.factorization.uncertainty.composition import composition_covariance
-from espm_hs.factorization.uncertainty.information import uptake
+from espm_hs.factorization.uncertainty.information import (
+    profiled_information,
+    slope_of_composition,
+    uptake,
+)
 
 if TYPE_CHECKING:
     from espm_hs.factorization.estimator import EspmNMF
@@ -98,6 +102,8 @@ __all__ = [
     "joined",
     "mixing_ranges",
     "off_zero",
+    "profiled_information",
+    "slope_of_composition",
     "smoothed_covariance",
     "sparsity_losses",
     "summed_spectrum",

@@ -1,0 +1,116 @@
+"""A phase whose composition is another one in each map, within a stated spread.
+
+The fractions of a map are drawn towards those of all maps by a Gaussian of that spread,
+and away from them by the counts of the map: a map that holds little of the phase keeps
+the common composition. Both are found in turn, all other phases staying common.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from espm_hs.factorization import Problem, profiled_information, slope_of_composition
+from espm_hs.factorization.counts.counts import AnyCounts
+
+# A path has settled when no fraction moves by more.
+SETTLED = 5e-4
+MOST_ROUNDS = 12
+# Factors of fractions of the common composition that are about zero.
+LARGEST_FACTOR = 1e6
+
+
+class Path(NamedTuple):
+    """Composition of a phase from map to map.
+
+    Attributes
+    ----------
+    fractions
+        Of the elements, shape (n_maps, n_elements).
+    covariance
+        Of each map, shape (n_maps, n_elements, n_elements): counts of the map and
+        spread.
+    """
+
+    fractions: np.ndarray
+    covariance: np.ndarray
+
+    @property
+    def errors(self) -> np.ndarray:
+        """Standard errors of the fractions, shape (n_maps, n_elements)."""
+        variance = np.diagonal(self.covariance, axis1=1, axis2=2)
+        return np.sqrt(np.maximum(variance, 0.0))
+
+
+def own_composition(
+    counts: AnyCounts,
+    problem: Problem,
+    W: np.ndarray,
+    H: np.ndarray,
+    phase: int,
+    common: np.ndarray,
+    spread: float,
+    n_jobs: int = 1,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the fractions of a phase that the counts of one map ask for.
+
+    One Newton step, the abundances following.
+
+    Parameters
+    ----------
+    counts, problem, W, H
+        The map and its fit; H is the best for W.
+    phase
+        Number of the phase.
+    common
+        Fractions in all maps, shape (n_elements,).
+    spread
+        Standard deviation of fractions between maps.
+    n_jobs
+        Number of threads.
+
+    Returns
+    -------
+    fractions, covariance
+        Shapes (n_elements,) and (n_columns, n_columns).
+    """
+    n_columns, rows = len(W), problem.rows_on_simplex
+    information = profiled_information(counts, problem, W, H, n_jobs)
+    slope = slope_of_composition(counts, problem, W, H)[:, phase]
+    own = slice(phase * n_columns, (phase + 1) * n_columns)
+    prior = np.where(rows, 1 / spread**2, 0.0)
+    away = np.zeros(n_columns)
+    away[rows] = W[rows, phase] - common
+    # fractions keep their sum; what is at zero and would be negative stays there
+    free = (problem.column_sum[:, phase] > 0) & ~((W[:, phase] <= 0) & (slope > 0))
+    moves = np.eye(n_columns)[:, free]
+    inside = rows[free]
+    if inside.any():
+        sum_of_rows = inside / np.sqrt(inside.sum())
+        moves = moves @ np.linalg.svd(sum_of_rows[None, :])[2][1:].T
+    told, turned = np.linalg.eigh(
+        moves.T @ (information[own, own] + np.diag(prior)) @ moves
+    )
+    # what counts take back was nothing
+    known = np.maximum(told, 1e-12 * max(told.max(initial=0.0), 1e-300))
+    root = moves @ turned / np.sqrt(known)
+    covariance = root @ root.T
+    step = -covariance @ (slope + prior * away)
+    found = np.maximum(W[:, phase] + step, 0.0)[rows]
+    return found / found.sum(), covariance
+
+
+def factors(own: np.ndarray, common: np.ndarray) -> np.ndarray:
+    """Return by what common fractions are multiplied to be those of each map.
+
+    Parameters
+    ----------
+    own
+        Shape (n_maps, n_elements).
+    common
+        Shape (n_elements,).
+    """
+    known = common > 0
+    ratio = own / np.where(known, common, 1.0)
+    return np.where(known, np.minimum(ratio, LARGEST_FACTOR), 1.0)

@@ -271,9 +271,10 @@ class Passes(Executor):
 
     def _spectra(self, V):
         """Return D = G W and its sums over the channels, never zero."""
-        D = self.problem.spectra(self.problem.compose(V))
+        W = self.problem.compose(V)
+        D = self.problem.spectra(W)
         if self.problem.free_scales:
-            D = D / self.problem.in_channels(self.problem.heights(D))
+            D = D / self.problem.in_channels(self.problem.heights(W))
         D_sum = np.maximum(self.problem.totals(D), np.finfo(float).tiny)
         return Spectra(widened(D), D_sum, self.floor)
 
@@ -281,8 +282,8 @@ class Passes(Executor):
         """Return A of spectra as high as they are, from that of the same height."""
         if not (self.problem.free_scales and A.size):
             return A
-        D = self.problem.spectra(self.problem.compose(V))
-        return A / self.problem.in_channels(self.problem.heights(D))
+        heights = self.problem.heights(self.problem.compose(V))
+        return A / self.problem.in_channels(heights)
 
     @property
     def _concordance(self):

@@ -53,7 +53,7 @@ def start(
         V = normalise(problem, V, even) + np.where(denied, FILLING * even, 0.0)
         V = normalise(problem, V, even)
         if problem.free_scales:
-            heights = problem.heights(problem.spectra(problem.compose(V)))
+            heights = problem.heights(problem.compose(V))
             scale = scale * heights[problem.places]
     if problem.simplex == "abundances":
         V = V * counts.mean_counts

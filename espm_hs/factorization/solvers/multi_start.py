@@ -356,7 +356,7 @@ def _in_fractions(found: Factorization, problem: Problem) -> Factorization:
     W, whole = _composed(problem, found.W)
     H = found.H if problem.simplex != "elements" else found.H * whole
     if problem.free_scales:
-        heights = problem.heights(problem.spectra(problem.compose(found.W)))
+        heights = problem.heights(problem.compose(found.W))
         H = H / heights[problem.places]
     return replace(found, W=W, H=H, ends=ends)
 

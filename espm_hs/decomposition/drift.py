@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from joblib import effective_n_jobs
 
 from espm_hs.factorization import Problem, profiled_information, slope_of_composition
 from espm_hs.factorization.counts.counts import AnyCounts
@@ -51,11 +52,11 @@ def own_composition(
     phase: int,
     common: np.ndarray,
     spread: float,
-    n_jobs: int = 1,
+    n_jobs: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the fractions of a phase that the counts of one map ask for.
 
-    One Newton step, the abundances following.
+    One Newton step of at most the spread, the abundances following.
 
     Parameters
     ----------
@@ -68,7 +69,7 @@ def own_composition(
     spread
         Standard deviation of fractions between maps.
     n_jobs
-        Number of threads.
+        Number of threads, as in `espm_hs.factorization.factorize`.
 
     Returns
     -------
@@ -76,27 +77,30 @@ def own_composition(
         Shapes (n_elements,) and (n_columns, n_columns).
     """
     n_columns, rows = len(W), problem.rows_on_simplex
-    information = profiled_information(counts, problem, W, H, n_jobs)
+    information = profiled_information(counts, problem, W, H, effective_n_jobs(n_jobs))
     slope = slope_of_composition(counts, problem, W, H)[:, phase]
     own = slice(phase * n_columns, (phase + 1) * n_columns)
-    prior = np.where(rows, 1 / spread**2, 0.0)
+    # other rows make no more counts than the phase has
+    sums = problem.column_sum[:, phase]
+    width = (W[:, phase] @ sums) / np.where(sums > 0, sums, np.inf)
+    width[rows] = spread
     away = np.zeros(n_columns)
-    away[rows] = W[rows, phase] - common
+    away[rows] = (W[rows, phase] - common) / spread
     # fractions keep their sum; what is at zero and would be negative stays there
-    free = (problem.column_sum[:, phase] > 0) & ~((W[:, phase] <= 0) & (slope > 0))
-    moves = np.eye(n_columns)[:, free]
+    free = (sums > 0) & ~((W[:, phase] <= 0) & (slope > 0))
+    moves = np.diag(width)[:, free]
     inside = rows[free]
     if inside.any():
         sum_of_rows = inside / np.sqrt(inside.sum())
         moves = moves @ np.linalg.svd(sum_of_rows[None, :])[2][1:].T
-    told, turned = np.linalg.eigh(
-        moves.T @ (information[own, own] + np.diag(prior)) @ moves
-    )
-    # what counts take back was nothing
-    known = np.maximum(told, 1e-12 * max(told.max(initial=0.0), 1e-300))
-    root = moves @ turned / np.sqrt(known)
+    told, turned = np.linalg.eigh(moves.T @ information[own, own] @ moves)
+    # of some directions the data say nothing
+    root = moves @ turned / np.sqrt(1.0 + np.maximum(told, 0.0))
     covariance = root @ root.T
-    step = -covariance @ (slope + prior * away)
+    steep = slope + np.divide(away, width, out=np.zeros(n_columns), where=width > 0)
+    step = -covariance @ steep
+    # the counts tell the way, and not how far the parabola goes on
+    step *= min(1.0, spread / max(np.abs(step[rows]).max(initial=0.0), 1e-300))
     found = np.maximum(W[:, phase] + step, 0.0)[rows]
     return found / found.sum(), covariance
 

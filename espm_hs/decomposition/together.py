@@ -269,7 +269,7 @@ class MapsToFit:
             problem = replace(problem, G=G, penalties=penalties)
             order = [search.several.elements.index(name) for name in model.elements]
             known = counts, problem, here.W, here.H, phase, common[order], spread
-            own, covariance = own_composition(*known, n_jobs=search.n_jobs or 1)
+            own, covariance = own_composition(*known, n_jobs=search.n_jobs)
             back, inside = np.argsort(order), problem.rows_on_simplex
             covariance = covariance[np.ix_(inside, inside)][np.ix_(back, back)]
             parts.append((own[back], covariance))

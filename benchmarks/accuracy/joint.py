@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.runner import SMALL, argument, publish, run
 from espm_hs import decompose_together
-from espm_hs.metrics import composition_errors, match_phases
+from espm_hs.metrics import match_phases
 from espm_hs.simulation import Experiment, Phase, experiment, record
 from espm_hs.simulation.phantoms import Sphere, spheres_in_matrix
 
@@ -111,7 +111,9 @@ def two_instruments(shape, seeds, counts=60):
         difference, errors = np.array([x for x, _ in both]), [y for _, y in both]
         known = np.array(errors) > 0.02  # an element that is not there has none
         inside = np.abs(difference)[known] < 2 * np.array(errors)[known]
-        sizes = (np.sqrt(np.mean(x[known] ** 2)) for x in (difference, np.array(errors)))
+        sizes = (
+            np.sqrt(np.mean(x[known] ** 2)) for x in (difference, np.array(errors))
+        )
         yield (case, *(f"{x:.3g}" for x in sizes), f"{100 * inside.mean():.0f}")
 
 
@@ -136,7 +138,7 @@ def rare_maps(shape, seed, n_maps=10, counts=60, share=0.02):
 
 
 def drifting_maps(shape, seed, counts=60):
-    """Return maps in which iron takes the place of magnesium in olivine, and fractions."""
+    """Return maps of olivine in which iron replaces magnesium, and its fractions."""
     made, maps, true = experiment("particles", shape, counts), [], []
     for i, iron in enumerate(IRON):
         atoms = {"O": 4.0, "Mg": 2.0 - iron, "Si": 1.0, "Fe": iron}

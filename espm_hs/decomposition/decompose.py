@@ -197,12 +197,17 @@ class DecompositionOptions(FitOptions):
         smoothness: Any = 0.0 if self.smoothness == "auto" else self.smoothness
         return Penalties(sparsity, smoothness)
 
-    def chosen_binning(self, counts: AnyCounts, navigation: tuple[int, ...]) -> int:
+    def chosen_binning(
+        self,
+        counts: AnyCounts,
+        navigation: tuple[int, ...],
+        n_together: int | None = None,
+    ) -> int:
         """Return the binning; where that is "auto", the one that suits the counts."""
         if self.binning != "auto":
             return int(self.binning)
         in_counts = self.simplex != "abundances"
-        return usual_binning(counts, navigation) if in_counts else 1
+        return usual_binning(counts, navigation, n_together) if in_counts else 1
 
     def chosen_penalties(self, counts: AnyCounts, problem: Problem) -> Penalties:
         """Return the penalties of a problem, with the sparsity that suits its counts.
@@ -485,8 +490,12 @@ def read_map(
     pixels: np.ndarray | None = None,
     channels: np.ndarray | None = None,
     refinement: Refinement | None = None,
+    n_together: int | None = None,
 ) -> MapToFit:
-    """Read a map, and say what is to be solved; arguments as of `decompose`."""
+    """Read a map, and say what is to be solved; arguments as of `decompose`.
+
+    ``n_together``: pixels of all maps in which the phases are found, if of several.
+    """
     navigation = data.shape[:-1] or (1,)
     used = model.channels if channels is None else model.channels & channels
     # everything but the data is checked before the data are read
@@ -505,7 +514,7 @@ def read_map(
         quarter = PARTS * np.arange(n_pixels) // n_pixels
         parts = counts.spectra_of(quarter, PARTS)
         changed = changed | refinement.drift(model, parts, used)
-    binning = options.chosen_binning(counts, navigation)
+    binning = options.chosen_binning(counts, navigation, n_together)
     bins = Bins.from_shape(navigation, binning, pixels)
     if known.single_elements:
         options = replace(options, n_init=1)  # all starts are the same

@@ -52,11 +52,12 @@ def own_composition(
     phase: int,
     common: np.ndarray,
     spread: float,
+    reach: float,
     n_jobs: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the fractions of a phase that the counts of one map ask for.
 
-    One Newton step of at most the spread, the abundances following.
+    One Newton step, the abundances following.
 
     Parameters
     ----------
@@ -68,6 +69,8 @@ def own_composition(
         Fractions in all maps, shape (n_elements,).
     spread
         Standard deviation of fractions between maps.
+    reach
+        How far a fraction may move.
     n_jobs
         Number of threads, as in `espm_hs.factorization.factorize`.
 
@@ -100,9 +103,27 @@ def own_composition(
     steep = slope + np.divide(away, width, out=np.zeros(n_columns), where=width > 0)
     step = -covariance @ steep
     # the counts tell the way, and not how far the parabola goes on
-    step *= min(1.0, spread / max(np.abs(step[rows]).max(initial=0.0), 1e-300))
+    step *= min(1.0, reach / max(np.abs(step[rows]).max(initial=0.0), 1e-300))
     found = np.maximum(W[:, phase] + step, 0.0)[rows]
+    # at zero an entry has the width of the exponential law that the slope implies
+    curvature = np.maximum(np.diagonal(information[own, own]), 0.0)
+    steepness = np.maximum(slope, 0.0) ** 2 + curvature
+    bound = ~free & (steepness > 0) & (sums > 0)
+    covariance[bound, bound] = 1 / steepness[bound]
     return found / found.sum(), covariance
+
+
+def shortened(reach: np.ndarray, last: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Return how far the next steps may go: half as far where the last ones turned.
+
+    Parameters
+    ----------
+    reach
+        Of each map, shape (n_maps,).
+    last, before
+        Steps of the fractions, shape (n_maps, n_elements).
+    """
+    return np.where((last * before).sum(axis=1) < 0, reach / 2, reach)
 
 
 def factors(own: np.ndarray, common: np.ndarray) -> np.ndarray:

@@ -416,9 +416,7 @@ class PhaseSearch:
             errors, covariance=covariance, bias=errors.bias @ mixing.T
         )
 
-    def _with_matrices(
-        self, found: Factorization, mixing: np.ndarray
-    ) -> Factorization:
+    def _with_matrices(self, found: Factorization, mixing: np.ndarray) -> Factorization:
         """Give mixtures of the phases their matrices; return the fit with these."""
         if self.places is not None:
             matrices = self.places.matrices(self.model, self.channels)

@@ -212,9 +212,7 @@ class JointSearch(PhaseSearch):
         found = factorize(self.counts, self.problem, init=init, options=options)
         return self._consistent(found, options)
 
-    def _consistent(
-        self, found: Factorization, options: FitOptions
-    ) -> Factorization:
+    def _consistent(self, found: Factorization, options: FitOptions) -> Factorization:
         """Go on until matrices and composition agree."""
         found, self.problem, settled = consistent_fit(
             self.counts, self.problem, found, self.rows, self._own, options
@@ -231,9 +229,7 @@ class JointSearch(PhaseSearch):
         matrices = self.several.matrices(found.W)
         return in_places(problem, found, matrices, self.several.number)[:2]
 
-    def _with_matrices(
-        self, found: Factorization, mixing: np.ndarray
-    ) -> Factorization:
+    def _with_matrices(self, found: Factorization, mixing: np.ndarray) -> Factorization:
         self.problem, H = self._own(self.problem, found)
         return replace(found, H=H)
 

@@ -31,6 +31,7 @@ from espm_hs.decomposition.drift import (
     Path,
     factors,
     own_composition,
+    shortened,
 )
 from espm_hs.decomposition.presence import amounts_in
 from espm_hs.decomposition.result import PhaseAnalysis, fingerprint
@@ -228,25 +229,29 @@ class MapsToFit:
         found, paths
             With the common composition, and by phase the way from map to map.
         """
-        rows, paths = search.rows, {}
-        drifts = np.ones((len(self.maps), int(rows.sum()), found.W.shape[1]))
+        rows, paths, n_maps = search.rows, {}, len(self.maps)
+        n_elements, k = int(rows.sum()), found.W.shape[1]
+        drifts = np.ones((n_maps, n_elements, k))
+        reach = {phase: np.full(n_maps, spread) for phase, spread in self.drift.items()}
+        steps = dict.fromkeys(self.drift, np.zeros((n_maps, n_elements)))
         for _ in range(MOST_ROUNDS):
-            before = dict(paths)
-            for phase, spread in self.drift.items():
-                paths[phase] = self._path(search, found, errors, phase, spread)
+            for phase in self.drift:
+                here = closed(found.W[rows])[:, phase] * drifts[:, :, phase]
+                path = self._path(search, found, errors, phase, reach[phase])
+                step = path.fractions - closed(here.T).T
+                reach[phase] = shortened(reach[phase], step, steps[phase])
+                paths[phase], steps[phase] = path, step
                 amount = [found.H[pixels, phase].sum() for pixels in self.edges]
-                own, weights = paths[phase].fractions, np.array(amount)
-                mean = weights @ own / max(weights.sum(), 1e-300)
-                drifts[:, :, phase] = factors(own, mean)
+                mean = np.average(
+                    path.fractions, axis=0, weights=np.add(amount, 1e-300)
+                )
+                drifts[:, :, phase] = factors(path.fractions, mean)
                 W = found.W.copy()
                 W[rows, phase] = mean * found.W[rows, phase].sum()
                 found = replace(found, W=W)
             found = search.drifted(found, drifts)
-            moved = [
-                np.abs(paths[phase].fractions - one.fractions).max()
-                for phase, one in before.items()
-            ]
-            if found.interrupted or (moved and max(moved) < SETTLED):
+            moved = max(float(np.abs(step).max()) for step in steps.values())
+            if found.interrupted or moved < SETTLED:
                 break
         return found, paths
 
@@ -256,7 +261,7 @@ class MapsToFit:
         found: Factorization,
         errors: Errors,
         phase: int,
-        spread: float,
+        reach: np.ndarray,
     ) -> Path:
         """Return what the counts of each map say of the composition of a phase."""
         common = closed(found.W[search.rows])[:, phase]
@@ -268,8 +273,9 @@ class MapsToFit:
             penalties = search.problem.penalties.take(pixels)
             problem = replace(problem, G=G, penalties=penalties)
             order = [search.several.elements.index(name) for name in model.elements]
-            known = counts, problem, here.W, here.H, phase, common[order], spread
-            own, covariance = own_composition(*known, n_jobs=search.n_jobs)
+            known = counts, problem, here.W, here.H, phase, common[order]
+            limits = self.drift[phase], float(reach[place])
+            own, covariance = own_composition(*known, *limits, n_jobs=search.n_jobs)
             back, inside = np.argsort(order), problem.rows_on_simplex
             covariance = covariance[np.ix_(inside, inside)][np.ix_(back, back)]
             parts.append((own[back], covariance))
@@ -312,10 +318,14 @@ def read_maps(
     _check_options(options, len(maps))
     _check_elements([one.model for one in maps])
     read = []
+    n_together = sum(
+        int(np.prod(one.data.shape[:-1]) if one.pixels is None else one.pixels.sum())
+        for one in maps
+    )
     for one in maps:
         own = replace(options, pixel_size=one.pixel_size)
         masks = {"pixels": one.pixels, "channels": one.channels}
-        more = masks | {"refinement": one.refinement}
+        more = masks | {"refinement": one.refinement, "n_together": n_together}
         read.append(read_map(one.data, one.model, n_phases, own, **more))
     order = sorted(range(len(read)), key=lambda i: _identity(read[i]))
     ordered = tuple(read[i] for i in order)

@@ -295,7 +295,7 @@ class Problem:
         return D.sum(axis=0) if self.shares is None else self.mean_of(D).sum(axis=0)
 
     def heights(self, W: np.ndarray) -> np.ndarray:
-        """Counts that W makes of H = 1 in each place, (n_places, n_components), > 0."""
+        """Return what W makes of H = 1 in each place, (n_places, n_components), > 0."""
         made = (self.place_sums * W).sum(axis=1)
         return np.maximum(made, np.finfo(float).tiny)
 

@@ -115,12 +115,12 @@ class JointResult:
 
     @property
     def percent_of_counts(self) -> np.ndarray:
-        """Share of each phase in the counts of a map, in percent; (n_maps, n_phases)."""
+        """Percent of the counts of a map in each phase, (n_maps, n_phases)."""
         return 100 * self.counts / self.counts.sum(axis=1, keepdims=True)
 
     @property
     def percent_of_atoms(self) -> np.ndarray:
-        """Share of each phase in the atoms of a map, in percent; (n_maps, n_phases)."""
+        """Percent of the atoms of a map in each phase, (n_maps, n_phases)."""
         atoms = self.counts * self.atoms
         return 100 * atoms / atoms.sum(axis=1, keepdims=True)
 
@@ -297,7 +297,9 @@ def names_of(titles: Sequence[str]) -> list[str]:
     names: list[str] = []
     for number, title in enumerate(titles):
         name = title or f"map {number}"
-        names.append(f"{name} ({number})" if titles.count(title) > 1 and title else name)
+        names.append(
+            f"{name} ({number})" if titles.count(title) > 1 and title else name
+        )
     return names
 
 

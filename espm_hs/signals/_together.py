@@ -110,7 +110,9 @@ def decompose_together(
     (3, 3)
     """
     signals = _signals(maps)
-    masks = _masks(len(signals), navigation_mask=navigation_mask, signal_mask=signal_mask)
+    masks = _masks(
+        len(signals), navigation_mask=navigation_mask, signal_mask=signal_mask
+    )
     names = _names(signals, names)
     values = _values(parameter, len(signals))
     given = _given(options)
@@ -167,7 +169,7 @@ def decompose_together(
 
 
 def _signals(maps: Any) -> list[Any]:
-    """Return the signals; TypeError or ValueError for what is none, or is there twice."""
+    """Return the signals; an error for what is none, or is there twice."""
     if isinstance(maps, Phases) or not isinstance(maps, Sequence) or not maps:
         raise TypeError(
             f"`maps` must be a list of signals, found {type(maps).__name__}: "

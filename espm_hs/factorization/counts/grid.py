@@ -309,7 +309,9 @@ def _merged(matrix: sp.csr_array, counts: Counts) -> Rows:
     return Reader(counts.n_channels).read(matrix @ counts.to_csr())
 
 
-def usual_binning(counts: AnyCounts, shape: tuple[int, ...]) -> int:
+def usual_binning(
+    counts: AnyCounts, shape: tuple[int, ...], n_together: int | None = None
+) -> int:
     """Smallest factor with which the bins have enough counts.
 
     Abundances of pixels with few counts are noise that a fit turns into wrong spectra:
@@ -321,11 +323,14 @@ def usual_binning(counts: AnyCounts, shape: tuple[int, ...]) -> int:
         The map.
     shape
         Size of each navigation axis.
+    n_together
+        Pixels of all maps, where phases are found in several; None: in this one.
     """
+    n_pixels = n_together or counts.n_pixels
     n_axes = max(1, sum(size > 1 for size in shape))
     factors = [1]
     for enough, least in ENOUGH:
         wanted = (enough * counts.n_pixels / counts.total) ** (1 / n_axes)
-        largest = (counts.n_pixels / least) ** (1 / n_axes)
+        largest = (n_pixels / least) ** (1 / n_axes)
         factors.append(min(int(np.ceil(wanted - 1e-9)), int(largest + 1e-9)))
     return max(factors)

@@ -38,7 +38,7 @@ def amounts_in(analysis: PhaseAnalysis, spectrum: np.ndarray) -> np.ndarray:
     weight = 1 / np.maximum(mean, 1e-6 * max(mean.max(), 1e-300))
     back = np.linalg.pinv(D.T @ (weight[:, None] * D)) @ (D * weight[:, None]).T
     counts = back @ spectrum
-    variance = back**2 @ np.maximum(spectrum, mean)
+    variance = back**2 @ mean
     for j, (own, covariance) in enumerate(zip(G, analysis.covariance, strict=True)):
         change = (own - np.outer(D[:, j], own.sum(axis=0))) / heights[j]
         response = counts[j] * (back @ change)

@@ -326,10 +326,11 @@ def usual_binning(
     n_together
         Pixels of all maps, where phases are found in several; None: in this one.
     """
-    n_pixels = n_together or counts.n_pixels
+    # what is small in a map needs bins of this map, and counts may come from all
+    spread_over = n_together or counts.n_pixels, counts.n_pixels
     n_axes = max(1, sum(size > 1 for size in shape))
     factors = [1]
-    for enough, least in ENOUGH:
+    for (enough, least), n_pixels in zip(ENOUGH, spread_over, strict=True):
         wanted = (enough * counts.n_pixels / counts.total) ** (1 / n_axes)
         largest = (n_pixels / least) ** (1 / n_axes)
         factors.append(min(int(np.ceil(wanted - 1e-9)), int(largest + 1e-9)))

@@ -73,6 +73,7 @@ def _composition_in_places(problem, D):
     """V of starting spectra D, each of which is known where it has counts."""
     if problem.shares is None:
         return composition_of(problem, assigned(problem, D))
+    D = assigned(problem, D)
     of_places = D.reshape(problem.n_places, -1, problem.n_components).sum(axis=1)
     V = composition_of(replace(problem, shares=of_places), D)
     return normalise(problem, V, even_composition(problem))

@@ -4,7 +4,7 @@ Ten maps at 18 counts per pixel against one at 180; two maps of other beam energ
 detector; a phase that one of ten maps holds, with 2 % of its counts; and a phase of
 which the composition drifts from map to map. Run with
 
-    python benchmarks/accuracy/joint.py [--seeds 5] [--write docs/validation.md]
+    python benchmarks/accuracy/joint.py [--seeds 5] [--write docs/joint.md]
 """
 
 from __future__ import annotations

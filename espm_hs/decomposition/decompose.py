@@ -186,9 +186,10 @@ class DecompositionOptions(FitOptions):
         return FitOptions(**{name: getattr(self, name) for name in names})
 
     @property
-    def choices(self) -> tuple[str, bool, bool]:
-        """Those of a `PhaseSearch` that are not of each fit."""
-        return self.end_members, self.separation, self.local
+    def of_search(self) -> dict[str, Any]:
+        """Those of a `PhaseSearch`, by the names that they have there."""
+        names = "end_members", "separation", "local"
+        return {name: getattr(self, name) for name in names} | {"options": self.fit}
 
     @property
     def penalties(self) -> Penalties:
@@ -356,8 +357,15 @@ def decompose(
         If an argument makes no sense or the data are not counts.
     """
     options = replace(options or DecompositionOptions(), **changes)
-    masks = {"pixels": pixels, "channels": channels}
-    read = read_map(data, model, n_phases, options, **masks, refinement=refinement)
+    read = read_map(
+        data,
+        model,
+        n_phases,
+        options,
+        pixels=pixels,
+        channels=channels,
+        refinement=refinement,
+    )
     found, errors, search = read.search()
     return read.analysis(found, errors, search, search.model, search.problem)
 
@@ -401,8 +409,14 @@ class MapToFit:
     def search(self) -> tuple[Factorization, Errors, PhaseSearch]:
         """Return the phases, their errors, and the search that found them."""
         options, init = self.options, self.options.init
-        how = options.fit, *options.choices, np.bincount(self.bins.number)
-        search = PhaseSearch(*self.binned, self.model, self.channels, self.known, *how)
+        search = PhaseSearch(
+            *self.binned,
+            self.model,
+            self.channels,
+            self.known,
+            sizes=np.bincount(self.bins.number),
+            **options.of_search,
+        )
         if self.binning > 1 and not isinstance(init, str) and init[1] is not None:
             init = (init[0], self.bins.sum(init[1]))
         return *search.run(init, options.chosen_penalties), search

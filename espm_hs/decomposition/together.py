@@ -172,19 +172,18 @@ class MapsToFit:
         known = replace(first.known, support=support)
         problem = replace(problems[0], support=support, grid=None)
         model = first.model, first.channels
-        choices = self.options.fit, *self.options.choices
+        how = self.options.of_search
         search: PhaseSearch
         if self.place.max() == 0:
-            found_from = together, grid, problem
-            search = PhaseSearch(*found_from, *model, known, *choices)
+            search = PhaseSearch(together, grid, problem, *model, known, **how)
         else:
             stack = self._stack()
             together = replace(together, n_channels=stack.n_channels)
             placed = together.in_places(stack.number, len(stack.models))
             known = self._known(stack, support)
             problem = self._problem_of(stack, problem, known, placed.n_channels)
-            found_from = placed, grid, problem
-            search = JointSearch(*found_from, *model, known, *choices, stack=stack)
+            how |= {"stack": stack}
+            search = JointSearch(placed, grid, problem, *model, known, **how)
         found, errors = search.run(self.options.init, self.options.chosen_penalties)
         fit = JointFit(found, errors, search, {})
         if self.drift and isinstance(search, JointSearch) and not found.interrupted:
@@ -324,9 +323,17 @@ def read_maps(
     )
     for one in maps:
         own = replace(options, pixel_size=one.pixel_size)
-        masks = {"pixels": one.pixels, "channels": one.channels}
-        more = masks | {"refinement": one.refinement, "n_together": n_together}
-        read.append(read_map(one.data, one.model, n_phases, own, **more))
+        this = read_map(
+            one.data,
+            one.model,
+            n_phases,
+            own,
+            pixels=one.pixels,
+            channels=one.channels,
+            refinement=one.refinement,
+            n_together=n_together,
+        )
+        read.append(this)
     order = sorted(range(len(read)), key=lambda i: _identity(read[i]))
     ordered = tuple(read[i] for i in order)
     drifting = _drifting(drift, ordered[0].known)
@@ -392,8 +399,8 @@ def _check_options(options: DecompositionOptions, n_maps: int) -> None:
         )
     if options.local:
         raise ValueError(
-            "Where G is local, it is that of each place of one map. Leave "
-            "`local_absorption` out, or decompose the maps one by one."
+            "Where G is local, it is that of each place of one map: several maps "
+            "that have it are decomposed one by one."
         )
     if not isinstance(options.init, str):
         raise ValueError(

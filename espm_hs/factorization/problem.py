@@ -329,9 +329,8 @@ class Problem:
     def _blocks(self) -> list[tuple[int, slice, np.ndarray, np.ndarray]]:
         """Number, channels, columns and G of each place, without columns of zeros."""
         blocks, size = [], self.n_channels // self.n_places
-        whole = np.broadcast_to(
-            np.asarray(self.G), (self.n_components, *np.shape(self.G)[-2:])
-        )
+        G = np.asarray(self.G)
+        whole = np.broadcast_to(G, (self.n_components, *G.shape[-2:]))
         for place in range(self.n_places):
             channels = slice(place * size, (place + 1) * size)
             G = whole[:, channels]

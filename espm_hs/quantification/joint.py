@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path as File
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 # A map holds a phase whose counts are so many standard errors above 0.
 PRESENT = 4.0
-_COLUMNS = ("map", "parameter", "phase", "counts", "counts_error", "percent")
-_COLUMNS += ("atomic_percent", "significance", "present")
+_COLUMNS = (
+    *("map", "parameter", "phase", "counts", "counts_error", "percent"),
+    *("atomic_percent", "significance", "present"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +34,7 @@ class JointResult:
     Parameters
     ----------
     maps, phases, elements
-        Names.
+        Names. `espm_hs.plotting.plot_joint` draws the result.
     composition, errors
         At.% and standard errors from the counts of all maps, (n_elements, n_phases).
     counts, count_errors
@@ -70,7 +72,7 @@ class JointResult:
         cls,
         found: JointPhases,
         maps: Sequence[str],
-        parameter: Sequence[float] | None = None,
+        parameter: Sequence[float] | np.ndarray | None = None,
         parameter_name: str = "map",
     ) -> JointResult:
         """Put together what `espm_hs.decomposition.together.decompose_maps` returns."""
@@ -144,8 +146,10 @@ class JointResult:
         ImportError
             If pandas is not installed.
         """
-        tables = self.counts, self.count_errors, self.percent_of_counts
-        tables = (*tables, self.percent_of_atoms, self.significance, self.present)
+        tables = (
+            *(self.counts, self.count_errors, self.percent_of_counts),
+            *(self.percent_of_atoms, self.significance, self.present),
+        )
         rows = [
             (name, x, phase, *(table[i, j] for table in tables))
             for i, (name, x) in enumerate(zip(self.maps, self.parameter, strict=True))
@@ -193,17 +197,6 @@ class JointResult:
         for phase, (percent, error) in self.paths.items():
             for i, element in enumerate(self.elements):
                 yield phase, f"atomic percent of {element}", percent[:, i], error[:, i]
-
-    def plot(self) -> Any:
-        """Plot the share of each phase, and compositions that drift, map by map.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-        """
-        from espm_hs.plotting.joint import plot_joint
-
-        return plot_joint(self)
 
     def save(self, file: str | File) -> None:
         """Write all of it to a JSON file, which `load` reads.

@@ -137,7 +137,9 @@ def test_what_is_known_of_a_phase_holds_under_all_models():
     for signal in maps:
         found = signal.analysis_results()
         assert found.labels[0] == "metal"
-        fractions = dict(zip(found.elements, found.W[found.element_columns][:, 0]))
+        fractions = dict(
+            zip(found.elements, found.W[found.element_columns][:, 0], strict=True)
+        )
         assert fractions["Fe"] == pytest.approx(0.65, abs=1e-9)
         assert fractions["O"] == 0
 
@@ -198,7 +200,7 @@ def test_what_cannot_be_taken_together(whole):
     data, model, _ = whole
     one = OneOfMaps(data[:8], model)
     other = OneOfMaps(data[8:], model.replace(elements=["Fe", "Mg", "O", "Si", "Ti"]))
-    with pytest.raises(ValueError, match="Map 1 has the elements .*: Ni cannot be"):
+    with pytest.raises(ValueError, match=r"Map 1 has the elements .*: Ni cannot be"):
         decompose_maps([one, other], 3, OPTIONS)
     pair = [one, OneOfMaps(data[8:], model)]
     for changes, message in (

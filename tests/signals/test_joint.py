@@ -1,5 +1,7 @@
 """decompose_together: what it leaves in each signal, and what it says of all."""
 
+from dataclasses import replace
+
 import hyperspy.api as hs
 import matplotlib.pyplot as plt
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 
 import espm_hs
 from espm_hs import decompose_together
+from espm_hs.plotting import plot_joint
 from espm_hs.quantification.joint import JointResult, names_of
 from espm_hs.simulation import mantle, particles
 
@@ -119,13 +122,13 @@ def test_text_names_maps_and_phases(together):
 
 def test_plot_shows_every_phase_and_path(together):
     _, result = together
-    figure = result.plot()
+    figure = plot_joint(result)
     (axes,) = figure.axes
     assert axes.get_xlabel() == "temperature (°C)"
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
     assert labels == list(result.phases)
     path = np.stack([np.full((3, 6), 100 / 6), np.full((3, 6), 1.0)])
-    figure = JointResult(**{**vars(result), "paths": {"phase 0": path}}).plot()
+    figure = plot_joint(replace(result, paths={"phase 0": path}))
     assert len(figure.axes) == 2
     assert figure.axes[1].get_ylabel() == "phase 0 (at.%)"
     plt.close("all")

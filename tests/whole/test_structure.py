@@ -28,8 +28,8 @@ MOST_LINES = 12_000
 # bend to the counts, and for what is not known of thickness, angles and detector. What
 # came since: local absorption, sum peaks, standards, elements with an error rate, what
 # is said of doubtful data, names for phases, results without HyperSpy's learning; and
-# 1840 lines of regions, profiles, phase maps, edits and comparisons; and 1250 of several
-# maps together, whose options are those of one.
+# 1840 lines of regions, profiles, phase maps, edits and comparisons; and 1250 of maps
+# taken together, whose options are those of one.
 LINES_SO_FAR = 23_060
 MOST_WITH_SPARSITY = 13
 # Of modules and of hops between them; 3 hops are the words about the phases found, 3

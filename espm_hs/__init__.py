@@ -8,9 +8,11 @@ import warnings
 # it starts, and must not pay for numba and xraylib then.
 _LAZY = {
     "EspmNMF": "espm_hs.factorization",
+    "JointResult": "espm_hs.quantification.joint",
     "PhaseWarning": "espm_hs.decomposition.cautions",
     "physics": None,
     "factorization": None,
+    "decompose_together": "espm_hs.signals._together",
     "analysis": None,
     "compounds": None,
     "metrics": None,
@@ -20,9 +22,11 @@ _LAZY = {
 
 __all__ = [
     "EspmNMF",
+    "JointResult",
     "PhaseWarning",
     "analysis",
     "compounds",
+    "decompose_together",
     "factorization",
     "metrics",
     "physics",

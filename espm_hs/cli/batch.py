@@ -133,6 +133,7 @@ def _write_results(
     folder: Path,
     names: PhaseNames | None = None,
 ) -> None:
+    """Write map, figure, table and report of a map that was decomposed."""
     results, figure, table, report = results_of(path, folder)
     with finished_files(folder) as new:
         with new(figure.name) as file:
@@ -309,6 +310,7 @@ def _remarks(signal: EDSespmSpectrum, found: PhaseAnalysis) -> str:
 
 
 def _save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure, and let go of it."""
     figure.savefig(path, dpi=150)
     plt.close(figure)
 

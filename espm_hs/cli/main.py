@@ -286,6 +286,9 @@ def _read_settings(
 @click.option(
     "--resume", is_flag=True, help="Leave out files that these options were done with."
 )
+@click.option(
+    "--together", is_flag=True, help="The same phases in the maps of all files."
+)
 @click.option("-o", "--output", default=".", show_default=True, help="Folder.")
 def decompose(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Find phases in the maps of files.
@@ -303,12 +306,14 @@ def decompose(files: tuple[str, ...], output: str, **options: Any) -> None:
     NAME_composition.csv   at.% and wt.% with their errors
     summary.csv            a line for each of several files
     compositions.csv       the tables of several files in one
+    together.csv           with --together: each phase in each map; .json and .png, too
 
     Goes on after a file that fails; the exit code is then 1. Ctrl-C stops at once,
     without files for the map it stopped; --resume goes on there.
     """  # noqa: D301 - click keeps the lines after the backspace as they are
     _check_names(files)
-    workers = min(options.pop("workers"), len(files))
+    together = options.pop("together")
+    workers = min(options.pop("workers"), 1 if together else len(files))
     names = {"starts": "n_init", "seed": "random_state", "jobs": "n_jobs"}
     fitting = (
         *("calibration", "sparsity", "smoothness", "binning", "end_members"),
@@ -321,12 +326,34 @@ def decompose(files: tuple[str, ...], output: str, **options: Any) -> None:
         fit["known_phases"] = known
     progress = sys.stderr.isatty() and workers == 1
     wanted = settings.Settings(**given, fit=fit, progress=progress, workers=workers)
+    if together:
+        _decompose_together(files, output, wanted)
+        return
     work = partial(_decompose, output, wanted)
     outcomes = _print(pool.run_all(files, work, workers, _batch), len(files))
     if len(files) > 1:
         with _failing_in_a_line():
             click.echo(pool.printable(tables.summarise(outcomes, files, output)))
     _exit(outcomes)
+
+
+def _decompose_together(
+    files: tuple[str, ...], output: str, wanted: settings.Settings
+) -> None:
+    """Find the same phases in all maps; print the table of these."""
+    fit = wanted.fit or {}
+    for option, given in {
+        "--local-absorption": "local_absorption" in fit,
+        "--identify": wanted.identify,
+        "--resume": wanted.resume,
+    }.items():
+        if given:
+            raise click.UsageError(f"{option} is for maps one by one: not --together.")
+    _batch()
+    with _failing_in_a_line():
+        from espm_hs.cli.joint import decompose_files
+
+        click.echo(pool.printable(decompose_files(files, output, wanted)))
 
 
 def _check_names(files: tuple[str, ...]) -> None:

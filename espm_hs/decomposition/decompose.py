@@ -18,7 +18,7 @@ from espm_hs.decomposition.prior_knowledge import (
     read_known_phases,
 )
 from espm_hs.decomposition.result import ModelRecord, PhaseAnalysis, fingerprint
-from espm_hs.decomposition.search import PhaseSearch
+from espm_hs.decomposition.search import Errors, PhaseSearch
 from espm_hs.factorization import (
     FEW_COUNTS,
     STRONGEST,
@@ -186,18 +186,29 @@ class DecompositionOptions(FitOptions):
         return FitOptions(**{name: getattr(self, name) for name in names})
 
     @property
+    def of_search(self) -> dict[str, Any]:
+        """Those of a `PhaseSearch`, by the names that they have there."""
+        names = "end_members", "separation", "local"
+        return {name: getattr(self, name) for name in names} | {"options": self.fit}
+
+    @property
     def penalties(self) -> Penalties:
         """Penalties of the fit, before those that are "auto" are chosen."""
         sparsity: Any = USUAL_SPARSITY if self.sparsity == "auto" else self.sparsity
         smoothness: Any = 0.0 if self.smoothness == "auto" else self.smoothness
         return Penalties(sparsity, smoothness)
 
-    def chosen_binning(self, counts: AnyCounts, navigation: tuple[int, ...]) -> int:
+    def chosen_binning(
+        self,
+        counts: AnyCounts,
+        navigation: tuple[int, ...],
+        n_together: int | None = None,
+    ) -> int:
         """Return the binning; where that is "auto", the one that suits the counts."""
         if self.binning != "auto":
             return int(self.binning)
         in_counts = self.simplex != "abundances"
-        return usual_binning(counts, navigation) if in_counts else 1
+        return usual_binning(counts, navigation, n_together) if in_counts else 1
 
     def chosen_penalties(self, counts: AnyCounts, problem: Problem) -> Penalties:
         """Return the penalties of a problem, with the sparsity that suits its counts.
@@ -346,13 +357,165 @@ def decompose(
         If an argument makes no sense or the data are not counts.
     """
     options = replace(options or DecompositionOptions(), **changes)
+    read = read_map(
+        data,
+        model,
+        n_phases,
+        options,
+        pixels=pixels,
+        channels=channels,
+        refinement=refinement,
+    )
+    found, errors, search = read.search()
+    return read.analysis(found, errors, search, search.model, search.problem)
+
+
+@dataclass(frozen=True, eq=False)
+class MapToFit:
+    """A map that was read, and what is to be solved for it.
+
+    Parameters
+    ----------
+    counts, problem
+        In full resolution.
+    binned
+        Counts, their neighbours and the problem from which the phases are found.
+    bins, binning
+        Which pixels these are the sums of.
+    known
+        What is known of the phases.
+    model, channels
+        The model that fits the sum of the counts, and its channels in use.
+    pixels
+        Boolean, pixels in use of the map; None: all.
+    options
+        How to look for phases.
+    changed
+        What was changed in the model.
+    """
+
+    counts: Any
+    problem: Problem
+    binned: tuple[AnyCounts, Grid, Problem]
+    bins: Bins
+    binning: int
+    known: Knowledge
+    model: LinearModel
+    channels: np.ndarray
+    pixels: np.ndarray | None
+    options: DecompositionOptions
+    changed: Changes
+
+    def search(self) -> tuple[Factorization, Errors, PhaseSearch]:
+        """Return the phases, their errors, and the search that found them."""
+        options, init = self.options, self.options.init
+        search = PhaseSearch(
+            *self.binned,
+            self.model,
+            self.channels,
+            self.known,
+            sizes=np.bincount(self.bins.number),
+            **options.of_search,
+        )
+        if self.binning > 1 and not isinstance(init, str) and init[1] is not None:
+            init = (init[0], self.bins.sum(init[1]))
+        return *search.run(init, options.chosen_penalties), search
+
+    def analysis(
+        self,
+        found: Factorization,
+        errors: Errors,
+        search: PhaseSearch,
+        model: LinearModel,
+        fitted: Problem,
+    ) -> PhaseAnalysis:
+        """Return the result, with maps in full resolution.
+
+        Parameters
+        ----------
+        found, errors
+            Phases and maps of the binned map.
+        search
+            What found them.
+        model, fitted
+            The model and the problem with the composition that was found.
+        """
+        options, counts, bins, pixels = (
+            self.options,
+            self.counts,
+            self.bins,
+            self.pixels,
+        )
+        acting = fitted.penalties.sparsity
+        sparsity = acting / weight_of_sparsity(search.counts)
+        penalties = replace(self.problem.penalties, sparsity=acting)
+        shape = {name: getattr(fitted, name) for name in ("n_channels", "shares")}
+        problem = replace(self.problem, G=fitted.G, penalties=penalties, **shape)
+        # of the phases, before noise and smoothness of single pixels move their totals
+        mean = problem.mean_of(problem.spectra(found.W)) @ found.H.sum(axis=0)
+        ratio = deviance_ratio(counts.spectrum, mean, len(model.columns))
+        identity, local = fingerprint(counts), {}
+        if search.places is not None:
+            number, atoms = search.places.number[bins.number], search.places.atoms
+            counts = counts.in_places(number, problem.n_places)
+            problem = replace(problem, places=number)
+            local = _in_user_places(number, atoms, pixels)
+        if self.binning > 1 or options.smoothness != 0:
+            found, problem = _on_pixels(counts, problem, found, bins, options)
+        interrupted = found.interrupted or errors.interrupted
+        if interrupted:
+            warnings.warn(
+                f"The fit was interrupted after {found.n_iter} iterations; the best "
+                "result so far is kept.",
+                UserWarning,
+                stacklevel=4,
+            )
+        return PhaseAnalysis(
+            model_record=ModelRecord.of(model),
+            knowledge=self.known,
+            covariance=errors.covariance,
+            bias=errors.bias,
+            feasible_ranges=errors.feasible_ranges,
+            calibration=self.changed,
+            alternatives=search.alternatives,
+            steps=tuple(search.steps),
+            unknowns=_unknowns(model, self.known, found.W),
+            **_in_user_units(problem, found, self.channels, pixels),
+            **local,
+            channels=self.channels,
+            fingerprint=identity,
+            scale=counts.scale,
+            misfit=ratio,
+            interrupted=interrupted,
+            n_starts=len(found.objectives),
+            binning=self.binning,
+            sparsity=sparsity,
+            smoothness=problem.penalties.strengths(problem.n_components),
+            **{name: getattr(found, name) for name in OF_THE_FIT},
+        )
+
+
+def read_map(
+    data: Any,
+    model: LinearModel,
+    n_phases: int | None,
+    options: DecompositionOptions,
+    *,
+    pixels: np.ndarray | None = None,
+    channels: np.ndarray | None = None,
+    refinement: Refinement | None = None,
+    n_together: int | None = None,
+) -> MapToFit:
+    """Read a map, and say what is to be solved; arguments as of `decompose`.
+
+    ``n_together``: pixels of all maps in which the phases are found, if of several.
+    """
     navigation = data.shape[:-1] or (1,)
     used = model.channels if channels is None else model.channels & channels
     # everything but the data is checked before the data are read
     known, problem = _problem(model, n_phases, options, navigation, pixels, used)
-    init = options.init
     n_pixels = int(np.prod(navigation) if pixels is None else pixels.sum())
-    check_start(init, problem, n_pixels)
+    check_start(options.init, problem, n_pixels)
     counts, model, used, changed = read_to_fit(data, model, pixels, used, refinement)
     if counts.n_nonzeros == 0:
         raise NoCounts(
@@ -365,64 +528,13 @@ def decompose(
         quarter = PARTS * np.arange(n_pixels) // n_pixels
         parts = counts.spectra_of(quarter, PARTS)
         changed = changed | refinement.drift(model, parts, used)
-    binning = options.chosen_binning(counts, navigation)
+    binning = options.chosen_binning(counts, navigation, n_together)
     bins = Bins.from_shape(navigation, binning, pixels)
     if known.single_elements:
         options = replace(options, n_init=1)  # all starts are the same
     binned = _in_bins(counts, problem, bins, binning)
-    choices = options.end_members, options.separation, options.local
-    sizes = np.bincount(bins.number)
-    search = PhaseSearch(*binned, model, used, known, options.fit, *choices, sizes)
-    if binning > 1 and not isinstance(init, str) and init[1] is not None:
-        init = (init[0], bins.sum(init[1]))
-    found, errors = search.run(init, options.chosen_penalties)
-    acting = search.problem.penalties.sparsity
-    sparsity = acting / weight_of_sparsity(search.counts)
-    penalties = replace(problem.penalties, sparsity=acting)
-    fitted = {name: getattr(search.problem, name) for name in ("n_channels", "shares")}
-    problem = replace(problem, G=search.problem.G, penalties=penalties, **fitted)
-    # of the phases, before noise and smoothness of single pixels move their totals
-    mean = problem.mean_of(problem.spectra(found.W)) @ found.H.sum(axis=0)
-    ratio = deviance_ratio(counts.spectrum, mean, len(model.columns))
-    identity, local = fingerprint(counts), {}
-    if search.places is not None:
-        number, atoms = search.places.number[bins.number], search.places.atoms
-        counts = counts.in_places(number, problem.n_places)
-        problem = replace(problem, places=number)
-        local = _in_user_places(number, atoms, pixels)
-    if binning > 1 or options.smoothness != 0:
-        found, problem = _on_pixels(counts, problem, found, bins, options)
-    interrupted = found.interrupted or errors.interrupted
-    if interrupted:
-        warnings.warn(
-            f"The fit was interrupted after {found.n_iter} iterations; the best "
-            "result so far is kept.",
-            UserWarning,
-            stacklevel=3,
-        )
-    return PhaseAnalysis(
-        model_record=ModelRecord.of(search.model),
-        knowledge=known,
-        covariance=errors.covariance,
-        bias=errors.bias,
-        feasible_ranges=errors.feasible_ranges,
-        calibration=changed,
-        alternatives=search.alternatives,
-        steps=tuple(search.steps),
-        unknowns=_unknowns(search.model, known, found.W),
-        **_in_user_units(problem, found, used, pixels),
-        **local,
-        channels=used,
-        fingerprint=identity,
-        scale=counts.scale,
-        misfit=ratio,
-        interrupted=interrupted,
-        n_starts=len(found.objectives),
-        binning=binning,
-        sparsity=sparsity,
-        smoothness=problem.penalties.strengths(problem.n_components),
-        **{name: getattr(found, name) for name in OF_THE_FIT},
-    )
+    solved = counts, problem, binned, bins, binning, known
+    return MapToFit(*solved, model, used, pixels, options, changed)
 
 
 def _problem(

@@ -128,11 +128,7 @@ class PhaseSearch:
         choose_penalties: Callable[[AnyCounts, Problem], Penalties],
     ) -> tuple[Factorization, Errors]:
         """Return the factorisation and its errors."""
-        if self.model.depends_on_composition:
-            self.model = self_consistent_model(
-                self.model, self.counts.spectrum, self.channels
-            )
-            self.problem = replace(self.problem, G=self.model.G[self.channels])
+        self._begin()
         penalties = choose_penalties(self.counts, self.problem)
         self.problem = replace(self.problem, penalties=penalties)
         found = first = self._fit(init, self.options)
@@ -154,6 +150,18 @@ class PhaseSearch:
         if named and self.end_members != "outside":
             found, errors = self._as_shown(found, errors)
         return found, errors
+
+    def _begin(self) -> None:
+        """Make the model that of the composition of the whole."""
+        if self.model.depends_on_composition:
+            self.model = self_consistent_model(
+                self.model, self.counts.spectrum, self.channels
+            )
+            self.problem = replace(self.problem, G=self.model.G[self.channels])
+
+    def _alike(self) -> Problem:
+        """Return the problem in which all phases have the same matrix."""
+        return replace(self.problem, G=self.model.G[self.channels])
 
     def _in_places(self, found: Factorization) -> tuple[Factorization, Errors]:
         """Go on with the matrix of each place instead of that of each phase.
@@ -181,7 +189,7 @@ class PhaseSearch:
         Starts are compared where all of them stand alike, before the steps that follow
         on the best: the phases move with these by as much.
         """
-        same = replace(self.problem, G=self.model.G[self.channels])
+        same = self._alike()
         answers = [
             Answer(F, W[self.rows], same.spectra(W))
             for F, W in sorted(first.ends, key=lambda end: end[0])
@@ -252,7 +260,8 @@ class PhaseSearch:
         self, found: Factorization
     ) -> tuple[AnyCounts, Problem, np.ndarray, np.ndarray]:
         """Return the fit as what asks for its errors takes it."""
-        return self.counts, self.problem, found.W, found.H
+        problem = replace(self.problem, free_scales=False)
+        return self.counts, problem, found.W, found.H
 
     def _separated(
         self, found: Factorization, errors: Errors
@@ -401,20 +410,28 @@ class PhaseSearch:
         Their matrices are mixed as well, which is exact where all are the same; those
         of places stay.
         """
-        found = as_observed(found, mixing)
+        found = self._with_matrices(as_observed(found, mixing), mixing)
+        covariance = np.tensordot(mixing**2, errors.covariance, 1)
+        return found, replace(
+            errors, covariance=covariance, bias=errors.bias @ mixing.T
+        )
+
+    def _with_matrices(self, found: Factorization, mixing: np.ndarray) -> Factorization:
+        """Give mixtures of the phases their matrices; return the fit with these."""
         if self.places is not None:
             matrices = self.places.matrices(self.model, self.channels)
             number = self.places.number
             self.problem, H, atoms = in_places(self.problem, found, matrices, number)
             self.places = replace(self.places, atoms=atoms)
-            found = replace(found, H=H)
-        elif self.problem.G is not None and self.problem.G.ndim == 3:
+            return replace(found, H=H)
+        if self.problem.G is not None and self.problem.G.ndim == 3:
             G = np.tensordot(mixing, self.problem.G, 1)
             self.problem = replace(self.problem, G=G)
-        covariance = np.tensordot(mixing**2, errors.covariance, 1)
-        return found, replace(
-            errors, covariance=covariance, bias=errors.bias @ mixing.T
-        )
+        return found
+
+    def errors_of(self, found: Factorization) -> Errors:
+        """Return the errors of a fit, with feasible ranges."""
+        return self._with_feasible_ranges(found, self._errors(found))
 
     def _errors(self, found: Factorization) -> Errors:
         """Return covariance and bias of W, NaN if the user did not want to wait."""
@@ -460,5 +477,7 @@ def _largest_first(
     order[places] = places[np.argsort(-share[places], kind="stable")]
     if problem.G is not None and problem.G.ndim == 3:
         problem = replace(problem, G=problem.G[order])
+    if problem.shares is not None:
+        problem = replace(problem, shares=problem.shares[:, order])
     W, H = (array[:, order].copy() for array in (found.W, found.H))
     return replace(found, W=W, H=H), problem

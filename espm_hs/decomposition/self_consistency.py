@@ -8,10 +8,12 @@ each phase, or, `in_places`, that of all phases that a pixel holds, with their a
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from espm_hs.decomposition.ambiguity import closed
 from espm_hs.factorization import (
     Factorization,
     FitOptions,
@@ -81,11 +83,11 @@ def self_consistent_model(
     last = np.zeros(len(model.elements))
     for _ in range(MAX_ROUNDS):
         weights, _ = fit_spectrum(model.G[channels], spectrum)
-        fractions = _fractions(weights[model.element_columns])
+        fractions = closed(weights[model.element_columns])
         if np.abs(fractions - last).max() < SETTLED or fractions.sum() == 0:
             return model
         last, model = fractions, _refined(model, fractions)
-    _warn_unsettled(model)
+    warn_unsettled(model)
     return model
 
 
@@ -111,28 +113,64 @@ def self_consistent_phases(
     options
         Those of `espm_hs.factorization.factorize`; ``max_iter`` is for all rounds.
     """
+
+    def own(problem: Problem, found: Factorization) -> tuple[Problem, np.ndarray]:
+        last = closed(found.W[model.element_columns])
+        G = phase_matrices(model, last)[:, channels]
+        return replace(problem, G=G), found.H
+
+    found, problem, settled = consistent_fit(
+        counts, problem, found, model.element_columns, own, options
+    )
+    if not settled:
+        warn_unsettled(model)
+    return found, problem
+
+
+def consistent_fit(
+    counts: AnyCounts,
+    problem: Problem,
+    found: Factorization,
+    rows: np.ndarray,
+    own: Callable[[Problem, Factorization], tuple[Problem, np.ndarray]],
+    options: FitOptions,
+) -> tuple[Factorization, Problem, bool]:
+    """Go on with the matrices of what was found, until its composition settles.
+
+    Parameters
+    ----------
+    counts, problem, found, options
+        As in `self_consistent_phases`.
+    rows
+        Boolean, shape (n_columns,): rows of W that are fractions of elements.
+    own
+        Returns the problem with the matrices of a fit, and the H of this fit in it.
+
+    Returns
+    -------
+    found, problem, settled
+        Not settled if the composition still moved after the last round.
+    """
     left = options.max_iter - found.n_iter
-    rows = model.element_columns
     for _ in range(MAX_ROUNDS):
         if found.interrupted or left <= 0:
-            return found, problem
-        last = _fractions(found.W[rows])
-        own = replace(problem, G=phase_matrices(model, last)[:, channels])
+            return found, problem, True
+        last = closed(found.W[rows])
+        again_of, H = own(problem, found)
         try:
             again = factorize(
                 counts,
-                own,
-                init=(found.W, found.H),
+                again_of,
+                init=(found.W, H),
                 options=replace(options, n_init=1, max_iter=left),
             )
         except LostComponent:  # the counts do not bear out a phase
-            return found, problem
+            return found, problem, True
         left -= again.n_iter
-        found, problem = continued(found, again), own
-        if np.abs(_fractions(found.W[rows]) - last).max() < SETTLED:
-            return found, problem
-    _warn_unsettled(model)
-    return found, problem
+        found, problem = continued(found, again), again_of
+        if np.abs(closed(found.W[rows]) - last).max() < SETTLED:
+            return found, problem, True
+    return found, problem, False
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,16 +249,16 @@ def phases_in_places(
             options=replace(options, n_init=1, max_iter=max(left, 1)),
         )
         left -= again.n_iter
-        last, before = _fractions(found.W[rows]), places
+        last, before = closed(found.W[rows]), places
         found = continued(found, again)
         places = replace(_places(model, number, held(atoms[number])), atoms=atoms)
         moved = (
-            np.abs(_fractions(found.W[rows]) - last).max(),
+            np.abs(closed(found.W[rows]) - last).max(),
             np.abs(places.composition - before.composition).max(),
         )
         if max(moved) < SETTLED or found.interrupted or left <= 0:
             return counts, found, problem, places
-    _warn_unsettled(model)
+    warn_unsettled(model)
     return counts, found, problem, places
 
 
@@ -238,7 +276,8 @@ def in_places(
     problem, found
         The problem before, and its fit.
     matrices
-        Shape (n_places, n_channels, n_columns).
+        Shape (n_places, n_channels, n_columns), or (n_places, n_phases, n_channels,
+        n_columns) where they differ from phase to phase.
     number
         Place of each pixel, shape (n_pixels,).
 
@@ -247,21 +286,37 @@ def in_places(
     problem, H, atoms
         Atoms in a loading of each phase, over those of its W, (n_places, n_phases).
     """
-    n, n_channels, n_columns = matrices.shape
     H = np.asarray(found.H) * problem.totals(problem.spectra(found.W))
-    shares = sums_in_places(number, H, n)
+    return of_places(problem, found.W, H, matrices, number)
+
+
+def of_places(
+    problem: Problem,
+    W: np.ndarray,
+    counts: np.ndarray,
+    matrices: np.ndarray,
+    number: np.ndarray,
+) -> tuple[Problem, np.ndarray, np.ndarray]:
+    """As `in_places`, for loadings in counts."""
+    n, *_, n_channels, n_columns = matrices.shape
+    shares = sums_in_places(number, counts, n)
     total = shares.sum(axis=0)
     shares = np.where(total > 0, shares / np.where(total > 0, total, 1.0), 1 / n)
-    sums = matrices.sum(axis=1) @ found.W
+    sums = matrices.sum(axis=-2)
+    if matrices.ndim == 3:
+        sums = sums @ W
+        matrices = matrices[:, None]
+    else:
+        sums = np.einsum("mjc,cj->mj", sums, W)
     mean = (shares * sums).sum(axis=0)
     mean = np.where(mean > 0, mean, 1.0)
     atoms = mean / np.where(sums > 0, sums, mean)
-    G = atoms.T[:, :, None, None] * (matrices / n)
+    G = atoms.T[:, :, None, None] * (matrices / n).swapaxes(0, 1)
     G = G.reshape(problem.n_components, n * n_channels, n_columns)
     problem = replace(
         problem, n_channels=n * n_channels, G=G, places=number, shares=shares
     )
-    return problem, H / mean, atoms
+    return problem, counts / mean, atoms
 
 
 def continued(found: Factorization, again: Factorization) -> Factorization:
@@ -352,13 +407,7 @@ def _refined(model: LinearModel, fractions: np.ndarray) -> LinearModel:
     return model.refined(dict(zip(model.elements, fractions.tolist(), strict=True)))
 
 
-def _fractions(amounts: np.ndarray) -> np.ndarray:
-    """Return columns scaled to sum 1; those of zeros stay."""
-    total = amounts.sum(axis=0)
-    return amounts / np.where(total > 0, total, 1.0)
-
-
-def _warn_unsettled(model: LinearModel) -> None:
+def warn_unsettled(model: LinearModel) -> None:
     """Warn that the composition and the model chase each other."""
     warnings.warn(
         f"The composition still moves by more than {100 * SETTLED:g} at.% after "

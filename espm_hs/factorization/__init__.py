@@ -8,7 +8,7 @@ here.
 from typing import TYPE_CHECKING, Any
 
 from espm_hs.factorization.counts.chunks import summed_spectrum
-from espm_hs.factorization.counts.counts import Counts
+from espm_hs.factorization.counts.counts import Counts, joined
 from espm_hs.factorization.counts.distributed import ScatteredCounts
 from espm_hs.factorization.counts.grid import Bins, Grid, usual_binning
 from espm_hs.factorization.cross_validation import (
@@ -56,7 +56,11 @@ from espm_hs.factorization.uncertainty.abundances import (
 )
 from espm_hs.factorization.uncertainty.ambiguity import mixing_ranges
 from espm_hs.factorization.uncertainty.composition import composition_covariance
-from espm_hs.factorization.uncertainty.information import uptake
+from espm_hs.factorization.uncertainty.information import (
+    profiled_information,
+    slope_of_composition,
+    uptake,
+)
 
 if TYPE_CHECKING:
     from espm_hs.factorization.estimator import EspmNMF
@@ -95,8 +99,11 @@ __all__ = [
     "fit_maps",
     "fit_spectrum",
     "held_out",
+    "joined",
     "mixing_ranges",
     "off_zero",
+    "profiled_information",
+    "slope_of_composition",
     "smoothed_covariance",
     "sparsity_losses",
     "summed_spectrum",

@@ -59,6 +59,9 @@ class Problem:
     shares
         Share of each component that is in each place, which the fit takes as given,
         shape (n_places, n_components); needed with ``places``.
+    free_scales
+        Whether a loading makes as many counts in each place whatever W is: G then says
+        what the spectra look like in a place, and not how high they are.
 
     Notes
     -----
@@ -79,6 +82,7 @@ class Problem:
     grid: Grid | None = None
     places: np.ndarray | None = None
     shares: np.ndarray | None = None
+    free_scales: bool = False
 
     def __post_init__(self):
         check_choice("simplex", self.simplex, SIMPLEX)
@@ -272,6 +276,11 @@ class Problem:
             return np.ascontiguousarray(W)
         if self.G.ndim == 2:
             return self.G @ W
+        if self.free_scales:
+            D = np.empty((self.n_channels, self.n_components))
+            for _, channels, columns, G in self._blocks:
+                D[channels] = (G @ W[columns].T[..., None])[..., 0].T
+            return D
         return np.ascontiguousarray((self.G @ W.T[..., None])[..., 0].T)
 
     def made_by(self, H: Any) -> np.ndarray:
@@ -284,6 +293,50 @@ class Problem:
     def totals(self, D: np.ndarray) -> np.ndarray:
         """Return the counts that spectra D (n_channels, n_components) make of H = 1."""
         return D.sum(axis=0) if self.shares is None else self.mean_of(D).sum(axis=0)
+
+    def heights(self, W: np.ndarray) -> np.ndarray:
+        """Return what W makes of H = 1 in each place, (n_places, n_components), > 0."""
+        made = (self.place_sums * W).sum(axis=1)
+        return np.maximum(made, np.finfo(float).tiny)
+
+    def in_channels(self, of_places: np.ndarray) -> np.ndarray:
+        """Repeat what places have for each of their channels."""
+        return np.repeat(of_places, self.n_channels // self.n_places, axis=0)
+
+    def balance(self, V: np.ndarray, A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return ``M^T G^T A``, and what a step on V weighs it against.
+
+        That is the counts of V = 1; the scale of each component does not matter. With
+        ``free_scales`` the log of the height in a place, as often as it has counts of
+        the component, lies below its tangent.
+        """
+        if not self.free_scales:
+            return self.project(A), self.variable_sum
+        W, pulled = self.compose(V), self._pulled(A)
+        shares = (pulled * W).sum(axis=1) / self.heights(W)
+        against = (shares[:, None] * self.place_sums).sum(axis=0)
+        return self._untied(pulled.sum(axis=0)), self._untied(against)
+
+    def _pulled(self, A: np.ndarray) -> np.ndarray:
+        """``G^T A`` of each place, shape (n_places, n_columns, n_components)."""
+        pulled = np.zeros((self.n_places, self.n_columns, A.shape[1]))
+        for place, channels, columns, G in self._blocks:
+            part = (G.transpose(0, 2, 1) @ A[channels].T[..., None])[..., 0]
+            pulled[place, columns] = part.T
+        return pulled
+
+    @cached_property
+    def _blocks(self) -> list[tuple[int, slice, np.ndarray, np.ndarray]]:
+        """Number, channels, columns and G of each place, without columns of zeros."""
+        blocks, size = [], self.n_channels // self.n_places
+        G = np.asarray(self.G)
+        whole = np.broadcast_to(G, (self.n_components, *G.shape[-2:]))
+        for place in range(self.n_places):
+            channels = slice(place * size, (place + 1) * size)
+            G = whole[:, channels]
+            columns = np.flatnonzero(G.any(axis=(0, 1)))
+            blocks.append((place, channels, columns, G[:, :, columns].copy()))
+        return blocks
 
     def mean_of(self, D: np.ndarray) -> np.ndarray:
         """Mean over the places of spectra D, shape (n_channels, n_components)."""
@@ -311,6 +364,8 @@ class Problem:
             return A
         if self.G.ndim == 2:
             return self.G.T @ A
+        if self.free_scales:
+            return self._pulled(A).sum(axis=0)
         return (self.G.transpose(0, 2, 1) @ A.T[..., None])[..., 0].T
 
     def _untied(self, A):

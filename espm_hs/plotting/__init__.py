@@ -17,6 +17,7 @@ only. Maps larger than memory are read block by block.
 - `diagnostics`: `plot_convergence`, the objective during the fit; `plot_calibration`, a
   spectrum before and after; `plot_phase_number`, `plot_binning`, candidates and
   held-out counts
+- `joint`: `plot_joint`, phases of several maps
 - `phantoms`: `plot_phantoms`, a gallery of `espm_hs.simulation.phantoms`
 - `spectra`: what they share of spectra: peaks, labels of lines, scales of the axes
 - `maps`: what they share of maps: profiles, images, scale bars
@@ -32,6 +33,7 @@ from espm_hs.plotting.diagnostics import (
     plot_phase_number,
 )
 from espm_hs.plotting.fit import plot_fit, plot_fit_of_region, plot_residuals
+from espm_hs.plotting.joint import plot_joint
 from espm_hs.plotting.phantoms import plot_phantoms
 from espm_hs.plotting.phase_map import plot_phase_map
 from espm_hs.plotting.phases import plot_composition, plot_phases
@@ -49,6 +51,7 @@ __all__ = [
     "plot_convergence",
     "plot_fit",
     "plot_fit_of_region",
+    "plot_joint",
     "plot_phantoms",
     "plot_phase_map",
     "plot_phase_number",

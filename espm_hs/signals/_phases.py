@@ -342,7 +342,7 @@ class Phases(EDSTEMSpectrum):
             sparsity=sparsity,
             smoothness=smoothness,
             binning=binning,
-            pixel_size=_pixel_size(self),
+            pixel_size=pixel_size(self),
             solver=solver,
             n_init=n_init,
             max_iter=max_iter,
@@ -768,7 +768,7 @@ def _numbered(kind: type, data: np.ndarray, axes: list[dict]) -> Any:
     return kind(data, axes=[number, *({**axis, "navigate": False} for axis in axes)])
 
 
-def _pixel_size(signal: EDSTEMSpectrum) -> tuple[float, ...] | None:
+def pixel_size(signal: EDSTEMSpectrum) -> tuple[float, ...] | None:
     """Step of each navigation axis, in array order; None where they do not compare."""
     axes = signal.axes_manager.navigation_axes[::-1]
     steps = tuple(float(getattr(axis, "scale", 0.0)) for axis in axes)

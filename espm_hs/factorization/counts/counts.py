@@ -504,6 +504,20 @@ class Counts(AnyCounts):
         )
 
 
+def joined(maps: Sequence[AnyCounts]) -> Counts:
+    """Return the pixels of several maps, one after the other, here.
+
+    Channels have the numbers that they have in their own map, of which there may be
+    fewer than in another one. Counts on a cluster are brought from there.
+    """
+    here = (
+        one if isinstance(one, Counts) else one.take(np.ones(one.n_pixels, bool))
+        for one in maps
+    )
+    n_channels = max(one.n_channels for one in maps)
+    return Counts.from_rows((one.rows for one in here), n_channels)
+
+
 def _in_places(n_channels: int, place: np.ndarray, counts: Counts) -> Rows:
     """Move the channels of each pixel to those of its place."""
     per_row, channels, values = counts.rows

@@ -80,6 +80,21 @@ class Grid:
         neighbours = np.empty((n_pixels, 0), np.int64)
         return cls(np.empty(0), arrays=(neighbours, np.zeros(n_pixels, np.uint8)))
 
+    @classmethod
+    def joined(cls, grids: Sequence[Grid]) -> Grid:
+        """Several maps as one, of which none has a neighbour in another."""
+        n_columns = max(grid.neighbours.shape[1] for grid in grids)
+        neighbours, before = [], 0
+        for grid in grids:
+            own = grid.neighbours
+            own = np.where(own >= 0, own + before, -1)
+            missing = (0, n_columns - own.shape[1])
+            neighbours.append(np.pad(own, ((0, 0), missing), constant_values=-1))
+            before += len(own)
+        colours = np.concatenate([grid.colours for grid in grids])
+        weights = np.ones(n_columns)
+        return cls(weights, arrays=(np.concatenate(neighbours), colours))
+
     @property
     def neighbours(self) -> np.ndarray:
         """Shape (n_pixels, 2 n_axes), int64: pixel numbers, -1 where there is none."""
@@ -294,7 +309,9 @@ def _merged(matrix: sp.csr_array, counts: Counts) -> Rows:
     return Reader(counts.n_channels).read(matrix @ counts.to_csr())
 
 
-def usual_binning(counts: AnyCounts, shape: tuple[int, ...]) -> int:
+def usual_binning(
+    counts: AnyCounts, shape: tuple[int, ...], n_together: int | None = None
+) -> int:
     """Smallest factor with which the bins have enough counts.
 
     Abundances of pixels with few counts are noise that a fit turns into wrong spectra:
@@ -306,11 +323,15 @@ def usual_binning(counts: AnyCounts, shape: tuple[int, ...]) -> int:
         The map.
     shape
         Size of each navigation axis.
+    n_together
+        Pixels of all maps, where phases are found in several; None: in this one.
     """
+    # what is small in a map needs bins of this map, and counts may come from all
+    spread_over = n_together or counts.n_pixels, counts.n_pixels
     n_axes = max(1, sum(size > 1 for size in shape))
     factors = [1]
-    for enough, least in ENOUGH:
+    for (enough, least), n_pixels in zip(ENOUGH, spread_over, strict=True):
         wanted = (enough * counts.n_pixels / counts.total) ** (1 / n_axes)
-        largest = (counts.n_pixels / least) ** (1 / n_axes)
+        largest = (n_pixels / least) ** (1 / n_axes)
         factors.append(min(int(np.ceil(wanted - 1e-9)), int(largest + 1e-9)))
     return max(factors)

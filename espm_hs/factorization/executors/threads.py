@@ -205,7 +205,7 @@ class Passes(Executor):
 
         self._on_chessboard(work)
         F = float(loss.sum() + self.counts.saturated) if with_loss else np.nan
-        return unpadded(A.sum(axis=0), self.problem, dense), F
+        return self._of_heights(V, unpadded(A.sum(axis=0), self.problem, dense)), F
 
     def solve_pixels(
         self,
@@ -271,9 +271,19 @@ class Passes(Executor):
 
     def _spectra(self, V):
         """Return D = G W and its sums over the channels, never zero."""
-        D = self.problem.spectra(self.problem.compose(V))
+        W = self.problem.compose(V)
+        D = self.problem.spectra(W)
+        if self.problem.free_scales:
+            D = D / self.problem.in_channels(self.problem.heights(W))
         D_sum = np.maximum(self.problem.totals(D), np.finfo(float).tiny)
         return Spectra(widened(D), D_sum, self.floor)
+
+    def _of_heights(self, V, A):
+        """Return A of spectra as high as they are, from that of the same height."""
+        if not (self.problem.free_scales and A.size):
+            return A
+        heights = self.problem.heights(self.problem.compose(V))
+        return A / self.problem.in_channels(heights)
 
     @property
     def _concordance(self):

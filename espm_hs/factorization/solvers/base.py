@@ -174,10 +174,8 @@ def update_composition(
     present V (Lee & Seung 2001). Its minimum is target / (counts sum(h)); under the
     condition that the spectra sum to 1, the same up to a factor for each component.
     """
-    counts = problem.variable_sum
-    new = np.divide(
-        V * problem.project(A), counts, out=np.zeros_like(V), where=counts > 0
-    )
+    pulled, counts = problem.balance(V, A)
+    new = np.divide(V * pulled, counts, out=np.zeros_like(V), where=counts > 0)
     if problem.simplex == "abundances":
         new /= np.maximum(H.sum(axis=0), np.finfo(float).tiny)
         new[new < TINY] = 0.0

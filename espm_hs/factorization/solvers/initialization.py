@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.optimize import linear_sum_assignment, nnls
 
@@ -40,7 +42,7 @@ def start(
     if W is None:
         name = init if isinstance(init, str) else "nndsvd"
         D = starting_spectra(counts, problem, name, rng)
-        V = composition_of(problem, assigned(problem, D))
+        V = _composition_in_places(problem, D)
         scale = np.full(problem.n_components, 1.0)
     else:
         V = problem.variables(W)
@@ -50,6 +52,9 @@ def start(
         # what takes the place of what a component must not have starts small
         V = normalise(problem, V, even) + np.where(denied, FILLING * even, 0.0)
         V = normalise(problem, V, even)
+        if problem.free_scales:
+            heights = problem.heights(problem.compose(V))
+            scale = scale * heights[problem.places]
     if problem.simplex == "abundances":
         V = V * counts.mean_counts
     even = even_abundances(counts, problem)
@@ -62,6 +67,16 @@ def start(
         total = H.sum(axis=1, keepdims=True)
         return V, np.where(total > 0, H / np.where(total > 0, total, 1), even)
     return V, H * (counts.total / max(H.sum(axis=0).sum(), np.finfo(float).tiny))
+
+
+def _composition_in_places(problem, D):
+    """V of starting spectra D, each of which is known where it has counts."""
+    if problem.shares is None:
+        return composition_of(problem, assigned(problem, D))
+    D = assigned(problem, D)
+    of_places = D.reshape(problem.n_places, -1, problem.n_components).sum(axis=1)
+    V = composition_of(replace(problem, shares=of_places), D)
+    return normalise(problem, V, even_composition(problem))
 
 
 def even_abundances(counts: AnyCounts, problem: Problem) -> np.ndarray:
@@ -143,7 +158,8 @@ def _spectra_of_start(counts, problem, init, rng):
         return mean[:, None] * rng.exponential(size=(counts.n_channels, n_components))
     name, _, per_component = init.partition(" ")
     sample = counts.sample(PIXELS_TO_START)
-    if name == "nndsvd":
+    # singular vectors of places that share no channel would be places
+    if name == "nndsvd" and problem.n_places == 1:
         return _nndsvd_spectra(sample, n_components, rng)
     axes = _axes(sample, problem, rng)
     if name == "pure":
@@ -191,18 +207,48 @@ def _axes(counts, problem, rng):
     which scaled counts make much of, is not among these.
     """
     G, k = problem.G, problem.n_components
-    if G is None or G.ndim != 2:
+    if problem.n_places > 1:
+        whitened = _whitened_in_places(counts, problem)
+    elif G is None or G.ndim != 2:
         _, S, V, _, channel_scale = _scaled_svd(counts, k, rng)
         return (V[ROUNDING * S[0] < S] / channel_scale).T
-    seen = counts.spectrum > 0
-    weighted = np.zeros_like(G)
-    weighted[seen] = G[seen] / counts.spectrum[seen, None]
-    information, turned = np.linalg.eigh(G.T @ weighted)
-    told = information > ROUNDING * information[-1]
-    whitened = weighted @ (turned[:, told] / np.sqrt(information[told]))
+    else:
+        weighted, information = _weighted(G, counts.spectrum)
+        information, turned = np.linalg.eigh(information)
+        told = information > ROUNDING * information[-1]
+        whitened = weighted @ (turned[:, told] / np.sqrt(information[told]))
     amounts = counts.to_csr() @ whitened / _root(counts.per_pixel)[:, None]
     _, S, V = np.linalg.svd(amounts, full_matrices=False)
     return whitened @ V[:k][S[:k] > ROUNDING * S[0]].T
+
+
+def _weighted(G, spectrum):
+    """G over the mean spectrum, and what counts in that proportion tell of amounts."""
+    seen = spectrum > 0
+    weighted = np.zeros_like(G)
+    weighted[seen] = G[seen] / spectrum[seen, None]
+    return weighted, G.T @ weighted
+
+
+def _whitened_in_places(counts, problem):
+    """Axes of amounts that all places have in common: those of the simplex rows.
+
+    In each place they are what is found with the weights of its mean spectrum beside
+    the other columns, and noise of all places together reaches them equally.
+    """
+    rows, n = problem.rows_on_simplex, problem.n_places
+    parts, common = [], 0.0
+    mean = np.mean(problem.G, axis=0).reshape(n, -1, problem.n_columns)
+    for G, spectrum in zip(mean, counts.spectrum.reshape(n, -1), strict=True):
+        weighted, information = _weighted(G, spectrum)
+        beside = information[np.ix_(rows, ~rows)]
+        others = np.linalg.pinv(information[np.ix_(~rows, ~rows)], ROUNDING, True)
+        alone = information[np.ix_(rows, rows)] - beside @ others @ beside.T
+        score = weighted[:, rows] - weighted[:, ~rows] @ others @ beside.T
+        parts.append(score @ np.linalg.pinv(alone, ROUNDING, True))
+        common = common + alone
+    told, turned = np.linalg.eigh(common)
+    return np.concatenate(parts) @ (turned * np.sqrt(np.maximum(told, 0.0)))
 
 
 def _places(counts, axes):

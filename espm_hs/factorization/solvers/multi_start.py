@@ -260,7 +260,7 @@ def _descend(counts, problem, starts, options) -> Factorization:
             for V, H in starts:
                 H = passes.hold(H)
                 descent: Descent
-                if _takes_newton(options.solver, problem.penalties):
+                if _takes_newton(options.solver, problem):
                     descent = NewtonDescent(passes, V, H, options.tol)
                 else:
                     descent = MultiplicativeDescent(
@@ -278,8 +278,10 @@ def _descend(counts, problem, starts, options) -> Factorization:
     return _best(descents, interrupted)
 
 
-def _takes_newton(solver: str, penalties: Penalties) -> bool:
-    if solver == "mu" or not penalties.of_shares:
+def _takes_newton(solver: str, problem: Problem) -> bool:
+    penalties = problem.penalties
+    # the second derivative knows of one height of each spectrum
+    if solver == "mu" or not penalties.of_shares or problem.free_scales:
         return False
     return solver == "newton" or not penalties.acts
 
@@ -353,6 +355,9 @@ def _in_fractions(found: Factorization, problem: Problem) -> Factorization:
     ends = tuple((F, _composed(problem, V)[0]) for F, V in found.ends)
     W, whole = _composed(problem, found.W)
     H = found.H if problem.simplex != "elements" else found.H * whole
+    if problem.free_scales:
+        heights = problem.heights(problem.compose(found.W))
+        H = H / heights[problem.places]
     return replace(found, W=W, H=H, ends=ends)
 
 

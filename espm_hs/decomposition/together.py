@@ -1,0 +1,422 @@
+"""Several maps, one set of phases.
+
+Each map is read as if it were alone: its own model, refined to its own counts, its own
+bins. The phases are found in all of them at once, and each map gets the result that a
+map alone has. Which map comes first makes no difference, not even to the last digit:
+they are sorted by what is in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import accumulate, pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from espm_hs.arguments import check_choice, check_number
+from espm_hs.decomposition.ambiguity import closed
+from espm_hs.decomposition.constraints import Knowledge
+from espm_hs.decomposition.decompose import (
+    DecompositionOptions,
+    MapToFit,
+    Refinement,
+    read_map,
+)
+from espm_hs.decomposition.drift import (
+    MOST_ROUNDS,
+    SETTLED,
+    Path,
+    factors,
+    own_composition,
+    shortened,
+)
+from espm_hs.decomposition.presence import amounts_in
+from espm_hs.decomposition.result import PhaseAnalysis, fingerprint
+from espm_hs.decomposition.search import Errors, PhaseSearch
+from espm_hs.decomposition.several_models import JointSearch, Stack, same_model
+from espm_hs.factorization import Factorization, Grid, Problem, joined
+from espm_hs.physics.linear_model import LinearModel
+
+# Whether maps of the same model share the spectra of the phases, or like those of other
+# models only the composition.
+SHARED = ("auto", "composition")
+
+
+class OneOfMaps(NamedTuple):
+    """A map to decompose with others; arguments of `decompose`.
+
+    Attributes
+    ----------
+    data, model, pixels, channels, pixel_size, refinement
+        As in `decompose` and its options.
+    """
+
+    data: Any
+    model: LinearModel
+    pixels: np.ndarray | None = None
+    channels: np.ndarray | None = None
+    pixel_size: tuple[float, ...] | None = None
+    refinement: Refinement | None = None
+
+
+class JointFit(NamedTuple):
+    """Phases of several maps, and the way of those that drift."""
+
+    found: Factorization
+    errors: Errors
+    search: PhaseSearch
+    paths: dict[int, Path]
+
+
+class JointPhases(NamedTuple):
+    """What was found in several maps, in the order in which they were given.
+
+    Attributes
+    ----------
+    analyses
+        The result of each map.
+    amounts
+        Counts of each phase in each map and their errors, see
+        `espm_hs.decomposition.presence`; shape (2, n_maps, n_phases).
+    paths
+        Composition from map to map, by the numbers of the phases that drift.
+    """
+
+    analyses: list[PhaseAnalysis]
+    amounts: np.ndarray
+    paths: dict[int, Path]
+
+
+def decompose_maps(
+    maps: Sequence[OneOfMaps],
+    n_phases: int | None,
+    options: DecompositionOptions,
+    shared: str = "auto",
+    drift: Mapping | float | None = None,
+) -> JointPhases:
+    """Find one set of phases in several maps.
+
+    Parameters
+    ----------
+    maps
+        The maps, in any order.
+    n_phases, options
+        As in `decompose`.
+    shared
+        "auto": maps of the same model share the spectra of the phases, others their
+        composition; "composition": no map shares more than that.
+    drift
+        Phase -> standard deviation of its fractions between maps; or one number for all
+        phases; None: nothing drifts.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument makes no sense, before the first map is read.
+    """
+    read, where = read_maps(maps, n_phases, options, shared, drift)
+    fit = read.search()
+    analyses = read.analyses(fit)
+    amounts = [
+        amounts_in(analysis, one.counts.spectrum)
+        for analysis, one in zip(analyses, read.maps, strict=True)
+    ]
+    paths = {
+        phase: Path(path.fractions[where], path.covariance[where])
+        for phase, path in fit.paths.items()
+    }
+    in_order = np.stack([amounts[i] for i in where], axis=1)
+    return JointPhases([analyses[i] for i in where], in_order, paths)
+
+
+@dataclass(frozen=True, eq=False)
+class MapsToFit:
+    """Maps that were read, in an order of their own, and what is solved for all.
+
+    Parameters
+    ----------
+    maps
+        The maps.
+    place
+        Which model each map has, shape (n_maps,).
+    drift
+        Phase -> standard deviation of its fractions between maps; these then have a
+        place each.
+    """
+
+    maps: tuple[MapToFit, ...]
+    place: np.ndarray
+    drift: Mapping[int, float]
+
+    @property
+    def options(self) -> DecompositionOptions:
+        """Those of all maps."""
+        return self.maps[0].options
+
+    @cached_property
+    def edges(self) -> list[slice]:
+        """Binned pixels of each map among those of all."""
+        sizes = (one.binned[0].n_pixels for one in self.maps)
+        return [slice(*ends) for ends in pairwise(accumulate(sizes, initial=0))]
+
+    def search(self) -> JointFit:
+        """Return the phases of all maps."""
+        counts, grids, problems = zip(*(one.binned for one in self.maps), strict=True)
+        grid, support = Grid.joined(grids), None
+        if problems[0].support is not None:
+            support = np.concatenate([problem.support for problem in problems])
+        together, first = joined(counts), self.maps[0]
+        known = replace(first.known, support=support)
+        problem = replace(problems[0], support=support, grid=None)
+        model = first.model, first.channels
+        how = self.options.of_search
+        search: PhaseSearch
+        if self.place.max() == 0:
+            search = PhaseSearch(together, grid, problem, *model, known, **how)
+        else:
+            stack = self._stack()
+            together = replace(together, n_channels=stack.n_channels)
+            placed = together.in_places(stack.number, len(stack.models))
+            known = self._known(stack, support)
+            problem = self._problem_of(stack, problem, known, placed.n_channels)
+            how |= {"stack": stack}
+            search = JointSearch(placed, grid, problem, *model, known, **how)
+        found, errors = search.run(self.options.init, self.options.chosen_penalties)
+        fit = JointFit(found, errors, search, {})
+        if self.drift and isinstance(search, JointSearch) and not found.interrupted:
+            found, paths = self._followed(search, found, errors)
+            fit = JointFit(found, search.errors_of(found), search, paths)
+        return fit
+
+    def _stack(self) -> Stack:
+        """Return the models of all places."""
+        firsts = [self.maps[i] for i in np.unique(self.place, return_index=True)[1]]
+        sizes = [one.binned[0].n_pixels for one in self.maps]
+        models = tuple(one.model for one in firsts)
+        channels = tuple(one.channels for one in firsts)
+        return Stack(models, channels, np.repeat(self.place, sizes))
+
+    def _known(self, stack: Stack, support: np.ndarray | None) -> Knowledge:
+        firsts = np.unique(self.place, return_index=True)[1]
+        known = stack.knowledge([self.maps[i].known for i in firsts])
+        return replace(known, support=support)
+
+    def _problem_of(
+        self, stack: Stack, problem: Problem, known: Knowledge, n_channels: int
+    ) -> Problem:
+        """Return the problem of several models, before it has matrices."""
+        return replace(
+            problem,
+            n_channels=n_channels,
+            G=np.zeros((n_channels, stack.rows.size)),
+            simplex_rows=stack.rows,
+            places=stack.number,
+            free_scales=True,
+            **known.constraints(None),
+        )
+
+    def _followed(
+        self, search: JointSearch, found: Factorization, errors: Errors
+    ) -> tuple[Factorization, dict[int, Path]]:
+        """Let phases drift from map to map; the drifts become those of the search.
+
+        Returns
+        -------
+        found, paths
+            With the common composition, and by phase the way from map to map.
+        """
+        rows, paths, n_maps = search.rows, {}, len(self.maps)
+        n_elements, k = int(rows.sum()), found.W.shape[1]
+        drifts = np.ones((n_maps, n_elements, k))
+        reach = {phase: np.full(n_maps, spread) for phase, spread in self.drift.items()}
+        steps = dict.fromkeys(self.drift, np.zeros((n_maps, n_elements)))
+        for _ in range(MOST_ROUNDS):
+            for phase in self.drift:
+                here = closed(found.W[rows])[:, phase] * drifts[:, :, phase]
+                path = self._path(search, found, errors, phase, reach[phase])
+                step = path.fractions - closed(here.T).T
+                reach[phase] = shortened(reach[phase], step, steps[phase])
+                paths[phase], steps[phase] = path, step
+                amount = [found.H[pixels, phase].sum() for pixels in self.edges]
+                mean = np.average(
+                    path.fractions, axis=0, weights=np.add(amount, 1e-300)
+                )
+                drifts[:, :, phase] = factors(path.fractions, mean)
+                W = found.W.copy()
+                W[rows, phase] = mean * found.W[rows, phase].sum()
+                found = replace(found, W=W)
+            found = search.drifted(found, drifts)
+            moved = max(float(np.abs(step).max()) for step in steps.values())
+            if found.interrupted or moved < SETTLED:
+                break
+        return found, paths
+
+    def _path(
+        self,
+        search: JointSearch,
+        found: Factorization,
+        errors: Errors,
+        phase: int,
+        reach: np.ndarray,
+    ) -> Path:
+        """Return what the counts of each map say of the composition of a phase."""
+        common = closed(found.W[search.rows])[:, phase]
+        parts = []
+        for place, pixels in enumerate(self.edges):
+            fit = search.of_model(place, pixels, found, errors)
+            here, _, model, G = fit
+            counts, _, problem = self.maps[place].binned
+            penalties = search.problem.penalties.take(pixels)
+            problem = replace(problem, G=G, penalties=penalties)
+            order = [search.several.elements.index(name) for name in model.elements]
+            known = counts, problem, here.W, here.H, phase, common[order]
+            limits = self.drift[phase], float(reach[place])
+            own, covariance = own_composition(*known, *limits, n_jobs=search.n_jobs)
+            back, inside = np.argsort(order), problem.rows_on_simplex
+            covariance = covariance[np.ix_(inside, inside)][np.ix_(back, back)]
+            parts.append((own[back], covariance))
+        return Path(*map(np.array, zip(*parts, strict=True)))
+
+    def analyses(self, fit: JointFit) -> list[PhaseAnalysis]:
+        """Return the result of each map, with maps in full resolution."""
+        found, errors, search, _ = fit
+        results = []
+        for one, place, pixels in zip(
+            self.maps, self.place.tolist(), self.edges, strict=True
+        ):
+            penalties = search.problem.penalties.take(pixels)
+            if isinstance(search, JointSearch):
+                here, own, model, G = search.of_model(place, pixels, found, errors)
+                fitted = replace(one.problem, G=G, penalties=penalties)
+            else:
+                here = replace(found, H=found.H[pixels])
+                own, model = errors, search.model
+                fitted = replace(one.problem, G=search.problem.G, penalties=penalties)
+            results.append(one.analysis(here, own, search, model, fitted))
+        return results
+
+
+def read_maps(
+    maps: Sequence[OneOfMaps],
+    n_phases: int | None,
+    options: DecompositionOptions,
+    shared: str = "auto",
+    drift: Mapping | float | None = None,
+) -> tuple[MapsToFit, list[int]]:
+    """Read maps; return them sorted, and where each of those given is among them.
+
+    Raises
+    ------
+    ValueError
+        If an option is for one map, or the maps have other elements.
+    """
+    check_choice("shared", shared, SHARED)
+    _check_options(options, len(maps))
+    _check_elements([one.model for one in maps])
+    read = []
+    n_together = sum(
+        int(np.prod(one.data.shape[:-1]) if one.pixels is None else one.pixels.sum())
+        for one in maps
+    )
+    for one in maps:
+        own = replace(options, pixel_size=one.pixel_size)
+        this = read_map(
+            one.data,
+            one.model,
+            n_phases,
+            own,
+            pixels=one.pixels,
+            channels=one.channels,
+            refinement=one.refinement,
+            n_together=n_together,
+        )
+        read.append(this)
+    order = sorted(range(len(read)), key=lambda i: _identity(read[i]))
+    ordered = tuple(read[i] for i in order)
+    drifting = _drifting(drift, ordered[0].known)
+    place = _places_of(ordered, "composition" if drifting else shared)
+    return MapsToFit(ordered, place, drifting), np.argsort(order).tolist()
+
+
+def _drifting(drift: Mapping | float | None, known: Knowledge) -> dict[int, float]:
+    """Return the spread of each phase that drifts.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there is no such phase, or its spread is not above 0.
+    """
+    if drift is None:
+        return {}
+    if not isinstance(drift, Mapping):
+        drift = dict.fromkeys(range(known.n_phases), drift)
+    spreads = {}
+    for key, spread in drift.items():
+        number = known.names.index(key) if key in known.names and key else key
+        if not isinstance(number, int) or not 0 <= number < known.n_phases:
+            raise ValueError(
+                f"`drift` names the phase {key!r}, but there are {known.n_phases}, "
+                f"{', '.join(known.labels)}. Give a number from 0, or a name that is "
+                "in `known_phases`."
+            )
+        check_number("drift", spread, 0, 1, above=True)
+        spreads[number] = float(spread)
+    return spreads
+
+
+def _identity(one: MapToFit) -> tuple:
+    """Return what tells a map from others, whichever comes first."""
+    return (*fingerprint(one.counts).tolist(), *one.bins.shape, one.counts.n_channels)
+
+
+def _places_of(maps: Sequence[MapToFit], shared: str) -> np.ndarray:
+    """Return which maps have the same model, shape (n_maps,)."""
+    if shared == "composition":
+        return np.arange(len(maps))
+    place: list[int] = []
+    for i, one in enumerate(maps):
+        alike = (
+            place[j]
+            for j in range(i)
+            if np.array_equal(one.channels, maps[j].channels)
+            and same_model(one.model, maps[j].model)
+        )
+        place.append(next(alike, max(place, default=-1) + 1))
+    return np.array(place)
+
+
+def _check_options(options: DecompositionOptions, n_maps: int) -> None:
+    """Raise ValueError for options that several maps cannot have."""
+    if n_maps == 1:
+        return
+    if options.simplex == "abundances":
+        raise ValueError(
+            "With simplex='abundances' a phase makes as many counts in every pixel, "
+            "and maps have doses of their own. Use simplex='elements'."
+        )
+    if options.local:
+        raise ValueError(
+            "Where G is local, it is that of each place of one map: several maps "
+            "that have it are decomposed one by one."
+        )
+    if not isinstance(options.init, str):
+        raise ValueError(
+            "`init` must be the name of a start for several maps: arrays belong to "
+            "one of them."
+        )
+
+
+def _check_elements(models: Sequence[LinearModel]) -> None:
+    """Raise ValueError for maps of other elements than the first one."""
+    first = set(models[0].elements)
+    for number, model in enumerate(models):
+        if missing := sorted(first ^ set(model.elements)):
+            raise ValueError(
+                f"Map {number} has the elements {', '.join(model.elements)}, map 0 has "
+                f"{', '.join(models[0].elements)}: {', '.join(missing)} cannot be in "
+                "one of them alone. Phases that several maps share need the same "
+                "elements in all: set them with `s.set_elements([...])`."
+            )

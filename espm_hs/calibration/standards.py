@@ -19,11 +19,7 @@ from espm_hs.physics.xray.kfactors import detected
 from espm_hs.physics.xray.line_factors import Standard
 from espm_hs.physics.xray.unabsorbed import CM2_PER_BARN
 from espm_hs.physics.xray.uncertainty import LineErrors, multiplets
-from espm_hs.physics.xray.unknowns import (
-    DETECTOR,
-    THICKNESS,
-    unknowns_of_columns,
-)
+from espm_hs.physics.xray.unknowns import DETECTOR, THICKNESS
 from espm_hs.quantification.percent_with_errors import fit_response
 
 Array = np.ndarray
@@ -206,13 +202,12 @@ def measured(
     columns = [column for i, column in enumerate(free.columns) if i in kept]
     elements = [column.element or "" for column in columns]
     names = [f"{column.element}_{column.family}" for column in columns]
-    unknown = unknowns_of_columns(free, free._unabsorbed)
-    # a thickness that is 0 tells no amount
-    absolute = electrons is not None and THICKNESS in unknown.names
-    absolute &= THICKNESS not in free.unknown
-    per_mass = free.mass_thickness * electrons if absolute and electrons else 1.0
+    unknown = free.unknowns_of_columns()
+    emitting = free.emitting_mass
+    absolute = electrons is not None and emitting is not None
+    per_mass = emitting * electrons if emitting and electrons else 1.0
     responses = -unknown.responses[:, kept]
-    if absolute:
+    if absolute and THICKNESS in unknown.names:
         # a thicker film is more matter, which absorbs more
         responses[unknown.names.index(THICKNESS)] += free.thickness_error
     wrong = np.array([composition_error.get(element, 0.0) for element in elements])

@@ -53,7 +53,8 @@ def read_spectra(path: str | Path, lazy: bool = False) -> list[EDSespmSpectrum]:
     import hyperspy.api as hs
 
     from espm_hs.metadata.reader import item
-    from espm_hs.signals import EDSespmSpectrum
+    from espm_hs.metadata.schema import BULK_TYPE
+    from espm_hs.signals import EDSespmSEMSpectrum, EDSespmSpectrum
 
     path = Path(path)
     n_bytes = _check_there(path)
@@ -74,8 +75,10 @@ def read_spectra(path: str | Path, lazy: bool = False) -> list[EDSespmSpectrum]:
     types = [str(item(s.metadata, "Signal.signal_type") or "none") for s in signals]
     named = [s for s, t in zip(signals, types, strict=True) if t.startswith("EDS")]
     for signal in named:
-        signal.set_signal_type("EDS_espm")
-    spectra = [signal for signal in named if isinstance(signal, EDSespmSpectrum)]
+        of_bulk = item(signal.metadata, "Signal.signal_type") == BULK_TYPE
+        signal.set_signal_type(BULK_TYPE if of_bulk else "EDS_espm")
+    kinds = EDSespmSpectrum, EDSespmSEMSpectrum
+    spectra = [signal for signal in named if isinstance(signal, kinds)]
     if spectra:
         return spectra
     if named:

@@ -10,9 +10,15 @@ from hyperspy.ui_registry import add_gui_method
 
 from espm_hs.arguments import plain_float
 from espm_hs.metadata.describe import describe
-from espm_hs.metadata.reader import energy_axis, kev_per_unit, read
+from espm_hs.metadata.reader import (
+    OF_FILMS,
+    energy_axis,
+    kev_per_unit,
+    model_class,
+    read,
+)
 from espm_hs.metadata.schema import ITEMS
-from espm_hs.physics import atomic_number
+from espm_hs.physics import BulkModel, atomic_number
 
 # Items of the schema that have a field.
 _FIELDS = {name: item for name, item in ITEMS.items() if item.label}
@@ -49,7 +55,8 @@ class AnalysisParameters(t.HasTraits):
     @property
     def names(self) -> list[str]:
         """Names of the parameters, in order."""
-        return list(_FIELDS)
+        of_bulk = issubclass(model_class(self.signal.metadata), BulkModel)
+        return [name for name in _FIELDS if not (of_bulk and name in OF_FILMS)]
 
     def store(self, *_: Any) -> None:
         """Write what has changed to the metadata.

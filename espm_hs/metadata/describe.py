@@ -15,17 +15,20 @@ from prettytable import PrettyTable
 
 from espm_hs.factorization import summed_spectrum
 from espm_hs.metadata.reader import (
+    OF_FILMS,
     energy_axis,
     guessed_by,
     in_header,
     item,
+    model_class,
     of_file,
     read,
     segments,
     stated,
 )
 from espm_hs.metadata.schema import FIT, ITEMS, Item, Tree
-from espm_hs.physics import SpectrumModel
+from espm_hs.physics import BulkModel, SpectrumModel
+from espm_hs.physics.bulk.unknowns import USUAL_COATING
 from espm_hs.physics.xray.emission import check_beam_energy
 from espm_hs.physics.xray.unknowns import (
     BULK,
@@ -50,6 +53,8 @@ _IF_STATED = ("minimum_energy", "live_time")
 _SAMPLE = ("thickness", "density")
 
 
+# Degrees, for models of which only the lines matter.
+_ANY_ANGLE = 35.0
 # A longer value moves the remarks of its row alone.
 _WIDEST_VALUE = 28
 
@@ -163,7 +168,9 @@ def describe(
     rows = [_number("beam_energy", *trees), *_bulk(metadata, original_metadata)]
     for name, example in (("elements", None), ("stray_elements", ["Cu"])):
         rows.append(_elements(ITEMS[name], example, trees, axis))
-    rows += [_number(name, *trees) for name in _NUMBERS]
+    of_bulk = issubclass(model_class(metadata), BulkModel)
+    of_films = OF_FILMS if of_bulk else ()
+    rows += [_number(name, *trees) for name in _NUMBERS if name not in of_films]
     rows += _not_used("elevation_angle", *trees)
     rows += [
         _number(name, *trees) for name in _IF_STATED if read(name, *trees) is not None
@@ -185,6 +192,11 @@ def _bulk(metadata: Tree, original_metadata: Tree | None) -> list[Row]:
     beam = read("beam_energy", metadata, original_metadata)
     film = read("thickness", metadata, original_metadata) is not None
     film |= read("mass_thickness", metadata) not in (None, FIT)
+    if issubclass(model_class(metadata), BulkModel):
+        coating = read("coating", metadata)
+        usual = f"missing, 0 to {USUAL_COATING:g} nm of carbon: "
+        remark = "" if coating else usual + ITEMS["coating"].call()
+        return [("sample", "bulk", ""), ("coating", coating or "-", remark)]
     if beam is None or beam >= LEAST_BEAM or film:
         return []
     return [("sample", "bulk?", BULK.format(beam))]
@@ -228,7 +240,8 @@ def _elements(
         remark = known.call(example) if example else f"missing: {known.call()}"
     elif program := guessed_by(known.name, *trees):
         remark = f"a guess of {program}, to be checked: s.identify_elements()"
-    if lost := _without_a_line(read("beam_energy", *trees), axis, symbols):
+    kind, beam = model_class(trees[0]), read("beam_energy", *trees)
+    if lost := _without_a_line(kind, beam, axis, symbols):
         kept = [symbol for symbol in symbols if symbol not in lost]
         remark = f"no line of {', '.join(lost)} in the energy range"
         remark += f": {known.call(kept)}" if kept else ""
@@ -236,19 +249,23 @@ def _elements(
 
 
 def _without_a_line(
-    beam_energy: float | None, axis: DataAxis | None, elements: Iterable[str]
+    kind: type[SpectrumModel],
+    beam_energy: float | None,
+    axis: DataAxis | None,
+    elements: Iterable[str],
 ) -> list[str]:
     """Return those of the elements that a model of this axis would not take."""
     if axis is None or beam_energy is None:
         return []
     try:
-        energy, beam = energy_axis(axis), check_beam_energy(beam_energy)
+        energy = energy_axis(axis)
+        beam = check_beam_energy(beam_energy, kind.BEAM_ENERGIES)
     except (TypeError, ValueError):  # an axis or a beam that no model takes
         return []
     lost = []
     for element in elements:
         try:
-            SpectrumModel(energy, beam, [element], background=False)
+            kind(energy, beam, [element], background=False, take_off_angle=_ANY_ANGLE)
         except ValueError:
             lost.append(element)
     return lost

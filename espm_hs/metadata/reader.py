@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache, partial
-from math import pi
+from math import acos, cos, degrees, pi, radians
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,12 +23,22 @@ from scipy.constants import elementary_charge
 
 from espm_hs.arguments import did_you_mean
 from espm_hs.metadata.quirks import QUIRKS
-from espm_hs.metadata.schema import FIT, ITEMS, Tree, as_detector, check_node, per_unit
-from espm_hs.physics import Detector, SpectrumModel
+from espm_hs.metadata.schema import (
+    BULK_TYPE,
+    FIT,
+    ITEMS,
+    UNCOATED,
+    Tree,
+    as_detector,
+    check_node,
+    instrument_path,
+    per_unit,
+)
+from espm_hs.physics import BulkModel, Detector, SpectrumModel
 from espm_hs.physics.xray.arguments import POSITION
 from espm_hs.physics.xray.emission import NoLine, check_beam_energy
 from espm_hs.physics.xray.line_factors import LineFactors, Standard, combined
-from espm_hs.physics.xray.unknowns import ANGLE, DETECTOR, THICKNESS
+from espm_hs.physics.xray.unknowns import ANGLE, COATING, DETECTOR, THICKNESS
 
 if TYPE_CHECKING:
     from hyperspy.axes import DataAxis
@@ -38,13 +48,17 @@ if TYPE_CHECKING:
 LENGTHS = ("nm", "um", "µm", "cm", "m")
 # In the order in which `exspy.utils.eds.take_off_angle` takes them.
 _ANGLES = ("tilt_stage", "azimuth_angle", "elevation_angle", "tilt_beta")
+#: Items that only films have.
+OF_FILMS = (
+    *("thickness", "thickness_units", "thickness_error", "mass_thickness", "density"),
+)
 # What a model is made from.
 _OF_A_MODEL = (
     *("beam_energy", "elements", "stray_elements", "split_lines", "line_factors"),
     "standards",
     *("detector", "energy_resolution_MnKa", "minimum_energy", "extra_spectra"),
-    *("thickness", "thickness_units", "thickness_error", "mass_thickness", "density"),
-    *("take_off_angle", *_ANGLES),
+    *OF_FILMS,
+    *("take_off_angle", *_ANGLES, "coating"),
 )
 
 
@@ -90,7 +104,9 @@ def energy_axis(axis: DataAxis) -> np.ndarray:
 
 def item(metadata: Tree | None, path: str) -> Any:
     """Return what is in the metadata at a path, nodes as dictionaries; else None."""
-    found: Any = None if metadata is None else metadata.get_item(path)
+    found: Any = None
+    if metadata is not None:
+        found = metadata.get_item(instrument_path(metadata, path))
     return found.as_dictionary() if hasattr(found, "as_dictionary") else found
 
 
@@ -238,8 +254,8 @@ def _thickness(value: Any, units: Any) -> float | None:
     return in_nm
 
 
-def _detector(stored: Mapping | None, resolution: float | None) -> Detector:
-    found = as_detector("windowless" if stored is None else stored)
+def _detector(stored: Mapping | None, resolution: float | None, usual: str) -> Detector:
+    found = as_detector(usual if stored is None else stored)
     return found if resolution is None else found.replace(resolution=resolution)
 
 
@@ -297,8 +313,9 @@ def build_model(
         If `SpectrumModel` has no such argument.
     """
     check_node(metadata)
+    kind = model_class(metadata)
     if overrides:
-        known = inspect.signature(SpectrumModel).parameters
+        known = inspect.signature(kind).parameters
         if unknown := [name for name in overrides if name not in known]:
             hint = did_you_mean(unknown[0], known)
             raise TypeError(
@@ -309,15 +326,21 @@ def build_model(
     for name in _OF_A_MODEL:
         found[name] = stated(name, metadata, original_metadata)[0]
     if overrides:
-        return _made(_arguments(found, overrides))
-    return _model(found)
+        return _made(kind, _arguments(kind, found, overrides))
+    return _model(kind, found)
 
 
-def _made(arguments: dict[str, Any]) -> SpectrumModel:
+def model_class(metadata: Tree) -> type[SpectrumModel]:
+    """Return the physics of the type of a signal: that of films, or of bulk samples."""
+    of_bulk = item(metadata, "Signal.signal_type") == BULK_TYPE
+    return BulkModel if of_bulk else SpectrumModel
+
+
+def _made(kind: type[SpectrumModel], arguments: dict[str, Any]) -> SpectrumModel:
     """Return a model without the stray elements that have no line on its axis."""
     while True:
         try:
-            return SpectrumModel(**arguments)
+            return kind(**arguments)
         except NoLine as error:
             stray = list(arguments.get("stray_elements", ()))
             if error.element not in stray:
@@ -360,6 +383,33 @@ def changed(
     return [ITEMS[x].shown for x in names if getattr(now, x) != getattr(model, x)]
 
 
+def mixing_text(model: Any, axes: Iterable[DataAxis]) -> Iterator[str]:
+    """Say so where electrons reach the neighbours of a pixel of a bulk sample.
+
+    Parameters
+    ----------
+    model
+        Physics of the sample.
+    axes
+        Navigation axes of the map.
+    """
+    if not isinstance(model, BulkModel):
+        return
+    steps = []
+    for axis in axes:
+        in_um = per_unit(str(axis.units), "um")
+        if in_um and getattr(axis, "scale", 0.0):
+            steps.append(abs(float(axis.scale)) * in_um)
+    reach = model.electron_range
+    if steps and min(steps) < reach:
+        yield (
+            f"Pixels are {min(steps):.2g} µm wide, and electrons of "
+            f"{model.beam_energy:g} keV reach about {reach:.2g} µm: at boundaries, "
+            "and in grains that are not larger, spectra of phases mix. Take wider "
+            "pixels or a lower beam energy, or judge by the middle of grains."
+        )
+
+
 class _Stated(dict):
     """Values that metadata state, by which a model is remembered."""
 
@@ -382,31 +432,31 @@ def _frozen(value: Any) -> tuple:
 
 
 @lru_cache(maxsize=8)
-def _model(found: _Stated) -> SpectrumModel:
-    return _made(_arguments(found, {}))
+def _model(kind: type[SpectrumModel], found: _Stated) -> SpectrumModel:
+    return _made(kind, _arguments(kind, found, {}))
 
 
-def _arguments(found: _Stated, overrides: Mapping[str, Any]) -> dict[str, Any]:
+def _arguments(
+    kind: type[SpectrumModel], found: _Stated, overrides: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return the arguments of a model from what metadata state."""
+    elsewhere = *_ANGLES, *OF_FILMS, "take_off_angle", "coating"
     arguments = {
-        name: _plain(name, found[name])
-        for name in _OF_A_MODEL
-        if name not in (*_ANGLES, "thickness", "thickness_units", "take_off_angle")
+        name: _plain(name, found[name]) for name in _OF_A_MODEL if name not in elsewhere
     }
     resolution = arguments.pop("energy_resolution_MnKa")
     arguments["energy"] = found["energy"]
-    arguments["detector"] = _detector(arguments["detector"], resolution)
-    arguments["thickness"] = _thickness(found["thickness"], found["thickness_units"])
-    mass = arguments.pop("mass_thickness")
-    if isinstance(mass, float) and arguments["thickness"] is None:
-        # only the product absorbs
-        arguments["thickness"], arguments["density"] = 1e6 * mass, 1.0
+    arguments["detector"] = _detector(
+        arguments["detector"], resolution, kind.USUAL_DETECTOR
+    )
+    arguments |= _of_bulk(found) if issubclass(kind, BulkModel) else _of_film(found)
     arguments |= overrides
     if "take_off_angle" not in overrides:
         arguments["take_off_angle"] = _take_off_angle(found)
-    arguments["unknown"] = overrides.get("unknown", _unknown(found, overrides))
+    unknown = [x for x in _unknown(found, overrides) if x in kind.UNKNOWN]
+    arguments["unknown"] = overrides.get("unknown", unknown)
     if arguments["beam_energy"] is None or "beam_energy" not in overrides:
-        _check_beam(arguments["beam_energy"])
+        _check_beam(arguments["beam_energy"], kind.BEAM_ENERGIES)
     standards = arguments.pop("standards")
     if standards and "line_factors" not in overrides:
         beam, seen = arguments["beam_energy"], Detector.of(arguments["detector"])
@@ -420,6 +470,32 @@ def _arguments(found: _Stated, overrides: Mapping[str, Any]) -> dict[str, Any]:
         name: value
         for name, value in arguments.items()
         if value is not None or name in overrides
+    }
+
+
+def _of_film(found: _Stated) -> dict[str, Any]:
+    """Return the arguments that only films have."""
+    mass = _plain("mass_thickness", found["mass_thickness"])
+    arguments = {
+        "thickness": _thickness(found["thickness"], found["thickness_units"]),
+        "thickness_error": _plain("thickness_error", found["thickness_error"]),
+        "density": _plain("density", found["density"]),
+    }
+    if isinstance(mass, float) and arguments["thickness"] is None:
+        # only the product absorbs
+        arguments |= {"thickness": 1e6 * mass, "density": 1.0}
+    return arguments
+
+
+def _of_bulk(found: _Stated) -> dict[str, Any]:
+    """Return the arguments that only bulk samples have."""
+    tilts = [_plain(name, found[name]) or 0.0 for name in ("tilt_stage", "tilt_beta")]
+    coating = _plain("coating", found["coating"])
+    return {
+        "tilt": round(
+            degrees(acos(cos(radians(tilts[0])) * cos(radians(tilts[1])))), 9
+        ),
+        "coating": None if coating == UNCOATED else coating,
     }
 
 
@@ -437,11 +513,12 @@ def _unknown(found: _Stated, overrides: Mapping[str, Any]) -> list[str]:
         THICKNESS: given[THICKNESS] is None and mass in (None, FIT),
         ANGLE: given[ANGLE] is None and not elevation,
         DETECTOR: given[DETECTOR] is None,
+        COATING: given[COATING] is None,
     }
     return [name for name, is_open in open_.items() if is_open]
 
 
-def _check_beam(value: float | None) -> None:
+def _check_beam(value: float | None, limits: tuple[float, float]) -> None:
     """Raise ValueError if the beam energy is not stated or not one of a microscope."""
     beam = ITEMS["beam_energy"]
     if value is None:
@@ -449,7 +526,7 @@ def _check_beam(value: float | None) -> None:
             f"The {beam.shown} is not set. Set it with `{beam.call()}` ({beam.unit})."
         )
     try:
-        check_beam_energy(value)
+        check_beam_energy(value, limits)
     except ValueError as error:
         raise beam.refusal(f"in the metadata cannot be used. {error}") from None
 
@@ -461,7 +538,11 @@ _NEEDED = ("beam_current", "live_time", "live_time_pixels", "solid_angle")
 _HINTS = {"live_time_pixels": "or 'map'"}
 
 
-def dose(metadata: Tree, original_metadata: Tree | None = None) -> float:
+def dose(
+    metadata: Tree,
+    original_metadata: Tree | None = None,
+    n_pixels: int | None = None,
+) -> float:
     """Return electrons of a pixel x share of the sphere that the detector covers.
 
     Parameters
@@ -471,6 +552,8 @@ def dose(metadata: Tree, original_metadata: Tree | None = None) -> float:
         time of, and solid angle (sr).
     original_metadata
         Metadata of the file that the signal was read from.
+    n_pixels
+        Pixels of the signal. The live time of one spectrum of a bulk sample is its own.
 
     Raises
     ------
@@ -478,7 +561,7 @@ def dose(metadata: Tree, original_metadata: Tree | None = None) -> float:
         If one of them is not known or not positive; the message names the calls that
         set what is missing.
     """
-    values = _exposure(metadata, original_metadata)
+    values = _exposure(metadata, original_metadata, n_pixels)
     if missing := [ITEMS[name] for name, value in values.items() if not value > 0]:
         calls = [
             f"`{one.call()}` ({_HINTS.get(one.name, one.unit)})" for one in missing
@@ -509,7 +592,7 @@ def electrons(
     metadata, original_metadata
         As for `dose`.
     """
-    total = n_pixels * _electrons(_exposure(metadata, original_metadata))
+    total = n_pixels * _electrons(_exposure(metadata, original_metadata, n_pixels))
     return total if total > 0 else None
 
 
@@ -556,7 +639,12 @@ def has_dose(metadata: Tree, original_metadata: Tree | None = None) -> bool:
     return all(value > 0 for value in _exposure(metadata, original_metadata).values())
 
 
-def _exposure(metadata: Tree, original_metadata: Tree | None) -> dict[str, float]:
+def _exposure(
+    metadata: Tree, original_metadata: Tree | None, n_pixels: int | None = None
+) -> dict[str, float]:
     """Return name -> value of what `dose` needs, 0 for what is not known."""
     trees = metadata, original_metadata
-    return {name: read(name, *trees) or 0.0 for name in _NEEDED}
+    found = {name: read(name, *trees) or 0.0 for name in _NEEDED}
+    if n_pixels == 1 and issubclass(model_class(metadata), BulkModel):
+        found["live_time_pixels"] = found["live_time_pixels"] or 1.0
+    return found

@@ -76,6 +76,8 @@ RESULTS, TRUTH, BATCH = f"{NODE}.results", f"{NODE}.truth", f"{NODE}.batch"
 #: Nodes of eXSpy.
 TEM = "Acquisition_instrument.TEM"
 EDS = f"{TEM}.Detector.EDS"
+#: Where the scanning microscope is, of bulk samples, and the type of their signals.
+SEM, BULK_TYPE = "Acquisition_instrument.SEM", "EDS_espm_SEM"
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,7 @@ class Item:
             f"`{self.name}` is {value:g} {self.unit}, where {self.usual[0]:g} to "
             f"{self.usual[1]:g} {self.unit} are usual.{other}",
             UserWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
 
     def read(self, value: Any) -> Any:
@@ -246,6 +248,8 @@ def as_detector(value: Detector | str | Mapping) -> Detector:
     )
 
 
+#: A bulk sample without a coating.
+UNCOATED = "none"
 #: A mass thickness that is to be fitted, and what the counts decide.
 FIT, AUTO = "fit", "auto"
 
@@ -324,6 +328,16 @@ def _angles(value: Any) -> list[float]:
     return [angles] if isinstance(angles, float) else list(angles or ())
 
 
+def _coating(value: Any) -> str:
+    """Check a coating; the text of one, or that there is none."""
+    from espm_hs.physics.bulk.model import checked_coating, coating_text
+
+    if isinstance(value, str) and value.strip().lower() == UNCOATED:
+        return UNCOATED
+    found = checked_coating(value)
+    return UNCOATED if found is None else coating_text(found)
+
+
 def _spectra(value: Any) -> dict[str, np.ndarray]:
     """Check spectra by label; whether they fit the axis, the model says."""
     from espm_hs.arguments import check_mapping
@@ -399,6 +413,9 @@ ITEMS: dict[str, Item] = {item.name: item for item in (
          example="", title="standards"),
     Item("extra_spectra", f"{NODE}.extra_spectra",
          "Spectra of a background of the user's own.", _spectra),
+    Item("coating", f"{NODE}.coating",
+         "Layer that makes the surface of a bulk sample conduct, or 'none'.",
+         _coating, example="'C 15 nm'"),
     Item("pile_up", f"{NODE}.pile_up",
          "Whether sum peaks are modelled, or the pulse-pair resolution in ns.",
          _pile_up, title="pile-up", example="True"),
@@ -417,6 +434,21 @@ ITEMS: dict[str, Item] = {item.name: item for item in (
          unit="sr", most=4 * pi, excess="more than the whole sphere", example="0.7",
          title="solid angle of the detector"),
 )}  # fmt: skip
+
+
+def instrument_path(metadata: Tree, path: str) -> str:
+    """Return where an item is in metadata that may be those of a scanning microscope.
+
+    Parameters
+    ----------
+    metadata
+        Of a signal.
+    path
+        Of the item, by the schema.
+    """
+    if not path.startswith(TEM) or metadata.has_item(TEM):
+        return path
+    return path.replace(TEM, SEM, 1) if metadata.has_item(SEM) else path
 
 
 def check_node(metadata: Tree) -> None:

@@ -16,7 +16,14 @@ import numpy as np
 
 from espm_hs.metadata.learning import kept_beside
 from espm_hs.metadata.reader import density, kev_per_unit, read
-from espm_hs.metadata.schema import ITEMS, NODE, Tree, as_detector, check_node
+from espm_hs.metadata.schema import (
+    ITEMS,
+    NODE,
+    Tree,
+    as_detector,
+    check_node,
+    instrument_path,
+)
 
 
 class AllOrNothing:
@@ -80,6 +87,7 @@ def write_parameters(metadata: Tree, items: Mapping[str, Any]) -> None:
     if metadata.get_item(NODE) is None:
         remove(metadata, NODE)  # nothing, under the name of the node
     for path, value in items.items():
+        path = instrument_path(metadata, path)
         # a dictionary would be merged into the node that is there
         remove(metadata, path)
         metadata.set_item(path, value)

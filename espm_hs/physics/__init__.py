@@ -1,9 +1,11 @@
-"""X-ray physics of thin samples in the electron microscope.
+"""X-ray physics of thin and of bulk samples in the electron microscope.
 
 Ionisation, emission, absorption and detection of characteristic X-rays and
-bremsstrahlung, joined in `SpectrumModel`. Energies in keV, cross sections in cm2.
+bremsstrahlung, joined in `SpectrumModel` for films and in `BulkModel`. Energies in keV,
+cross sections in cm2.
 """
 
+from espm_hs.physics.bulk.model import BulkModel
 from espm_hs.physics.linear_model import (
     Column,
     LinearModel,
@@ -30,6 +32,7 @@ from espm_hs.physics.xray.model import SpectrumModel
 from espm_hs.physics.xray.unabsorbed import Lines, Sources
 
 __all__ = [
+    "BulkModel",
     "Column",
     "Detector",
     "EmissionLine",

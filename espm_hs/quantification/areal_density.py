@@ -13,6 +13,7 @@ import numpy as np
 
 from espm_hs.arguments import float_array
 from espm_hs.decomposition.result import PhaseAnalysis
+from espm_hs.physics.bulk.emission import LAYER_KG_M2
 from espm_hs.physics.linear_model import LinearModel
 from espm_hs.quantification.percent_with_errors import ATOMIC, Basis, atoms_per_loading
 
@@ -67,6 +68,27 @@ def mass_thicknesses(
     _, per_atom = replace(basis, units="weight").of(analysis.elements)
     atoms = PER_NM2 / dose * atoms_per_loading(analysis)
     return KG_PER_M2 * (per_atom @ atoms).sum(axis=0)
+
+
+def mass_totals(
+    analysis: PhaseAnalysis, dose: float, basis: Basis = ATOMIC
+) -> np.ndarray:
+    """Return the part (%) of a bulk sample that a loading of 1 of a phase stands for.
+
+    It is 100 where all of a pixel is found: the model compares bulk samples with a
+    layer of a known mass thickness.
+
+    Parameters
+    ----------
+    analysis, dose, basis
+        As in `mass_thicknesses`.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n_phases,).
+    """
+    return 100 / LAYER_KG_M2 * mass_thicknesses(analysis, dose, basis)
 
 
 def nm_per_mass(densities: float | Sequence[float], n_phases: int) -> np.ndarray:

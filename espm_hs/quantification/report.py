@@ -16,13 +16,17 @@ from espm_hs.arguments import check_mapping
 from espm_hs.calibration.automatic import calibration_text, drift_text
 from espm_hs.decomposition.cautions import in_short
 from espm_hs.decomposition.result import PhaseAnalysis
-from espm_hs.physics import SpectrumModel
+from espm_hs.physics import BulkModel, SpectrumModel
+from espm_hs.physics.bulk import unknowns as bulk_unknowns
 from espm_hs.physics.xray.emission import FAMILIES
 from espm_hs.physics.xray.uncertainty import LineErrors, multiplets
 from espm_hs.physics.xray.unknowns import (
+    ABSORPTION,
     ANGLE,
     BULK,
+    COATING,
     DETECTOR,
+    GENERATION,
     THICKNESS,
     USUAL_ANGLES,
     USUAL_FACTOR,
@@ -129,8 +133,24 @@ _NOT_STATED = {
     ),
     DETECTOR: ("whether the detector has a window", "detector="),
 }
+# The same of bulk samples, whose detectors have a window.
+_NOT_STATED_OF_BULK = _NOT_STATED | {
+    DETECTOR: (
+        f"what the detector is, and up to {1e3 * bulk_unknowns.GROWN_USUAL:g} nm of "
+        "carbon in front of it",
+        "detector=",
+    ),
+    ANGLE: (
+        "the take-off angle, {:g} to {:g} degrees".format(*bulk_unknowns.USUAL_ANGLES),
+        "take_off_angle=",
+    ),
+    COATING: (
+        f"the coating, 0 to {bulk_unknowns.USUAL_COATING:g} nm of carbon",
+        "coating=",
+    ),
+}
 # Columns of the report.
-_PARTS = ((THICKNESS, ANGLE), (DETECTOR,))
+_PARTS = ((THICKNESS, ANGLE, COATING, ABSORPTION, GENERATION), (DETECTOR,))
 
 
 def instrument_errors(analysis: PhaseAnalysis) -> list[np.ndarray]:
@@ -181,9 +201,11 @@ def unknowns_text(analysis: PhaseAnalysis) -> Iterator[str]:
         return
     if known := ", ".join(sorted(model.line_factor_errors)):
         yield f"Line factors by standards or tables: {known}."
-    open_ = [x for x in analysis.unknowns.names if x in model.unknown]
+    open_ = [x for x in dict.fromkeys(analysis.unknowns.names) if x in model.unknown]
     if open_:
-        what, calls = zip(*(_NOT_STATED[name] for name in open_), strict=True)
+        of_bulk = isinstance(model, BulkModel)
+        texts = _NOT_STATED_OF_BULK if of_bulk else _NOT_STATED
+        what, calls = zip(*(texts[name] for name in open_), strict=True)
         yield (
             f"Not stated, and in the errors: {'; '.join(what)}. State it with "
             f"s.set_analysis_parameters({', '.join(calls)})."
@@ -196,8 +218,9 @@ BAD_FIT = 2.0
 ERRORS = (
     "Errors are one standard deviation: counting, the noise of the counts; bias, what "
     "half of them would change; atomic-data uncertainty, how tables of lines differ; "
-    "absorption, that of thickness and take-off angle; detector, that of its "
-    "efficiency. The range is what the counts allow besides, where that is wider."
+    "absorption, that of thickness and take-off angle, in bulk samples of the physics "
+    "of the sample; detector, that of its efficiency. The range is what the counts "
+    "allow besides, where that is wider."
 )
 # An element is not found if its amount is below so many standard errors.
 FOUND = 2.0

@@ -8,7 +8,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from exspy.signals import EDSTEMSpectrum
+from exspy.signals import EDSSpectrum
 
 from espm_hs.arguments import check_flag, check_mapping
 from espm_hs.decomposition.edits import combined, refitted, renamed, with_phase
@@ -18,7 +18,7 @@ from espm_hs.metadata.writer import read_options
 from espm_hs.signals._regions import chosen_regions
 
 
-class Edits(EDSTEMSpectrum):
+class Edits(EDSSpectrum):
     """Edits the phases of a decomposition; part of `EDSespmSpectrum`."""
 
     analysis_results: Any

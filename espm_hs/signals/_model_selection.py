@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from exspy.signals import EDSTEMSpectrum
+from exspy.signals import EDSSpectrum
 
 from espm_hs.calibration.automatic import calibration_text
 from espm_hs.factorization import USUAL_SPARSITY, Penalties
@@ -31,7 +31,7 @@ PHASE_NUMBER = f"{NODE}.number_of_phases"
 BINNING = f"{NODE}.best_binning"
 
 
-class ModelSelection(EDSTEMSpectrum):
+class ModelSelection(EDSSpectrum):
     """Finds what the counts bear out by holding some out; part of `EDSespmSpectrum`."""
 
     def estimate_number_of_phases(

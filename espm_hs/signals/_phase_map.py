@@ -8,7 +8,7 @@ from typing import Any
 
 import hyperspy.api as hs
 import numpy as np
-from exspy.signals import EDSTEMSpectrum
+from exspy.signals import EDSSpectrum
 from hyperspy.signals import BaseSignal, Signal2D
 
 from espm_hs.decomposition.result import PhaseAnalysis
@@ -34,7 +34,7 @@ class PhaseMap(PhaseFractions):
         The map.
     """
 
-    source: EDSTEMSpectrum
+    source: EDSSpectrum
 
     @property
     def signal(self) -> BaseSignal:
@@ -135,7 +135,7 @@ class PhaseMap(PhaseFractions):
         save_labels(path, self, self._axes)
 
 
-class PhaseMaps(EDSTEMSpectrum):
+class PhaseMaps(EDSSpectrum):
     """Says which phase each pixel is; part of `EDSespmSpectrum`."""
 
     analysis_results: Any

@@ -18,7 +18,7 @@ from typing import Any
 import dask.array as da
 import hyperspy.api as hs
 import numpy as np
-from exspy.signals import EDSTEMSpectrum
+from exspy.signals import EDSSpectrum, EDSTEMSpectrum
 
 from espm_hs.arguments import check_flag, did_you_mean
 from espm_hs.calibration.automatic import calibration_text, drift_text
@@ -38,7 +38,7 @@ from espm_hs.metadata.learning import (
     keep,
     learned,
 )
-from espm_hs.metadata.reader import guessed_by, of_file, stated
+from espm_hs.metadata.reader import guessed_by, mixing_text, of_file, stated
 from espm_hs.metadata.schema import RESULTS
 from espm_hs.metadata.writer import (
     AllOrNothing,
@@ -141,7 +141,7 @@ def beside_hyperspy(find_phases: Callable, parents: Sequence[Any]) -> Callable:
     return decomposition
 
 
-class Phases(EDSTEMSpectrum):
+class Phases(EDSSpectrum):
     """Finds phases and keeps them; part of `EDSespmSpectrum`."""
 
     @partial(beside_hyperspy, parents=(EDSTEMSpectrum, hs.signals.BaseSignal))
@@ -409,7 +409,8 @@ class Phases(EDSTEMSpectrum):
                 warnings.warn(line, UserWarning, stacklevel=3)
             for line in calibration_text(changes) if print_info else ():
                 print(line)
-        for line in (*scale_text(found), *film_text(model)):
+        mixing = mixing_text(model, self.axes_manager.navigation_axes)
+        for line in (*scale_text(found), *film_text(model), *mixing):
             warnings.warn(line, UserWarning, stacklevel=3)
         wrong = contradicted_names(found, self.data, self._kept_loadings(found))
         for line in filter(None, (found.warning, *wrong)):
@@ -768,7 +769,7 @@ def _numbered(kind: type, data: np.ndarray, axes: list[dict]) -> Any:
     return kind(data, axes=[number, *({**axis, "navigate": False} for axis in axes)])
 
 
-def pixel_size(signal: EDSTEMSpectrum) -> tuple[float, ...] | None:
+def pixel_size(signal: EDSSpectrum) -> tuple[float, ...] | None:
     """Step of each navigation axis, in array order; None where they do not compare."""
     axes = signal.axes_manager.navigation_axes[::-1]
     steps = tuple(float(getattr(axis, "scale", 0.0)) for axis in axes)

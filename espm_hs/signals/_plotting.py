@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from exspy.signals import EDSTEMSpectrum
+from exspy.signals import EDSSpectrum
 
 from espm_hs.signals._regions import without_regions
 
 
-class Figures(EDSTEMSpectrum):
+class Figures(EDSSpectrum):
     """Draws results; part of `EDSespmSpectrum`."""
 
     def plot_phases(self):

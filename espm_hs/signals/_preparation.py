@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from exspy.signals import EDSTEMSpectrum
+from exspy.signals import EDSSpectrum
 
 from espm_hs.arguments import check_choice, check_flag, check_number
 from espm_hs.calibration.automatic import (
@@ -36,7 +36,6 @@ from espm_hs.calibration.standards import (
     check_unused,
     checked_film,
     film_elements,
-    film_thickness,
     key_of,
     measured,
 )
@@ -52,7 +51,7 @@ from espm_hs.metadata.writer import (
     write_calibration,
     write_parameters,
 )
-from espm_hs.physics import Detector, SpectrumModel
+from espm_hs.physics import SpectrumModel
 from espm_hs.physics.xray.kfactors import KFactorTable
 from espm_hs.physics.xray.line_factors import LineFactors, Standard
 from espm_hs.signals._masks import used_channels
@@ -61,111 +60,24 @@ if TYPE_CHECKING:
     from espm_hs.gui import ChannelMask
 
 
-class Preparation(EDSTEMSpectrum):
-    """Makes the physical model; part of `EDSespmSpectrum`."""
+class Preparation(EDSSpectrum):
+    """Makes the physical model; part of all signal classes."""
 
-    def set_analysis_parameters(
-        self,
-        thickness: float | None = None,
-        density: float | None = None,
-        stray_elements: Sequence[str] | None = None,
-        split_lines: Mapping | None = None,
-        detector: str | Detector | Mapping | None = None,
-        line_factors: Mapping[str, float] | None = None,
-        minimum_energy: float | None = None,
-        take_off_angle: float | Sequence[float] | None = None,
-        extra_spectra: Mapping[str, np.ndarray] | None = None,
-        solid_angle: float | None = None,
-        live_time_of: str | None = None,
-        thickness_error: float | None = None,
-        mass_thickness: float | str | None = None,
-        pile_up: bool | float | str | None = None,
-    ) -> None:
-        """Write what the physical model needs to the metadata.
+    # what a standard is, and arguments of a model without absorption by the sample
+    _SAMPLE = "film"
+    _UNABSORBED: Mapping[str, None] = {"thickness": None, "density": None}
 
-        What is not given keeps its value.
-
-        Parameters
-        ----------
-        thickness
-            Thickness of the sample in nm. With ``density`` each phase absorbs by its
-            own composition. Where it is never set, amounts are the mean over films of
-            77 nm, within a factor of 2.
-        density
-            Mean density of the sample in g/cm3.
-        stray_elements
-            Elements of grid, holder, column and contamination. They are fitted, one
-            column for each family of lines, and never quantified.
-        split_lines
-            Element -> which of its lines count for the composition: "families" (one
-            column per family), an energy in keV (lines above it count, those below
-            are free), or None (all lines in one column). Without an entry, L lines of
-            P to Ga and M lines of Ge to Yb are free where others are in range.
-        detector
-            Name of a preset such as "windowless", or an `espm_hs.physics.Detector`, or
-            a dictionary of its parameters. The resolution that the last two state
-            becomes ``energy_resolution_MnKa`` of `set_microscope_parameters`.
-        line_factors
-            Family of lines, such as "Fe_K" -> factor on its emission, 1 being the
-            atomic data; `espm_hs.physics.line_factors_from_kfactors` makes them from
-            k-factors. Standards, see `calibrate_line_factors`, are forgotten.
-        minimum_energy
-            Energy in keV from which spectra are fitted (0.15 if never set).
-        take_off_angle
-            Take-off angle in degrees, or one for each of several detectors, whose
-            absorption factors are averaged. It takes the place of the one that stage
-            tilt and detector position give.
-        extra_spectra
-            Label -> spectrum over the channels, for a background of your own: a column
-            beside the bremsstrahlung, never quantified.
-        solid_angle
-            Of the detector in sr. With beam current and live time it gives amounts per
-            area.
-        live_time_of
-            "pixel" or "map": what the live time in the metadata is the time of.
-        thickness_error
-            Relative standard error of the thickness (0.2 if never set), for the errors.
-        mass_thickness
-            In kg/m2, where no thickness is set: 0 for no absorption. "fit": what lines
-            and edges of the summed spectrum say, within its error, whatever is set.
-        pile_up
-            Whether sum peaks have a column of their own, never quantified. A number is
-            the pulse-pair resolution of the detector in ns: there is a column if, at
-            the count rate, it makes the peaks higher than 3 standard deviations of the
-            counts under them, and the spectrum shows them. "auto", if never set: the
-            same with 200 ns where the file has a live or real time, else none.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If a value makes no sense; nothing is written then.
-
-        Examples
-        --------
-        >>> s.set_analysis_parameters(thickness=100, density=4.5, stray_elements=["Cu"])
-        >>> s.metadata.Sample.thickness, s.metadata.Sample.thickness_units
-        (100.0, 'nm')
-        """
-        given = check_parameters(
-            thickness=thickness,
-            density=density,
-            thickness_error=thickness_error,
-            mass_thickness=mass_thickness,
-            stray_elements=stray_elements,
-            split_lines=split_lines,
-            detector=detector,
-            line_factors=line_factors,
+    def _set_parameters(self, live_time_of: str | None, **given: Any) -> None:
+        """Check parameters of the analysis and write those that are given."""
+        line_factors = given.get("line_factors")
+        items = check_parameters(
+            **given,
             standards=None if line_factors is None else {},
-            minimum_energy=minimum_energy,
-            take_off_angle=take_off_angle,
-            extra_spectra=extra_spectra,
-            solid_angle=solid_angle,
             live_time_pixels=self._pixels_of(live_time_of),
-            pile_up=pile_up,
         )
-        check_stray(self.metadata, given.get(ITEMS["stray_elements"].path, ()))
+        check_stray(self.metadata, items.get(ITEMS["stray_elements"].path, ()))
         with AllOrNothing(self):
-            write_parameters(self.metadata, given)
+            write_parameters(self.metadata, items)
 
     def info(self) -> Info:
         """Say what there is, what is a default, what is missing and what sets it.
@@ -297,96 +209,27 @@ class Preparation(EDSTEMSpectrum):
         axis, header = self.axes_manager.signal_axes[0], self.original_metadata
         return reader.build_model(self.metadata, axis, header, **overrides)
 
-    def calibrate_line_factors(
+    def _calibrated_line_factors(
         self,
-        standard: EDSTEMSpectrum | Mapping[str, float] | KFactorTable,
-        composition: Mapping[str, float] | str | None = None,
-        *,
-        thickness: float | None = None,
-        density: float | None = None,
-        mass_thickness: float | None = None,
-        thickness_error: float | None = None,
-        composition_error: float | Mapping[str, float] | None = None,
-        method: str = "CL",
-        error: float | None = None,
-        calibration: str = "auto",
-        add: bool = True,
-        print_info: bool = True,
+        standard: EDSSpectrum | Mapping[str, float] | KFactorTable,
+        sample: Mapping[str, Any],
+        method: str,
+        error: float | None,
+        calibration: str,
+        add: bool,
+        print_info: bool,
     ) -> LineFactors:
-        """Measure factors on the emission of lines, or take those of others.
-
-        A film of known composition, measured with the same beam energy and detector,
-        shows how many counts an atom of each element gives. For its families of lines
-        that takes the place of atomic data and of the efficiency of the detector, in
-        values and errors. Decompose after it; results that are there stay.
-
-        Parameters
-        ----------
-        standard
-            Spectrum or map of the film, of this signal type, whose metadata say what a
-            decomposition needs. Or factors by line, such as ``{"Fe_Ka": 1.3}``, or what
-            `espm_hs.physics.read_kfactors` returns.
-        composition
-            Of the film: atoms by element, in any unit, or a formula such as "SrTiO3".
-        thickness, density, mass_thickness, thickness_error
-            Of the film (nm, g/cm3, kg/m2, relative), in place of its metadata.
-        composition_error
-            Relative standard error of the atoms of each element, or by element; None:
-            it is exact.
-        method
-            "CL" or "zeta", as in eXSpy: what the numbers of a mapping are, k-factors by
-            weight or zeta factors in kg/m2.
-        error
-            Relative standard error of the numbers of a mapping. None: they are known as
-            well as atomic data.
-        calibration
-            As in `decomposition`, for the fit of the film.
-        add
-            To the standards that there are; a second call with the same counts, or with
-            factors of the same lines, replaces the first. Else only this one counts.
-        print_info
-            Print the factors.
-
-        Returns
-        -------
-        espm_hs.analysis.LineFactors
-            Factors, k-factors and zeta factors with their errors, from all standards.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If the standard is of another beam energy or detector, lacks an element of
-            its metadata in the composition or has too few counts of one, or an argument
-            makes no sense; nothing is changed then.
-
-        Warns
-        -----
-        UserWarning
-            If standards disagree by more than three standard errors.
-
-        Notes
-        -----
-        Where current and live time of the film and its thickness are known, the factors
-        are zeta factors, and the solid angle that they imply goes to the metadata.
-        """
+        """Measure line factors with a sample, or take a table; see the subclasses."""
         refinement = self._refinement(calibration)
         check_choice("method", method, ("CL", "zeta"))
         check_flag("add", add)
-        film: dict[str, Any] = {
-            "composition": composition,
-            "composition_error": composition_error,
-            "thickness": thickness,
-            "density": density,
-            "mass_thickness": mass_thickness,
-            "thickness_error": thickness_error,
-        }
         model = self.physical_model()
         used = model.beam_energy, model.detector, model.unknown
         if isinstance(standard, Preparation):
             check_unused("a table of factors", error=error)
-            key, found = standard._as_standard(model, refinement, **film)
+            key, found = standard._as_standard(model, refinement, **sample)
         else:
-            check_unused("a film", **film)
+            check_unused(f"a {self._SAMPLE}", **sample)
             found = Standard.of_table(standard, *used[:2], error, method == "zeta")
             key = key_of(" ".join(found.kfactors).encode())
         known = reader.read("standards", self.metadata) if add else None
@@ -399,7 +242,7 @@ class Preparation(EDSTEMSpectrum):
         if print_info:
             print(factors)
         for disagreement in factors.disagreements:
-            warnings.warn(disagreement, UserWarning, stacklevel=2)
+            warnings.warn(disagreement, UserWarning, stacklevel=3)
         return factors
 
     def line_factors(self, reference: str | None = None) -> LineFactors:
@@ -444,7 +287,7 @@ class Preparation(EDSTEMSpectrum):
         """Return a key of these counts, and what they say of the lines of a model."""
         atoms, errors = checked_film(composition, composition_error)
         elements = film_elements(reader.read("elements", self.metadata), atoms)
-        given = {"elements": elements, "composition": atoms, **film_thickness(**known)}
+        given = {"elements": elements, "composition": atoms, **self._of_sample(**known)}
         model = self._model_to_fit(refinement, **given)
         check_alike(model, other)
         spectrum, n_pixels = self._summed(), self.axes_manager.navigation_size or 1
@@ -452,6 +295,10 @@ class Preparation(EDSTEMSpectrum):
         name = composition if isinstance(composition, str) else "".join(atoms)
         found = measured(model, spectrum, name, errors, refinement, electrons)
         return key_of(spectrum.tobytes()), found
+
+    def _of_sample(self, **known: float | None) -> dict[str, Any]:
+        """Return what is given of a standard as arguments of a model."""
+        return {name: value for name, value in known.items() if value is not None}
 
     def _fitted_mass_thickness(
         self, refinement: AutomaticCalibration | None, spectrum: np.ndarray
@@ -472,6 +319,7 @@ class Preparation(EDSTEMSpectrum):
         """
         summed = cache(self._summed)  # the map is read once, and only if need be
         is_fitted = reader.read("mass_thickness", self.metadata) == FIT
+        is_fitted &= bool(self._UNABSORBED)
         if is_fitted and "thickness" not in overrides:
             found = self._fitted_mass_thickness(refinement, summed())
             if print_info:
@@ -703,8 +551,8 @@ class Preparation(EDSTEMSpectrum):
         # without a beam energy the model says what is needed
         some = any_element(energy, beam) if beam else "Si"
         # it would absorb as what the sample is not
-        film = {"thickness": None, "density": None}
-        return self.physical_model(elements=[some], stray_elements=[], **film)
+        none = {"elements": [some], "stray_elements": [], **self._UNABSORBED}
+        return self.physical_model(**none)
 
     def _summed(self) -> np.ndarray:
         """Sum the counts of each channel over the whole map."""

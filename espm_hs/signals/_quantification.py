@@ -7,7 +7,7 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
-from exspy.signals import EDSTEMSpectrum
+from exspy.signals import EDSSpectrum
 from hyperspy.signals import BaseSignal
 
 from espm_hs.arguments import check_choice, check_flag, check_number
@@ -17,12 +17,6 @@ from espm_hs.metadata import reader
 from espm_hs.metadata.reader import item
 from espm_hs.metadata.schema import NODE, RESULTS
 from espm_hs.metadata.writer import read_options
-from espm_hs.quantification.areal_density import (
-    areal_densities,
-    check_thickness,
-    mass_thicknesses,
-    nm_per_mass,
-)
 from espm_hs.quantification.bootstrap import replicates
 from espm_hs.quantification.percent_with_errors import (
     Basis,
@@ -62,7 +56,7 @@ from espm_hs.signals._regions import (
 )
 
 
-class Quantification(EDSTEMSpectrum):
+class Quantification(EDSSpectrum):
     """Turns the phases of a decomposition into numbers; part of `EDSespmSpectrum`."""
 
     def analysis_results(self) -> PhaseAnalysis:
@@ -162,7 +156,7 @@ class Quantification(EDSTEMSpectrum):
         >>> of_each[0].data.shape
         (2,)
         """
-        _check_target(target)
+        check_target(target)
         check_choice("roi_fit", roi_fit, FITS)
         check_flag("interactive", interactive)
         found = self.analysis_results()
@@ -190,8 +184,8 @@ class Quantification(EDSTEMSpectrum):
         for line in (*self._not_of_now(found), *nothing_found(found, basis)):
             warnings.warn(line, UserWarning, stacklevel=2)
         if target == "phases":
-            return _signals(
-                f"{units} percent of", _phase_axis(found), *to_percent(found, basis)
+            return signals_of(
+                f"{units} percent of", phase_axis(found), *to_percent(found, basis)
             )
         return self._pixels_inside(found, basis)
 
@@ -207,7 +201,7 @@ class Quantification(EDSTEMSpectrum):
             maps = [within(one, regions.used) for one in maps]
         values, variances = maps
         what = f"{basis.units} percent of"
-        return _signals(what, self._map_axes(), symbols, values, variances)
+        return signals_of(what, self._map_axes(), symbols, values, variances)
 
     def _of_regions(
         self,
@@ -225,7 +219,7 @@ class Quantification(EDSTEMSpectrum):
         else:
             analyses = self._regions_by_themselves(found, names, regions)
             numbers = composition_of_spectra(analyses, found.elements, basis)
-        return _signals(f"{basis.units} percent of", axes, *numbers, regions=names)
+        return signals_of(f"{basis.units} percent of", axes, *numbers, regions=names)
 
     def _regions_by_themselves(
         self, found: PhaseAnalysis, names: Sequence[str], regions: Regions
@@ -342,7 +336,7 @@ class Quantification(EDSTEMSpectrum):
         """Share of each phase in the counts, along an axis."""
         parts = zip(found.labels, *shares_of_phases(found, totals), strict=True)
         return [
-            _signal(f"share of {label}", axes, share, variance, regions=names)
+            signal_of(f"share of {label}", axes, share, variance, regions=names)
             for label, share, variance in parts
         ]
 
@@ -483,11 +477,11 @@ class Quantification(EDSTEMSpectrum):
         bar = progress_bar(show_progressbar, repetitions, total=n)
         tables = [to_percent(one, basis) for one in bar]
         axes = [
-            *_phase_axis(found),
+            *phase_axis(found),
             {"name": "Repetition", "size": n, "navigate": True},
         ]
         percent = np.stack([table[1] for table in tables], axis=2)
-        return _signals(f"{units} percent of", axes, tables[0][0], percent)
+        return signals_of(f"{units} percent of", axes, tables[0][0], percent)
 
     def print_quantification(
         self,
@@ -568,162 +562,6 @@ class Quantification(EDSTEMSpectrum):
             ]
         return []
 
-    def estimate_areal_densities(
-        self,
-        elements: Sequence[str] | None = None,
-        oxygen: str | Mapping[str, float] = "measured",
-    ) -> list[BaseSignal]:
-        """Atoms of each element per area, in each pixel.
-
-        Beam current, live time, what that is the time of, and solid angle must be
-        known: see `set_analysis_parameters`.
-
-        Parameters
-        ----------
-        elements, oxygen
-            As in `quantify`.
-
-        Returns
-        -------
-        list of hyperspy.api.signals.BaseSignal
-            Atoms per nm2, one map for each element, with the variance that the counts
-            imply (for phases taken as known).
-
-        Raises
-        ------
-        RuntimeError, ValueError
-            As `quantify`; and if the dose is not known.
-        """
-        found, dose = self.analysis_results(), reader.dose(*self._trees)
-        symbols, per_loading = areal_densities(
-            found, dose, Basis("atomic", elements, oxygen)
-        )
-        maps = self._amount_maps(found, per_loading)
-        return _signals("atoms per nm2 of", self._map_axes(), symbols, *maps)
-
-    def estimate_mass_thickness(
-        self,
-        target: str = "pixels",
-        method: str | None = None,
-        elements: Sequence[str] | None = None,
-        oxygen: str | Mapping[str, float] = "measured",
-        calibration: str = "auto",
-    ) -> BaseSignal:
-        """Mass thickness in kg/m2, from the dose or from absorption alone.
-
-        Parameters
-        ----------
-        target
-            "pixels" for a map; "phases" for a map of what each phase contributes.
-        method
-            "dose": atoms per area times their masses; beam current, live time, what
-            that is the time of, and solid angle must be known. "absorption": from the
-            summed spectrum, in which the sample absorbs some lines more than others;
-            one number for the whole map. None: "dose" if that is known.
-        elements, oxygen
-            As in `quantify`: what has mass. Elements that cannot be seen, like
-            hydrogen, are missed. Not for "absorption".
-        calibration
-            As in `decomposition`, for "absorption".
-
-        Returns
-        -------
-        hyperspy.api.signals.BaseSignal
-            A map; maps along an axis "Phase"; or a single value. The variance is that
-            of the counts. The single value is the median of what a prior, 77 nm within
-            a factor of 2, and the spectrum allow; ``metadata.EDS_espm.interval`` holds
-            95 % of it, and twice the root of the variance reaches to the upper end.
-
-        Raises
-        ------
-        RuntimeError, ValueError
-            As `quantify`; and if the dose is not known, or, for the absorption, the
-            take-off angle.
-
-        Warns
-        -----
-        UserWarning
-            If the dose speaks for another thickness, by more than a factor of two, than
-            the thickness and density that are set.
-
-        Notes
-        -----
-        Absorption is seen in elements with lines of very different energies in one
-        column: set ``split_lines={"Fe": None}`` where the L lines are reliable. What it
-        shows of an uneven foil is the mean weighted by the photons, i.e. by the
-        thickness itself where little is absorbed.
-        """
-        _check_target(target)
-        check_choice("method", method, ("dose", "absorption", None))
-        refinement = self._refinement(calibration)
-        if method is None:
-            method = "dose" if reader.has_dose(*self._trees) else "absorption"
-        if method == "dose":
-            return self._thickness(target, Basis("weight", elements, oxygen))
-        found = self._fitted_mass_thickness(refinement, self._summed())
-        axes = [{"name": "Map", "size": 1, "navigate": True}]
-        value, error = np.array([found.value]), np.array([found.error])
-        signal = _signal("Mass thickness", axes, value, error**2)
-        signal.metadata.add_dictionary({NODE: {"interval": [found.low, found.high]}})
-        return signal
-
-    def estimate_thickness(
-        self,
-        density: float | Sequence[float] | None = None,
-        target: str = "pixels",
-        elements: Sequence[str] | None = None,
-        oxygen: str | Mapping[str, float] = "measured",
-    ) -> BaseSignal:
-        """Thickness in nm, from the dose.
-
-        Parameters
-        ----------
-        density
-            g/cm3, of the sample or of each phase. None: that of the metadata.
-        target, elements, oxygen
-            As in `estimate_mass_thickness`.
-
-        Returns
-        -------
-        hyperspy.api.signals.BaseSignal
-            Map of the thickness, or of the part of each phase in it.
-
-        Raises
-        ------
-        RuntimeError, ValueError
-            As `estimate_mass_thickness`; and if there is no density.
-        """
-        _check_target(target)
-        if density is None:
-            density = reader.density(self.metadata)
-        if density is None:
-            raise ValueError(
-                "A thickness needs a density. Give it, "
-                "`s.estimate_thickness(density=...)` (g/cm3, a number or one for each "
-                "phase), or set it with `s.set_analysis_parameters(density=...)`."
-            )
-        return self._thickness(target, Basis("weight", elements, oxygen), density)
-
-    def _thickness(
-        self,
-        target: str,
-        basis: Basis,
-        density: float | Sequence[float] | None = None,
-    ) -> BaseSignal:
-        """Mass thickness in kg/m2, or, with a density, thickness in nm."""
-        found, dose = self.analysis_results(), reader.dose(*self._trees)
-        mass = mass_thicknesses(found, dose, basis)
-        check_thickness(found.model, self._kept_loadings(found) @ mass)
-        title, per_loading, axes = "Mass thickness", mass, self._map_axes()
-        if density is not None:
-            title = "Thickness"
-            per_loading = mass * nm_per_mass(density, found.n_phases)
-        if target == "phases":
-            axes = [*_phase_axis(found), *axes]
-            return _signal(title, axes, *self._amount_maps(found, np.diag(per_loading)))
-        pair = self._amount_maps(found, per_loading[None, :])
-        return _signal(title, axes, *(one[0] for one in pair))
-
     def _amount_maps(
         self, found: PhaseAnalysis, per_loading: np.ndarray
     ) -> tuple[Array, Array]:
@@ -744,12 +582,12 @@ class Quantification(EDSTEMSpectrum):
         ]
 
 
-def _check_target(target: str) -> None:
+def check_target(target: str) -> None:
     """Raise ValueError for a target that is not known."""
     check_choice("target", target, ("phases", "pixels"))
 
 
-def _phase_axis(found: PhaseAnalysis) -> list[dict[str, Any]]:
+def phase_axis(found: PhaseAnalysis) -> list[dict[str, Any]]:
     """Axis of signals that have a number for each phase."""
     return [{"name": "Phase", "size": found.n_phases, "navigate": True}]
 
@@ -759,7 +597,7 @@ def _region_axis(names: Sequence[str]) -> list[dict[str, Any]]:
     return [{"name": "Region", "size": len(names), "navigate": True}]
 
 
-def _signals(
+def signals_of(
     what: str,
     axes: list[dict[str, Any]],
     symbols: Sequence[str],
@@ -770,12 +608,12 @@ def _signals(
     """One signal with its variance for each element."""
     spread = [None] * len(symbols) if variances is None else variances
     return [
-        _signal(f"{what} {symbol}", axes, one, variance, symbol, regions)
+        signal_of(f"{what} {symbol}", axes, one, variance, symbol, regions)
         for symbol, one, variance in zip(symbols, values, spread, strict=True)
     ]
 
 
-def _signal(
+def signal_of(
     title: str,
     axes: list[dict[str, Any]],
     values: Array,
@@ -793,5 +631,5 @@ def _signal(
     if isinstance(values, da.Array):
         signal = signal.as_lazy()
     if variance is not None:
-        signal.set_noise_variance(_signal(f"Variance of {title}", axes, variance))
+        signal.set_noise_variance(signal_of(f"Variance of {title}", axes, variance))
     return signal

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from exspy.signals import EDSTEMSpectrum
+from exspy.signals import EDSSpectrum
 
 from espm_hs.arguments import did_you_mean
 from espm_hs.decomposition.cautions import PhaseWarning
@@ -182,7 +182,7 @@ def _same(one: PhaseAnalysis, other: PhaseAnalysis) -> bool:
     return alike and np.array_equal(one.W, other.W)
 
 
-class Comparisons(EDSTEMSpectrum):
+class Comparisons(EDSSpectrum):
     """Keeps and compares results; part of `EDSespmSpectrum`."""
 
     analysis_results: Any

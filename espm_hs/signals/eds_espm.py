@@ -3,22 +3,33 @@
 from functools import cache
 from inspect import unwrap
 
+import hyperspy.api as hs
 import numpy as np
-from exspy.signals import EDSTEMSpectrum, LazyEDSTEMSpectrum
+from exspy.signals import (
+    EDSSEMSpectrum,
+    EDSTEMSpectrum,
+    LazyEDSSEMSpectrum,
+    LazyEDSTEMSpectrum,
+)
 
 from espm_hs import simulation
 from espm_hs.metadata.reader import item, kev_per_unit
-from espm_hs.metadata.schema import ITEMS
+from espm_hs.metadata.schema import BULK_TYPE, ITEMS
+from espm_hs.signals._bulk import BulkPreparation, BulkQuantification
 from espm_hs.signals._edits import Edits
+from espm_hs.signals._film import FilmPreparation, FilmQuantification
 from espm_hs.signals._model_selection import ModelSelection
 from espm_hs.signals._phase_map import PhaseMaps
 from espm_hs.signals._phases import Phases, beside_hyperspy
 from espm_hs.signals._plotting import Figures
-from espm_hs.signals._preparation import Preparation
-from espm_hs.signals._quantification import Quantification
 from espm_hs.signals._results import Comparisons
 
-__all__ = ["EDSespmSpectrum", "LazyEDSespmSpectrum"]
+__all__ = [
+    "EDSespmSEMSpectrum",
+    "EDSespmSpectrum",
+    "LazyEDSespmSEMSpectrum",
+    "LazyEDSespmSpectrum",
+]
 
 # Others are converted for it.
 UNITS_OF_EXSPY = "keV", "eV"
@@ -32,26 +43,8 @@ def _in_kev() -> EDSTEMSpectrum:
     return spectrum
 
 
-class EDSespmSpectrum(
-    Preparation,
-    ModelSelection,
-    Quantification,
-    PhaseMaps,
-    Comparisons,
-    Edits,
-    Phases,
-    Figures,
-    EDSTEMSpectrum,
-):
-    """EDS spectra from an electron microscope, to be decomposed with physics.
-
-    Everything that `exspy.signals.EDSTEMSpectrum` offers, and
-    ``decomposition(algorithm="espm")``, which finds phases whose spectra obey the
-    X-ray physics that the metadata describe, and `quantify`, which tells what the
-    phases are made of.
-    """
-
-    _signal_type = "EDS_espm"
+class _Espm(ModelSelection, PhaseMaps, Comparisons, Edits, Phases, Figures):
+    """What all signals of this package have beside preparation and quantification."""
 
     def _set_default_param(self):
         super()._set_default_param()
@@ -90,6 +83,19 @@ class EDSespmSpectrum(
         return simulation.ground_truth(self)
 
 
+class EDSespmSpectrum(FilmPreparation, FilmQuantification, _Espm, EDSTEMSpectrum):
+    """EDS spectra from an electron microscope, to be decomposed with physics.
+
+    Everything that `exspy.signals.EDSTEMSpectrum` offers, and
+    ``decomposition(algorithm="espm")``, which finds phases whose spectra obey the
+    X-ray physics that the metadata describe, and `quantify`, which tells what the
+    phases are made of. The sample is a thin film; for bulk samples there is
+    `EDSespmSEMSpectrum`.
+    """
+
+    _signal_type = "EDS_espm"
+
+
 class LazyEDSespmSpectrum(EDSespmSpectrum, LazyEDSTEMSpectrum):
     """The lazy twin of `EDSespmSpectrum`.
 
@@ -102,4 +108,29 @@ class LazyEDSespmSpectrum(EDSespmSpectrum, LazyEDSTEMSpectrum):
     decomposition = beside_hyperspy(
         unwrap(Phases.decomposition),
         parents=(EDSTEMSpectrum, super(EDSTEMSpectrum, LazyEDSTEMSpectrum)),
+    )
+
+
+class EDSespmSEMSpectrum(BulkPreparation, BulkQuantification, _Espm, EDSSEMSpectrum):
+    """EDS spectra of bulk samples in the SEM, to be decomposed with physics.
+
+    As `EDSespmSpectrum`, but on `exspy.signals.EDSSEMSpectrum` and with the physics of
+    samples that no electron passes, see `espm_hs.physics.BulkModel`. What only films
+    have, such as a thickness and atoms per area, is not there.
+    """
+
+    _signal_type = BULK_TYPE
+
+    # the same, without the arguments that eXSpy has for TEM
+    decomposition = beside_hyperspy(
+        unwrap(Phases.decomposition), parents=(hs.signals.BaseSignal,)
+    )
+
+
+class LazyEDSespmSEMSpectrum(EDSespmSEMSpectrum, LazyEDSSEMSpectrum):
+    """The lazy twin of `EDSespmSEMSpectrum`."""
+
+    decomposition = beside_hyperspy(
+        unwrap(Phases.decomposition),
+        parents=(super(EDSSEMSpectrum, LazyEDSSEMSpectrum),),
     )

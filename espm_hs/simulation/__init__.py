@@ -8,6 +8,7 @@ from espm_hs.simulation.datasets import (
     grain_boundary,
     mantle,
     particles,
+    polished_section,
 )
 from espm_hs.simulation.effects import Effects
 from espm_hs.simulation.emission import Phase
@@ -27,5 +28,6 @@ __all__ = [
     "mantle",
     "particles",
     "phantoms",
+    "polished_section",
     "record",
 ]

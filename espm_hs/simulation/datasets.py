@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from espm_hs.physics import SpectrumModel
+from espm_hs.physics import BulkModel, Detector, SpectrumModel
+from espm_hs.simulation import phantoms
 from espm_hs.simulation.effects import Effects
 from espm_hs.simulation.emission import Phase
 from espm_hs.simulation.experiment import Experiment
@@ -317,6 +318,66 @@ def _mantle(shape: Shape) -> _Sample:
     ]
     maps = spheres_in_matrix(shape, spheres)
     return _Sample(model, phases, 100 * maps)
+
+
+def polished_section(
+    shape: Shape = (64, 64),
+    counts_per_pixel: float = 50.0,
+    seed: int = 0,
+    effects: Effects | None = None,
+    lazy: bool = False,
+) -> BaseSignal:
+    """Four minerals in a polished section at 15 kV: a bulk sample.
+
+    Olivine, plagioclase, augite and ilmenite in grains of about 10 µm, with mixed
+    pixels of 1 µm where they meet. The surface has 10 nm of carbon.
+
+    Parameters
+    ----------
+    shape
+        Rows and columns of the map.
+    counts_per_pixel
+        Mean counts of a pixel.
+    seed
+        The same seed gives the same counts.
+    effects
+        What the model of the signal does not know, but for those of films.
+    lazy
+        Whether the signal is a lazy one.
+
+    Returns
+    -------
+    EDSespmSEMSpectrum
+        Counts; its `ground_truth` has the shares of the phases for their ``thickness``.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range.
+    """
+    olivine = {"O": 4, "Mg": 1.6, "Fe": 0.4, "Si": 1}
+    plagioclase = {"O": 8, "Ca": 0.6, "Na": 0.4, "Al": 1.6, "Si": 2.4}
+    augite = {"O": 6, "Ca": 0.8, "Mg": 0.9, "Fe": 0.3, "Si": 2}
+    ilmenite = {"O": 3, "Ti": 1, "Fe": 0.9, "Mg": 0.1}
+    model = BulkModel(
+        0.01 * np.arange(1500),
+        beam_energy=15,
+        elements=sorted({*olivine, *plagioclase, *ilmenite}),
+        take_off_angle=40.0,
+        detector=Detector.preset("polymer_window", carbon=0.03),
+        coating=("C", 10.0),
+    )
+    phases = [
+        Phase("olivine", olivine, 3.5, 0.15),
+        Phase("plagioclase", plagioclase, 2.7, 0.15),
+        Phase("augite", augite, 3.3, 0.15),
+        Phase("ilmenite", ilmenite, 4.7, 0.15),
+    ]
+    grain = max(1.0, min(shape) / 6)
+    maps = phantoms.random_fields(shape, len(phases), grain, contrast=12, seed=4)
+    made = Experiment(model, phases, maps, counts_per_pixel, effects=effects)
+    title = "Simulated polished section"
+    return record(made, seed, pixel_size=1000.0, title=title, lazy=lazy)
 
 
 #: Name -> function that simulates the data set.

@@ -113,7 +113,7 @@ class Emission:
         stray: Mapping[str, float],
         background_exponent: float = 0.0,
     ):
-        _check_elements(model, phases, stray)
+        check_elements(model, phases, stray)
         self.take_off_angle = model.take_off_angle
         sources = model.sources()
         self.line_spectra = sources.line_spectra
@@ -170,7 +170,7 @@ class Emission:
         return self.line_spectra @ (self.lines * lines) + self.background * background
 
 
-def _check_elements(
+def check_elements(
     model: SpectrumModel, phases: Sequence[Phase], stray: Mapping[str, float]
 ) -> None:
     """Raise ValueError for elements that the model has not."""
@@ -191,7 +191,7 @@ def _check_elements(
         raise ValueError(f"Shares of stray lines must not be negative: {dict(stray)}.")
 
 
-def _terms(phase: Phase, n_terms: int) -> np.ndarray:
+def background_terms(phase: Phase, n_terms: int) -> np.ndarray:
     """Share of each background term in the counts of a phase."""
     shares = np.asarray(phase.background, dtype=float)
     if shares.ndim == 0 and n_terms:
@@ -214,7 +214,7 @@ def _terms(phase: Phase, n_terms: int) -> np.ndarray:
 
 def _backgrounds(shapes: np.ndarray, phases: Sequence[Phase]) -> np.ndarray:
     """Background of each phase; its sum is its share of the counts."""
-    terms = np.array([_terms(phase, shapes.shape[1]) for phase in phases]).T
+    terms = np.array([background_terms(phase, shapes.shape[1]) for phase in phases]).T
     return shapes / shapes.sum(axis=0) @ terms
 
 

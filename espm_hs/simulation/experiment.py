@@ -8,7 +8,8 @@ from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
 from espm_hs.arguments import check_number, generator
-from espm_hs.physics import SpectrumModel
+from espm_hs.physics import BulkModel, SpectrumModel
+from espm_hs.simulation.bulk import bulk_spectra
 from espm_hs.simulation.effects import Effects
 from espm_hs.simulation.emission import Emission, Phase
 from espm_hs.simulation.photons import (
@@ -34,7 +35,8 @@ class Experiment:
     phases
         Materials.
     thickness
-        Shape (*navigation, n_phases). Of each phase in each pixel, nm; 0 or more.
+        Shape (*navigation, n_phases). Of each phase in each pixel, nm; 0 or more. Of
+        bulk samples, see `BulkModel`, the shares of the phases in each pixel.
     counts_per_pixel
         Expected counts of a pixel over the whole energy axis, mean of the map. Sets
         the dose.
@@ -83,17 +85,34 @@ class Experiment:
             raise TypeError(f"`effects` must be Effects, got {effects!r}.")
         self.effects = effects or Effects()
         self.true_model = self.effects.true_model(model)
-        emission = Emission(
-            self.true_model, self.phases, stray or {}, self.effects.background_exponent
-        )
-        # foils of the phases as heavy as that of the model
-        density = np.array([phase.density for phase in self.phases])
-        spectra = emission.spectra(1e6 * self.true_model.mass_thickness / density)
+        self._sample: OwnAbsorption | LocalAbsorption
+        if isinstance(self.true_model, BulkModel):
+            spectra = self._of_bulk(self.true_model, stray or {})
+            self._sample = OwnAbsorption(spectra)
+        else:
+            emission = Emission(
+                self.true_model,
+                self.phases,
+                stray or {},
+                self.effects.background_exponent,
+            )
+            # foils of the phases as heavy as that of the model
+            density = np.array([phase.density for phase in self.phases])
+            spectra = emission.spectra(1e6 * self.true_model.mass_thickness / density)
+            self._sample = OwnAbsorption(spectra)
+            if self.effects.local_absorption:
+                self._sample = LocalAbsorption(emission)
         self.spectra = spectra / spectra.sum(axis=0)
-        self._sample: OwnAbsorption | LocalAbsorption = OwnAbsorption(spectra)
-        if self.effects.local_absorption:
-            self._sample = LocalAbsorption(emission)
         self._expose(counts_per_pixel)
+
+    def _of_bulk(self, model: BulkModel, stray: Mapping[str, float]) -> np.ndarray:
+        """Spectra of bulk samples, which have no effects of films."""
+        if self.effects.local_absorption or self.effects.background_exponent:
+            raise ValueError(
+                "`local_absorption` and `background_exponent` are effects of films; "
+                "leave them out of the effects on a bulk sample."
+            )
+        return bulk_spectra(model, self.phases, stray)
 
     @property
     def shape(self) -> tuple[int, ...]:

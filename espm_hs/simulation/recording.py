@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dask.array as da
 import numpy as np
@@ -13,9 +13,9 @@ from scipy.constants import elementary_charge
 from scipy.sparse import csr_array
 
 from espm_hs.metadata.reader import energy_axis, item, kev_per_unit
-from espm_hs.metadata.schema import ITEMS, TRUTH
+from espm_hs.metadata.schema import BULK_TYPE, ITEMS, TRUTH, UNCOATED
 from espm_hs.metadata.writer import write_parameters
-from espm_hs.physics import SpectrumModel
+from espm_hs.physics import BulkModel, SpectrumModel
 from espm_hs.simulation.experiment import Experiment
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ def record(
     data = _lazily(counts, shape) if lazy else counts.toarray().reshape(shape)
     signal = hs.signals.Signal1D(data, axes=_axes(shape, model.energy, pixel_size))
     signal = signal.as_lazy() if lazy else signal
-    signal.set_signal_type("EDS_espm")
+    of_bulk = isinstance(model, BulkModel)
+    signal.set_signal_type(BULK_TYPE if of_bulk else "EDS_espm")
     signal.metadata.General.title = title
     _set_parameters(signal, model)
     _set_exposure(signal, experiment)
@@ -122,10 +123,17 @@ def _set_parameters(signal: BaseSignal, model: SpectrumModel) -> None:
         signal.set_microscope_parameters(elevation_angle=angle)
     stated = ITEMS["elevation_angle"].is_stated(angle) and isinstance(angle, float)
     signal.set_elements(list(model.elements))
+    sample: dict[str, Any]
+    if isinstance(model, BulkModel):
+        sample = {"coating": model.coating or UNCOATED}
+    else:
+        sample = {
+            "thickness": model.thickness or None,
+            "mass_thickness": None if model.thickness else 0.0,
+            "density": model.density,
+        }
     signal.set_analysis_parameters(
-        thickness=model.thickness or None,
-        mass_thickness=None if model.thickness else 0.0,
-        density=model.density,
+        **sample,
         stray_elements=list(model.stray_elements),
         split_lines=model.split_lines or None,
         line_factors=model.line_factors or None,

@@ -18,9 +18,9 @@ metadata do not state.
 from collections.abc import Callable
 from typing import Any
 
-from espm_hs.metadata.quirks import espm_package, velox
+from espm_hs.metadata.quirks import emsa, espm_package, velox
 
 #: Looks an item up by its path; None where there is none.
 Lookup = Callable[[str], Any]
 
-QUIRKS = (espm_package, velox)
+QUIRKS = (espm_package, velox, emsa)

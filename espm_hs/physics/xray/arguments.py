@@ -297,17 +297,21 @@ def checked_bends(bends: Sequence[float]) -> tuple[float, ...]:
     return tuple(factors.tolist())
 
 
-def checked_unknown(unknown: Sequence[str]) -> tuple[str, ...]:
+def checked_unknown(
+    unknown: Sequence[str], choices: Sequence[str] = NAMES
+) -> tuple[str, ...]:
     """Check what is not known of sample and detector; ValueError for other words.
 
     Parameters
     ----------
     unknown
-        Some of `espm_hs.physics.xray.unknowns.NAMES`.
+        Some of the choices.
+    choices
+        What a model may not know; `espm_hs.physics.xray.unknowns.NAMES` for films.
     """
     names = [unknown] if isinstance(unknown, str) else unknown
-    if not isinstance(names, Iterable) or any(name not in NAMES for name in names):
-        raise ValueError(f"`unknown` must be some of {list(NAMES)}, got {unknown!r}.")
+    if not isinstance(names, Iterable) or any(name not in choices for name in names):
+        raise ValueError(f"`unknown` must be some of {list(choices)}, got {unknown!r}.")
     return tuple(names)
 
 

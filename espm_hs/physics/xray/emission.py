@@ -100,25 +100,34 @@ def emission_lines(element: str | int, beam_energy: float) -> tuple[EmissionLine
     ValueError
         If the element or the beam energy is outside the range.
     """
-    return _emission_lines(_supported(element), check_beam_energy(beam_energy), True)
+    return lines_at(element, check_beam_energy(beam_energy))
 
 
-def check_beam_energy(beam_energy: float) -> float:
+def lines_at(element: str | int, beam_energy: float) -> _Lines:
+    """Return the lines as `emission_lines`, for a beam energy that was checked."""
+    return _emission_lines(_supported(element), beam_energy, True)
+
+
+def check_beam_energy(
+    beam_energy: float, limits: tuple[float, float] = BEAM_ENERGIES
+) -> float:
     """Check a beam energy.
 
     Parameters
     ----------
     beam_energy
         keV.
+    limits
+        Lowest and highest one, those of films if they are not given.
 
     Raises
     ------
     ValueError
-        If it is not within 10 to 400 keV; names the likely mistake of giving eV.
+        If it is not within the limits; names the likely mistake of giving eV.
     TypeError
         If it is no number.
     """
-    low, high = BEAM_ENERGIES
+    low, high = limits
     energy = plain_float("beam_energy", beam_energy)
     if not low <= energy <= high:
         hint = " Is it in eV?" if low <= energy / 1000 <= high else ""
@@ -325,12 +334,12 @@ def line_columns(emitters: Emitters, fitted: FittedRange) -> tuple[LineColumn, .
     split, factors = dict(emitters.split_lines), dict(emitters.line_factors)
     counting, others = [], []
     for element in emitters.elements:
-        lines = emission_lines(element, emitters.beam_energy)
+        lines = lines_at(element, emitters.beam_energy)
         first, *free = _sample_columns(element, lines, split.get(element), fitted)
         counting.append(first)
         others += free
     for element in emitters.stray_elements:
-        lines = emission_lines(element, emitters.beam_energy)
+        lines = lines_at(element, emitters.beam_energy)
         for family, members in _visible_families(element, lines, fitted).items():
             label = f"{element} {family} stray"
             others.append(LineColumn(Column("stray", element, family, label), members))
@@ -424,9 +433,7 @@ def is_in_range(element: str, beam_energy: float, fitted: FittedRange) -> bool:
     """
     low, high = ATOMIC_NUMBERS
     known = low <= atomic_number(element) <= high
-    return known and bool(
-        families_in_range(emission_lines(element, beam_energy), fitted)
-    )
+    return known and bool(families_in_range(lines_at(element, beam_energy), fitted))
 
 
 def _visible_families(

@@ -57,6 +57,24 @@ def ionized_subshells(element: str | int) -> tuple[str, ...]:
     return tuple(shell for shell in SUBSHELLS if (z, shell) in _table())
 
 
+def edge_energy(element: str | int, subshell: str) -> float:
+    """Return the energy (keV) from which electrons ionise a subshell.
+
+    Parameters
+    ----------
+    element
+        Symbol or atomic number.
+    subshell
+        "K", "L1" ... "M5".
+
+    Raises
+    ------
+    ValueError
+        As `ionization_cross_section`.
+    """
+    return _coefficients(element, subshell)[0]
+
+
 def _coefficients(element: str | int, subshell: str) -> tuple[float, ...]:
     if not isinstance(subshell, str) or subshell not in SUBSHELLS:
         raise ValueError(

@@ -30,6 +30,7 @@ from espm_hs.physics.xray.elements import (
     normalised_fractions,
 )
 from espm_hs.physics.xray.emission import (
+    BEAM_ENERGIES,
     EmissionLine,
     Emitters,
     Split,
@@ -47,10 +48,12 @@ from espm_hs.physics.xray.unabsorbed import (
 )
 from espm_hs.physics.xray.unknowns import (
     LEAST_BEAM,
+    NAMES,
     THICKNESS,
     THICKNESS_ERROR,
     amounts_at,
     unknowns_of,
+    unknowns_of_columns,
 )
 
 if TYPE_CHECKING:
@@ -148,6 +151,12 @@ class SpectrumModel(LinearModel):
     """
 
     elements: tuple[str, ...] = ()
+    #: Beam energies for which there are models, keV.
+    BEAM_ENERGIES = BEAM_ENERGIES
+    #: What may be unknown to a model.
+    UNKNOWN: tuple[str, ...] = NAMES
+    #: Detector of a model that is given none.
+    USUAL_DETECTOR = "windowless"
 
     def __init__(
         self,
@@ -172,11 +181,11 @@ class SpectrumModel(LinearModel):
         extra_spectra: Mapping[str, ArrayLike] | None = None,
     ):
         self._axis = checks.checked_axis(energy)
-        self.beam_energy = check_beam_energy(beam_energy)
+        self.beam_energy = check_beam_energy(beam_energy, self.BEAM_ENERGIES)
         self.elements = checks.checked_elements(elements, "elements")
         self.stray_elements = checks.checked_elements(stray_elements, "stray_elements")
         self.split_lines = checks.checked_split(split_lines)
-        self.detector = Detector.of(detector)
+        self.detector = Detector.of(detector or self.USUAL_DETECTOR)
         self.line_factors = checks.checked_line_factors(line_factors)
         self.line_factor_errors = checks.checked_line_errors(line_factor_errors)
         self.take_off_angle = checks.checked_angles(take_off_angle)
@@ -185,7 +194,7 @@ class SpectrumModel(LinearModel):
             for name, value in (("thickness", thickness), ("density", density))
         )
         self.thickness_error = plain_float("thickness_error", thickness_error)
-        self.unknown = checks.checked_unknown(unknown)
+        self.unknown = checks.checked_unknown(unknown, self.UNKNOWN)
         self.composition = checks.checked_composition(composition)
         self.minimum_energy = plain_float("minimum_energy", minimum_energy)
         self.background = checks.checked_background(background)
@@ -396,14 +405,35 @@ class SpectrumModel(LinearModel):
         form, bends = self._form, self.background_bends
         shapes = [known.background(form, bends)] if form else []
         if self.take_off_angle is not None and self.depends_on_composition:
-            of_lines, in_channels = known.escaping(
-                absorbing, amount * self.mass_thickness, self.take_off_angle
-            )
+            of_lines, in_channels = self.emerging(absorbing, amount)
             area = area * of_lines
             shapes = [shape * in_channels[:, None] for shape in shapes]
         return area, shapes + [
             x[self.channels, None] for x in self.extra_spectra.values()
         ]
+
+    def emerging(
+        self, composition: Mapping[str, float], amount: float = 1.0
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return what emerges of the photons that the atoms of a sample emit.
+
+        Parameters
+        ----------
+        composition
+            Atomic fractions of the sample by symbol, in any unit.
+        amount
+            Mass thickness as a multiple of `mass_thickness`.
+
+        Returns
+        -------
+        tuple of two numpy.ndarray
+            Fraction of each line (1 for stray ones) and in each fitted channel.
+        """
+        known = self._unabsorbed
+        if self.take_off_angle is None or not self.depends_on_composition:
+            return np.ones(known.lines.energy.size), np.ones(known.fitted_energy.size)
+        mass = amount * self.mass_thickness
+        return known.escaping(composition, mass, self.take_off_angle)
 
     def _matrix(
         self,
@@ -522,6 +552,22 @@ class SpectrumModel(LinearModel):
         """
         return unknowns_of(self, self._unabsorbed, amounts)
 
+    def unknowns_of_columns(self) -> Unknowns:
+        """Return the same of columns of lines, for a sample of known composition.
+
+        Its composition is that of the model; arrays are of the columns of lines.
+        """
+        return unknowns_of_columns(self, self._unabsorbed)
+
+    @property
+    def emitting_mass(self) -> float | None:
+        """Mass thickness that the weights of the columns are of, kg/m2.
+
+        None if it is not stated; a thickness that is 0 tells no amount.
+        """
+        known = THICKNESS not in self.unknown and self.depends_on_composition
+        return self.mass_thickness if known else None
+
     def amounts_at(self, amounts: np.ndarray, mass_thickness: float) -> np.ndarray:
         """Return what amounts would be if the sample had another thickness.
 
@@ -584,9 +630,14 @@ class SpectrumModel(LinearModel):
         bends = np.maximum(fitted / max(fitted.max(), np.finfo(float).tiny), LEAST_BEND)
         return laws.replace(background_bends=bends)
 
-    def _options(self) -> dict[str, Any]:
+    def options(self) -> dict[str, Any]:
         """Arguments of the constructor other than the energy axis."""
-        return {name: getattr(self, name) for name in _OPTIONS}
+        return {name: getattr(self, name) for name in self.option_names()}
+
+    @classmethod
+    def option_names(cls) -> tuple[str, ...]:
+        """Arguments of the class other than the energy axis, kept as attributes."""
+        return tuple(inspect.signature(cls).parameters)[1:]
 
     def replace(self, **changes: Any) -> SpectrumModel:
         """Return a model with changed arguments.
@@ -601,11 +652,11 @@ class SpectrumModel(LinearModel):
         ValueError
             As the class.
         """
-        return SpectrumModel(**{"energy": self.energy, **self._options(), **changes})
+        return type(self)(**{"energy": self.energy, **self.options(), **changes})
 
     def to_dict(self) -> dict[str, Any]:
         """Return numbers, strings, flat lists and dicts, without what is not set."""
-        plain = {"energy": self._axis._asdict(), **self._options()}
+        plain = {"energy": self._axis._asdict(), **self.options()}
         plain["detector"] = self.detector.to_dict()
         plain["extra_spectra"] = {k: v.tolist() for k, v in self.extra_spectra.items()}
         for name, value in plain.items():
@@ -640,14 +691,12 @@ class SpectrumModel(LinearModel):
 
     def __repr__(self) -> str:
         return (
-            f"SpectrumModel({self._axis.size} channels, {self.energy[0]:.3f} to "
-            f"{self.energy[-1]:.3f} keV, {self.beam_energy:g} keV beam, elements "
+            f"{type(self).__name__}({self._axis.size} channels, "
+            f"{self.energy[0]:.3f} to {self.energy[-1]:.3f} keV, "
+            f"{self.beam_energy:g} keV beam, elements "
             f"{', '.join(self.elements)}, {len(self.columns)} columns)"
         )
 
-
-# arguments of the class other than the energy axis, which it keeps as attributes
-_OPTIONS = tuple(inspect.signature(SpectrumModel).parameters)[1:]
 
 _ADVICE = MappingProxyType(
     {

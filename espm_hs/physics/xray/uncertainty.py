@@ -192,12 +192,8 @@ def multiplets(model: SpectrumModel, errors: LineErrors) -> Multiplets:
     """
     known = model._unabsorbed
     lines = known.lines
-    escaping = np.ones(len(lines.energy))
-    if model.take_off_angle is not None and model.depends_on_composition:
-        absorbing = model.composition or dict.fromkeys(model.elements, 1.0)
-        escaping, _ = known.escaping(
-            absorbing, model.mass_thickness, model.take_off_angle
-        )
+    absorbing = model.composition or dict.fromkeys(model.elements, 1.0)
+    escaping, _ = model.emerging(absorbing)
     keys = [
         (int(column), line.element, line.family, multiplet(line.transition))
         for column, line in zip(lines.column, lines.emitted, strict=True)

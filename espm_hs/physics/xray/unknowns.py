@@ -35,6 +35,9 @@ Array = np.ndarray
 
 #: What may be unknown to a model: arguments of it.
 THICKNESS, ANGLE, DETECTOR = NAMES = ("thickness", "take_off_angle", "detector")
+#: What else may be unknown of bulk samples: a layer on the surface, what becomes of
+#: X-rays in them, and how many are made.
+COATING, ABSORPTION, GENERATION = "coating", "absorption", "generation"
 #: Thickness of a film of which nothing is known: median, nm, and the factor of one
 #: standard deviation.
 USUAL_THICKNESS, USUAL_FACTOR = 77.0, 2.0
@@ -44,7 +47,8 @@ LEAST_BEAM = 60.0
 BULK = (
     "A beam of {:g} keV is that of a scanning microscope or an X-ray tube, and the "
     "model is that of a thin film: at.% of a bulk sample or of X-ray fluorescence are "
-    "wrong. State thickness= and density= of a film"
+    "wrong. For a bulk sample call s.set_signal_type('EDS_espm_SEM'); of a film state "
+    "thickness= and density="
 )
 #: Density where not even the composition is known, g/cm3.
 USUAL_DENSITY = 4.0
@@ -132,7 +136,7 @@ def _mean(
     model: SpectrumModel, known: Unabsorbed, factors: Callable[[_Setting], Array]
 ) -> Unknowns:
     """Return the mean over settings of factors, given by their logarithms."""
-    film = _depth(FILM, model, known)
+    film = layers_depth(FILM, model, known)
     middle = _middle(model, known, film)
     centre = factors(middle)
     names, mean, moved = [], centre.copy(), []
@@ -157,7 +161,7 @@ def amounts_at(
     mass
         Mass thickness, kg/m2.
     """
-    setting = _middle(model, known, _depth(FILM, model, known))
+    setting = _middle(model, known, layers_depth(FILM, model, known))
     return amounts * _factors(model, known, amounts, setting, mass)
 
 
@@ -266,11 +270,11 @@ def _ends(
         model.detector.layers or model.detector.curve
     ):
         layers = [(name, LAYER_ERROR * um) for name, um in model.detector.layers]
-        depth = _ROOT * _depth([*layers, GROWN], model, known)
+        depth = _ROOT * layers_depth([*layers, GROWN], model, known)
         yield DETECTOR, middle._replace(depth=-depth), middle._replace(depth=depth)
 
 
-def _depth(
+def layers_depth(
     layers: Iterable[tuple[str, float]], model: SpectrumModel, known: Unabsorbed
 ) -> Array:
     """Return the optical depth of layers (um) for each line.

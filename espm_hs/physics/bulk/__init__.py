@@ -1,0 +1,1 @@
+"""X-ray emission of bulk samples in the scanning electron microscope."""

@@ -364,7 +364,7 @@ def newton_pass(wide: int, keep: bool):
             counts = 0.0
             for t in range(start, stop if exact else start):
                 counts += x[t]
-            total = _feasible(H, p, rules, counts, exact, h)
+            total = _feasible(H, p, rules, counts, keeps_sum, h)
             if exact and start == stop:
                 _fill_empty(H, p, rules, D_sum, h)
             for _ in range(how.n_steps if start < stop or not exact else 0):

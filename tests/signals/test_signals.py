@@ -518,7 +518,7 @@ def test_help_shows_all_options(kind, parent, others):
     assert not (has_not - has) & set(shown)
     documented = kind.decomposition.__doc__
     for name in DecompositionOptions.__dataclass_fields__:
-        if name not in ("pixel_size", "callback", "check_every"):
+        if name not in ("pixel_size", "callback", "check_every", "names"):
             name = {"local": "local_absorption"}.get(name, name)
             assert name in shown
             assert f"\n        {name}\n" in documented

@@ -17,7 +17,7 @@ NAMED_STARTS = ("nndsvd", "pure", "clusters", "random")
 # so many of them for each component, and chance.
 FURTHER_STARTS = ("clusters 2", "clusters 1", "clusters 4", "random")
 # Of these the first maps are known as well.
-MAPPED_STARTS = ("clusters", "clusters 2")
+MAPPED_STARTS = ("clusters", "clusters 1")
 # Clusters of fewer pixels are no candidates for a component.
 LEAST_OF_CLUSTER = 2
 # Clusters are exchanged for better ones so many times at most.

@@ -213,10 +213,10 @@ def _compared_on_a_part(counts, problem, names, pixels, rng, options):
 def _starts(counts, problem, names, rng, n_jobs):
     """Make V and H of all starts, one after the other.
 
-    The maps of the first clusters follow from their spectra, without penalties: an
-    equal share of all components in all pixels would draw the spectra towards each
-    other before there are maps, and those between two others do not come back. The
-    other starts are free to move, which is better where the clusters are wrong.
+    Where each cluster is a component, its maps follow from the spectra, without
+    penalties: an equal share of all components in all pixels would draw the spectra
+    towards each other before there are maps, and those between two others do not come
+    back. The other starts are free to move, which is better where clusters are wrong.
     """
     free = replace(problem, penalties=Penalties(), grid=None)
     for init in names:

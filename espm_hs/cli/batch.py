@@ -16,9 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from espm_hs import plotting, simulation
 from espm_hs.cli.files import (
-    check_targets,
     choose_map,
-    finished_files,
     read_spectra,
     results_of,
 )
@@ -41,6 +39,7 @@ from espm_hs.metadata.learning import learned
 from espm_hs.metadata.reader import item, read
 from espm_hs.metadata.schema import BATCH, NODE, RESULTS
 from espm_hs.metadata.writer import write_parameters
+from espm_hs.output import check_targets, finished_files
 from espm_hs.quantification.percent_with_errors import to_percent
 from espm_hs.quantification.phase_names import PhaseNames
 from espm_hs.quantification.report import report

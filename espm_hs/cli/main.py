@@ -16,6 +16,7 @@ import click
 from espm_hs import __version__
 from espm_hs.cli import settings, tables
 from espm_hs.cli import workers as pool
+from espm_hs.output import in_a_line, printable
 
 # HyperSpy is imported inside the commands: --help must not wait for it.
 
@@ -100,10 +101,10 @@ def _print(outcomes: Generator[pool.Outcome], n_files: int) -> list[pool.Outcome
 
 def _print_one(number: int, outcome: pool.Outcome, n_files: int) -> pool.Outcome:
     count = f"[{number}/{n_files}] " if n_files > 1 else ""
-    path = pool.printable(outcome.path)
+    path = printable(outcome.path)
     click.echo(f"{count}{path}")
     failed = outcome.state == "failed"
-    text = pool.printable(outcome.text)
+    text = printable(outcome.text)
     click.echo(f"error: {path}: {text}" if failed else text, err=failed)
     click.echo()
     return outcome
@@ -124,7 +125,7 @@ def _failing_in_a_line() -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError, MemoryError) as error:
-        raise click.ClickException(pool.in_a_line(error)) from None
+        raise click.ClickException(in_a_line(error)) from None
 
 
 def _info(path: str) -> pool.Outcome:
@@ -204,7 +205,7 @@ def init(file: str) -> None:
             f"{file} is there already: move it away, or name another file."
         ) from None
     except OSError as error:
-        raise click.ClickException(pool.in_a_line(error)) from None
+        raise click.ClickException(in_a_line(error)) from None
     click.echo(f"Written: {file}")
 
 
@@ -218,7 +219,7 @@ def _read_settings(
     try:
         found = settings.read_settings(Path(file), names - {"files"} | {_KNOWN})
     except (OSError, ValueError) as error:
-        raise click.BadParameter(pool.in_a_line(error)) from None
+        raise click.BadParameter(in_a_line(error)) from None
     context.meta[_KNOWN] = found.pop(_KNOWN, None)
     context.default_map = {
         name: ",".join(map(str, value)) if isinstance(value, list) else value
@@ -325,7 +326,7 @@ def decompose(files: tuple[str, ...], output: str, **options: Any) -> None:
     outcomes = _print(pool.run_all(files, work, workers, _batch), len(files))
     if len(files) > 1:
         with _failing_in_a_line():
-            click.echo(pool.printable(tables.summarise(outcomes, files, output)))
+            click.echo(printable(tables.summarise(outcomes, files, output)))
     _exit(outcomes)
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from espm_hs.cli.workers import printable
 from espm_hs.metadata.schema import ITEMS
+from espm_hs.output import printable
 
 if sys.version_info >= (3, 11):
     import tomllib

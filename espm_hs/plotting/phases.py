@@ -24,7 +24,7 @@ from espm_hs.plotting.spectra import (
     set_heights,
 )
 from espm_hs.plotting.style import ERRORS, as_text, panels, phase_colour
-from espm_hs.quantification.percent_with_errors import to_percent
+from espm_hs.quantification.percent_with_errors import PERCENT, to_percent
 
 if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal
@@ -172,7 +172,7 @@ def plot_composition(
         for one, values in zip(maps, computed, strict=True):
             one.data = values
     maps.sort(key=lambda one: atomic_number(symbol_of(one)))
-    label = "at.%" if units == "atomic" else "wt.%"
+    label = PERCENT[units]
     n_axes = len(signal.axes_manager.navigation_axes)
     if n_axes == 0:
         return _element_bars(maps, label)

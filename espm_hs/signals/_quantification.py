@@ -11,6 +11,7 @@ from exspy.signals import EDSTEMSpectrum
 from hyperspy.signals import BaseSignal
 
 from espm_hs.arguments import check_choice, check_flag, check_number
+from espm_hs.compounds import parse_formula
 from espm_hs.decomposition.regions import fit_regions
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.metadata import reader
@@ -111,7 +112,8 @@ class Quantification(EDSTEMSpectrum):
         target
             "phases" or "pixels"; with a region, "pixels" are those inside.
         units
-            "atomic" or "weight".
+            "atomic", "weight", or "oxide" for the mass of the oxides of the elements,
+            whose valences are the usual ones but for those that ``oxygen`` gives.
         elements
             Elements that make up 100 %. None: all that were decomposed.
         oxygen
@@ -770,7 +772,15 @@ def _signals(
     """One signal with its variance for each element."""
     spread = [None] * len(symbols) if variances is None else variances
     return [
-        _signal(f"{what} {symbol}", axes, one, variance, symbol, regions)
+        # an oxide is that of its first element
+        _signal(
+            f"{what} {symbol}",
+            axes,
+            one,
+            variance,
+            next(iter(parse_formula(symbol))),
+            regions,
+        )
         for symbol, one, variance in zip(symbols, values, spread, strict=True)
     ]
 

@@ -22,8 +22,8 @@ import espm_hs
 from espm_hs.cli import batch, files, settings
 from espm_hs.cli import main as cli
 from espm_hs.cli import workers as many
-from espm_hs.cli.files import check_targets
 from espm_hs.cli.main import main
+from espm_hs.output import check_targets
 from espm_hs.quantification.report import report
 from espm_hs.simulation import ground_truth, particles
 

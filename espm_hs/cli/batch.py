@@ -189,19 +189,60 @@ def report_file(
         If the file cannot be read or holds no phases.
     """
     path = Path(path)
+    signal = _with_phases(path)
+    if target is None:
+        target = path.with_name(f"{_stem(path)}_report.html")
+    target = Path(target)
+    check_targets([target])
+    names = signal.identify_phases(identify) if identify else None
+    with finished_files(target.parent) as new, new(target.name) as file:
+        write_report(signal, file, str(path), names)
+    return target
+
+
+def export_file(
+    path: str | Path,
+    folder: str | Path,
+    what: list[str] | None = None,
+    oxygens: float | None = None,
+) -> list[Path]:
+    """Write what papers and other programs need of a map that was decomposed before.
+
+    Parameters
+    ----------
+    path
+        A file with results, as `decompose_file` or ``s.save`` write it.
+    folder, what, oxygens
+        As in ``s.export``.
+
+    Returns
+    -------
+    list of Path
+        What was written.
+
+    Raises
+    ------
+    OSError, ValueError, RuntimeError, ImportError
+        If the file cannot be read or holds no phases, or ``what`` cannot be written.
+    """
+    path = Path(path)
+    signal = _with_phases(path)
+    return signal.export(folder, what, _stem(path), oxygens)
+
+
+def _with_phases(path: Path) -> EDSespmSpectrum:
+    """Read the map of a file that has phases."""
     signals = [s for s in read_spectra(path) if item(s.metadata, RESULTS)]
     if not signals:
         raise ValueError(
             f"the file holds no phases yet: find them, `espm-hs decompose {path.name}`."
         )
-    if target is None:
-        target = path.with_name(f"{path.stem.removesuffix('_espm')}_report.html")
-    target = Path(target)
-    check_targets([target])
-    names = signals[0].identify_phases(identify) if identify else None
-    with finished_files(target.parent) as new, new(target.name) as file:
-        write_report(signals[0], file, str(path), names)
-    return target
+    return signals[0]
+
+
+def _stem(path: Path) -> str:
+    """Return how the names of all files of a map begin."""
+    return path.stem.removesuffix("_espm")
 
 
 def _done_before(path: Path, folder: Path, settings: Settings) -> Outcome | None:

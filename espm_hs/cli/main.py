@@ -66,6 +66,7 @@ def main() -> None:
     espm-hs init                       write a settings file with comments
     espm-hs decompose --settings espm-hs.toml a.emd b.emd -o results
     espm-hs report results/map_espm.hspy
+    espm-hs export results/map_espm.hspy   tables, maps, figures, methods for a paper
 
     Exit codes: 0 all went well, 1 a file failed, 2 the command makes no sense.
     """  # noqa: D301 - click keeps the lines after the backspace as they are
@@ -139,6 +140,13 @@ def _decompose(output: str, wanted: settings.Settings, path: str) -> pool.Outcom
 def _report(target: str | None, identify: str | None, path: str) -> pool.Outcome:
     written = _batch().report_file(path, target, identify)
     return pool.Outcome(path, "done", f"Written: {written}")
+
+
+def _export(
+    output: str, what: list[str] | None, oxygens: float | None, path: str
+) -> pool.Outcome:
+    written = _batch().export_file(path, output, what, oxygens)
+    return pool.Outcome(path, "done", "\n".join(f"Written: {x}" for x in written))
 
 
 def _symbols(
@@ -358,6 +366,32 @@ def report(files: tuple[str, ...], target: str | None, identify: str | None) -> 
         )
     work = pool.run_all(files, partial(_report, target, identify), prepare=_batch)
     _exit(_print(work, len(files)))
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option(
+    "-w", "--what", callback=_symbols,
+    help="csv,excel,latex,npz,tiff,figures,methods,script,hspy.  [all]",
+)  # fmt: skip
+@click.option("--oxygens", type=float,
+              help="Of a formula unit, such as 4.  [the simplest]")  # fmt: skip
+@click.option("-o", "--output", default="export", show_default=True, help="Folder.")
+def export(
+    files: tuple[str, ...], what: list[str] | None, oxygens: float | None, output: str
+) -> None:
+    """Write what papers and other programs need of maps that were decomposed before.
+
+    \b
+    espm-hs export results/map_espm.hspy --what csv,methods -o paper
+
+    Tables of at.%, wt.%, oxides and atoms per formula unit, maps as TIFF and arrays,
+    figures for print, a paragraph of methods with references, and a script that
+    reproduces the result. All files of a map are written, or none.
+    """  # noqa: D301 - click keeps the lines after the backspace as they are
+    _check_names(files)
+    work = partial(_export, output, what, oxygens)
+    _exit(_print(pool.run_all(files, work, prepare=_batch), len(files)))
 
 
 @main.command()

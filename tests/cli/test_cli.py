@@ -685,3 +685,19 @@ def test_run_as_a_module():
     found = subprocess.run(command, capture_output=True, text=True)
     assert found.returncode == 1
     assert "nothing.hspy" in found.stdout + found.stderr
+
+
+def test_export(map_file, tmp_path):
+    assert run("export", map_file).exit_code == 1
+    done = run("decompose", map_file, "-n", 2, "-o", tmp_path, "--starts", 1)
+    assert done.exit_code == 0, done.output
+    results = tmp_path / "small_espm.hspy"
+    done = run("export", results, "-w", "csv,methods", "-o", tmp_path / "paper")
+    assert done.exit_code == 0, done.output
+    names = sorted(x.name for x in (tmp_path / "paper").iterdir())
+    assert names == ["small_composition.csv", "small_methods.txt"]
+    assert "small_methods.txt" in done.output
+    wrong = run("export", results, "-w", "csv,doc", "-o", tmp_path / "other")
+    assert wrong.exit_code == 1
+    assert "doc" in wrong.output
+    assert not (tmp_path / "other").exists()

@@ -16,10 +16,13 @@ import click
 from espm_hs import __version__
 from espm_hs.cli import settings, tables
 from espm_hs.cli import workers as pool
+from espm_hs.cli.advice import for_command_line
 from espm_hs.output import in_a_line, printable
 
 # HyperSpy is imported inside the commands: --help must not wait for it.
 
+# As many phases as the counts bear out.
+AUTO = "auto"
 # In a settings file only.
 _KNOWN = "known_phases"
 
@@ -39,6 +42,18 @@ class NumberOr(click.ParamType):
         if value in self.words:
             return {"true": True, "false": False}.get(value, value)
         return click.FLOAT.convert(value, param, ctx)
+
+
+class PhaseCount(click.ParamType):
+    """A number of phases, or "auto"."""
+
+    name = "NUMBER|auto"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        """Return the number or the word."""
+        return AUTO if value == AUTO else click.IntRange(1).convert(value, param, ctx)
 
 
 class DataSet(click.Choice):
@@ -63,6 +78,8 @@ def main() -> None:
     \b
     espm-hs demo                       see what comes out, without a file
     espm-hs info map.emd               what a file holds, what is a default
+    espm-hs elements map.emd           which elements its spectrum shows
+    espm-hs phases map.emd             how many phases its counts bear out
     espm-hs init                       write a settings file with comments
     espm-hs decompose --settings espm-hs.toml a.emd b.emd -o results
     espm-hs report results/map_espm.hspy
@@ -105,7 +122,7 @@ def _print_one(number: int, outcome: pool.Outcome, n_files: int) -> pool.Outcome
     path = printable(outcome.path)
     click.echo(f"{count}{path}")
     failed = outcome.state == "failed"
-    text = printable(outcome.text)
+    text = printable(for_command_line(outcome.text) if failed else outcome.text)
     click.echo(f"error: {path}: {text}" if failed else text, err=failed)
     click.echo()
     return outcome
@@ -137,6 +154,19 @@ def _decompose(output: str, wanted: settings.Settings, path: str) -> pool.Outcom
     return _batch().decompose_file(path, output, wanted)
 
 
+def _elements(wanted: settings.Settings, false_names: float, path: str) -> pool.Outcome:
+    text = _batch().elements_of_file(path, wanted, false_names)
+    return pool.Outcome(path, "done", text)
+
+
+def _phases(
+    output: str, wanted: settings.Settings, most: int, path: str
+) -> pool.Outcome:
+    return pool.Outcome(
+        path, "done", _batch().phases_of_file(path, output, wanted, most)
+    )
+
+
 def _report(target: str | None, identify: str | None, path: str) -> pool.Outcome:
     written = _batch().report_file(path, target, identify)
     return pool.Outcome(path, "done", f"Written: {written}")
@@ -158,6 +188,16 @@ def _symbols(
     return [symbol.strip() for symbol in value.split(",") if symbol.strip()]
 
 
+# What several commands are told of the sample and the microscope.
+_ELEMENTS = click.option(
+    "-e", "--elements", callback=_symbols, help="Of the sample: O,Mg,Si. [as the file]"
+)
+_STRAY = click.option(
+    "--stray", callback=_symbols, help="From outside of the sample: Cu,C."
+)
+_THICKNESS = click.option("--thickness", type=float, help="Of the sample, nm.")
+_DENSITY = click.option("--density", type=float, help="Of the sample, g/cm3.")
+_BEAM_ENERGY = click.option("--beam-energy", type=float, help="keV. [as the file]")
 _IDENTIFY = click.option(
     "--identify",
     metavar="DATABASE",
@@ -196,6 +236,57 @@ def compile_() -> None:
 def info(files: tuple[str, ...]) -> None:
     """Say what files hold and what a decomposition would use."""
     _exit(_print(pool.run_all(files, _info, prepare=_batch), len(files)))
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@_ELEMENTS
+@_STRAY
+@_BEAM_ENERGY
+@click.option(
+    "--false-names", type=click.FloatRange(0, 1), default=0.05, show_default=True,
+    help="Largest probability of a false name.",
+)  # fmt: skip
+def elements(files: tuple[str, ...], false_names: float, **options: Any) -> None:
+    """Name the elements that the summed spectra of files show.
+
+    \b
+    espm-hs elements map.emd
+    espm-hs decompose map.emd -n auto -e O,Mg,Si,Fe --stray Cu
+
+    Nothing need be known of the sample. Each name has the probability that it is
+    false; elements that the file or an option names, and of which nothing is seen,
+    have upper limits.
+    """  # noqa: D301 - click keeps the lines after the backspace as they are
+    wanted = settings.Settings(1, **options)
+    work = partial(_elements, wanted, false_names)
+    _exit(_print(pool.run_all(files, work, prepare=_batch), len(files)))
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@_ELEMENTS
+@_STRAY
+@_THICKNESS
+@_DENSITY
+@_BEAM_ENERGY
+@click.option("--most", type=click.IntRange(2), default=7, show_default=True,
+              help="Largest number of phases to try.")  # fmt: skip
+@click.option("-o", "--output", default=".", show_default=True, help="Folder.")
+def phases(files: tuple[str, ...], most: int, output: str, **options: Any) -> None:
+    """Find how many phases the counts of maps bear out.
+
+    \b
+    espm-hs phases map.emd -e O,Mg,Si,Fe --stray Cu
+
+    A fifth of the counts is held out, and phases that are real help to predict it.
+    Writes NAME_phase_number.png to the output folder: what each number of phases fails
+    to predict.
+    """  # noqa: D301 - click keeps the lines after the backspace as they are
+    _check_names(files)
+    wanted = settings.Settings(AUTO, progress=sys.stderr.isatty(), **options)
+    work = partial(_phases, output, wanted, most)
+    _exit(_print(pool.run_all(files, work, prepare=_batch), len(files)))
 
 
 @main.command()
@@ -247,19 +338,18 @@ def _read_settings(
     type=click.Path(exists=True, dir_okay=False),
     help="TOML file, as espm-hs init writes it. Options go before it.",
 )
-@click.option("-n", "--phases", type=click.IntRange(1), required=True, help="Number.")
-@click.option(
-    "-e", "--elements", callback=_symbols, help="Of the sample: O,Mg,Si. [as the file]"
-)
-@click.option("--stray", callback=_symbols, help="From outside of the sample: Cu,C.")
-@click.option("--thickness", type=float, help="Of the sample, nm.")
-@click.option("--density", type=float, help="Of the sample, g/cm3.")
+@click.option("-n", "--phases", type=PhaseCount(), required=True,
+              help="Number; auto: what the counts bear out.")  # fmt: skip
+@_ELEMENTS
+@_STRAY
+@_THICKNESS
+@_DENSITY
 @click.option("--thickness-error", type=float, help="Relative, 0 to 1.  [0.2]")
 @click.option("--mass-thickness", type=NumberOr("fit"),
               help="kg/m2, 0 for no absorption, or 'fit'.")  # fmt: skip
 @click.option("--pile-up", type=NumberOr("auto", "true", "false"),
               help="Sum peaks; pulse-pair resolution, ns.  [auto]")  # fmt: skip
-@click.option("--beam-energy", type=float, help="keV. [as the file]")
+@_BEAM_ENERGY
 @click.option("--elevation", type=float, help="Of the detector, degrees. [as the file]")
 @click.option(
     "--calibrate", is_flag=True, help="Fit energy scale and peak width first."
@@ -309,7 +399,8 @@ def decompose(files: tuple[str, ...], output: str, **options: Any) -> None:
     NAME_espm.hspy         map and results; hs.load() gives all of it back
     NAME_report.html       maps, spectra, table and warnings, for a browser
     NAME_phases.png        map, spectrum and composition of each phase
-    NAME_composition.csv   at.% and wt.% with their errors
+    NAME_composition.csv   at.%, wt.%, oxides and formula units with their errors
+    NAME_phase_number.png  with -n auto: how well each number predicts the counts
     summary.csv            a line for each of several files
     compositions.csv       the tables of several files in one
 

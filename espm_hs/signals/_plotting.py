@@ -1,6 +1,7 @@
 """Figures of the results: methods of the signal classes."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from exspy.signals import EDSTEMSpectrum
 
@@ -86,6 +87,9 @@ class Figures(EDSTEMSpectrum):
         units: str = "atomic",
         elements: Sequence[str] | None = None,
         oxygen: str | Mapping[str, float] = "measured",
+        *,
+        cmap: Any = None,
+        figsize: tuple[float, float] | None = None,
     ):
         """Plot a map of each element in percent.
 
@@ -93,6 +97,10 @@ class Figures(EDSTEMSpectrum):
         ----------
         units, elements, oxygen
             As in `quantify`.
+        cmap
+            Colour map, by name or as an object of matplotlib.
+        figsize
+            Width and height in inches.
 
         Returns
         -------
@@ -105,7 +113,9 @@ class Figures(EDSTEMSpectrum):
         """
         from espm_hs import plotting
 
-        return plotting.plot_composition(self, units, elements, oxygen)
+        return plotting.plot_composition(
+            self, units, elements, oxygen, cmap=cmap, figsize=figsize
+        )
 
     def plot_profile(
         self,

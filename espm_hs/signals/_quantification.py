@@ -192,7 +192,7 @@ class Quantification(EDSTEMSpectrum):
         for line in (*self._not_of_now(found), *nothing_found(found, basis)):
             warnings.warn(line, UserWarning, stacklevel=2)
         if target == "phases":
-            return _signals(
+            return titled_signals(
                 f"{units} percent of", _phase_axis(found), *to_percent(found, basis)
             )
         return self._pixels_inside(found, basis)
@@ -209,7 +209,7 @@ class Quantification(EDSTEMSpectrum):
             maps = [within(one, regions.used) for one in maps]
         values, variances = maps
         what = f"{basis.units} percent of"
-        return _signals(what, self._map_axes(), symbols, values, variances)
+        return titled_signals(what, self._map_axes(), symbols, values, variances)
 
     def _of_regions(
         self,
@@ -227,7 +227,9 @@ class Quantification(EDSTEMSpectrum):
         else:
             analyses = self._regions_by_themselves(found, names, regions)
             numbers = composition_of_spectra(analyses, found.elements, basis)
-        return _signals(f"{basis.units} percent of", axes, *numbers, regions=names)
+        return titled_signals(
+            f"{basis.units} percent of", axes, *numbers, regions=names
+        )
 
     def _regions_by_themselves(
         self, found: PhaseAnalysis, names: Sequence[str], regions: Regions
@@ -489,7 +491,7 @@ class Quantification(EDSTEMSpectrum):
             {"name": "Repetition", "size": n, "navigate": True},
         ]
         percent = np.stack([table[1] for table in tables], axis=2)
-        return _signals(f"{units} percent of", axes, tables[0][0], percent)
+        return titled_signals(f"{units} percent of", axes, tables[0][0], percent)
 
     def print_quantification(
         self,
@@ -601,7 +603,7 @@ class Quantification(EDSTEMSpectrum):
             found, dose, Basis("atomic", elements, oxygen)
         )
         maps = self._amount_maps(found, per_loading)
-        return _signals("atoms per nm2 of", self._map_axes(), symbols, *maps)
+        return titled_signals("atoms per nm2 of", self._map_axes(), symbols, *maps)
 
     def estimate_mass_thickness(
         self,
@@ -761,7 +763,7 @@ def _region_axis(names: Sequence[str]) -> list[dict[str, Any]]:
     return [{"name": "Region", "size": len(names), "navigate": True}]
 
 
-def _signals(
+def titled_signals(
     what: str,
     axes: list[dict[str, Any]],
     symbols: Sequence[str],

@@ -10,6 +10,7 @@ from espm_hs import simulation
 from espm_hs.metadata.reader import item, kev_per_unit
 from espm_hs.metadata.schema import ITEMS
 from espm_hs.signals._edits import Edits
+from espm_hs.signals._elements import ElementMaps
 from espm_hs.signals._export import Exports
 from espm_hs.signals._model_selection import ModelSelection
 from espm_hs.signals._phase_map import PhaseMaps
@@ -38,6 +39,7 @@ class EDSespmSpectrum(
     ModelSelection,
     Quantification,
     PhaseMaps,
+    ElementMaps,
     Comparisons,
     Exports,
     Edits,

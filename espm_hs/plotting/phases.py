@@ -209,10 +209,13 @@ def plot_elements(
         As `plot_composition`; titles have the counts of the whole map.
     """
     titles = {}
+    of_sample = item(signal.metadata, ITEMS["elements"].path) or []
     for one in maps:
         counts, error = np.asarray(one.data), np.sqrt(variance_of(one))
         total, spread = np.nansum(counts), np.sqrt(np.nansum(error**2))
-        titles[symbol_of(one)] = f"{symbol_of(one)}  {total:.0f} ± {spread:.0f}"
+        symbol = symbol_of(one)
+        name = symbol if symbol in of_sample else f"{symbol} (stray)"
+        titles[symbol] = f"{name}  {total:.0f} ± {spread:.0f}"
         significance = counts / np.where(error > 0, error, np.nan)
         shown = significance if show == "significance" else counts
         enough = significance >= least_significance

@@ -22,7 +22,16 @@ class Figures(EDSTEMSpectrum):
 
         return plotting.plot_phases(self)
 
-    def plot_fit(self, where=None, parts: str = "phases", log: bool | None = None):
+    def plot_fit(
+        self,
+        where=None,
+        parts: str = "phases",
+        log: bool | None = None,
+        *,
+        roi: Any = None,
+        energy_range: tuple[float, float] | None = None,
+        figsize: tuple[float, float] | None = None,
+    ):
         """Plot a summed spectrum with its model, what that consists of, and residuals.
 
         Parameters
@@ -35,6 +44,13 @@ class Figures(EDSTEMSpectrum):
             What to draw of the model: "phases", or "elements" with the stray ones.
         log
             Logarithmic counts; None: where small peaks call for it.
+        roi
+            The same as ``where``, under the name that regions have in `quantify`.
+        energy_range
+            Lowest and highest energy to show, keV. None: up to a little above the
+            highest line.
+        figsize
+            Width and height in inches.
 
         Returns
         -------
@@ -45,7 +61,8 @@ class Figures(EDSTEMSpectrum):
         RuntimeError
             If there is no espm decomposition of this signal.
         ValueError
-            If ``where`` holds no fitted pixel or ``parts`` is neither.
+            If ``where`` holds no fitted pixel, ``roi`` is given too, ``parts`` is
+            neither, or the energies are not two that rise.
 
         Examples
         --------
@@ -55,7 +72,14 @@ class Figures(EDSTEMSpectrum):
         """
         from espm_hs import plotting
 
-        return plotting.plot_fit(self, without_regions(self, where), parts, log)
+        if where is not None and roi is not None:
+            raise ValueError(
+                "`where` and `roi` are two names of one argument: give one of them."
+            )
+        place = without_regions(self, roi if where is None else where)
+        return plotting.plot_fit(
+            self, place, parts, log, energy_range=energy_range, figsize=figsize
+        )
 
     def plot_fit_of_region(self, parts: str = "phases"):
         """Plot the map with a region to move, and the fit of the spectrum in it.

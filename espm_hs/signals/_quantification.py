@@ -11,7 +11,6 @@ from exspy.signals import EDSTEMSpectrum
 from hyperspy.signals import BaseSignal
 
 from espm_hs.arguments import check_choice, check_flag, check_number
-from espm_hs.compounds import parse_formula
 from espm_hs.decomposition.regions import fit_regions
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.metadata import reader
@@ -774,17 +773,14 @@ def titled_signals(
     """One signal with its variance for each element."""
     spread = [None] * len(symbols) if variances is None else variances
     return [
-        # an oxide is that of its first element
-        _signal(
-            f"{what} {symbol}",
-            axes,
-            one,
-            variance,
-            next(iter(parse_formula(symbol))),
-            regions,
-        )
+        _signal(f"{what} {symbol}", axes, one, variance, _element(symbol), regions)
         for symbol, one, variance in zip(symbols, values, spread, strict=True)
     ]
+
+
+def _element(formula: str) -> str:
+    """Return the element of an oxide, which stands first, or of itself."""
+    return formula[:2] if formula[1:2].islower() else formula[:1]
 
 
 def _signal(

@@ -19,8 +19,10 @@ from benchmarks.robustness.structure import PACKAGE, code_lines, modules
 # the evidence of lines, names for phases (a layer of its own of five, and its report),
 # and the one module that knows of HyperSpy's machine learning. Then 13 of what comes
 # after the phases: regions and profiles, phase maps, edits, results side by side, each
-# with its numbers, its methods and its figures.
-MOST_MODULES = 153
+# with its numbers, its methods and its figures. And 9 of what goes into papers (formula
+# units, tables, methods, the script, the call that writes them, and what all files are
+# written with), of advice at the command line, and of net counts.
+MOST_MODULES = 162
 MOST_LINES = 12_000
 # What it has come down to so far. It rose for the refinement of the energy scale, for
 # cautions, ranges and series, for the search that goes on, for the errors of lines (a
@@ -28,9 +30,12 @@ MOST_LINES = 12_000
 # bend to the counts, and for what is not known of thickness, angles and detector. What
 # came since: local absorption, sum peaks, standards, elements with an error rate, what
 # is said of doubtful data, names for phases, results without HyperSpy's learning; and
-# 1840 lines of regions, profiles, phase maps, edits and comparisons.
-LINES_SO_FAR = 21_810
-MOST_WITH_SPARSITY = 12
+# 1840 lines of regions, profiles, phase maps, edits and comparisons; 1200 of export,
+# oxides and formula units, net counts, and three commands.
+LINES_SO_FAR = 23_010
+# Two since: the paragraph of methods, which names all strengths, and net counts of
+# elements, which are fitted without one.
+MOST_WITH_SPARSITY = 14
 # Of modules and of hops between them; 3 hops are the words about the phases found, 3
 # the trials of what is taken out of phases, and 6 what is not known of the sample. Then
 # 8 modules and 32 hops that ask for sum peaks, for the orientation of the data, for

@@ -178,7 +178,8 @@ def _draw_model(
     if inside.any():
         set_heights(axes, np.where(inside, np.fmax(counts, fitted), np.nan), peaks, log)
     axes.set_xlim(low, high)
-    draw_labels(axes, peaks, width=axes.figure.get_figwidth() - 0.8)
+    inches = axes.figure.bbox.width / axes.figure.dpi
+    draw_labels(axes, peaks, width=inches - 0.8)
     axes.set_ylabel("counts")
     axes.figure.legend(fontsize="small", frameon=False, loc="outside right upper")
 

@@ -136,7 +136,7 @@ def _about_search(analysis: PhaseAnalysis, options: Mapping[str, Any]) -> list[s
     known = [name for name in analysis.knowledge.names if name]
     if options.get("known_phases") is not None:
         sentences.append(f"Known beforehand was: {options['known_phases']}.")
-    elif known:
+    elif known and not analysis.edits:
         sentences.append(f"The phases were named {_listed(known)}.")
     if analysis.edits:
         done = "; ".join(analysis.edits)

@@ -73,7 +73,8 @@ def net_counts(
     names = found.knowledge.names
     known = {column.element for column in model.columns if column.element}
     chosen = [j for j, name in enumerate(names) if name in known]
-    counts, variance = pixel_amounts(found, data, found.loadings, per_loading[chosen])
+    loadings = np.asarray(found.loadings)
+    counts, variance = pixel_amounts(found, data, loadings, per_loading[chosen])
     return NetCounts(
         tuple(names[j] for j in chosen), np.asarray(counts), np.asarray(variance)
     )

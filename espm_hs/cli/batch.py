@@ -1,9 +1,12 @@
 """The work behind the command line: files in, results out."""
 
+import io
+import json
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +18,9 @@ from matplotlib.figure import Figure
 from sklearn.exceptions import ConvergenceWarning
 
 from espm_hs import plotting, simulation
+from espm_hs.cli.advice import for_command_line
 from espm_hs.cli.files import (
-    check_targets,
     choose_map,
-    finished_files,
     read_spectra,
     results_of,
 )
@@ -41,10 +43,13 @@ from espm_hs.metadata.learning import learned
 from espm_hs.metadata.reader import item, read
 from espm_hs.metadata.schema import BATCH, NODE, RESULTS
 from espm_hs.metadata.writer import write_parameters
+from espm_hs.model_selection.n_phases_and_binning import PhaseNumber
+from espm_hs.output import check_targets, finished_files
 from espm_hs.quantification.percent_with_errors import to_percent
 from espm_hs.quantification.phase_names import PhaseNames
 from espm_hs.quantification.report import report
 from espm_hs.signals import EDSespmSpectrum
+from espm_hs.signals._model_selection import PHASE_NUMBER
 from espm_hs.simulation import metrics
 
 # -- information ------------------------------------------------------------------
@@ -109,6 +114,7 @@ def decompose_file(path: str | Path, folder: str | Path, settings: Settings) -> 
         If the user interrupts the fit; nothing is written then.
     """
     path, folder = Path(path), Path(folder)
+    record = settings.record
     check_targets(results_of(path, folder))
     if settings.resume and (before := _done_before(path, folder, settings)):
         return before
@@ -116,13 +122,18 @@ def decompose_file(path: str | Path, folder: str | Path, settings: Settings) -> 
     _apply(signal, settings)
     if settings.calibrate:
         signal.refine_calibration(print_info=False)
+    told = ""
+    if settings.phases == "auto":
+        number, told = _number_of_phases(signal, settings)
+        settings = replace(settings, phases=number)
     found, seconds = _decompose(signal, settings)
     names = None
     if settings.identify:
         names = signal.identify_phases(settings.identify, rename=True)
-    write_parameters(signal.metadata, {BATCH: settings.record})
+    write_parameters(signal.metadata, {BATCH: record})
     _write_results(signal, path, folder, names)
     said = [composition_table(signal), *([str(names)] if names else [])]
+    said = [told, *said] if told else said
     text = "\n".join([*said, _remarks(signal, found), f"{seconds:.1f} s"])
     return Outcome(str(path), "done", text, fit_facts(signal, seconds))
 
@@ -136,6 +147,9 @@ def _write_results(
     """Write map, figure, table and report of a map that was decomposed."""
     results, figure, table, report = results_of(path, folder)
     with finished_files(folder) as new:
+        if _is_auto(signal):
+            with new(_phase_number_figure(path)) as file:
+                _save_figure(signal.plot_number_of_phases(), file)
         with new(figure.name) as file:
             _save_figure(plotting.plot_phases(signal), file)
         with new(table.name) as file:
@@ -166,6 +180,99 @@ def _items(node: dict) -> set[str]:
     return names
 
 
+def elements_of_file(path: str | Path, settings: Settings, false_names: float) -> str:
+    """Say which elements the summed spectrum of a file shows.
+
+    Parameters
+    ----------
+    path
+        A file that HyperSpy reads.
+    settings
+        Elements that are known of, and the beam energy.
+    false_names
+        Largest probability that a name is false.
+
+    Returns
+    -------
+    str
+        A line for each element, and the options of a decomposition with them.
+    """
+    signal = choose_map(read_spectra(path))
+    _declare(signal, settings)
+    _check_beam_energy(signal)
+    found = signal.identify_elements(false_names=false_names, print_info=False)
+    names = ",".join(one.element for one in found.found)
+    advice = (
+        "Those of the sample go to --elements, those of grid, holder and column to "
+        f"--stray: espm-hs decompose FILE -n auto --elements {names}"
+    )
+    return for_command_line(f"{found}\n{advice}" if names else str(found))
+
+
+def phases_of_file(
+    path: str | Path, folder: str | Path, settings: Settings, most: int
+) -> str:
+    """Say how many phases the counts of a map bear out, and draw why.
+
+    Parameters
+    ----------
+    path
+        A file that HyperSpy reads.
+    folder
+        Where NAME_phase_number.png goes.
+    settings
+        What is known of sample and microscope.
+    most
+        Largest number to try.
+
+    Returns
+    -------
+    str
+        A line for each number, and the one to take.
+    """
+    path, folder = Path(path), Path(folder)
+    figure = folder / _phase_number_figure(path)
+    check_targets([figure])
+    signal = choose_map(read_spectra(path))
+    _apply(signal, settings)
+    _, told = _number_of_phases(signal, settings, most)
+    with finished_files(folder) as new, new(figure.name) as file:
+        _save_figure(signal.plot_number_of_phases(), file)
+    return f"{told}\nWritten: {figure}"
+
+
+def _phase_number_figure(path: Path) -> str:
+    return f"{path.stem}_phase_number.png"
+
+
+def _is_auto(signal: EDSespmSpectrum) -> bool:
+    """Whether the number of phases was left to the counts."""
+    return json.loads(item(signal.metadata, BATCH))["phases"] == "auto"
+
+
+def _number_of_phases(
+    signal: EDSespmSpectrum, settings: Settings, most: int = 7
+) -> tuple[int, str]:
+    """Find how many phases the counts bear out; return it, and what speaks for it."""
+    fit = settings.fit or {}
+    names = "n_init", "random_state", "n_jobs", "calibration"
+    options = {name: fit[name] for name in names if name in fit}
+    with redirect_stdout(io.StringIO()) as printed:
+        best = signal.estimate_number_of_phases(
+            range(1, most + 1), show_progressbar=settings.progress, **options
+        )
+    found = PhaseNumber.from_dict(item(signal.metadata, PHASE_NUMBER))
+    rows = [["phases", "fail to predict, nats", "draws differ"]]
+    rows += [
+        [str(n), f"{loss:.1f} ± {error:.1f}", f"{angle:.1f}°"]
+        for n, loss, error, angle in zip(
+            found.numbers, found.mean, found.error, found.angles, strict=True
+        )
+    ]
+    said = f"The counts bear out {best} phase{'s' if best > 1 else ''}."
+    return best, "\n".join([*text_lines(rows), said, printed.getvalue()]).rstrip()
+
+
 def report_file(
     path: str | Path, target: str | Path | None = None, identify: str | None = None
 ) -> Path:
@@ -191,19 +298,60 @@ def report_file(
         If the file cannot be read or holds no phases.
     """
     path = Path(path)
+    signal = _with_phases(path)
+    if target is None:
+        target = path.with_name(f"{_stem(path)}_report.html")
+    target = Path(target)
+    check_targets([target])
+    names = signal.identify_phases(identify) if identify else None
+    with finished_files(target.parent) as new, new(target.name) as file:
+        write_report(signal, file, str(path), names)
+    return target
+
+
+def export_file(
+    path: str | Path,
+    folder: str | Path,
+    what: list[str] | None = None,
+    oxygens: float | None = None,
+) -> list[Path]:
+    """Write what papers and other programs need of a map that was decomposed before.
+
+    Parameters
+    ----------
+    path
+        A file with results, as `decompose_file` or ``s.save`` write it.
+    folder, what, oxygens
+        As in ``s.export``.
+
+    Returns
+    -------
+    list of Path
+        What was written.
+
+    Raises
+    ------
+    OSError, ValueError, RuntimeError, ImportError
+        If the file cannot be read or holds no phases, or ``what`` cannot be written.
+    """
+    path = Path(path)
+    signal = _with_phases(path)
+    return signal.export(folder, what, _stem(path), oxygens)
+
+
+def _with_phases(path: Path) -> EDSespmSpectrum:
+    """Read the map of a file that has phases."""
     signals = [s for s in read_spectra(path) if item(s.metadata, RESULTS)]
     if not signals:
         raise ValueError(
             f"the file holds no phases yet: find them, `espm-hs decompose {path.name}`."
         )
-    if target is None:
-        target = path.with_name(f"{path.stem.removesuffix('_espm')}_report.html")
-    target = Path(target)
-    check_targets([target])
-    names = signals[0].identify_phases(identify) if identify else None
-    with finished_files(target.parent) as new, new(target.name) as file:
-        write_report(signals[0], file, str(path), names)
-    return target
+    return signals[0]
+
+
+def _stem(path: Path) -> str:
+    """Return how the names of all files of a map begin."""
+    return path.stem.removesuffix("_espm")
 
 
 def _done_before(path: Path, folder: Path, settings: Settings) -> Outcome | None:
@@ -222,10 +370,8 @@ def _done_before(path: Path, folder: Path, settings: Settings) -> Outcome | None
     return Outcome(str(path), "done before", f"as in {files[0]}", facts)
 
 
-def _apply(signal: EDSespmSpectrum, settings: Settings) -> None:
-    """Write the settings to the metadata and check that nothing needed is missing."""
-    if settings.identify:
-        read_compounds(settings.identify)
+def _declare(signal: EDSespmSpectrum, settings: Settings) -> None:
+    """Write the settings to the metadata."""
     if settings.elements is not None:
         signal.set_elements(list(settings.elements))
     microscope = {
@@ -243,14 +389,25 @@ def _apply(signal: EDSespmSpectrum, settings: Settings) -> None:
             pile_up=settings.pile_up,
             stray_elements=settings.stray,
         )
+
+
+def _check_beam_energy(signal: EDSespmSpectrum) -> None:
+    if read("beam_energy", signal.metadata, signal.original_metadata) is None:
+        raise ValueError(
+            "the file has no beam energy: give it in keV, --beam-energy 200."
+        )
+
+
+def _apply(signal: EDSespmSpectrum, settings: Settings) -> None:
+    """Write the settings to the metadata and check that nothing needed is missing."""
+    if settings.identify:
+        read_compounds(settings.identify)
+    _declare(signal, settings)
     # the messages of the signal name Python calls, these the options
     trees = signal.metadata, signal.original_metadata
     if not read("elements", *trees):
         raise ValueError("the file names no elements: give them, --elements O,Mg,Si.")
-    if read("beam_energy", *trees) is None:
-        raise ValueError(
-            "the file has no beam energy: give it in keV, --beam-energy 200."
-        )
+    _check_beam_energy(signal)
     known = [read(name, *trees) for name in SAMPLE]
     if (known[0] is None) != (known[1] is None):
         missing = "--density (g/cm3)" if known[1] is None else "--thickness (nm)"
@@ -306,7 +463,8 @@ def _decompose(
 
 def _remarks(signal: EDSespmSpectrum, found: PhaseAnalysis) -> str:
     """How good a fit is, and what else to know before trusting it, line by line."""
-    return "\n".join(report(found, remarks=signal._remarks(found)).footer())
+    lines = report(found, remarks=signal._remarks(found)).footer()
+    return for_command_line("\n".join(lines))
 
 
 def _save_figure(figure: Figure, path: Path) -> None:

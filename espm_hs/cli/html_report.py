@@ -16,6 +16,7 @@ import matplotlib.pyplot as plt
 
 from espm_hs import __version__
 from espm_hs.calibration.automatic import calibration_text
+from espm_hs.cli.advice import for_command_line
 from espm_hs.cli.tables import fit_facts
 from espm_hs.metadata.describe import describe
 from espm_hs.metadata.reader import item
@@ -67,10 +68,13 @@ def write_report(
         source=source,
         version=__version__,
         warnings=[
-            *remarks,
-            *nothing_found(found),
-            *fit_problems(found),
-            *cautions,
+            for_command_line(line)
+            for line in (
+                *remarks,
+                *nothing_found(found),
+                *fit_problems(found),
+                *cautions,
+            )
         ],
         remarks=[
             table.footer()[0],

@@ -11,18 +11,13 @@ from sklearn.exceptions import ConvergenceWarning
 
 from espm_hs import plotting
 from espm_hs.cli import batch
-from espm_hs.cli.files import (
-    check_targets,
-    choose_map,
-    finished_files,
-    read_spectra,
-    results_of,
-)
+from espm_hs.cli.files import choose_map, read_spectra, results_of
 from espm_hs.cli.settings import Settings
 from espm_hs.cli.tables import write_csv
 from espm_hs.decomposition.cautions import PhaseWarning
 from espm_hs.metadata.schema import BATCH
 from espm_hs.metadata.writer import write_parameters
+from espm_hs.output import check_targets, finished_files
 from espm_hs.quantification.joint import JointResult
 from espm_hs.signals._together import decompose_together
 
@@ -56,6 +51,11 @@ def decompose_files(
     KeyboardInterrupt
         If the user interrupts the fit; nothing is written then.
     """
+    if not isinstance(settings.phases, int):
+        raise ValueError(
+            "Of maps together the number of phases is not searched for: say how many "
+            "there are, such as `--phases 3`, not `--phases auto`."
+        )
     files, folder = [Path(path) for path in paths], Path(folder)
     ours = [folder / name for name in (TABLE, RESULT, FIGURE)]
     check_targets([*ours, *(one for file in files for one in results_of(file, folder))])

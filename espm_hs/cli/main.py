@@ -16,9 +16,13 @@ import click
 from espm_hs import __version__
 from espm_hs.cli import settings, tables
 from espm_hs.cli import workers as pool
+from espm_hs.cli.advice import for_command_line
+from espm_hs.output import in_a_line, printable
 
 # HyperSpy is imported inside the commands: --help must not wait for it.
 
+# As many phases as the counts bear out.
+AUTO = "auto"
 # In a settings file only.
 _KNOWN = "known_phases"
 
@@ -38,6 +42,18 @@ class NumberOr(click.ParamType):
         if value in self.words:
             return {"true": True, "false": False}.get(value, value)
         return click.FLOAT.convert(value, param, ctx)
+
+
+class PhaseCount(click.ParamType):
+    """A number of phases, or "auto"."""
+
+    name = "NUMBER|auto"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        """Return the number or the word."""
+        return AUTO if value == AUTO else click.IntRange(1).convert(value, param, ctx)
 
 
 class DataSet(click.Choice):
@@ -62,9 +78,12 @@ def main() -> None:
     \b
     espm-hs demo                       see what comes out, without a file
     espm-hs info map.emd               what a file holds, what is a default
+    espm-hs elements map.emd           which elements its spectrum shows
+    espm-hs phases map.emd             how many phases its counts bear out
     espm-hs init                       write a settings file with comments
     espm-hs decompose --settings espm-hs.toml a.emd b.emd -o results
     espm-hs report results/map_espm.hspy
+    espm-hs export results/map_espm.hspy   tables, maps, figures, methods for a paper
 
     Exit codes: 0 all went well, 1 a file failed, 2 the command makes no sense.
     """  # noqa: D301 - click keeps the lines after the backspace as they are
@@ -100,10 +119,10 @@ def _print(outcomes: Generator[pool.Outcome], n_files: int) -> list[pool.Outcome
 
 def _print_one(number: int, outcome: pool.Outcome, n_files: int) -> pool.Outcome:
     count = f"[{number}/{n_files}] " if n_files > 1 else ""
-    path = pool.printable(outcome.path)
+    path = printable(outcome.path)
     click.echo(f"{count}{path}")
     failed = outcome.state == "failed"
-    text = pool.printable(outcome.text)
+    text = printable(for_command_line(outcome.text) if failed else outcome.text)
     click.echo(f"error: {path}: {text}" if failed else text, err=failed)
     click.echo()
     return outcome
@@ -124,7 +143,7 @@ def _failing_in_a_line() -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError, MemoryError) as error:
-        raise click.ClickException(pool.in_a_line(error)) from None
+        raise click.ClickException(in_a_line(error)) from None
 
 
 def _info(path: str) -> pool.Outcome:
@@ -135,9 +154,29 @@ def _decompose(output: str, wanted: settings.Settings, path: str) -> pool.Outcom
     return _batch().decompose_file(path, output, wanted)
 
 
+def _elements(wanted: settings.Settings, false_names: float, path: str) -> pool.Outcome:
+    text = _batch().elements_of_file(path, wanted, false_names)
+    return pool.Outcome(path, "done", text)
+
+
+def _phases(
+    output: str, wanted: settings.Settings, most: int, path: str
+) -> pool.Outcome:
+    return pool.Outcome(
+        path, "done", _batch().phases_of_file(path, output, wanted, most)
+    )
+
+
 def _report(target: str | None, identify: str | None, path: str) -> pool.Outcome:
     written = _batch().report_file(path, target, identify)
     return pool.Outcome(path, "done", f"Written: {written}")
+
+
+def _export(
+    output: str, what: list[str] | None, oxygens: float | None, path: str
+) -> pool.Outcome:
+    written = _batch().export_file(path, output, what, oxygens)
+    return pool.Outcome(path, "done", "\n".join(f"Written: {x}" for x in written))
 
 
 def _symbols(
@@ -149,6 +188,16 @@ def _symbols(
     return [symbol.strip() for symbol in value.split(",") if symbol.strip()]
 
 
+# What several commands are told of the sample and the microscope.
+_ELEMENTS = click.option(
+    "-e", "--elements", callback=_symbols, help="Of the sample: O,Mg,Si. [as the file]"
+)
+_STRAY = click.option(
+    "--stray", callback=_symbols, help="From outside of the sample: Cu,C."
+)
+_THICKNESS = click.option("--thickness", type=float, help="Of the sample, nm.")
+_DENSITY = click.option("--density", type=float, help="Of the sample, g/cm3.")
+_BEAM_ENERGY = click.option("--beam-energy", type=float, help="keV. [as the file]")
 _IDENTIFY = click.option(
     "--identify",
     metavar="DATABASE",
@@ -190,6 +239,57 @@ def info(files: tuple[str, ...]) -> None:
 
 
 @main.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@_ELEMENTS
+@_STRAY
+@_BEAM_ENERGY
+@click.option(
+    "--false-names", type=click.FloatRange(0, 1), default=0.05, show_default=True,
+    help="Largest probability of a false name.",
+)  # fmt: skip
+def elements(files: tuple[str, ...], false_names: float, **options: Any) -> None:
+    """Name the elements that the summed spectra of files show.
+
+    \b
+    espm-hs elements map.emd
+    espm-hs decompose map.emd -n auto -e O,Mg,Si,Fe --stray Cu
+
+    Nothing need be known of the sample. Each name has the probability that it is
+    false; elements that the file or an option names, and of which nothing is seen,
+    have upper limits.
+    """  # noqa: D301 - click keeps the lines after the backspace as they are
+    wanted = settings.Settings(1, **options)
+    work = partial(_elements, wanted, false_names)
+    _exit(_print(pool.run_all(files, work, prepare=_batch), len(files)))
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@_ELEMENTS
+@_STRAY
+@_THICKNESS
+@_DENSITY
+@_BEAM_ENERGY
+@click.option("--most", type=click.IntRange(2), default=7, show_default=True,
+              help="Largest number of phases to try.")  # fmt: skip
+@click.option("-o", "--output", default=".", show_default=True, help="Folder.")
+def phases(files: tuple[str, ...], most: int, output: str, **options: Any) -> None:
+    """Find how many phases the counts of maps bear out.
+
+    \b
+    espm-hs phases map.emd -e O,Mg,Si,Fe --stray Cu
+
+    A fifth of the counts is held out, and phases that are real help to predict it.
+    Writes NAME_phase_number.png to the output folder: what each number of phases fails
+    to predict.
+    """  # noqa: D301 - click keeps the lines after the backspace as they are
+    _check_names(files)
+    wanted = settings.Settings(AUTO, progress=sys.stderr.isatty(), **options)
+    work = partial(_phases, output, wanted, most)
+    _exit(_print(pool.run_all(files, work, prepare=_batch), len(files)))
+
+
+@main.command()
 @click.argument("file", default="espm-hs.toml", type=click.Path(dir_okay=False))
 def init(file: str) -> None:
     """Write a settings file with a comment for each setting.
@@ -204,7 +304,7 @@ def init(file: str) -> None:
             f"{file} is there already: move it away, or name another file."
         ) from None
     except OSError as error:
-        raise click.ClickException(pool.in_a_line(error)) from None
+        raise click.ClickException(in_a_line(error)) from None
     click.echo(f"Written: {file}")
 
 
@@ -218,7 +318,7 @@ def _read_settings(
     try:
         found = settings.read_settings(Path(file), names - {"files"} | {_KNOWN})
     except (OSError, ValueError) as error:
-        raise click.BadParameter(pool.in_a_line(error)) from None
+        raise click.BadParameter(in_a_line(error)) from None
     context.meta[_KNOWN] = found.pop(_KNOWN, None)
     context.default_map = {
         name: ",".join(map(str, value)) if isinstance(value, list) else value
@@ -238,19 +338,18 @@ def _read_settings(
     type=click.Path(exists=True, dir_okay=False),
     help="TOML file, as espm-hs init writes it. Options go before it.",
 )
-@click.option("-n", "--phases", type=click.IntRange(1), required=True, help="Number.")
-@click.option(
-    "-e", "--elements", callback=_symbols, help="Of the sample: O,Mg,Si. [as the file]"
-)
-@click.option("--stray", callback=_symbols, help="From outside of the sample: Cu,C.")
-@click.option("--thickness", type=float, help="Of the sample, nm.")
-@click.option("--density", type=float, help="Of the sample, g/cm3.")
+@click.option("-n", "--phases", type=PhaseCount(), required=True,
+              help="Number; auto: what the counts bear out.")  # fmt: skip
+@_ELEMENTS
+@_STRAY
+@_THICKNESS
+@_DENSITY
 @click.option("--thickness-error", type=float, help="Relative, 0 to 1.  [0.2]")
 @click.option("--mass-thickness", type=NumberOr("fit"),
               help="kg/m2, 0 for no absorption, or 'fit'.")  # fmt: skip
 @click.option("--pile-up", type=NumberOr("auto", "true", "false"),
               help="Sum peaks; pulse-pair resolution, ns.  [auto]")  # fmt: skip
-@click.option("--beam-energy", type=float, help="keV. [as the file]")
+@_BEAM_ENERGY
 @click.option("--elevation", type=float, help="Of the detector, degrees. [as the file]")
 @click.option(
     "--calibrate", is_flag=True, help="Fit energy scale and peak width first."
@@ -303,7 +402,8 @@ def decompose(files: tuple[str, ...], output: str, **options: Any) -> None:
     NAME_espm.hspy         map and results; hs.load() gives all of it back
     NAME_report.html       maps, spectra, table and warnings, for a browser
     NAME_phases.png        map, spectrum and composition of each phase
-    NAME_composition.csv   at.% and wt.% with their errors
+    NAME_composition.csv   at.%, wt.%, oxides and formula units with their errors
+    NAME_phase_number.png  with -n auto: how well each number predicts the counts
     summary.csv            a line for each of several files
     compositions.csv       the tables of several files in one
     together.csv           with --together: each phase in each map; .json and .png, too
@@ -333,7 +433,7 @@ def decompose(files: tuple[str, ...], output: str, **options: Any) -> None:
     outcomes = _print(pool.run_all(files, work, workers, _batch), len(files))
     if len(files) > 1:
         with _failing_in_a_line():
-            click.echo(pool.printable(tables.summarise(outcomes, files, output)))
+            click.echo(printable(tables.summarise(outcomes, files, output)))
     _exit(outcomes)
 
 
@@ -353,7 +453,7 @@ def _decompose_together(
     with _failing_in_a_line():
         from espm_hs.cli.joint import decompose_files
 
-        click.echo(pool.printable(decompose_files(files, output, wanted)))
+        click.echo(printable(decompose_files(files, output, wanted)))
 
 
 def _check_names(files: tuple[str, ...]) -> None:
@@ -384,6 +484,32 @@ def report(files: tuple[str, ...], target: str | None, identify: str | None) -> 
         )
     work = pool.run_all(files, partial(_report, target, identify), prepare=_batch)
     _exit(_print(work, len(files)))
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option(
+    "-w", "--what", callback=_symbols,
+    help="csv,excel,latex,npz,tiff,figures,methods,script,hspy.  [all]",
+)  # fmt: skip
+@click.option("--oxygens", type=float,
+              help="Of a formula unit, such as 4.  [the simplest]")  # fmt: skip
+@click.option("-o", "--output", default="export", show_default=True, help="Folder.")
+def export(
+    files: tuple[str, ...], what: list[str] | None, oxygens: float | None, output: str
+) -> None:
+    """Write what papers and other programs need of maps that were decomposed before.
+
+    \b
+    espm-hs export results/map_espm.hspy --what csv,methods -o paper
+
+    Tables of at.%, wt.%, oxides and atoms per formula unit, maps as TIFF and arrays,
+    figures for print, a paragraph of methods with references, and a script that
+    reproduces the result. All files of a map are written, or none.
+    """  # noqa: D301 - click keeps the lines after the backspace as they are
+    _check_names(files)
+    work = partial(_export, output, what, oxygens)
+    _exit(_print(pool.run_all(files, work, prepare=_batch), len(files)))
 
 
 @main.command()

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from espm_hs.cli.workers import printable
 from espm_hs.metadata.schema import ITEMS
+from espm_hs.output import printable
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -32,7 +32,7 @@ _TEMPLATE = """\
 # A line that begins with # is not in force and shows a default or an example.
 # Options of the command line go before what stands here.
 
-# How many phases to look for.
+# How many phases to look for, or "auto" for as many as the counts bear out.
 phases = 3
 
 # Elements of the sample. Without this line: as each file says.
@@ -98,7 +98,7 @@ class Settings:
     Parameters
     ----------
     phases
-        Number of phases.
+        Number of phases, or "auto" for as many as the counts bear out.
     elements, stray
         Symbols of the elements of the sample, and of the system or spurious ones.
     beam_energy
@@ -127,7 +127,7 @@ class Settings:
         Database of names for the phases, see `espm_hs.compounds.read_compounds`.
     """
 
-    phases: int
+    phases: int | str
     elements: Sequence[str] | None = None
     stray: Sequence[str] | None = None
     beam_energy: float | None = None

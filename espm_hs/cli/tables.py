@@ -7,24 +7,19 @@ imports HyperSpy or takes long to import is imported in the functions that need 
 from __future__ import annotations
 
 import csv
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from espm_hs.cli.files import finished_files, results_of
-from espm_hs.cli.workers import Outcome, printable
+from espm_hs.cli.files import results_of
+from espm_hs.cli.workers import Outcome
+from espm_hs.output import finished_files, write_csv
 
 if TYPE_CHECKING:
     from espm_hs.signals import EDSespmSpectrum
 
-# As in an entry of the report, under the names that programs read.
-ERRORS = ("counts", "bias", "line data", "absorption", "detector")
-# Spreadsheets take cells that begin with these for formulas, unless they are numbers.
-_FORMULA = re.compile(r"[=+\-@\t\r]")
-_NUMBER = re.compile(r"-?[\d.]+(e[+-]?\d+)?")
 # Programs read the summary by the name that this column had first.
 _COLUMNS = {"deviance ratio": "misfit"}
 
@@ -50,29 +45,6 @@ def text_lines(rows: Sequence[Sequence[str]], n_left: int = 1) -> list[str]:
         line = "  ".join(f"{cell:{sign}{width}}" for cell, sign, width in cells)
         lines.append(line.rstrip())
     return lines
-
-
-def write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
-    """Write a table in which no text is a formula.
-
-    Parameters
-    ----------
-    path
-        A CSV file; an older one is replaced.
-    rows
-        The lines. Names from files and metadata that a spreadsheet would take for a
-        formula get an apostrophe in front.
-    """
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows(
-            [_harmless(str(cell)) for cell in row] for row in rows
-        )
-
-
-def _harmless(cell: str) -> str:
-    text = printable(cell)
-    is_formula = _FORMULA.match(cell) and not _NUMBER.fullmatch(cell)
-    return f"'{text}" if is_formula else text
 
 
 # -- of one map ----------------------------------------------------------------------
@@ -117,28 +89,11 @@ def write_composition(signal: EDSespmSpectrum, path: Path) -> None:
     signal
         Decomposed.
     path
-        A CSV file; its columns are atomic and weight percent with their errors, for
-        elements that are not found the limits of detection, and last the ranges.
+        A CSV file; what its columns are, `composition_rows` says.
     """
-    from espm_hs.quantification.percent_with_errors import Basis
-    from espm_hs.quantification.report import report
+    from espm_hs.quantification.tables import composition_rows
 
-    result = signal.analysis_results()
-    names = ["{}", *(f"error of {{}}: {x}" for x in ERRORS), "detection limit of {}"]
-    units = ("atomic", "weight")
-    head = [name.format(f"{unit} percent") for unit in units for name in names]
-    range_ = [
-        f"{end} {unit} percent" for unit in units for end in ("lowest", "highest")
-    ]
-    rows = [["phase", "element", *head, *range_]]
-    pairs = zip(*(report(result, Basis(unit)).entries for unit in units), strict=True)
-    for atomic, weight in pairs:
-        found = [(one.percent, *one.errors, one.limit) for one in (atomic, weight)]
-        ends = [(one.low, one.high) for one in (atomic, weight)]
-        numbers = [x for part in (*found, *ends) for x in part]
-        cells = ["" if x is None else f"{x:.4f}" for x in numbers]
-        rows.append([atomic.phase, atomic.element, *cells])
-    write_csv(path, rows)
+    write_csv(path, composition_rows(signal.analysis_results()))
 
 
 def fit_facts(signal: EDSespmSpectrum, seconds: float | None = None) -> dict[str, str]:

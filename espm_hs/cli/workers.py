@@ -18,14 +18,14 @@ from functools import cache
 from multiprocessing import connection
 from typing import Any, NoReturn
 
+from espm_hs.output import in_a_line
+
 # With what a process ends that waited in vain for a reader, see `espm_hs.cli.files`.
 HUNG = 1
 # Seconds that a process has to clean up before it is killed.
 PATIENCE = 10.0
 # Seconds after which it is told again, if the interpreter has swallowed that.
 AGAIN = 0.01
-# An error says what is wrong in so many characters; files can hold any text.
-LONGEST = 500
 
 
 @dataclass(frozen=True)
@@ -224,20 +224,3 @@ def _attempt(work: Callable[[str], Outcome], path: str) -> Outcome:
         return work(path)
     except Exception as error:  # whatever one file does must not stop the others
         return Outcome(path, "failed", in_a_line(error))
-
-
-def in_a_line(error: BaseException) -> str:
-    """Message of an error; with its type when it was not written for users."""
-    text = printable(" ".join(str(error).split()))
-    if len(text) > LONGEST:
-        text = f"{text[:LONGEST]} ..."
-    if isinstance(error, MemoryError):
-        return f"there is not enough memory. {text}".rstrip()
-    if isinstance(error, (ValueError, TypeError, RuntimeError, OSError)) and text:
-        return text
-    return f"{type(error).__name__}: {text}"
-
-
-def printable(text: str) -> str:
-    """Text without what would steer a terminal or cannot be encoded; lines stay."""
-    return "".join(x if x.isprintable() or x == "\n" else "\ufffd" for x in text)

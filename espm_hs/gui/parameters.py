@@ -8,7 +8,7 @@ import numpy as np
 import traits.api as t
 from hyperspy.ui_registry import add_gui_method
 
-from espm_hs.arguments import plain_float
+from espm_hs.arguments import check_choice, plain_float
 from espm_hs.metadata.describe import describe
 from espm_hs.metadata.reader import (
     OF_FILMS,
@@ -108,16 +108,28 @@ class ElementPicker(t.HasTraits):
         stray = dict.fromkeys(read("stray_elements", *trees) or [], "stray")
         self.states = stray | sample
 
-    def turn(self, symbol: str) -> str:
-        """Change an element from nothing to sample, to stray, to nothing; return it.
+    def turn(self, symbol: str, to: str | None = None) -> str:
+        """Change the state of an element; return it.
+
+        Parameters
+        ----------
+        symbol
+            Of the element.
+        to
+            "sample" or "stray", or nothing if it is that already. None: from nothing
+            to sample, to stray, to nothing.
 
         Raises
         ------
         ValueError
-            If there is no such element.
+            If there is no such element or state.
         """
         atomic_number(symbol)
-        state = STATES[(STATES.index(self.states.get(symbol, "")) + 1) % len(STATES)]
+        check_choice("to", to, (None, *STATES[1:]))
+        before = self.states.get(symbol, "")
+        state = STATES[(STATES.index(before) + 1) % len(STATES)]
+        if to is not None:
+            state = "" if before == to else to
         states = {k: v for k, v in self.states.items() if k != symbol}
         self.states = states | ({symbol: state} if state else {})
         return state

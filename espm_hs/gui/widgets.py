@@ -57,7 +57,7 @@ def analysis_parameters(
 
 
 def element_picker(obj: ElementPicker, display: bool = True, **_: Any) -> dict | None:
-    """Show a periodic table: a click makes an element one of the sample, then stray.
+    """Show a periodic table; what a click makes of an element is chosen above it.
 
     Returns
     -------
@@ -65,6 +65,16 @@ def element_picker(obj: ElementPicker, display: bool = True, **_: Any) -> dict |
         Widgets by name, if they are not displayed.
     """
     buttons, cells = {}, []
+    click = ipywidgets.ToggleButtons(
+        options={"sample": "sample", "stray": "stray", "in turn": None},
+        value=None,
+        description="A click:",
+        tooltips=[
+            "An element of the sample, quantified; a second click takes it out",
+            "Of grid, holder or column, not quantified; a second click takes it out",
+            "Sample, then stray, then neither",
+        ],
+    )
     for row in _ROWS:
         for column in range(1, 19):
             if column not in row:
@@ -75,17 +85,17 @@ def element_picker(obj: ElementPicker, display: bool = True, **_: Any) -> dict |
                 description=symbol, layout={"width": "auto", "margin": "1px"}
             )
             button.style.button_color = _COLOURS[obj.states.get(symbol, "")]
-            button.on_click(lambda one: _turn(obj, one))
+            button.on_click(lambda one: _turn(obj, one, click.value))
             buttons[symbol] = button
             cells.append(button)
     layout = {"grid_template_columns": "repeat(18, 2.6em)"}
     grid = ipywidgets.GridBox(cells, layout=layout)
-    hint = "<small>blue: sample, grey: stray</small>"
-    return _form([grid], obj.store, buttons, hint, display)
+    hint = "<small>blue: sample, quantified; grey: stray, fitted only</small>"
+    return _form([click, grid], obj.store, buttons, hint, display)
 
 
-def _turn(picker: ElementPicker, button: ipywidgets.Button) -> None:
-    button.style.button_color = _COLOURS[picker.turn(button.description)]
+def _turn(picker: ElementPicker, button: ipywidgets.Button, to: str | None) -> None:
+    button.style.button_color = _COLOURS[picker.turn(button.description, to)]
 
 
 def _form(

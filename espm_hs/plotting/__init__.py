@@ -5,7 +5,7 @@ But for the gallery, the functions take a signal with the results of
 only. Maps larger than memory are read block by block.
 
 - `phases`: `plot_phases`, with the bars of the compositions; `plot_composition`, maps
-  of at.%
+  of at.%; `plot_elements`, of net counts
 - `fit`: `plot_fit`, a spectrum, its model and what that consists of;
   `plot_fit_of_region`, the same of a rectangle that is moved by hand
 - `comparison`: `plot_comparison`, results side by side
@@ -36,7 +36,7 @@ from espm_hs.plotting.fit import plot_fit, plot_fit_of_region, plot_residuals
 from espm_hs.plotting.joint import plot_joint
 from espm_hs.plotting.phantoms import plot_phantoms
 from espm_hs.plotting.phase_map import plot_phase_map
-from espm_hs.plotting.phases import plot_composition, plot_phases
+from espm_hs.plotting.phases import plot_composition, plot_elements, plot_phases
 from espm_hs.plotting.regions import plot_composition_of_region, plot_profile
 from espm_hs.plotting.style import COLOURS, GREY
 
@@ -49,6 +49,7 @@ __all__ = [
     "plot_composition",
     "plot_composition_of_region",
     "plot_convergence",
+    "plot_elements",
     "plot_fit",
     "plot_fit_of_region",
     "plot_joint",

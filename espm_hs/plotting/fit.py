@@ -59,6 +59,9 @@ def plot_fit(
     where: Any = None,
     parts: str = "phases",
     log: bool | None = None,
+    *,
+    energy_range: tuple[float, float] | None = None,
+    figsize: tuple[float, float] | None = None,
 ) -> Figure:
     """Plot a summed spectrum, its model, what that consists of, and what is left.
 
@@ -74,6 +77,11 @@ def plot_fit(
         "phases", or "elements" for lines of each element and of each stray one.
     log
         Logarithmic counts; None: where small peaks call for it.
+    energy_range
+        Lowest and highest energy to show, keV. None: up to a little above the highest
+        line.
+    figsize
+        Width and height in inches.
 
     Returns
     -------
@@ -87,15 +95,17 @@ def plot_fit(
     RuntimeError
         If the signal has no such decomposition.
     ValueError
-        If ``where`` holds no fitted pixel or ``parts`` is neither.
+        If ``where`` holds no fitted pixel, ``parts`` is neither, or the energies are
+        not two that rise.
     """
     check_choice("parts", parts, PARTS)
+    shown = None if energy_range is None else _checked_range(energy_range)
     found, loadings = read_results(signal)
     pixels = chosen_pixels(signal, loadings, where)
     counts = summed_spectrum(signal.data, pixels)
     fit = SummedFit(found, counts, loadings[pixels].sum(axis=0))
-    figure = plt.figure(figsize=(9, 5.6), layout="constrained")
-    _draw_fit(figure, fit, parts, log)
+    figure = plt.figure(figsize=figsize or (9, 5.6), layout="constrained")
+    _draw_fit(figure, fit, parts, log, shown)
     if where is not None:
         n = int(pixels.sum())
         text = f"{n} pixels" if np.ndim(where) > 0 and n > 1 else f"pixel {where}"
@@ -103,16 +113,40 @@ def plot_fit(
     return figure
 
 
+def _checked_range(energy_range: Any) -> tuple[float, float]:
+    """Return two rising energies, or say what is needed."""
+    try:
+        low, high = (float(one) for one in energy_range)
+    except (TypeError, ValueError):
+        low = high = np.nan
+    if not -np.inf < low < high < np.inf:
+        raise ValueError(
+            f"`energy_range` is {energy_range!r}; needed are two energies in keV, the "
+            "lower one first, such as (0, 10)."
+        )
+    return low, high
+
+
 def _draw_fit(
-    figure: Figure, fit: SummedFit, parts: str, log: bool | None = None
+    figure: Figure,
+    fit: SummedFit,
+    parts: str,
+    log: bool | None = None,
+    shown: tuple[float, float] | None = None,
 ) -> None:
     """Draw a spectrum, its model and the residual on an empty figure."""
     top, bottom = figure.subplots(2, 1, height_ratios=[3, 1], sharex=True)
-    _draw_model(top, fit, parts, log)
+    _draw_model(top, fit, parts, log, shown)
     _draw_residual(bottom, fit)
 
 
-def _draw_model(axes: Axes, fit: SummedFit, parts: str, log: bool | None) -> None:
+def _draw_model(
+    axes: Axes,
+    fit: SummedFit,
+    parts: str,
+    log: bool | None,
+    shown: tuple[float, float] | None,
+) -> None:
     """Draw data, model and the parts of the model, with labelled lines."""
     found, counts, totals = fit
     energy, used = physics_of(found).energy, found.channels
@@ -138,9 +172,14 @@ def _draw_model(axes: Axes, fit: SummedFit, parts: str, log: bool | None) -> Non
     if any(background) and not found.knowledge.single_elements:
         level = columns[:, background].sum(axis=1)
         axes.plot(energy, level, color=GREY, lw=1, ls="--", label="background")
-    set_heights(axes, np.where(used, np.fmax(counts, fitted), np.nan), peaks, log)
-    axes.set_xlim(energy_limits(found, [peaks]))
-    draw_labels(axes, peaks, width=8.2)
+    low, high = shown or energy_limits(found, [peaks])
+    peaks = [peak for peak in peaks if low <= peak.energy <= high]
+    inside = used & (energy >= low) & (energy <= high)
+    if inside.any():
+        set_heights(axes, np.where(inside, np.fmax(counts, fitted), np.nan), peaks, log)
+    axes.set_xlim(low, high)
+    inches = axes.figure.bbox.width / axes.figure.dpi
+    draw_labels(axes, peaks, width=inches - 0.8)
     axes.set_ylabel("counts")
     axes.figure.legend(fontsize="small", frameon=False, loc="outside right upper")
 

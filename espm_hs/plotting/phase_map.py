@@ -154,16 +154,38 @@ def save_labels(
             ".hspy."
         )
     numbers = (labels + 1).astype(np.uint8 if len(found.names) < 255 else np.uint16)
+    names = json.dumps({j + 1: name for j, name in enumerate(found.names)})
+    save_tiff(path, numbers, axes, f"phases={names}")
+
+
+def save_tiff(
+    path: str | Path,
+    values: np.ndarray,
+    axes: tuple[dict[str, Any], ...],
+    described: str = "",
+) -> None:
+    """Write an image as TIFF with the size of a pixel, as ImageJ and HyperSpy read it.
+
+    Parameters
+    ----------
+    path
+        The file; its name says nothing of the format.
+    values
+        Shape (n_rows, n_columns): whole numbers, or 32-bit floating point.
+    axes
+        Of the image in array order, each with "scale" and "units".
+    described
+        A line for the description of the image.
+    """
     tags = TiffImagePlugin.ImageFileDirectory_v2()
     unit = str(axes[1]["units"])
-    described = f"ImageJ=1.53t\nunit={unit.replace('µ', 'u')}\n"
+    head = f"ImageJ=1.53t\nunit={unit.replace('µ', 'u')}\n"
     if unit in _METRES:
         # in pixels for each unit of the description, for which 1 stands
         tags[_RESOLUTION_UNIT] = 1
         tags[_X_RESOLUTION] = 1 / abs(float(axes[1]["scale"]))
         tags[_Y_RESOLUTION] = 1 / abs(float(axes[0]["scale"]))
     else:
-        described = "ImageJ=1.53t\n"
-    names = json.dumps({j + 1: name for j, name in enumerate(found.names)})
-    tags[_DESCRIPTION] = f"{described}phases={names}\n"
-    Image.fromarray(numbers).save(path, tiffinfo=tags)
+        head = "ImageJ=1.53t\n"
+    tags[_DESCRIPTION] = f"{head}{described}\n"
+    Image.fromarray(values).save(path, format="TIFF", tiffinfo=tags)

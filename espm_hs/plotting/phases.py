@@ -24,7 +24,7 @@ from espm_hs.plotting.spectra import (
     set_heights,
 )
 from espm_hs.plotting.style import ERRORS, as_text, panels, phase_colour
-from espm_hs.quantification.percent_with_errors import to_percent
+from espm_hs.quantification.percent_with_errors import PERCENT, to_percent
 
 if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal
@@ -143,6 +143,9 @@ def plot_composition(
     units: str = "atomic",
     elements: Sequence[str] | None = None,
     oxygen: str | Mapping[str, float] = "measured",
+    *,
+    cmap: Any = None,
+    figsize: tuple[float, float] | None = None,
 ) -> Figure:
     """Plot a map of each element in percent.
 
@@ -152,6 +155,8 @@ def plot_composition(
         With a decomposition by ``algorithm="espm"``.
     units, elements, oxygen
         As in `EDSespmSpectrum.quantify`.
+    cmap, figsize
+        Colour map, and width and height in inches.
 
     Returns
     -------
@@ -171,8 +176,81 @@ def plot_composition(
         computed = dask.compute(*(one.data for one in maps))
         for one, values in zip(maps, computed, strict=True):
             one.data = values
+    return _element_maps(signal, maps, PERCENT[units], cmap, figsize)
+
+
+def plot_elements(
+    signal: BaseSignal,
+    maps: list[BaseSignal],
+    show: str = "counts",
+    least_significance: float = 0.0,
+    *,
+    cmap: Any = None,
+    figsize: tuple[float, float] | None = None,
+) -> Figure:
+    """Plot maps of the net counts of elements.
+
+    Parameters
+    ----------
+    signal
+        The map.
+    maps
+        Net counts with their variances.
+    show
+        "counts", or "significance" for counts in standard errors.
+    least_significance
+        Pixels with fewer standard errors are grey.
+    cmap, figsize
+        Colour map, and width and height in inches.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        As `plot_composition`; titles have the counts of the whole map.
+    """
+    titles = {}
+    of_sample = item(signal.metadata, ITEMS["elements"].path) or []
+    for one in maps:
+        counts, error = np.asarray(one.data), np.sqrt(variance_of(one))
+        total, spread = np.nansum(counts), np.sqrt(np.nansum(error**2))
+        symbol = symbol_of(one)
+        name = symbol if symbol in of_sample else f"{symbol} (stray)"
+        titles[symbol] = f"{name}  {total:.0f} ± {spread:.0f}"
+        significance = counts / np.where(error > 0, error, np.nan)
+        shown = significance if show == "significance" else counts
+        enough = significance >= least_significance
+        one.data = np.where(enough, shown, np.nan) if least_significance > 0 else shown
+        if show == "significance":
+            one.set_noise_variance(one._deepcopy_with_new_data(np.ones_like(counts)))
+    label = "net counts" if show == "counts" else "standard errors"
+    return _element_maps(signal, maps, label, cmap, figsize, titles)
+
+
+def _element_maps(
+    signal: BaseSignal,
+    maps: list[BaseSignal],
+    label: str,
+    cmap: Any,
+    figsize: tuple[float, float] | None,
+    titles: Mapping[str, str] | None = None,
+) -> Figure:
+    """Draw a number for each element and pixel, by atomic number."""
     maps.sort(key=lambda one: atomic_number(symbol_of(one)))
-    label = "at.%" if units == "atomic" else "wt.%"
+    figure = _drawn_elements(signal, maps, label, cmap, titles or {})
+    if figsize is not None:
+        figure.set_size_inches(*figsize)
+    return figure
+
+
+def _drawn_elements(
+    signal: BaseSignal,
+    maps: list[BaseSignal],
+    label: str,
+    cmap: Any,
+    titles: Mapping[str, str],
+) -> Figure:
+    """Return maps, profiles along a line, or bars of a single spectrum."""
+    colours = None if cmap is None else plt.get_cmap(cmap)
     n_axes = len(signal.axes_manager.navigation_axes)
     if n_axes == 0:
         return _element_bars(maps, label)
@@ -180,8 +258,9 @@ def plot_composition(
         return _profiles(maps, signal, label)
     figure, axes = panels(len(maps), _COLUMNS, 2.9, 2.35)
     for ax, one in zip(axes, maps, strict=True):
-        draw_navigation(ax, signal, one.data, label, colour="")
-        ax.set_title(symbol_of(one), loc="left", weight="bold")
+        draw_navigation(ax, signal, one.data, label, colour="", cmap=colours)
+        symbol = symbol_of(one)
+        ax.set_title(titles.get(symbol, symbol), loc="left", weight="bold")
         # noise of a few pixels is no reason to hide the map
         top = np.nanpercentile(one.data, 99.8) if np.isfinite(one.data).any() else 0
         ax.images[0].set_clim(0, max(top, 1.0))

@@ -14,12 +14,10 @@ from espm_hs.plotting.maps import axis_label
 from espm_hs.plotting.phases import draw_bars, symbol_of, variance_of
 from espm_hs.plotting.results import navigator_with, usual_region
 from espm_hs.plotting.style import as_text, phase_colour
+from espm_hs.quantification.percent_with_errors import PERCENT
 
 if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal
-
-# Percent of the elements, by units.
-PERCENT = {"atomic": "at.%", "weight": "wt.%"}
 
 
 def draw_profiles(axes: Axes, profiles: Sequence[BaseSignal], label: str) -> None:

@@ -16,7 +16,9 @@ says.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from numbers import Real
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,7 +36,9 @@ ERROR_PARTS = (
     "absorption",
     "detector",
 )
-UNITS = ("atomic", "weight")
+#: How percentages are written, by units.
+PERCENT = {"atomic": "at.%", "weight": "wt.%", "oxide": "oxide wt.%"}
+UNITS = tuple(PERCENT)
 OXYGEN = ("measured", "stoichiometry")
 
 
@@ -45,7 +49,7 @@ class Basis:
     Parameters
     ----------
     units
-        "atomic" or "weight".
+        "atomic", "weight", or "oxide" for the mass of the oxides of the elements.
     elements
         Symbols of those that count (None: all that were decomposed).
     oxygen
@@ -81,8 +85,8 @@ class Basis:
         Returns
         -------
         symbols
-            Elements that are reported. With oxygen by stoichiometry O is among them,
-            whether it was measured or not.
+            Elements that are reported, or formulas of their oxides. With oxygen by
+            stoichiometry O is among them, whether it was measured or not.
         per_atom
             Amounts (atoms, or atoms times atomic weight) per measured atom, shape
             (n_symbols, n_measured).
@@ -94,7 +98,13 @@ class Basis:
         """
         measured = list(measured)
         symbols = _chosen(measured, self.elements)
+        if self.units == "oxide":
+            symbols = [symbol for symbol in symbols if symbol != "O"]
         per_atom = np.eye(len(measured))[[measured.index(e) for e in symbols]]
+        if self.units == "oxide":
+            oxides = [oxide(symbol, self.oxygen) for symbol in symbols]
+            masses = np.array([one.mass for one in oxides]).reshape(-1, 1)
+            return [one.formula for one in oxides], per_atom * masses
         if self.oxygen != "measured":
             cations = [symbol for symbol in symbols if symbol != "O"]
             row = np.zeros(len(measured))
@@ -359,6 +369,41 @@ def oxygen_per_atom(
             f"{unknown[0]}."
         )
     return np.array([valences[element] / 2 for element in elements], dtype=float)
+
+
+class Oxide(NamedTuple):
+    """The oxide of an element: its formula, and its mass by atom of the element, u."""
+
+    formula: str
+    mass: float
+
+
+def oxide(element: str, oxygen: str | Mapping[str, float]) -> Oxide:
+    """Return the oxide of an element.
+
+    Parameters
+    ----------
+    element
+        Symbol.
+    oxygen
+        A mapping of symbols to valences that differ from `VALENCES`; else these.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the element binds no oxygen, or its valence makes no sense.
+    """
+    (bound,) = oxygen_per_atom([element], oxygen)
+    atoms = Fraction(float(bound)).limit_denominator(12)
+    if atoms <= 0:
+        raise ValueError(
+            f"Percent of oxides needs elements that bind oxygen, and {element} does "
+            "not: choose `elements` without it, or give its valence, "
+            f"`s.quantify(units='oxide', oxygen={{'{element}': 4}})`."
+        )
+    parts = (element, atoms.denominator), ("O", atoms.numerator)
+    formula = "".join(f"{symbol}{n if n > 1 else ''}" for symbol, n in parts)
+    return Oxide(formula, atomic_weight(element) + bound * atomic_weight("O"))
 
 
 # Oxygen disagrees with what the other elements bind by so many standard errors, and

@@ -36,6 +36,7 @@ from espm_hs.quantification.percent_with_errors import (
     ATOMIC,
     ERROR_PARTS,
     LARGEST_ERROR,
+    PERCENT,
     Basis,
     closed,
     fit_response,
@@ -300,7 +301,7 @@ class Report:
     Parameters
     ----------
     units
-        "atomic" or "weight".
+        "atomic", "weight" or "oxide".
     entries
         Phase after phase.
     misfit
@@ -323,8 +324,7 @@ class Report:
     @property
     def header(self) -> tuple[str, ...]:
         """Names of the columns."""
-        percent = {"atomic": "at.%", "weight": "wt.%"}[self.units]
-        return ("phase", "element", percent, *ERROR_PARTS, "total", "range")
+        return ("phase", "element", PERCENT[self.units], *ERROR_PARTS, "total", "range")
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return the lines as text; "< limit" for what is not found."""

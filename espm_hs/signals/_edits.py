@@ -58,7 +58,7 @@ class Edits(EDSSpectrum):
         new = list(found.knowledge.names)
         for key, name in names.items():
             _check_text(f"names[{key!r}]", name)
-            new[_number("names", key, found)] = (name or "").strip()
+            new[phase_number("names", key, found)] = (name or "").strip()
         self._name(new)
 
     def _name(self, names: Sequence[str]) -> None:
@@ -249,7 +249,7 @@ def _named(found: PhaseAnalysis, j: int, name: str | None) -> PhaseAnalysis:
     return replace(found, knowledge=replace(found.knowledge, names=tuple(names)))
 
 
-def _number(argument: str, key: Any, found: PhaseAnalysis) -> int:
+def phase_number(argument: str, key: Any, found: PhaseAnalysis) -> int:
     """Return the number of a phase that is named or numbered."""
     if isinstance(key, str) and key in found.labels:
         return found.labels.index(key)
@@ -265,7 +265,7 @@ def _number(argument: str, key: Any, found: PhaseAnalysis) -> int:
 def _numbers(argument: str, keys: Any, found: PhaseAnalysis, least: int) -> list[int]:
     """Return the numbers of different phases."""
     listed = isinstance(keys, Sequence | np.ndarray) and not isinstance(keys, str)
-    some = [_number(argument, key, found) for key in keys] if listed else []
+    some = [phase_number(argument, key, found) for key in keys] if listed else []
     if len(some) < least or len(set(some)) < len(some):
         raise ValueError(
             f"`{argument}` is {keys!r}; needed is a list of {least} or more different "

@@ -1,6 +1,7 @@
 """Figures of the results: methods of the signal classes."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from exspy.signals import EDSSpectrum
 
@@ -21,7 +22,16 @@ class Figures(EDSSpectrum):
 
         return plotting.plot_phases(self)
 
-    def plot_fit(self, where=None, parts: str = "phases", log: bool | None = None):
+    def plot_fit(
+        self,
+        where=None,
+        parts: str = "phases",
+        log: bool | None = None,
+        *,
+        roi: Any = None,
+        energy_range: tuple[float, float] | None = None,
+        figsize: tuple[float, float] | None = None,
+    ):
         """Plot a summed spectrum with its model, what that consists of, and residuals.
 
         Parameters
@@ -34,6 +44,13 @@ class Figures(EDSSpectrum):
             What to draw of the model: "phases", or "elements" with the stray ones.
         log
             Logarithmic counts; None: where small peaks call for it.
+        roi
+            The same as ``where``, under the name that regions have in `quantify`.
+        energy_range
+            Lowest and highest energy to show, keV. None: up to a little above the
+            highest line.
+        figsize
+            Width and height in inches.
 
         Returns
         -------
@@ -44,7 +61,8 @@ class Figures(EDSSpectrum):
         RuntimeError
             If there is no espm decomposition of this signal.
         ValueError
-            If ``where`` holds no fitted pixel or ``parts`` is neither.
+            If ``where`` holds no fitted pixel, ``roi`` is given too, ``parts`` is
+            neither, or the energies are not two that rise.
 
         Examples
         --------
@@ -54,7 +72,14 @@ class Figures(EDSSpectrum):
         """
         from espm_hs import plotting
 
-        return plotting.plot_fit(self, without_regions(self, where), parts, log)
+        if where is not None and roi is not None:
+            raise ValueError(
+                "`where` and `roi` are two names of one argument: give one of them."
+            )
+        place = without_regions(self, roi if where is None else where)
+        return plotting.plot_fit(
+            self, place, parts, log, energy_range=energy_range, figsize=figsize
+        )
 
     def plot_fit_of_region(self, parts: str = "phases"):
         """Plot the map with a region to move, and the fit of the spectrum in it.
@@ -86,6 +111,9 @@ class Figures(EDSSpectrum):
         units: str = "atomic",
         elements: Sequence[str] | None = None,
         oxygen: str | Mapping[str, float] = "measured",
+        *,
+        cmap: Any = None,
+        figsize: tuple[float, float] | None = None,
     ):
         """Plot a map of each element in percent.
 
@@ -93,6 +121,10 @@ class Figures(EDSSpectrum):
         ----------
         units, elements, oxygen
             As in `quantify`.
+        cmap
+            Colour map, by name or as an object of matplotlib.
+        figsize
+            Width and height in inches.
 
         Returns
         -------
@@ -105,7 +137,9 @@ class Figures(EDSSpectrum):
         """
         from espm_hs import plotting
 
-        return plotting.plot_composition(self, units, elements, oxygen)
+        return plotting.plot_composition(
+            self, units, elements, oxygen, cmap=cmap, figsize=figsize
+        )
 
     def plot_profile(
         self,

@@ -105,7 +105,8 @@ class Quantification(EDSSpectrum):
         target
             "phases" or "pixels"; with a region, "pixels" are those inside.
         units
-            "atomic" or "weight".
+            "atomic", "weight", or "oxide" for the mass of the oxides of the elements,
+            whose valences are the usual ones but for those that ``oxygen`` gives.
         elements
             Elements that make up 100 %. None: all that were decomposed.
         oxygen
@@ -608,9 +609,14 @@ def signals_of(
     """One signal with its variance for each element."""
     spread = [None] * len(symbols) if variances is None else variances
     return [
-        signal_of(f"{what} {symbol}", axes, one, variance, symbol, regions)
+        signal_of(f"{what} {symbol}", axes, one, variance, _element(symbol), regions)
         for symbol, one, variance in zip(symbols, values, spread, strict=True)
     ]
+
+
+def _element(formula: str) -> str:
+    """Return the element of an oxide, which stands first, or of itself."""
+    return formula[:2] if formula[1:2].islower() else formula[:1]
 
 
 def signal_of(

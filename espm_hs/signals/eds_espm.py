@@ -17,6 +17,8 @@ from espm_hs.metadata.reader import item, kev_per_unit
 from espm_hs.metadata.schema import BULK_TYPE, ITEMS
 from espm_hs.signals._bulk import BulkPreparation, BulkQuantification
 from espm_hs.signals._edits import Edits
+from espm_hs.signals._elements import ElementMaps
+from espm_hs.signals._export import Exports
 from espm_hs.signals._film import FilmPreparation, FilmQuantification
 from espm_hs.signals._model_selection import ModelSelection
 from espm_hs.signals._phase_map import PhaseMaps
@@ -43,7 +45,9 @@ def _in_kev() -> EDSTEMSpectrum:
     return spectrum
 
 
-class _Espm(ModelSelection, PhaseMaps, Comparisons, Edits, Phases, Figures):
+class _Espm(
+    ModelSelection, PhaseMaps, ElementMaps, Comparisons, Exports, Edits, Phases, Figures
+):
     """What all signals of this package have beside preparation and quantification."""
 
     def _set_default_param(self):

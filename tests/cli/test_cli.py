@@ -17,13 +17,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 import espm_hs
 from espm_hs.cli import batch, files, settings
 from espm_hs.cli import main as cli
 from espm_hs.cli import workers as many
-from espm_hs.cli.files import check_targets
+from espm_hs.cli.advice import for_command_line
 from espm_hs.cli.main import main
+from espm_hs.output import check_targets
 from espm_hs.quantification.report import report
 from espm_hs.simulation import ground_truth, particles
 
@@ -685,3 +687,82 @@ def test_run_as_a_module():
     found = subprocess.run(command, capture_output=True, text=True)
     assert found.returncode == 1
     assert "nothing.hspy" in found.stdout + found.stderr
+
+
+def test_export(map_file, tmp_path):
+    assert run("export", map_file).exit_code == 1
+    done = run("decompose", map_file, "-n", 2, "-o", tmp_path, "--starts", 1)
+    assert done.exit_code == 0, done.output
+    results = tmp_path / "small_espm.hspy"
+    done = run("export", results, "-w", "csv,methods", "-o", tmp_path / "paper")
+    assert done.exit_code == 0, done.output
+    names = sorted(x.name for x in (tmp_path / "paper").iterdir())
+    assert names == ["small_composition.csv", "small_methods.txt"]
+    assert "small_methods.txt" in done.output
+    wrong = run("export", results, "-w", "csv,doc", "-o", tmp_path / "other")
+    assert wrong.exit_code == 1
+    assert "doc" in wrong.output
+    assert not (tmp_path / "other").exists()
+
+
+def test_as_many_phases_as_the_counts_bear_out(map_file, tmp_path, no_figures):
+    options = ("--starts", 1, "-o", tmp_path)
+    done = run("decompose", map_file, "-n", "auto", *options)
+    assert done.exit_code == 0, done.output
+    assert "The counts bear out 3 phases." in done.output
+    found = _load(tmp_path)
+    assert found.analysis_results().n_phases == 3
+    assert (tmp_path / "small_phase_number.png").exists()
+    again = run("decompose", map_file, "-n", "auto", *options, "--resume")
+    assert "as in" in again.output
+    assert run("decompose", map_file, "-n", "some", *options).exit_code == 2
+    assert run("decompose", map_file, "-n", 0, *options).exit_code == 2
+
+
+def test_number_of_phases(map_file, tmp_path):
+    done = run("phases", map_file, "--most", 4, "-o", tmp_path)
+    assert done.exit_code == 0, done.output
+    lines = [line.split() for line in done.output.splitlines()]
+    tried = [line for line in lines if line and line[0].isdigit()]
+    assert [line[0] for line in tried] == ["1", "2", "3", "4"]
+    losses = [float(line[1]) for line in tried]
+    assert min(losses) == 0
+    assert np.argmin(losses) == 2
+    assert "The counts bear out 3 phases." in done.output
+    with Image.open(tmp_path / "small_phase_number.png") as image:
+        assert min(image.size) > 300
+
+
+def test_elements(map_file, bare_file):
+    done = run("elements", map_file)
+    assert done.exit_code == 0, done.output
+    there = {line.split()[1] for line in done.output.splitlines() if ": " in line}
+    assert {"Mg,", "Si,", "Fe,", "Cu,"} <= there
+    assert "--elements" in done.output
+    assert "s." not in done.output.replace("nats.", "").split("--elements")[0].split()
+    refused = run("elements", bare_file)
+    assert refused.exit_code == 1
+    assert "--beam-energy" in refused.output
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("Look at s.plot_residuals(), ask s.identify_elements(), run "
+         "s.refine_calibration().",
+         "Look at the residuals in the report, ask `espm-hs elements FILE`, run "
+         "`--calibrate`."),
+        ("State it with s.set_analysis_parameters(thickness=..., density=...).",
+         "State it with `--thickness`, `--density`."),
+        ("again, `s.decomposition(algorithm='espm', init='previous')`.",
+         "again, `espm-hs decompose FILE`."),
+        ("give it, `s.decomposition(..., binning=...)`.", "give it, `--binning`."),
+        # nothing at the command line stands for these
+        ("`s.set_analysis_parameters(detector=...)`",
+         "`s.set_analysis_parameters(detector=...)`"),
+        ("`s.split_phase(region)` and files.open(1)",
+         "`s.split_phase(region)` and files.open(1)"),
+    ],
+)  # fmt: skip
+def test_advice_names_commands_and_options(told, shown):
+    assert for_command_line(told) == shown

@@ -22,6 +22,7 @@ from espm_hs.cli import files
 from espm_hs.cli import main as cli
 from espm_hs.cli import workers as many
 from espm_hs.cli.main import main
+from espm_hs.output import printable
 
 DATA = os.environ.get("ESPM_HS_TEST_DATA")
 TIMES = max(1, int(os.environ.get("ESPM_HS_MOMENTS", "8")) // 8)
@@ -254,7 +255,7 @@ def attempt(work, paths, fine):
         assert one.state in ("done", "failed")
         assert one.text
         if one.state == "failed":
-            assert one.text == many.printable(one.text).replace("\n", " ")
+            assert one.text == printable(one.text).replace("\n", " ")
             assert len(one.text) < 800
     return outcomes
 

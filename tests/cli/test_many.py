@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from espm_hs.cli import workers as many
+from espm_hs.output import in_a_line
 
 
 def test_workers_are_processes_of_their_own(tmp_path):
@@ -103,11 +104,11 @@ def test_deaths_are_explained(code, says):
 
 
 def test_errors_are_short_and_steer_no_terminal():
-    text = many.in_a_line(ValueError("\x1b[2Jbad\udcff " + "long " * 1000))
+    text = in_a_line(ValueError("\x1b[2Jbad\udcff " + "long " * 1000))
     assert text.isprintable()
     assert len(text) < 600
-    assert many.in_a_line(KeyError("W")) == "KeyError: 'W'"
-    assert many.in_a_line(MemoryError()) == "there is not enough memory."
+    assert in_a_line(KeyError("W")) == "KeyError: 'W'"
+    assert in_a_line(MemoryError()) == "there is not enough memory."
 
 
 @on_posix

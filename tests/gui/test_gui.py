@@ -79,6 +79,25 @@ def test_elements_are_picked(eds, toolkit):
     assert len(buttons) == 2 + 18 * 2 + 2 + 8 * 2 + 17 + 2 + 15 + 4
 
 
+def test_sample_or_stray_in_one_click(eds, toolkit):
+    shown = eds.pick_elements(display=False, toolkit="ipywidgets")["ipywidgets"]
+    click, buttons = shown["widget"].children[0], shown["wdict"]
+    click.value = "stray"
+    buttons["Au"].click()
+    buttons["Fe"].click()  # sample -> stray
+    click.value = "sample"
+    buttons["Al"].click()
+    buttons["Si"].click()  # it was one: taken out
+    assert buttons["Au"].style.button_color == buttons["Fe"].style.button_color
+    assert "stray" in buttons["message"].value
+    buttons["store"].click()
+    assert {"Al"} <= set(eds.metadata.Sample.elements)
+    assert not {"Si", "Fe", "Au"} & set(eds.metadata.Sample.elements)
+    assert {"Au", "Fe"} <= set(eds.metadata.EDS_espm.stray_elements)
+    with pytest.raises(ValueError, match="to"):
+        ElementPicker(eds).turn("Cu", "holder")
+
+
 def test_an_element_turns_round(eds):
     picker = ElementPicker(eds)
     assert [picker.turn("Cu") for _ in range(3)] == ["sample", "stray", ""]

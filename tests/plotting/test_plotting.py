@@ -1,5 +1,7 @@
 """Figures: what is drawn, and the numbers behind it."""
 
+from itertools import pairwise
+
 import hyperspy.api as hs
 import matplotlib.pyplot as plt
 import numpy as np
@@ -376,3 +378,33 @@ def test_convergence_falls(decomposed):
         assert (np.diff(fit) <= 1e-9 * history[0]).all()
     # absorption by the phases makes the fit start again
     assert len(shown) > 1
+
+
+def test_fit_of_a_region_in_a_range_of_energies(decomposed):
+    roi = hs.roi.CircleROI(20.0, 20.0, 8.0)
+    figure = decomposed.plot_fit(roi=roi, energy_range=(1, 5), figsize=(7, 4))
+    assert tuple(figure.get_size_inches()) == (7, 4)
+    top, bottom = figure.axes
+    assert top.get_xlim() == bottom.get_xlim() == (1, 5)
+    labelled = [text.xy[0] for text in top.texts]
+    assert labelled
+    assert all(1 <= energy <= 5 for energy in labelled)
+    same = decomposed.plot_fit(roi).axes[0].lines[0].get_ydata()
+    np.testing.assert_array_equal(top.lines[0].get_ydata(), same)
+    for wrong in ((5, 1), (1,), "ab", (0, np.inf)):
+        with pytest.raises(ValueError, match="energy_range"):
+            decomposed.plot_fit(energy_range=wrong)
+    with pytest.raises(ValueError, match="one of them"):
+        decomposed.plot_fit((1, 1), roi=roi)
+
+
+def test_labels_of_lines_do_not_collide(decomposed):
+    figure = decomposed.plot_fit(energy_range=(0.3, 1.1), figsize=(6, 4))
+    figure.canvas.draw()
+    boxes = sorted(
+        (text.get_window_extent() for text in figure.axes[0].texts),
+        key=lambda box: box.x0,
+    )
+    assert len(boxes) > 2
+    widths = [(one.x1, other.x0) for one, other in pairwise(boxes)]
+    assert all(end <= begin + 1 for end, begin in widths)

@@ -32,6 +32,8 @@ METHODS = {
     "drop_phases": {"phases": [0]},
     "split_phase": {"region": np.eye(4, 3, dtype=bool)},
     "plot_phase_map": {},
+    "atoms_per_formula_unit": {},
+    "plot_elements": {"show_progressbar": False},
     "quantify_profile": {"line": ((0, 0), (3, 3)), "roi_fit": "phases"},
     "identify_phases": {},
     "estimate_areal_densities": {},

@@ -19,7 +19,7 @@ CHANGELOG = ROOT / "CHANGELOG.md"
 # pages name files from here; the page of the architecture from inside a folder, too
 STARTS = [ROOT, ROOT / "docs", ROOT / "espm_hs", ROOT / "espm_hs" / "factorization"]
 # what is written, and not found, where a page names it
-MADE = ["build/", ".venv/", "demo/", "espm-env/", ".espm-hs-", "docs/PAGE.md"]
+MADE = ["build/", ".venv/", "demo/", "espm-env/", ".espm-hs-", "docs/PAGE.md", "NAME_"]
 # a block that begins so shows a piece of something
 NOT_RUN = "# not run"
 

@@ -33,10 +33,11 @@ from conftest import make_map, record
 
 from espm_hs import EspmNMF, signals
 from espm_hs.cli import batch
-from espm_hs.cli.files import finished_files, results_of
+from espm_hs.cli.files import results_of
 from espm_hs.factorization import Counts, Problem, divergence, factorize
 from espm_hs.factorization.executors import threads
 from espm_hs.factorization.solvers.newton import NewtonDescent
+from espm_hs.output import finished_files
 
 resource = pytest.importorskip("resource")
 MOMENTS = int(os.environ.get("ESPM_HS_MOMENTS", "8"))

@@ -78,7 +78,7 @@ def test_what_is_reported():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"units": "molar"}, "`units` must be 'atomic' or 'weight'"),
+        ({"units": "molar"}, "`units` must be 'atomic', 'weight' or 'oxide'"),
         ({"oxygen": "guessed"}, "'measured', 'stoichiometry'"),
         ({"elements": ["Xe"]}, r"decomposition has \['Ca', 'Fe', 'O', 'Si'\]"),
         ({"elements": []}, "decomposition has"),

@@ -7,9 +7,8 @@ from collections.abc import Callable
 
 # A call of a method, in backticks or not; one is named without the signal, too.
 _CALL = re.compile(
-    r"`?\b(?:s\.|(?=refine_calibration))(\w+)\(((?:[^()`\n]|\([^()`\n]*\))*)\)`?"
-)
-    r"`?\b(?:s\.|(?=refine_calibration))(\w+)\(((?:[^()`\n]|\([^()`\n]*\))*)\)`?"
+    r"`?\b(?:s\.|(?=refine_calibration))(\w+)"
+    r"\(((?:[^()`\n]|\([^()`\n]*\))*)\)`?"
 )
 _NAME = re.compile(r"(\w+)=")
 # More than one argument, each of which stands by itself.

@@ -36,7 +36,7 @@ from espm_hs.plotting.spectra import (
     set_heights,
     within_a_peak,
 )
-from espm_hs.plotting.style import COLOURS, GREY, as_text, phase_colour
+from espm_hs.plotting.style import COLOURS, GREY, as_text, check_size, phase_colour
 
 if TYPE_CHECKING:
     from hyperspy.axes import DataAxis
@@ -101,6 +101,8 @@ def plot_fit(
     """
     check_choice("parts", parts, PARTS)
     shown = None if energy_range is None else checked_range(energy_range)
+    if figsize is not None:
+        check_size(figsize)
     found, loadings = read_results(signal)
     pixels = chosen_pixels(signal, loadings, where)
     counts = summed_spectrum(signal.data, pixels)

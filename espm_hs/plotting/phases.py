@@ -24,7 +24,14 @@ from espm_hs.plotting.spectra import (
     find_peaks,
     set_heights,
 )
-from espm_hs.plotting.style import ERRORS, as_text, panels, phase_colour
+from espm_hs.plotting.style import (
+    ERRORS,
+    as_text,
+    check_size,
+    colour_map,
+    panels,
+    phase_colour,
+)
 from espm_hs.quantification.percent_with_errors import PERCENT, to_percent
 
 if TYPE_CHECKING:
@@ -77,7 +84,9 @@ def plot_phases(
         If there is no such colour map, or the energies are not two that rise.
     """
     shown = None if energy_range is None else checked_range(energy_range)
-    colours = None if cmap is None else plt.get_cmap(cmap)
+    colours = colour_map(cmap)
+    if figsize is not None:
+        check_size(figsize)
     found, loadings = read_results(signal)
     counts = loadings * np.nansum(found.spectra, axis=0)
     _, percent, variance = to_percent(found)
@@ -195,6 +204,9 @@ def plot_composition(
     RuntimeError, ValueError
         As `quantify`.
     """
+    colour_map(cmap)
+    if figsize is not None:
+        check_size(figsize)
     maps = signal.quantify("pixels", units, elements, oxygen)
     if any(one._lazy for one in maps):
         # all in one go, so that the map is read once
@@ -275,7 +287,7 @@ def _drawn_elements(
     titles: Mapping[str, str],
 ) -> Figure:
     """Return maps, profiles along a line, or bars of a single spectrum."""
-    colours = None if cmap is None else plt.get_cmap(cmap)
+    colours = colour_map(cmap)
     n_axes = len(signal.axes_manager.navigation_axes)
     if n_axes == 0:
         return _element_bars(maps, label)

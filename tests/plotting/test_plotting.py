@@ -422,5 +422,5 @@ def test_phases_with_the_look_that_is_asked_for(decomposed):
         assert top <= axes.get_ylim()[1] < 1e3 * top
     maps = [one.images[0] for one in figure.axes if one.images]
     assert {image.get_cmap().name for image in maps} == {"gray"}
-    with pytest.raises(ValueError, match="not a valid"):
+    with pytest.raises(ValueError, match="`cmap`"):
         decomposed.plot_phases(cmap="no such")

@@ -58,8 +58,8 @@ def check_size(figsize: Any) -> None:
         width = height = 0.0
     if not (0 < width <= _LARGEST_FIGURE and 0 < height <= _LARGEST_FIGURE):
         raise ValueError(
-            f"`figsize` is {figsize!r:.60}; needed are width and height in inches, such "
-            "as (8, 5)."
+            f"`figsize` is {figsize!r:.60}; needed are width and height in inches, as "
+            "in (8, 5)."
         )
 
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-# A call of a method, in backticks or not.
-_CALL = re.compile(r"`?\bs\.(\w+)\(((?:[^()`\n]|\([^()`\n]*\))*)\)`?")
+# A call of a method, in backticks or not; one is named without the signal, too.
+_CALL = re.compile(
+    r"`?\b(?:s\.|(?=refine_calibration))(\w+)"
+    r"\(((?:[^()`\n]|\([^()`\n]*\))*)\)`?"
+)
 _NAME = re.compile(r"(\w+)=")
+# More than one argument, each of which stands by itself.
+_ARGUMENT = re.compile(r"(\w+)=([^,=]*)(?:, |$)")
 # Arguments of calls -> options.
 _OPTIONS = {
     "beam_energy": "--beam-energy",
@@ -31,6 +36,19 @@ def _by_options(arguments: str) -> str | None:
     return ", ".join(f"`{one}`" for one in options if one)
 
 
+def _parameters(arguments: str) -> str | None:
+    """Return the options in the place of parameters, and a call with the others."""
+    if found := _by_options(arguments):
+        return found
+    parts = _ARGUMENT.findall(arguments)
+    options = [f"`{_OPTIONS[name]}`" for name, _ in parts if name in _OPTIONS]
+    others = [f"{name}={value}" for name, value in parts if name not in _OPTIONS]
+    if not options or not others:
+        return None
+    call = f"`s.set_analysis_parameters({', '.join(others)})`"
+    return f"{', '.join(options)}, or in Python {call}"
+
+
 def _decompose(arguments: str) -> str | None:
     if "init=" in arguments or "output_dimension=" in arguments:
         return "`espm-hs decompose FILE`"
@@ -47,7 +65,7 @@ _INSTEAD: dict[str, Callable[[str], str | None]] = {
     "plot_residuals": lambda _: "the residuals in the report",
     "print_quantification": lambda _: "the table in the report",
     "refine_calibration": lambda _: "`--calibrate`",
-    "set_analysis_parameters": _by_options,
+    "set_analysis_parameters": _parameters,
     "set_elements": lambda _: "`--elements`",
     "set_microscope_parameters": _by_options,
 }

@@ -28,6 +28,7 @@ from espm_hs.plotting.results import (
     usual_region,
 )
 from espm_hs.plotting.spectra import (
+    checked_range,
     draw_labels,
     draw_sigmas,
     energy_limits,
@@ -35,7 +36,7 @@ from espm_hs.plotting.spectra import (
     set_heights,
     within_a_peak,
 )
-from espm_hs.plotting.style import COLOURS, GREY, as_text, phase_colour
+from espm_hs.plotting.style import COLOURS, GREY, as_text, check_size, phase_colour
 
 if TYPE_CHECKING:
     from hyperspy.axes import DataAxis
@@ -99,7 +100,9 @@ def plot_fit(
         not two that rise.
     """
     check_choice("parts", parts, PARTS)
-    shown = None if energy_range is None else _checked_range(energy_range)
+    shown = None if energy_range is None else checked_range(energy_range)
+    if figsize is not None:
+        check_size(figsize)
     found, loadings = read_results(signal)
     pixels = chosen_pixels(signal, loadings, where)
     counts = summed_spectrum(signal.data, pixels)
@@ -111,20 +114,6 @@ def plot_fit(
         text = f"{n} pixels" if np.ndim(where) > 0 and n > 1 else f"pixel {where}"
         figure.axes[0].set_title(text, loc="left", fontsize="medium")
     return figure
-
-
-def _checked_range(energy_range: Any) -> tuple[float, float]:
-    """Return two rising energies, or say what is needed."""
-    try:
-        low, high = (float(one) for one in energy_range)
-    except (TypeError, ValueError):
-        low = high = np.nan
-    if not -np.inf < low < high < np.inf:
-        raise ValueError(
-            f"`energy_range` is {energy_range!r}; needed are two energies in keV, the "
-            "lower one first, such as (0, 10)."
-        )
-    return low, high
 
 
 def _draw_fit(

@@ -18,12 +18,20 @@ from espm_hs.plotting.maps import draw_navigation
 from espm_hs.plotting.results import column_weights, physics_of, read_results
 from espm_hs.plotting.spectra import (
     Peak,
+    checked_range,
     draw_labels,
     energy_limits,
     find_peaks,
     set_heights,
 )
-from espm_hs.plotting.style import ERRORS, as_text, panels, phase_colour
+from espm_hs.plotting.style import (
+    ERRORS,
+    as_text,
+    check_size,
+    colour_map,
+    panels,
+    phase_colour,
+)
 from espm_hs.quantification.percent_with_errors import PERCENT, to_percent
 
 if TYPE_CHECKING:
@@ -40,13 +48,26 @@ _COLUMNS = 4
 # -- phases --------------------------------------------------------------------------
 
 
-def plot_phases(signal: BaseSignal) -> Figure:
+def plot_phases(
+    signal: BaseSignal,
+    *,
+    cmap: Any = None,
+    energy_range: tuple[float, float] | None = None,
+    figsize: tuple[float, float] | None = None,
+) -> Figure:
     """Plot map, spectrum and composition of each phase.
 
     Parameters
     ----------
     signal
         With a decomposition by ``algorithm="espm"``.
+    cmap
+        Colour map, by name or as an object of matplotlib.
+    energy_range
+        Lowest and highest energy to show, keV. None: up to a little above the highest
+        line.
+    figsize
+        Width and height in inches.
 
     Returns
     -------
@@ -59,27 +80,36 @@ def plot_phases(signal: BaseSignal) -> Figure:
     ------
     RuntimeError
         If the signal has no such decomposition.
+    ValueError
+        If there is no such colour map, or the energies are not two that rise.
     """
+    shown = None if energy_range is None else checked_range(energy_range)
+    colours = colour_map(cmap)
+    if figsize is not None:
+        check_size(figsize)
     found, loadings = read_results(signal)
     counts = loadings * np.nansum(found.spectra, axis=0)
     _, percent, variance = to_percent(found)
     errors = np.sqrt(variance)
     has_map = len(signal.axes_manager.navigation_axes) > 0
     widths = [_MAP_WIDTH] * has_map + [_SPECTRUM_WIDTH, _BARS_WIDTH]
-    size = (sum(widths), 0.5 + 2.0 * found.n_phases)
+    usual = (sum(widths), 0.5 + 2.0 * found.n_phases)
+    size = figsize or usual
     figure = plt.figure(figsize=size, layout="constrained")
     shape = (found.n_phases, len(widths))
     axes = figure.subplots(*shape, width_ratios=widths, squeeze=False)
     parts = zip(found.G, column_weights(found).T, strict=True)
     peaks = [find_peaks(found, G * weights) for G, weights in parts]
-    energies = energy_limits(found, peaks)
+    energies = shown or energy_limits(found, peaks)
+    width = (_SPECTRUM_WIDTH - 0.8) * size[0] / usual[0]
     for j, row in enumerate(axes):
         colour = phase_colour(j)
         if has_map:
-            draw_navigation(row[0], signal, counts[:, j], "counts", colour=colour)
+            look: dict[str, Any] = {"colour": colour, "cmap": colours}
+            draw_navigation(row[0], signal, counts[:, j], "counts", **look)
         title = as_text(found.knowledge.names[j]) or f"Phase {j}"
         row[0].set_title(title, color=colour, loc="left", weight="bold")
-        _draw_spectrum(row[-2], found, j, peaks[j], energies)
+        _draw_spectrum(row[-2], found, j, peaks[j], energies, width)
         draw_bars(row[-1], found.elements, percent[:, j], errors[:, j], colour)
         row[-1].set_ylim(0, 1.22 * np.nanmax(percent, initial=1.0))
         row[-2].tick_params(labelbottom=j == found.n_phases - 1)
@@ -94,16 +124,20 @@ def _draw_spectrum(
     phase: int,
     peaks: list[Peak],
     limits: tuple[float, float],
+    width: float,
 ) -> None:
-    """Spectrum of a phase with labelled lines."""
+    """Spectrum of a phase with labelled lines; its axes are so many inches wide."""
     energy, spectrum = physics_of(found).energy, found.spectra[:, phase]
     colour = phase_colour(phase)
     axes.plot(energy, spectrum, color=colour, lw=1.2)
     axes.set_xlim(limits)
-    set_heights(axes, spectrum, peaks)
+    inside = (energy >= limits[0]) & (energy <= limits[1])
+    peaks = [peak for peak in peaks if limits[0] <= peak.energy <= limits[1]]
+    if inside.any():
+        set_heights(axes, np.where(inside, spectrum, np.nan), peaks)
     bottom = axes.get_ylim()[0]
     axes.fill_between(energy, spectrum, bottom, color=colour, alpha=0.18, lw=0)
-    draw_labels(axes, peaks, width=_SPECTRUM_WIDTH - 0.8)
+    draw_labels(axes, peaks, width=width)
     axes.set_ylabel("share of counts")
 
 
@@ -170,6 +204,9 @@ def plot_composition(
     RuntimeError, ValueError
         As `quantify`.
     """
+    colour_map(cmap)
+    if figsize is not None:
+        check_size(figsize)
     maps = signal.quantify("pixels", units, elements, oxygen)
     if any(one._lazy for one in maps):
         # all in one go, so that the map is read once
@@ -250,7 +287,7 @@ def _drawn_elements(
     titles: Mapping[str, str],
 ) -> Figure:
     """Return maps, profiles along a line, or bars of a single spectrum."""
-    colours = None if cmap is None else plt.get_cmap(cmap)
+    colours = colour_map(cmap)
     n_axes = len(signal.axes_manager.navigation_axes)
     if n_axes == 0:
         return _element_bars(maps, label)

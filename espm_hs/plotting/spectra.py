@@ -1,7 +1,7 @@
 """Spectra on axes: lines to label and where, scales to choose, sums over peaks."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -85,6 +85,20 @@ def energy_limits(
     fitted = physics_of(found).energy[found.channels]
     highest = max((peak.energy for row in peaks for peak in row), default=fitted[-1])
     return min(0.0, fitted[0]), min(fitted[-1], 1.18 * highest + 0.2)
+
+
+def checked_range(energy_range: Any) -> tuple[float, float]:
+    """Return two rising energies, or say what is needed."""
+    try:
+        low, high = (float(one) for one in energy_range)
+    except (TypeError, ValueError):
+        low = high = np.nan
+    if not -np.inf < low < high < np.inf:
+        raise ValueError(
+            f"`energy_range` is {energy_range!r}; needed are two energies in keV, the "
+            "lower one first, such as (0, 10)."
+        )
+    return low, high
 
 
 def set_heights(

@@ -3,7 +3,9 @@
 from typing import Any
 
 import matplotlib.pyplot as plt
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.mathtext import MathTextParser
 
@@ -19,6 +21,8 @@ COLOURS = (
     "#B5A800",  # its yellow, darkened: it has to be read as a line on white
 )
 GREY = "#707070"
+# Inches; larger ones take more memory than there is.
+_LARGEST_FIGURE = 200
 # Standard deviations on bars.
 ERRORS: dict[str, Any] = {"fmt": "none", "ecolor": "black", "lw": 0.8, "capsize": 2}
 
@@ -26,6 +30,37 @@ ERRORS: dict[str, Any] = {"fmt": "none", "ecolor": "black", "lw": 0.8, "capsize"
 def phase_colour(phase: int) -> str:
     """Colour of a phase, the same in all figures."""
     return COLOURS[phase % len(COLOURS)]
+
+
+def colour_map(cmap: Any) -> Colormap | None:
+    """Return a colour map of matplotlib by its name; None for that of the figure.
+
+    Raises
+    ------
+    ValueError
+        If there is none of this name.
+    """
+    if cmap is None or isinstance(cmap, Colormap):
+        return cmap
+    if not (isinstance(cmap, str) and cmap in colormaps):
+        raise ValueError(
+            f"`cmap` is {cmap!r:.60}; needed is the name of a colour map of "
+            "matplotlib, such as 'magma', or a Colormap."
+        )
+    return colormaps[cmap]
+
+
+def check_size(figsize: Any) -> None:
+    """Raise ValueError for what is no width and height of a figure in inches."""
+    try:
+        width, height = (float(one) for one in figsize)
+    except (TypeError, ValueError):
+        width = height = 0.0
+    if not (0 < width <= _LARGEST_FIGURE and 0 < height <= _LARGEST_FIGURE):
+        raise ValueError(
+            f"`figsize` is {figsize!r:.60}; needed are width and height in inches, as "
+            "in (8, 5)."
+        )
 
 
 def as_text(name: str) -> str:

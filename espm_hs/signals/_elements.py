@@ -151,9 +151,13 @@ class ElementMaps(EDSSpectrum):
         >>> figure = s.plot_elements(least_significance=3, show_progressbar=False)
         """
         from espm_hs import plotting
+        from espm_hs.plotting.style import check_size, colour_map
 
         check_choice("show", show, SHOWN)
         check_number("least_significance", least_significance, 0)
+        colour_map(cmap)
+        if figsize is not None:
+            check_size(figsize)
         maps = self.net_counts(**options)
         return plotting.plot_elements(
             self, maps, show, least_significance, cmap=cmap, figsize=figsize

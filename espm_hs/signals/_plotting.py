@@ -11,16 +11,41 @@ from espm_hs.signals._regions import without_regions
 class Figures(EDSSpectrum):
     """Draws results; part of `EDSespmSpectrum`."""
 
-    def plot_phases(self):
+    def plot_phases(
+        self,
+        *,
+        cmap: Any = None,
+        energy_range: tuple[float, float] | None = None,
+        figsize: tuple[float, float] | None = None,
+    ):
         """Plot map, spectrum and composition of each phase.
+
+        Parameters
+        ----------
+        cmap
+            Colour map, by name or as an object of matplotlib.
+        energy_range
+            Lowest and highest energy to show, keV. None: up to a little above the
+            highest line.
+        figsize
+            Width and height in inches.
 
         Returns
         -------
         matplotlib.figure.Figure
+
+        Raises
+        ------
+        RuntimeError
+            If there is no espm decomposition of this signal.
+        ValueError
+            If there is no such colour map, or the energies are not two that rise.
         """
         from espm_hs import plotting
 
-        return plotting.plot_phases(self)
+        return plotting.plot_phases(
+            self, cmap=cmap, energy_range=energy_range, figsize=figsize
+        )
 
     def plot_fit(
         self,

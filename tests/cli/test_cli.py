@@ -757,6 +757,10 @@ def test_elements(map_file, bare_file):
         ("again, `s.decomposition(algorithm='espm', init='previous')`.",
          "again, `espm-hs decompose FILE`."),
         ("give it, `s.decomposition(..., binning=...)`.", "give it, `--binning`."),
+        ("with s.set_analysis_parameters(thickness=, density=, detector=).",
+         "with `--thickness`, `--density`, or in Python "
+         "`s.set_analysis_parameters(detector=)`."),
+        ("0.2 eV. refine_calibration() writes it.", "0.2 eV. `--calibrate` writes it."),
         # nothing at the command line stands for these
         ("`s.set_analysis_parameters(detector=...)`",
          "`s.set_analysis_parameters(detector=...)`"),

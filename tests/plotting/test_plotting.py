@@ -408,3 +408,19 @@ def test_labels_of_lines_do_not_collide(decomposed):
     assert len(boxes) > 2
     widths = [(one.x1, other.x0) for one, other in pairwise(boxes)]
     assert all(end <= begin + 1 for end, begin in widths)
+
+
+def test_phases_with_the_look_that_is_asked_for(decomposed):
+    figure = decomposed.plot_phases(cmap="gray", energy_range=(1, 5), figsize=(8, 6))
+    assert tuple(figure.get_size_inches()) == (8, 6)
+    spectra_shown = [one for one in figure.axes if one.get_xlim() == (1, 5)]
+    assert len(spectra_shown) == 3
+    for axes in spectra_shown:
+        line = axes.lines[0]
+        inside = (line.get_xdata() >= 1) & (line.get_xdata() <= 5)
+        top = np.nanmax(line.get_ydata()[inside])
+        assert top <= axes.get_ylim()[1] < 1e3 * top
+    maps = [one.images[0] for one in figure.axes if one.images]
+    assert {image.get_cmap().name for image in maps} == {"gray"}
+    with pytest.raises(ValueError, match="`cmap`"):
+        decomposed.plot_phases(cmap="no such")

@@ -90,11 +90,7 @@ def element_picker(obj: ElementPicker, display: bool = True, **_: Any) -> dict |
             cells.append(button)
     layout = {"grid_template_columns": "repeat(18, 2.6em)"}
     grid = ipywidgets.GridBox(cells, layout=layout)
-<<<<<<< HEAD
-    hint = "<small>blue: sample, quantified; grey: stray, fitted only</small>"
-=======
     hint = "<small>blue: sample; grey: stray, fitted and not quantified</small>"
->>>>>>> more
     return _form([click, grid], obj.store, buttons, hint, display)
 
 

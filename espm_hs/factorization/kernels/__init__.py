@@ -80,7 +80,9 @@ def _say_once() -> None:
 
     What reads the output of a program gets none of it.
     """
-    shown = sys.stdout.isatty() or "ipykernel" in sys.modules
+    # programs without a window of their own have none
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    shown = terminal or "ipykernel" in sys.modules
     print(
         "Compiling for this processor, which takes up to half a minute,",
         "once (espm-hs compile does so beforehand)."

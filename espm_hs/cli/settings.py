@@ -79,6 +79,7 @@ calibrate = true
 # workers = 1          # files at the same time
 # jobs = -1            # threads; -1 for all cores
 # resume = false       # leave out files that these settings were done with
+# together = false     # find the same phases in the maps of all files
 # output = "results"   # folder
 
 # What is known of phases, by name; they get the lowest numbers. See

@@ -79,7 +79,9 @@ def learned(signal: Any) -> Learned:
     results = item(signal.metadata, RESULTS)
     stored: Mapping = results if isinstance(results, Mapping) else {}
     there = getattr(signal, "learning_results", None)
-    if there is not None and there.decomposition_algorithm not in (None, OURS):
+    theirs = there is not None and there.decomposition_algorithm not in (None, OURS)
+    # somebody may have put factors there by hand, of no algorithm
+    if theirs or (there is not None and not stored):
         names = Learned.__dataclass_fields__.keys() - {"parameters"}
         return Learned(**{name: getattr(there, name) for name in names})
     if not stored or (there is not None and there.loadings is not None):

@@ -311,8 +311,7 @@ class Exports(EDSSpectrum):
             for j, name in enumerate(found.knowledge.names)
         }
         for one in self.quantify("pixels"):
-            symbol = one.metadata.Sample.elements[0]
-            images[f"atomic percent of {symbol}"] = np.asarray(one.data)
+            images[one.metadata.General.title] = np.asarray(one.data)
         for what, values in images.items():
             with opened(f"map_{_file_name(what)}.tif") as file:
                 save_tiff(file, values.astype(np.float32), axes, what)

@@ -1,7 +1,6 @@
 """The work behind the command line: files in, results out."""
 
 import io
-import json
 import time
 import warnings
 from collections.abc import Iterator
@@ -147,7 +146,7 @@ def _write_results(
     """Write map, figure, table and report of a map that was decomposed."""
     results, figure, table, report = results_of(path, folder)
     with finished_files(folder) as new:
-        if _is_auto(signal):
+        if item(signal.metadata, PHASE_NUMBER) is not None:
             with new(_phase_number_figure(path)) as file:
                 _save_figure(signal.plot_number_of_phases(), file)
         with new(figure.name) as file:
@@ -243,11 +242,6 @@ def phases_of_file(
 
 def _phase_number_figure(path: Path) -> str:
     return f"{path.stem}_phase_number.png"
-
-
-def _is_auto(signal: EDSespmSpectrum) -> bool:
-    """Whether the number of phases was left to the counts."""
-    return json.loads(item(signal.metadata, BATCH))["phases"] == "auto"
 
 
 def _number_of_phases(

@@ -52,10 +52,11 @@ class BulkPreparation(Preparation, EDSSEMSpectrum):
 
         Parameters
         ----------
-        stray_elements, split_lines, line_factors, minimum_energy, take_off_angle,
-        extra_spectra, solid_angle, live_time_of, pile_up
+        stray_elements, split_lines, line_factors, minimum_energy, take_off_angle
             As for thin films, see `EDSespmSpectrum.set_analysis_parameters`. The lines
             of a coating are those of a stray element.
+        extra_spectra, solid_angle, live_time_of, pile_up
+            As there.
         detector
             As there; "polymer_window" where it is never set, with up to 0.1 µm of
             carbon in front of it that nobody knows of.

@@ -56,10 +56,12 @@ class BulkModel(SpectrumModel):
 
     Parameters
     ----------
-    energy, elements, stray_elements, split_lines, detector, line_factors,
-    line_factor_errors, composition, minimum_energy, background, background_bends,
-    extra_spectra
-        As in `SpectrumModel`. The background has the shape that leaves the sample.
+    energy, elements, stray_elements, split_lines, detector, line_factors
+        As in `SpectrumModel`, and so are the next ones.
+    line_factor_errors, composition, minimum_energy, extra_spectra
+        As there.
+    background, background_bends
+        As there; it has the shape that leaves the sample.
     beam_energy
         3 to 40 keV.
     take_off_angle

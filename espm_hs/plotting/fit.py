@@ -101,8 +101,7 @@ def plot_fit(
     """
     check_choice("parts", parts, PARTS)
     shown = None if energy_range is None else checked_range(energy_range)
-    if figsize is not None:
-        check_size(figsize)
+    check_size(figsize)
     found, loadings = read_results(signal)
     pixels = chosen_pixels(signal, loadings, where)
     counts = summed_spectrum(signal.data, pixels)

@@ -85,8 +85,7 @@ def plot_phases(
     """
     shown = None if energy_range is None else checked_range(energy_range)
     colours = colour_map(cmap)
-    if figsize is not None:
-        check_size(figsize)
+    check_size(figsize)
     found, loadings = read_results(signal)
     counts = loadings * np.nansum(found.spectra, axis=0)
     _, percent, variance = to_percent(found)
@@ -205,8 +204,7 @@ def plot_composition(
         As `quantify`.
     """
     colour_map(cmap)
-    if figsize is not None:
-        check_size(figsize)
+    check_size(figsize)
     maps = signal.quantify("pixels", units, elements, oxygen)
     if any(one._lazy for one in maps):
         # all in one go, so that the map is read once

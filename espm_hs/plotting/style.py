@@ -51,7 +51,9 @@ def colour_map(cmap: Any) -> Colormap | None:
 
 
 def check_size(figsize: Any) -> None:
-    """Raise ValueError for what is no width and height of a figure in inches."""
+    """Raise ValueError for what is no size of a figure in inches; None is usual."""
+    if figsize is None:
+        return
     try:
         width, height = (float(one) for one in figsize)
     except (TypeError, ValueError):

@@ -91,6 +91,28 @@ def mass_totals(
     return 100 / LAYER_KG_M2 * mass_thicknesses(analysis, dose, basis)
 
 
+def mean_totals(totals: np.ndarray, loadings: np.ndarray) -> np.ndarray:
+    """Return the total (%) in the pixels of each phase, by how much of it they hold.
+
+    Parameters
+    ----------
+    totals
+        As `mass_totals` returns them, shape (n_phases,).
+    loadings
+        Shape (n_pixels, n_phases), NaN in pixels left out.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n_phases,), NaN for a phase that is nowhere.
+    """
+    held = np.nan_to_num(loadings)
+    shares = held * totals
+    weight = shares.sum(axis=0)
+    mean = (shares * (held @ totals)[:, None]).sum(axis=0)
+    return np.where(weight > 0, mean / np.where(weight > 0, weight, 1.0), np.nan)
+
+
 def nm_per_mass(densities: float | Sequence[float], n_phases: int) -> np.ndarray:
     """Return the thickness in nm of 1 kg/m2 of each phase, shape (n_phases,).
 

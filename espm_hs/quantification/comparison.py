@@ -12,7 +12,7 @@ from scipy.optimize import linear_sum_assignment
 
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.quantification.percent_with_errors import to_percent
-from espm_hs.quantification.report import data_frame, html_table, text_table
+from espm_hs.quantification.report import ShownTable, data_frame
 
 if TYPE_CHECKING:
     import pandas
@@ -23,8 +23,8 @@ LEAST_PART = 0.05
 MOST_ELEMENTS = 4
 
 
-@dataclass(frozen=True, eq=False)
-class ResultComparison:
+@dataclass(frozen=True, eq=False, repr=False)
+class ResultComparison(ShownTable):
     """Decompositions of one map, side by side.
 
     Parameters
@@ -81,15 +81,6 @@ class ResultComparison:
 
     def __iter__(self) -> Iterator[tuple[str, PhaseAnalysis]]:
         return iter(zip(self.names, self.analyses, strict=True))
-
-    def __str__(self) -> str:
-        table = text_table(self.header, self.rows(), ("result",))
-        return "\n".join([table, *self.footer()])
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return html_table(self.header, self.rows(), self.footer())
 
     def to_dataframe(self) -> pandas.DataFrame:
         """Return composition and share of each phase of each result.

@@ -22,9 +22,8 @@ from espm_hs.quantification.percent_with_errors import (
     propagated,
 )
 from espm_hs.quantification.report import (
+    ShownTable,
     data_frame,
-    html_table,
-    text_table,
     total_covariance,
 )
 
@@ -39,8 +38,8 @@ USUAL_OXYGENS = range(1, 13)
 _LEAST_OXYGEN = 0.3
 
 
-@dataclass(frozen=True, eq=False)
-class FormulaUnits:
+@dataclass(frozen=True, eq=False, repr=False)
+class FormulaUnits(ShownTable):
     """Atoms of each element per formula unit; printed it is a table.
 
     Attributes
@@ -81,14 +80,6 @@ class FormulaUnits:
                 self.phases, self.oxygens, self.atoms.T, self.errors.T, strict=True
             )
         ]
-
-    def __str__(self) -> str:
-        return text_table(self.header, self.rows(), ("phase",))
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return html_table(self.header, self.rows(), ())
 
     def to_dataframe(self) -> pandas.DataFrame:
         """Return a table with a line for each phase and element.

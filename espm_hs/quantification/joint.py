@@ -12,7 +12,7 @@ import numpy as np
 
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.quantification.percent_with_errors import to_percent
-from espm_hs.quantification.report import data_frame, html_table, text_table
+from espm_hs.quantification.report import ShownTable, data_frame
 
 if TYPE_CHECKING:
     import pandas
@@ -28,7 +28,7 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True, eq=False)
-class JointResult:
+class JointResult(ShownTable):
     """Phases of several maps: how much of each is in which, and what they are made of.
 
     Parameters
@@ -246,27 +246,28 @@ class JointResult:
         return cls(**stored)
 
     @property
-    def _header(self) -> list[str]:
-        return [self.parameter_name, *self.phases, "deviance ratio"]
+    def header(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return (self.parameter_name, *self.phases, "deviance ratio")
 
-    def _rows(self) -> list[list[str]]:
+    def rows(self) -> list[tuple[str, ...]]:
         """Return atomic percent of each phase in each map, as text."""
         table = zip(self.percent_of_atoms, self.percent_errors, strict=True)
         return [
-            [
+            (
                 name,
                 *(
                     f"{x:.1f} ± {dx:.1f}" if there else "-"
                     for x, dx, there in zip(*one, present, strict=True)
                 ),
                 f"{ratio:.3g}",
-            ]
+            )
             for name, one, present, ratio in zip(
                 self.maps, table, self.present, self.deviance_ratios, strict=True
             )
         ]
 
-    def _footer(self) -> list[str]:
+    def footer(self) -> list[str]:
         """Return what the phases are made of."""
         lines = ["Atomic percent of the phases in each map; -: not there."]
         for j, phase in enumerate(self.phases):
@@ -276,13 +277,6 @@ class JointResult:
             of = ", ".join(f"{e} {x:.1f} ± {dx:.1f}" for e, x, dx in parts if x >= 0.1)
             lines.append(f"{phase}: {of or 'not known'} at.%")
         return lines
-
-    def __str__(self) -> str:
-        table = text_table(self._header, self._rows(), [self.parameter_name])
-        return "\n".join([table, *self._footer()])
-
-    def _repr_html_(self) -> str:
-        return html_table(self._header, self._rows(), self._footer())
 
 
 def names_of(titles: Sequence[str]) -> list[str]:

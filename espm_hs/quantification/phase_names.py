@@ -24,7 +24,7 @@ from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.physics import LinearModel, SpectrumModel
 from espm_hs.quantification.percent_with_errors import VALENCES, Basis, closed
 from espm_hs.quantification.regions import Regions, Totals, of_phases, of_regions
-from espm_hs.quantification.report import data_frame, html_table, text_table
+from espm_hs.quantification.report import ShownTable, data_frame
 
 if TYPE_CHECKING:
     import pandas
@@ -60,8 +60,8 @@ class Choice:
         check_number("none", self.none, 0, 0.99, above=True)
 
 
-@dataclass(frozen=True, eq=False)
-class PhaseNames:
+@dataclass(frozen=True, eq=False, repr=False)
+class PhaseNames(ShownTable):
     """Names of phases or regions, with probabilities.
 
     Parameters
@@ -82,6 +82,7 @@ class PhaseNames:
     remarks: tuple[str, ...]
 
     header = ("phase", "name", "probability", "formula", "or, of the same composition")
+    n_left = len(header)
 
     @property
     def names(self) -> dict[str, str]:
@@ -141,15 +142,6 @@ class PhaseNames:
         ]
         text = f"Simplest formulas within the errors: {'; '.join(simple)}."
         return [*([text] if simple else []), *self.remarks]
-
-    def __str__(self) -> str:
-        table = text_table(self.header, self.rows(), self.header)
-        return "\n".join([table, *self.footer()])
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return html_table(self.header, self.rows(), self.footer())
 
     def to_dataframe(self) -> pandas.DataFrame:
         """Return all names as a table of pandas.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import html
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 from prettytable import PrettyTable
@@ -294,8 +295,38 @@ class Entry(NamedTuple):
         return self.atomic_data
 
 
-@dataclass(frozen=True, eq=False)
-class Report:
+class ShownTable(ABC):
+    """A table with remarks, shown as text, and in notebooks as HTML."""
+
+    #: So many columns, from the first on, are flush left.
+    n_left: ClassVar[int] = 1
+
+    @property
+    @abstractmethod
+    def header(self) -> tuple[str, ...]:
+        """Names of the columns."""
+
+    @abstractmethod
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return the lines as text."""
+
+    def footer(self) -> list[str]:
+        """Return what is to be said below the table."""
+        return []
+
+    def __str__(self) -> str:
+        table = text_table(self.header, self.rows(), self.header[: self.n_left])
+        return "\n".join([table, *self.footer()])
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return html_table(self.header, self.rows(), self.footer())
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Report(ShownTable):
     """Composition of the phases, with errors, limits and what to beware of.
 
     Parameters
@@ -321,6 +352,8 @@ class Report:
     remarks: tuple[str, ...]
     empty: tuple[int, ...] = ()
 
+    n_left = 2
+
     @property
     def header(self) -> tuple[str, ...]:
         """Names of the columns."""
@@ -345,13 +378,8 @@ class Report:
         return [fit, *self.remarks]
 
     def __str__(self) -> str:
-        table = text_table(self.header, self.rows(), ("phase", "element"))
+        table = text_table(self.header, self.rows(), self.header[: self.n_left])
         return "\n".join([table, ERRORS, *self.footer()])
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return html_table(self.header, self.rows(), self.footer())
 
     def to_dataframe(self) -> pandas.DataFrame:
         """Return the entries as a table of pandas.

@@ -15,7 +15,7 @@ from espm_hs.metadata.writer import AllOrNothing, check_parameters, write_parame
 from espm_hs.physics import Detector
 from espm_hs.physics.xray.kfactors import KFactorTable
 from espm_hs.physics.xray.line_factors import LineFactors
-from espm_hs.quantification.areal_density import mass_totals
+from espm_hs.quantification.areal_density import mass_totals, mean_totals
 from espm_hs.quantification.percent_with_errors import Basis
 from espm_hs.signals._preparation import Preparation
 from espm_hs.signals._quantification import (
@@ -216,15 +216,10 @@ class BulkQuantification(Quantification):
         found, n_pixels = self.analysis_results(), self.axes_manager.navigation_size
         metadata, header = self.metadata, self.original_metadata
         dose = reader.dose(metadata, header, n_pixels=n_pixels or 1)
-        loadings = self._kept_loadings(found)
         totals = mass_totals(found, dose, Basis("weight", elements, oxygen))
         title = "Mass total"
         if target == "pixels":
             pair = self._amount_maps(found, totals[None, :])
             return signal_of(title, self._map_axes(), *(one[0] for one in pair))
-        held = np.nan_to_num(loadings)
-        each = held @ totals
-        shares = held * totals
-        weight = shares.sum(axis=0)
-        mean = (shares * each[:, None]).sum(axis=0) / np.where(weight > 0, weight, 1.0)
-        return signal_of(title, phase_axis(found), np.where(weight > 0, mean, np.nan))
+        mean = mean_totals(totals, self._kept_loadings(found))
+        return signal_of(title, phase_axis(found), mean)

@@ -156,8 +156,7 @@ class ElementMaps(EDSSpectrum):
         check_choice("show", show, SHOWN)
         check_number("least_significance", least_significance, 0)
         colour_map(cmap)
-        if figsize is not None:
-            check_size(figsize)
+        check_size(figsize)
         maps = self.net_counts(**options)
         return plotting.plot_elements(
             self, maps, show, least_significance, cmap=cmap, figsize=figsize

@@ -132,7 +132,6 @@ def first_use(folder, *arguments):
     return done.stdout, done.stderr
 
 
-@pytest.mark.kernels
 def test_compilation_is_said_once_and_kept(tmp_path):
     output, said = first_use(tmp_path)
     assert output.split() == ["276.0", "276.0"]
@@ -142,7 +141,6 @@ def test_compilation_is_said_once_and_kept(tmp_path):
     assert "Compiling" not in said
 
 
-@pytest.mark.kernels
 def test_without_a_folder_for_compiled_code(tmp_path):
     """Numba refuses to compile for the disk where it may not write anywhere."""
     for _ in range(2):

@@ -128,21 +128,20 @@ def not_alone(term):
 HOOKS: dict[type, Hooks] = {}
 
 
-def _calls(name: str, arguments: str, line: str, first: str, last: str) -> Callable:
+def _calls(name: str, follow: Callable, none: Callable) -> Callable:
     """Return a function that calls a hook of all terms, one after the other.
 
-    The numbers of the terms are all that is not written in this module.
+    ``follow(others, hook, n)`` calls a hook after those of the n terms before it, and
+    ``none`` is what there is without terms.
     """
 
     @cache
     def for_terms(*kinds: type) -> Callable:
-        called = {
-            f"hook{n}": getattr(HOOKS[kind], name) for n, kind in enumerate(kinds)
-        }
-        lines = [line.format(n, arguments) for n in range(len(kinds))]
-        code = [f"def run(terms, {arguments}):", first, *lines, last]
-        exec("\n    ".join(code), called)
-        return called["run"]
+        if not kinds:
+            return none
+        *before, last = kinds
+        others = njit(**HOOK)(for_terms(*before))
+        return follow(others, getattr(HOOKS[last], name), len(before))
 
     def function(terms: tuple, *given: Any) -> Any:
         return for_terms(*map(type, terms))(terms, *given)
@@ -154,17 +153,41 @@ def _calls(name: str, arguments: str, line: str, first: str, last: str) -> Calla
     return function
 
 
-_CALL = "hook{0}(terms[{0}], {1})"
+def _one_by_one(others: Callable, hook: Callable, n: int) -> Callable:
+    def run(terms, *given):
+        others(terms, *given)
+        hook(terms[n], *given)
+
+    return run
+
+
+def _handed_on(others: Callable, hook: Callable, n: int) -> Callable:
+    def run(terms, F, *given):
+        return hook(terms[n], others(terms, F, *given), *given)
+
+    return run
+
+
+def _summed(others: Callable, hook: Callable, n: int) -> Callable:
+    def run(terms, *given):
+        return others(terms, *given) + hook(terms[n], *given)
+
+    return run
+
+
+def _any(others: Callable, hook: Callable, n: int) -> Callable:
+    def run(terms):
+        return others(terms) or hook(terms[n])
+
+    return run
+
+
 # F with the penalties of pixel p.
-add_values = _calls("value", "F, H, p, colour", f"F = {_CALL}", "", "return F")
+add_values = _calls("value", _handed_on, lambda terms, F, *given: F)
 # What `Hooks.quadratic` and `Hooks.bound` of all terms add.
-add_quadratics = _calls("quadratic", "h, H, p, b, q", _CALL, "", "return None")
-add_bounds = _calls("bound", "h, total, a, b", _CALL, "", "return None")
+add_quadratics = _calls("quadratic", _one_by_one, lambda terms, *given: None)
+add_bounds = _calls("bound", _one_by_one, lambda terms, *given: None)
 # What `Hooks.slope` of all terms adds; returned is the sum of the weights.
-add_slopes = _calls(
-    "slope", "h, total, on_simplex, g, M", f"w += {_CALL}", "w = 0.0", "return w"
-)
+add_slopes = _calls("slope", _summed, lambda terms, *given: 0.0)
 # Whether one of the terms wants a single component in an empty pixel.
-any_alone = _calls(
-    "alone", "", "alone = alone or hook{0}(terms[{0}])", "alone = False", "return alone"
-)
+any_alone = _calls("alone", _any, lambda terms: False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,7 +13,7 @@ from scipy.special import ndtr
 from espm_hs.arguments import check_number
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.quantification.percent_with_errors import closed, fit_response
-from espm_hs.quantification.pixels import Array, pixel_amounts
+from espm_hs.quantification.pixels import Array, pixel_variances
 from espm_hs.quantification.report import data_frame, html_table, text_table
 
 if TYPE_CHECKING:
@@ -222,19 +222,18 @@ class _Noise(NamedTuple):
         pairs = [one[i] - one[j] for i, j in combinations(range(k), 2)]
         totals = np.nansum(counts, axis=0)
         whole = max(totals.sum(), 1e-300)
-        # smoothness moves counts from pixel to pixel, and their sum stays as it is
-        alone = replace(analysis, smoothness=np.zeros(k))
         shares = [
             (one[j] - totals[j] / whole * one.sum(axis=0)) / whole for j in range(k)
         ]
-        _, of_all = pixel_amounts(alone, data, loadings, np.array([*shares, *pairs]))
-        rough = np.asarray(of_all).reshape(k + len(pairs), n_pixels)
-        smooth = rough[k:]
-        if pairs and analysis.smoothness.any():
-            _, of_pairs = pixel_amounts(analysis, data, loadings, np.array(pairs))
-            smooth = np.asarray(of_pairs).reshape(len(pairs), n_pixels)
-        wide = rough[k:].sum(axis=0) / np.maximum(smooth.sum(axis=0), 1e-300)
-        return cls(np.sqrt(smooth), np.maximum(wide, 1.0), np.nansum(rough[:k], axis=1))
+        wanted = np.array([*shares, *pairs])
+        smooth, rough = (
+            one.reshape(len(wanted), n_pixels)
+            for one in pixel_variances(analysis, data, loadings, wanted)
+        )
+        wide = rough[k:].sum(axis=0) / np.maximum(smooth[k:].sum(axis=0), 1e-300)
+        # smoothness moves counts from pixel to pixel, and their sum stays as it is
+        of_shares = np.nansum(rough[:k], axis=1)
+        return cls(np.sqrt(smooth[k:]), np.maximum(wide, 1.0), of_shares)
 
 
 class _Leads(NamedTuple):

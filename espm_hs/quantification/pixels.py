@@ -106,21 +106,51 @@ def pixel_amounts(
     RuntimeError
         If the data are not those that were decomposed.
     """
+    values, variances = _maps(
+        analysis, data, loadings, per_loading, lazy, percent=percent
+    )
+    return values, variances
+
+
+def pixel_variances(
+    analysis: PhaseAnalysis, data: Array, loadings: np.ndarray, per_loading: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return variances of amounts as of `pixel_amounts`, and of pixels left alone.
+
+    The second ones are those of pixels whose neighbours do not help them, although
+    their map is smooth. Arguments and errors are those of `pixel_amounts`.
+    """
+    _, smooth, alone = _maps(analysis, data, loadings, per_loading, alone=True)
+    return np.asarray(smooth), np.asarray(alone)
+
+
+def _maps(
+    analysis: PhaseAnalysis,
+    data: Array,
+    loadings: np.ndarray,
+    per_loading: np.ndarray,
+    lazy: bool = False,
+    *,
+    percent: bool = False,
+    alone: bool = False,
+) -> Array:
+    """Return values, variances and, if asked for, variances of pixels left alone."""
     navigation = data.shape[:-1] or (1,)
     used, counts = own_counts(analysis, data, loadings)
-    block = _Block(analysis, counts, loadings, navigation, per_loading, percent)
+    block = _Block(analysis, counts, loadings, navigation, per_loading, percent, alone)
     support = analysis.knowledge.support
     per_row = int(np.prod(navigation[1:]))
     before = np.concatenate(([0], np.cumsum(used)))
     step = max(1, SLAB // per_row)
-    found: Any = [] if lazy else np.empty((2, len(per_loading), *navigation))
+    n = 3 if alone else 2
+    found: Any = [] if lazy else np.empty((n, len(per_loading), *navigation))
     for first in range(0, navigation[0], step):
         rows = slice(first, min(first + step, navigation[0]))
         place = slice(rows.start * per_row, rows.stop * per_row)
         part = counts.part(before[place.start], before[place.stop])
         some, there = loadings[place], None if support is None else support[place]
         atoms = analysis.atoms_of_pixels(place)
-        shape = (2, len(per_loading), rows.stop - first, *navigation[1:])
+        shape = (n, len(per_loading), rows.stop - first, *navigation[1:])
         if lazy:
             task = delayed(block, pure=False)(
                 part, counts.send(some), there, atoms, shape
@@ -128,8 +158,7 @@ def pixel_amounts(
             found.append(da.from_delayed(task, shape, float))
         else:
             found[:, :, rows] = block(part, some, there, atoms, shape)
-    values, variances = da.concatenate(found, axis=2) if lazy else found
-    return values, variances
+    return da.concatenate(found, axis=2) if lazy else found
 
 
 def own_counts(
@@ -193,8 +222,9 @@ class _Block:
         navigation: tuple[int, ...],
         per_loading: np.ndarray,
         percent: bool,
+        alone: bool,
     ) -> None:
-        self.per_loading, self.percent = per_loading, percent
+        self.per_loading, self.percent, self.alone = per_loading, percent, alone
         self.scale = analysis.scale
         self.spectra = np.ascontiguousarray(analysis.spectra[analysis.channels])
         self.mean_counts = counts.mean_counts
@@ -220,22 +250,24 @@ class _Block:
         if support is not None:  # what is known to be nowhere else has no error there
             inside = support[used]
             covariance *= inside[:, :, None] & inside[:, None, :]
-        covariance = smoothed_covariance(covariance, self.smoothness, self.n_axes)
+        errors = [smoothed_covariance(covariance, self.smoothness, self.n_axes)]
+        errors += [covariance] * self.alone
         if atoms is not None:  # loadings are of another number of them in each place
             of_pixel = atoms[used]
             H = H * of_pixel
-            covariance *= of_pixel[:, :, None] * of_pixel[:, None, :]
+            both = of_pixel[:, :, None] * of_pixel[:, None, :]
+            errors = [one * both for one in errors]
         if self.percent:
             values, response = closed(self.per_loading, there(H))
         else:
             values, response = H @ self.per_loading.T, self.per_loading
-        variances = propagated(response, covariance)
+        maps = np.stack([values, *(propagated(response, one) for one in errors)])
         if self.percent:
             # scaled counts are as certain as those that were scaled
-            noise = variances * self.scale
+            noise = maps[1] * self.scale
             nothing = (noise > LARGEST_ERROR**2).any(axis=1)
             nothing |= counts.per_pixel == 0
-            values[nothing] = variances[nothing] = np.nan
-        found = np.full((2, shape[1], len(loadings)), np.nan)
-        found[0, :, used], found[1, :, used] = values, variances
+            maps[:, nothing] = np.nan
+        found = np.full((*shape[:2], len(loadings)), np.nan)
+        found[:, :, used] = maps.swapaxes(1, 2)
         return found.reshape(shape)

@@ -11,6 +11,7 @@ from scipy.stats import norm
 from espm_hs import simulation
 from espm_hs.factorization.matching import match_phases
 from espm_hs.plotting.style import phase_colour
+from espm_hs.quantification import pixels
 from espm_hs.quantification.phase_map import _Leads, outlines
 
 QUIET = {"print_info": False, "show_progressbar": False}
@@ -145,6 +146,19 @@ def test_one_phase_and_a_line_scan(s):
     with pytest.raises(ValueError, match="two navigation axes"):
         found.markers()
     plt.close("all")
+
+
+def test_errors_of_pixels_are_computed_once(s, monkeypatch):
+    """They are most of the work, and smooth maps need them with and without."""
+    usual, asked = pixels.abundance_covariance, []
+    monkeypatch.setattr(
+        pixels,
+        "abundance_covariance",
+        lambda *given, **named: asked.append(1) or usual(*given, **named),
+    )
+    assert s.analysis_results().smoothness.any()
+    s.phase_map()
+    assert len(asked) == 1
 
 
 def test_the_lazy_twin(s):

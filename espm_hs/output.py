@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import uuid
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -42,6 +43,18 @@ def in_a_line(error: BaseException) -> str:
 def printable(text: str) -> str:
     """Text without what would steer a terminal or cannot be encoded; lines stay."""
     return "".join(x if x.isprintable() or x == "\n" else "\ufffd" for x in text)
+
+
+def warn_unconverged(n_iter: int, max_iter: int, tol: float, stacklevel: int) -> None:
+    """Warn that a fit ended before its time, in the place of the caller's caller."""
+    from sklearn.exceptions import ConvergenceWarning  # takes a second
+
+    warnings.warn(
+        f"The fit did not converge in {n_iter} iterations. Raise "
+        f"`max_iter` (now {max_iter}) or `tol` (now {tol:g}).",
+        ConvergenceWarning,
+        stacklevel=stacklevel + 1,
+    )
 
 
 def write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
 )
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from espm_hs.arguments import float_array
@@ -20,6 +17,7 @@ from espm_hs.factorization.penalties import Penalties
 from espm_hs.factorization.problem import Problem
 from espm_hs.factorization.solvers.maps import fit_loadings
 from espm_hs.factorization.solvers.multi_start import factorize
+from espm_hs.output import warn_unconverged
 
 
 class EspmNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -276,12 +274,7 @@ class EspmNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             n_jobs=self.n_jobs,
         )
         if not found.converged and not found.interrupted:
-            warnings.warn(
-                f"The fit did not converge in {found.n_iter} iterations. Raise "
-                f"`max_iter` (now {self.max_iter}) or `tol` (now {self.tol:g}).",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
+            warn_unconverged(found.n_iter, self.max_iter, self.tol, stacklevel=3)
         # in one step: Ctrl-C leaves all of it or nothing
         self.__dict__.update(
             W_=found.W,

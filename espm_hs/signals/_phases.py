@@ -47,6 +47,7 @@ from espm_hs.metadata.writer import (
     remove,
     write_parameters,
 )
+from espm_hs.output import warn_unconverged
 from espm_hs.physics.linear_model import LinearModel
 from espm_hs.quantification.named_phases import contradicted_names
 from espm_hs.quantification.pixels import check_channels, own_counts
@@ -396,32 +397,33 @@ class Phases(EDSSpectrum):
         named = {"init": init, "calibration": calibration}
         self._store(found, pixels, {**vars(options), **named})
         if not found.converged and not found.interrupted:
-            from sklearn.exceptions import ConvergenceWarning  # takes a second
+            warn_unconverged(found.n_iter, max_iter, tol, stacklevel=3)
+        self._tell(found, model, print_info)
+        return found if return_info else None
 
-            warnings.warn(
-                f"The fit did not converge in {found.n_iter} iterations. Raise "
-                f"`max_iter` (now {max_iter}) or `tol` (now {tol:g}).",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
+    def _tell(self, found: PhaseAnalysis, model: LinearModel, print_info: bool) -> None:
+        """Warn of what users of a new result must know, and print what they asked for.
+
+        The place of a warning is the call of `decomposition`.
+        """
+        here = 4
         if changes := found.calibration:
             for line in drift_text(changes):
-                warnings.warn(line, UserWarning, stacklevel=3)
+                warnings.warn(line, UserWarning, stacklevel=here)
             for line in calibration_text(changes) if print_info else ():
                 print(line)
         mixing = mixing_text(model, self.axes_manager.navigation_axes)
         for line in (*scale_text(found), *film_text(model), *mixing):
-            warnings.warn(line, UserWarning, stacklevel=3)
+            warnings.warn(line, UserWarning, stacklevel=here)
         wrong = contradicted_names(found, self.data, self._kept_loadings(found))
         for line in filter(None, (found.warning, *wrong)):
-            warnings.warn(line, PhaseWarning, stacklevel=3)
+            warnings.warn(line, PhaseWarning, stacklevel=here)
         if print_info:
             print(found)
             if program := guessed_by("elements", *self._trees):
                 print(f"  elements: a guess of {program}, ask s.identify_elements()")
             if model.depends_on_composition:
                 self._print_elevation()
-        return found if return_info else None
 
     @property
     def _trees(self) -> tuple[Any, Any]:

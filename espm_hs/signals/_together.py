@@ -15,6 +15,7 @@ from espm_hs.decomposition.cautions import PhaseWarning
 from espm_hs.decomposition.decompose import DecompositionOptions
 from espm_hs.decomposition.together import OneOfMaps, decompose_maps
 from espm_hs.metadata.writer import AllOrNothing
+from espm_hs.output import warn_unconverged
 from espm_hs.quantification.joint import JointResult, names_of, warned_of
 from espm_hs.signals._masks import arrays_of, progress_bar, used_channels, used_pixels
 from espm_hs.signals._phases import NAMES_ELSEWHERE, Phases, pixel_size
@@ -153,14 +154,7 @@ def decompose_together(
             signal._store(analysis, one.pixels, stored)
     result = JointResult.of(found, names, values, parameter_name)
     if not all(one.converged or one.interrupted for one in found.analyses):
-        from sklearn.exceptions import ConvergenceWarning  # takes a second
-
-        warnings.warn(
-            f"The fit did not converge in {found.analyses[0].n_iter} iterations. Raise "
-            f"`max_iter` (now {max_iter}) or `tol` (now {how.tol:g}).",
-            ConvergenceWarning,
-            stacklevel=2,
-        )
+        warn_unconverged(found.analyses[0].n_iter, max_iter, how.tol, stacklevel=2)
     if warning := warned_of(found.analyses):
         warnings.warn(warning, PhaseWarning, stacklevel=2)
     if print_info:

@@ -63,14 +63,26 @@ html_theme_options = {
     "secondary_sidebar_items": ["page-toc"],
 }
 
+# Read the Docs says where the pages will stand; anywhere else there is one version of them
+html_baseurl = os.environ.get("READTHEDOCS_CANONICAL_URL", "")
+if html_baseurl:
+    html_theme_options |= {
+        "navbar_start": ["navbar-logo", "version-switcher"],
+        "switcher": {
+            "json_url": "/en/latest/versions.json",
+            "version_match": os.environ["READTHEDOCS_VERSION"],
+        },
+        "check_switcher": False,
+    }
 
 # one file to read without a network: `make epub`
 epub_basename = "espm_hs"
 epub_show_urls = "footnote"
-epub_exclude_files = ["search.html", "llms.txt"]
+epub_exclude_files = ["search.html", "llms.txt", "versions.json"]
 
-# the pages in short, as plain text for programs that read them
-html_extra_path = ["llms.txt"]
+# the pages in short, as plain text for programs that read them, and the versions to choose
+# from
+html_extra_path = ["llms.txt", "versions.json"]
 
 
 def _copy_notebooks() -> None:

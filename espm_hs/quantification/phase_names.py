@@ -96,11 +96,15 @@ class PhaseNames(ShownTable):
 
     @property
     def likely(self) -> dict[int, Match]:
-        """Names that are more probable than all others together, by phase."""
+        """Names that are more probable than all others together, by phase.
+
+        Those of which one element alone is compared are none.
+        """
+        best = ((j, some[0]) for j, some in enumerate(self.matches) if some)
         return {
-            j: some[0]
-            for j, some in enumerate(self.matches)
-            if some and some[0].probability > NAMED and some[0].names
+            j: match
+            for j, match in best
+            if match.probability > NAMED and match.names and not match.alone
         }
 
     def for_unnamed(self, names: Sequence[str]) -> list[str]:

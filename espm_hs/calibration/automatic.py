@@ -71,10 +71,10 @@ class AutomaticCalibration:
             The same model if nothing is to be gained.
         changes : dict
             "offset" (eV) and "gain" (%) as differences; new values of "resolution" (eV
-            at Mn Ka), "fano_factor", "low_energy_shift" (eV) and "minimum_energy"
-            (keV); those that did not change are left out. Deviance ratios
-            "deviance_before" and "deviance_after", and "background", the highest over
-            the lowest bend of it. Empty if nothing was changed.
+            at Mn Ka), "fano_factor", "low_energy_shift" (eV), "tail" (share of a peak)
+            and "minimum_energy" (keV); those that did not change are left out. Deviance
+            ratios "deviance_before" and "deviance_after", and "background", the highest
+            over the lowest bend of it. Empty if nothing was changed.
         """
         with one_blas_thread():
             absorbing: Any = self_consistent_model(model, spectrum, channels)
@@ -254,7 +254,7 @@ def axis_change(before: SpectrumModel, after: SpectrumModel) -> Changes:
 def _changes(before: SpectrumModel, after: SpectrumModel) -> Changes:
     """Return what differs between two models, see `AutomaticCalibration.refined`."""
     old, new = ({**vars(one.detector), **vars(one)} for one in (before, after))
-    names = ("resolution", "fano_factor", "low_energy_shift", "minimum_energy")
+    names = "resolution", "fano_factor", "low_energy_shift", "tail", "minimum_energy"
     changes = {n: float(new[n]) for n in names if not np.isclose(old[n], new[n])}
     if after.background_bends:
         changes["background"] = float(
@@ -270,6 +270,7 @@ _PHRASES = {
     "gain": "gain {:+.2g} %",
     "resolution": "resolution {:.0f} eV",
     "low_energy_shift": "low-energy shift {:.0f} eV",
+    "tail": "tails of {:.1%}",
     "minimum_energy": "fitted from {:.2f} keV",
     "background": "background bent",
 }

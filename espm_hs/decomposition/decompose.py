@@ -59,6 +59,15 @@ class NoCounts(ValueError):
     """There is nothing to decompose."""
 
 
+def check_counts(counts: AnyCounts) -> None:
+    """Raise `NoCounts` if there are none."""
+    if counts.n_nonzeros == 0:
+        raise NoCounts(
+            "All counts in the chosen pixels and channels are zero: there is nothing "
+            "to decompose. Check `navigation_mask`, `signal_mask` and the data."
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class DecompositionOptions(FitOptions):
     """How to look for phases; checks itself.
@@ -517,11 +526,7 @@ def read_map(
     n_pixels = int(np.prod(navigation) if pixels is None else pixels.sum())
     check_start(options.init, problem, n_pixels)
     counts, model, used, changed = read_to_fit(data, model, pixels, used, refinement)
-    if counts.n_nonzeros == 0:
-        raise NoCounts(
-            "All counts in the chosen pixels and channels are zero: there is nothing "
-            "to decompose. Check `navigation_mask`, `signal_mask` and the data."
-        )
+    check_counts(counts)
     if changed:
         known, problem = _problem(model, n_phases, options, navigation, pixels, used)
     if refinement is not None and counts.total >= PARTS * LEAST_OF_A_PART:

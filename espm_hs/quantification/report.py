@@ -36,6 +36,7 @@ from espm_hs.physics.xray.unknowns import (
 from espm_hs.quantification.percent_with_errors import (
     ATOMIC,
     ERROR_PARTS,
+    FOUND,
     LARGEST_ERROR,
     PERCENT,
     Basis,
@@ -222,8 +223,6 @@ ERRORS = (
     "of the sample; detector, that of its efficiency. The range is what the counts "
     "allow besides, where that is wider."
 )
-# An element is not found if its amount is below so many standard errors.
-FOUND = 2.0
 
 
 class Entry(NamedTuple):

@@ -288,6 +288,9 @@ class Refinement(Protocol):
     def drift(self, model: LinearModel, spectra: Array, channels: Array) -> Changes:
         """Return how parts of the scan differ in what was refined, if they do."""
 
+    def widening(self, model: LinearModel, spectra: Array, channels: Array) -> Changes:
+        """Return how peaks are wider in the last of two spectra, if they are."""
+
 
 def read_to_fit(
     data: Any,
@@ -533,6 +536,9 @@ def read_map(
         quarter = PARTS * np.arange(n_pixels) // n_pixels
         parts = counts.spectra_of(quarter, PARTS)
         changed = changed | refinement.drift(model, parts, used)
+        brightness = _brightness(np.asarray(counts.per_pixel))
+        ends = counts.spectra_of(brightness, PARTS)[[0, -1]]
+        changed = changed | refinement.widening(model, ends, used)
     binning = options.chosen_binning(counts, navigation, n_together)
     bins = Bins.from_shape(navigation, binning, pixels)
     if known.single_elements:
@@ -540,6 +546,15 @@ def read_map(
     binned = _in_bins(counts, problem, bins, binning)
     solved = counts, problem, binned, bins, binning, known
     return MapToFit(*solved, model, used, pixels, options, changed)
+
+
+def _brightness(per_pixel: np.ndarray) -> np.ndarray:
+    """Return parts of equal counts, from 0, the pixels with the fewest counts."""
+    order = np.argsort(per_pixel, kind="stable")
+    up_to = np.cumsum(per_pixel[order], dtype=float)
+    part = np.empty(order.size, int)
+    part[order] = np.minimum(PARTS * up_to / up_to[-1], PARTS - 1)
+    return part
 
 
 def _problem(

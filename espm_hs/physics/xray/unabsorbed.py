@@ -159,18 +159,18 @@ class Part(NamedTuple):
         Over the channels, one row for each peak.
     inside
         Whether the channel is on the axis.
-    index
+    place
         Where those that are belong in the matrix, row by row.
     """
 
     integral: np.ndarray
     inside: np.ndarray
-    index: np.ndarray
+    place: np.ndarray
 
     def summed(self, area: np.ndarray, size: int) -> np.ndarray:
         """Return the sum over the peaks, of these areas, in a matrix of that size."""
         content = (area * self.integral)[self.inside]
-        return np.bincount(self.index, content, minlength=size)
+        return np.bincount(self.place, content, minlength=size)
 
 
 def _gaussian(z: np.ndarray) -> np.ndarray:

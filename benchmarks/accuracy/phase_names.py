@@ -194,7 +194,7 @@ def _named(title: str, found: PhaseNames) -> Iterator[tuple[str, ...]]:
         if some:
             best = some[0]
             share = f"{100 * best.probability:.0f}"
-            yield f"{title}, {label}", str(best), ", ".join(best.names[1:4]), share
+            yield f"{title}, {label}", str(best), best.others, share
 
 
 def seconds(given) -> list[tuple[str, str]]:

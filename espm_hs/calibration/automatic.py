@@ -7,7 +7,7 @@ that misfit for other reasons, such as a missing element, leave the model as it 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -48,6 +48,8 @@ ROUNDS_OF_FILM = 2
 # errors, from one to the other.
 DRIFT = 3.0
 SIGNIFICANT = 6.0
+# Peaks are wider in bright pixels if the width of the noise is larger by so many eV.
+WIDER = 5.0
 
 
 class AutomaticCalibration:
@@ -71,10 +73,10 @@ class AutomaticCalibration:
             The same model if nothing is to be gained.
         changes : dict
             "offset" (eV) and "gain" (%) as differences; new values of "resolution" (eV
-            at Mn Ka), "fano_factor", "low_energy_shift" (eV) and "minimum_energy"
-            (keV); those that did not change are left out. Deviance ratios
-            "deviance_before" and "deviance_after", and "background", the highest over
-            the lowest bend of it. Empty if nothing was changed.
+            at Mn Ka), "fano_factor", "low_energy_shift" (eV), "tail" (share of a peak)
+            and "minimum_energy" (keV); those that did not change are left out. Deviance
+            ratios "deviance_before" and "deviance_after", and "background", the highest
+            over the lowest bend of it. Empty if nothing was changed.
         """
         with one_blas_thread():
             absorbing: Any = self_consistent_model(model, spectrum, channels)
@@ -112,7 +114,7 @@ class AutomaticCalibration:
             Empty if there is none.
         """
         with one_blas_thread():
-            parts = [_scale(untied(model), one, channels) for one in spectra]
+            parts = [_refit(untied(model), one, channels) for one in spectra]
         worst: Changes = {}
         for (i, one), (j, two) in combinations(enumerate(parts, start=1), 2):
             change, information = two[0] - one[0], np.linalg.inv(one[1] + two[1])
@@ -123,6 +125,37 @@ class AutomaticCalibration:
                 worst = {"drift": float(size), "drift_gain": abs(float(change[1]))}
                 worst |= {"drift_from": float(i), "drift_to": float(j)}
         return worst
+
+    def widening(self, model: Any, spectra: Array, channels: Array) -> Changes:
+        """Return how much wider peaks are where pixels have more counts.
+
+        Photons know nothing of each other, unless there are too many of them. Where
+        weak signals were cut off, by a threshold for a pixel or a filter, peaks lose
+        their flanks, the more so the fewer counts there are.
+
+        Parameters
+        ----------
+        model
+            Physics, refined to the sum.
+        spectra
+            Counts of the dimmest and of the brightest pixels in the channels in use,
+            shape (2, n_used).
+        channels
+            Boolean, shape (n_channels,): channels in use.
+
+        Returns
+        -------
+        dict
+            "width_dim" and "width_bright", the width of the noise, eV. Empty if there
+            is no difference.
+        """
+        names = ("offset", "gain", "noise")
+        with one_blas_thread():
+            parts = [_refit(untied(model), one, channels, names) for one in spectra]
+        (dim, its), (bright, other) = ((x[-1], spread[-1, -1]) for x, spread in parts)
+        if bright - dim < max(WIDER, SIGNIFICANT * np.sqrt(its + other)):
+            return {}
+        return {"width_dim": float(dim), "width_bright": float(bright)}
 
 
 def mass_thickness_of(
@@ -226,12 +259,17 @@ def _paid(model: SpectrumModel, counts: Array, used: Array) -> Fitted:
     return fit, fit.refine(z)
 
 
-def _scale(model: Any, spectrum: Array, channels: Array) -> tuple[Array, Array]:
-    """Return offset (eV) and gain (%) of a spectrum, and their covariance."""
+def _refit(
+    model: Any,
+    spectrum: Array,
+    channels: Array,
+    names: Sequence[str] = ("offset", "gain"),
+) -> tuple[Array, Array]:
+    """Return some parameters of a spectrum, such as offset (eV), and covariance."""
     counts = np.zeros(channels.size)
     counts[channels] = spectrum
-    fit = EnergyScaleFit(model, counts, channels, ("offset", "gain"), LIMITS)
-    state = fit.refine(np.zeros(2))
+    fit = EnergyScaleFit(model, counts, channels, names, LIMITS)
+    state = fit.refine(np.zeros(len(names)))
     units = np.outer(fit.spread, fit.spread)
     return fit.parameters_of(state), state.misfit * units * fit.covariance(state)
 
@@ -254,7 +292,7 @@ def axis_change(before: SpectrumModel, after: SpectrumModel) -> Changes:
 def _changes(before: SpectrumModel, after: SpectrumModel) -> Changes:
     """Return what differs between two models, see `AutomaticCalibration.refined`."""
     old, new = ({**vars(one.detector), **vars(one)} for one in (before, after))
-    names = ("resolution", "fano_factor", "low_energy_shift", "minimum_energy")
+    names = "resolution", "fano_factor", "low_energy_shift", "tail", "minimum_energy"
     changes = {n: float(new[n]) for n in names if not np.isclose(old[n], new[n])}
     if after.background_bends:
         changes["background"] = float(
@@ -270,6 +308,7 @@ _PHRASES = {
     "gain": "gain {:+.2g} %",
     "resolution": "resolution {:.0f} eV",
     "low_energy_shift": "low-energy shift {:.0f} eV",
+    "tail": "tails of {:.1%}",
     "minimum_energy": "fitted from {:.2f} keV",
     "background": "background bent",
 }
@@ -299,6 +338,16 @@ def calibration_text(changes: Mapping[str, float]) -> list[str]:
     return [_REFINED.format(what=what, **changes)]
 
 
+_WIDENING = (
+    "Peaks are wider in pixels with more counts, {width_dim:.0f} eV in the dimmest and "
+    "{width_bright:.0f} eV in the brightest (FWHM of the noise): a threshold or a "
+    "filter has taken weak signals away, or the count rate was too high. Such data are "
+    "no counts that a model could fit: weak lines are too weak in them. Start from "
+    "data as they were recorded."
+)
+
+
 def drift_text(changes: Mapping[str, float]) -> list[str]:
-    """Return the warning that the energy scale drifts; none if it does not."""
-    return [_DRIFT.format(**changes)] if "drift" in changes else []
+    """Return warnings that a scan or its pixels differ; none if they do not."""
+    told = {"drift": _DRIFT, "width_bright": _WIDENING}
+    return [text.format(**changes) for name, text in told.items() if name in changes]

@@ -30,7 +30,7 @@ from espm_hs.physics.xray.unknowns import (
 Array = np.ndarray
 
 #: What is refined unless something else is asked for.
-DEFAULT = ("offset", "gain", "noise", "fano_factor", "low_energy_shift")
+DEFAULT = ("offset", "gain", "noise", "fano_factor", "low_energy_shift", "tail")
 
 # The first fits see peaks of at least this width (eV at Mn Ka), which overlap with
 # the measured ones however wrong the start is; the last one those of the detector.
@@ -88,6 +88,7 @@ class Calibration:
             "resolution at Mn Ka (eV)": lambda m: m.detector.resolution,
             "Fano factor": lambda m: m.detector.fano_factor,
             "low-energy shift (eV)": lambda m: m.detector.low_energy_shift,
+            "tail of peaks (%)": lambda m: 1e2 * m.detector.tail,
             "mass thickness (kg/m2)": lambda m: m.mass_thickness,
         }
         rows = [

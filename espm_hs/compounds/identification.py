@@ -72,6 +72,9 @@ class Match:
     position
         Of a solid solution or mixture: label, percent and standard error of each end
         member (of the formulas; of the atoms in a mixture).
+    alone
+        Symbol of the only element of a compound that is compared, where it has others,
+        such as O of BeO: that element does not bear out the names. Else empty.
     """
 
     kind: str
@@ -80,13 +83,14 @@ class Match:
     probability: float
     p_value: float
     position: tuple[tuple[str, float, float], ...] = ()
+    alone: str = ""
 
     @property
     def name(self) -> str:
-        """The first name; of a mixture, both."""
+        """The first name that is borne out; of a mixture, both."""
         if self.kind == "mixture":
             return " + ".join(self.names) or "another mixture of two"
-        return self.names[0] if self.names else "none of these"
+        return _borne_out(self) if self.names else "none of these"
 
     @property
     def where(self) -> str:
@@ -101,13 +105,19 @@ class Match:
     @property
     def others(self) -> str:
         """Further names of the same composition."""
-        rest = self.names[1:] if self.kind in ("compound", "solid solution") else ()
+        of_one = self.kind in ("compound", "solid solution")
+        rest = self.names[0 if self.alone else 1 :] if of_one else ()
         more = f" and {len(rest) - _SHOWN} more" if len(rest) > _SHOWN else ""
         return ", ".join(rest[:_SHOWN]) + more
 
     def __str__(self) -> str:
         """Name with the position."""
         return f"{self.name}, {self.where}" if self.where else self.name
+
+
+def _borne_out(one: Match | Candidate) -> str:
+    """Return the first name, or the only element that is compared."""
+    return f"{one.alone} with what is not seen" if one.alone else one.names[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +136,8 @@ class Candidate:
         Atoms of these elements in the formula of each member.
     weight
         Prior probability, relative to others.
+    alone
+        As of `Match`, of the compound that comes first.
     """
 
     compounds: tuple[Compound, ...]
@@ -133,6 +145,7 @@ class Candidate:
     members: np.ndarray
     atoms: np.ndarray
     weight: float
+    alone: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -210,7 +223,9 @@ def _candidate(compound, members, row, weight) -> Candidate:
     ]  # fmt: skip
     labels = tuple(labels[i] for i in keep)
     weight *= SERIES if len(keep) > 1 else 1.0
-    return Candidate((compound,), labels, percent[keep], atoms[keep], weight)
+    seen = [symbol for symbol, i in row.items() if amounts[:, i].any()]
+    alone = seen[0] if len(seen) == 1 and len(compound.elements) > 1 else ""
+    return Candidate((compound,), labels, percent[keep], atoms[keep], weight, alone)
 
 
 def _merged(found: list[Candidate]) -> list[Candidate]:
@@ -250,6 +265,7 @@ def _joined(group: list[Candidate]) -> Candidate:
         first.members,
         first.atoms,
         max(one.weight for one in group),
+        first.alone,
     )
 
 
@@ -485,7 +501,8 @@ def _of_points(
     values = chdtrc(max(1, exact.percent.size - 1), squares)
     rows = zip(points, logs.tolist(), values.tolist(), strict=True)
     for one, log, value in rows:
-        yield one, log, Match("compound", one.names, one.formulas, 0.0, value)
+        match = Match("compound", one.names, one.formulas, 0.0, value, (), one.alone)
+        yield one, log, match
 
 
 def _of_series(
@@ -525,11 +542,11 @@ def _mixtures(
     value = chdtrc(max(1, exact.percent.size - 2), pairs.square[best])
     match = Match(
         "mixture",
-        (one.names[0], other.names[0]),
+        (_borne_out(one), _borne_out(other)),
         (one.formulas[0], other.formulas[0]),
         0.0,
         float(value),
-        tuple((x.names[0], share, error) for x, share in shares),
+        tuple((_borne_out(x), share, error) for x, share in shares),
     )
     yield float(logs[best]), match
     rest = np.logaddexp.reduce(np.delete(logs, best), initial=-np.inf)

@@ -59,6 +59,15 @@ class NoCounts(ValueError):
     """There is nothing to decompose."""
 
 
+def check_counts(counts: AnyCounts) -> None:
+    """Raise `NoCounts` if there are none."""
+    if counts.n_nonzeros == 0:
+        raise NoCounts(
+            "All counts in the chosen pixels and channels are zero: there is nothing "
+            "to decompose. Check `navigation_mask`, `signal_mask` and the data."
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class DecompositionOptions(FitOptions):
     """How to look for phases; checks itself.
@@ -278,6 +287,9 @@ class Refinement(Protocol):
 
     def drift(self, model: LinearModel, spectra: Array, channels: Array) -> Changes:
         """Return how parts of the scan differ in what was refined, if they do."""
+
+    def widening(self, model: LinearModel, spectra: Array, channels: Array) -> Changes:
+        """Return how peaks are wider in the last of two spectra, if they are."""
 
 
 def read_to_fit(
@@ -517,17 +529,16 @@ def read_map(
     n_pixels = int(np.prod(navigation) if pixels is None else pixels.sum())
     check_start(options.init, problem, n_pixels)
     counts, model, used, changed = read_to_fit(data, model, pixels, used, refinement)
-    if counts.n_nonzeros == 0:
-        raise NoCounts(
-            "All counts in the chosen pixels and channels are zero: there is nothing "
-            "to decompose. Check `navigation_mask`, `signal_mask` and the data."
-        )
+    check_counts(counts)
     if changed:
         known, problem = _problem(model, n_phases, options, navigation, pixels, used)
     if refinement is not None and counts.total >= PARTS * LEAST_OF_A_PART:
         quarter = PARTS * np.arange(n_pixels) // n_pixels
         parts = counts.spectra_of(quarter, PARTS)
         changed = changed | refinement.drift(model, parts, used)
+        brightness = _brightness(np.asarray(counts.per_pixel))
+        ends = counts.spectra_of(brightness, PARTS)[[0, -1]]
+        changed = changed | refinement.widening(model, ends, used)
     binning = options.chosen_binning(counts, navigation, n_together)
     bins = Bins.from_shape(navigation, binning, pixels)
     if known.single_elements:
@@ -535,6 +546,15 @@ def read_map(
     binned = _in_bins(counts, problem, bins, binning)
     solved = counts, problem, binned, bins, binning, known
     return MapToFit(*solved, model, used, pixels, options, changed)
+
+
+def _brightness(per_pixel: np.ndarray) -> np.ndarray:
+    """Return parts of equal counts, from 0, the pixels with the fewest counts."""
+    order = np.argsort(per_pixel, kind="stable")
+    up_to = np.cumsum(per_pixel[order], dtype=float)
+    part = np.empty(order.size, int)
+    part[order] = np.minimum(PARTS * up_to / up_to[-1], PARTS - 1)
+    return part
 
 
 def _problem(

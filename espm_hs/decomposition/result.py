@@ -54,6 +54,8 @@ _NUMBERS = {
 # Lines of the text after a fit: phases, what is to be known of them; and in a line,
 # elements of a phase and what to do.
 MOST_PHASES, MOST_NOTES, MOST_ELEMENTS, MOST_ADVICE = 5, 5, 5, 2
+#: Deviance ratio above which a model does not fit.
+BAD_FIT = 2.0
 # What comes of stored values that are missing or something else than was written.
 _DAMAGE = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 
@@ -468,6 +470,20 @@ class PhaseAnalysis:
         for group in look_alikes(weighted[:, lines], [columns[i].label for i in lines]):
             yield Caution.of("overlap", None, group)
 
+    @property
+    def misfit_text(self) -> str:
+        """Say that the model does not fit, and what to do; "" where it does."""
+        # scaled counts have another deviance, and that is said instead
+        if self.misfit <= BAD_FIT or self.scale != 1:
+            return ""
+        # what was refined already does not get better by it
+        refined = "deviance_after" in (self.calibration or {})
+        more = "" if refined else ", run s.refine_calibration()"
+        return (
+            "The model does not fit, and more may be wrong than errors say. Look at "
+            f"s.plot_residuals(), ask s.identify_elements(){more}."
+        )
+
     # the names of before
     doubts = property(attrgetter("ambiguities"))
     mixing = property(attrgetter("feasible_ranges"))
@@ -486,7 +502,8 @@ class PhaseAnalysis:
             f"{self.n_agreeing} of {self.n_starts} start(s) agree, {ending} after "
             f"{self.n_iter} iterations"
         )
-        lines = [head, *self._phase_lines(), *self._notes()]
+        misfit = [self.misfit_text] if self.misfit_text else []
+        lines = [head, *misfit, *self._phase_lines(), *self._notes()]
         # of each kind one, the gravest first
         advice = dict.fromkeys(
             one.advice for kind in KINDS for one in self.cautions if one.kind == kind

@@ -17,6 +17,7 @@ from espm_hs.arguments import check_number, generator
 from espm_hs.decomposition.decompose import (
     Changes,
     Refinement,
+    check_counts,
     check_lines,
     check_size,
     read_to_fit,
@@ -182,10 +183,11 @@ class CrossValidation:
     def counts(self) -> Counts:
         """Counts of the pixels and channels in use."""
         counts = self._read[0]
-        if counts.values.dtype.kind != "u" or counts.n_nonzeros == 0:
+        check_counts(counts)
+        if counts.values.dtype.kind != "u":
             raise ValueError(
-                "Held-out counts are to judge, but the data are not integers above "
-                "zero. Give the counts as they were measured."
+                "Held-out counts are to judge, but the data are no whole numbers of "
+                "counts. Give the counts as they were measured."
             )
         return counts
 

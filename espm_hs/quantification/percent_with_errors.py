@@ -118,6 +118,8 @@ class Basis:
         return symbols, per_atom
 
 
+#: Standard errors below which an element is not found.
+FOUND = 2.0
 #: Atomic percent of all elements, as they were measured.
 ATOMIC = Basis()
 
@@ -266,9 +268,9 @@ def not_found(analysis: PhaseAnalysis, per_atom: np.ndarray) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        Boolean, shape (n_phases,): empty phases; those whose amounts are together no
-        larger than the noise of their sum; and those where noise moves a percentage by
-        more than `LARGEST_ERROR`.
+        Boolean, shape (n_phases,): empty phases; those whose amounts are together below
+        `FOUND` times the noise of their sum; and those where noise moves a percentage
+        by more than `LARGEST_ERROR`.
     """
     # of scaled counts the noise is that of what was scaled
     atoms = analysis.composition.T
@@ -280,7 +282,7 @@ def not_found(analysis: PhaseAnalysis, per_atom: np.ndarray) -> np.ndarray:
         unknown = (propagated(response, covariance) > LARGEST_ERROR**2).any(axis=1)
         total = atoms @ weights
         # errors of a fit that was interrupted are not known, and its amounts are
-        lost = (total <= 0) | (total**2 <= noise)
+        lost = (total <= 0) | (total**2 <= FOUND**2 * noise)
     return analysis.empty | unknown | lost
 
 

@@ -22,7 +22,7 @@ from espm_hs.compounds.tables import (
 )
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.physics import LinearModel, SpectrumModel
-from espm_hs.quantification.percent_with_errors import VALENCES, Basis, closed
+from espm_hs.quantification.percent_with_errors import FOUND, VALENCES, Basis, closed
 from espm_hs.quantification.regions import Regions, Totals, of_phases, of_regions
 from espm_hs.quantification.report import ShownTable, data_frame
 
@@ -34,8 +34,6 @@ FROM_DATABASE = "from database"
 OXYGEN = ("auto", "measured", "ignore")
 # With an error above this, at.%, oxygen is badly known.
 _BADLY_KNOWN = 10.0
-# An element is found from so many standard errors on.
-_FOUND = 2.0
 # Names that are shown: so many, and no less probable.
 _MOST_SHOWN, _LEAST_SHOWN = 5, 0.01
 # A phase gets a name that is more probable than all others together.
@@ -96,11 +94,15 @@ class PhaseNames(ShownTable):
 
     @property
     def likely(self) -> dict[int, Match]:
-        """Names that are more probable than all others together, by phase."""
+        """Names that are more probable than all others together, by phase.
+
+        Those of which one element alone is compared are none.
+        """
+        best = ((j, some[0]) for j, some in enumerate(self.matches) if some)
         return {
-            j: some[0]
-            for j, some in enumerate(self.matches)
-            if some and some[0].probability > NAMED and some[0].names
+            j: match
+            for j, match in best
+            if match.probability > NAMED and match.names and not match.alone
         }
 
     def for_unnamed(self, names: Sequence[str]) -> list[str]:
@@ -260,7 +262,7 @@ def _without_oxygen(
     errors = np.sqrt(np.diag(covariance))
     row = elements.index("O")
     rest = np.delete(np.arange(len(elements)), row)
-    others = (percent[rest] > _FOUND * errors[rest]).sum()
+    others = (percent[rest] > FOUND * errors[rest]).sum()
     badly = errors[row] > _BADLY_KNOWN and others > 1
     if not (oxygen == "ignore" or badly) or not percent[rest].any():
         return tuple(elements), percent, covariance, False

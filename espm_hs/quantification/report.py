@@ -36,6 +36,7 @@ from espm_hs.physics.xray.unknowns import (
 from espm_hs.quantification.percent_with_errors import (
     ATOMIC,
     ERROR_PARTS,
+    FOUND,
     LARGEST_ERROR,
     PERCENT,
     Basis,
@@ -214,8 +215,6 @@ def unknowns_text(analysis: PhaseAnalysis) -> Iterator[str]:
         )
 
 
-# The model is said not to fit when its deviance is larger than expected by this factor.
-BAD_FIT = 2.0
 # Said below the table.
 ERRORS = (
     "Errors are one standard deviation: counting, the noise of the counts; bias, what "
@@ -224,8 +223,6 @@ ERRORS = (
     "of the sample; detector, that of its efficiency. The range is what the counts "
     "allow besides, where that is wider."
 )
-# An element is not found if its amount is below so many standard errors.
-FOUND = 2.0
 
 
 class Entry(NamedTuple):
@@ -626,14 +623,8 @@ def fit_problems(analysis: PhaseAnalysis) -> Iterator[str]:
     yield from film_text(analysis.model)
     yield from scale_text(analysis)
     yield from drift_text(analysis.calibration)
-    if analysis.misfit > BAD_FIT:
-        # what was refined already does not get better by it
-        refined = calibration_text(analysis.calibration)
-        more = "" if refined else ", run s.refine_calibration()"
-        yield (
-            "The model does not fit, and more may be wrong than errors say. Look at "
-            f"s.plot_residuals(), ask s.identify_elements(){more}."
-        )
+    if analysis.misfit_text:
+        yield analysis.misfit_text
     if not analysis.converged:
         yield (
             f"The fit did not converge in {analysis.n_iter} iterations: look at the "

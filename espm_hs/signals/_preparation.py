@@ -394,8 +394,8 @@ class Preparation(EDSSpectrum):
         ----------
         parameters
             What to fit, among "offset" and "gain" of the axis, "noise" (the part of the
-            peak width that is not statistics), "fano_factor", "low_energy_shift" and
-            "mass_thickness".
+            peak width that is not statistics), "fano_factor", "low_energy_shift",
+            "tail" (the share of a peak in its tail, %) and "mass_thickness".
         signal_mask
             True where channels are left out.
         plot

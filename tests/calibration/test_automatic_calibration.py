@@ -18,6 +18,7 @@ from espm_hs.factorization import fit_spectrum
 from espm_hs.metadata.schema import RESULTS
 from espm_hs.metadata.writer import remove
 from espm_hs.physics import Detector, SpectrumModel
+from espm_hs.quantification.report import report
 from espm_hs.simulation import DATASETS, Effects, Experiment, Phase
 
 FOLDER = os.environ.get("ESPM_HS_TEST_DATA")
@@ -254,6 +255,26 @@ def test_a_drift_is_told_with_its_size(drift):
     assert found.calibration["drift_gain"] == pytest.approx(0.75, rel=0.3)
     (text,) = drift_text(found.calibration)
     assert "from quarter 1 to quarter 4" in text
+
+
+@pytest.mark.parametrize("cut", [0, 1])
+def test_weak_signals_that_were_cut_off_are_told(cut):
+    """Peaks lose their flanks first, and the more so the fewer counts there are."""
+    dim, signal = (small(counts_per_pixel=n) for n in (100, 800))
+    signal.data = signal.data.astype(int)
+    signal.data[:16] = dim.data[:16]
+    signal.data = np.maximum(signal.data - cut, 0)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = decomposed(signal)
+    told = [str(one.message) for one in caught if "wider" in str(one.message)]
+    assert len(told) == cut
+    changes = found.calibration
+    assert ("width_bright" in changes) == bool(cut)
+    if cut:
+        assert changes["width_bright"] > changes["width_dim"] + 5
+        assert told == drift_text(changes)
+        assert told[0] in str(report(found))
 
 
 @needs_maps

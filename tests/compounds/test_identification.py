@@ -176,3 +176,23 @@ def test_extreme_errors(error):
     names = identify(PERCENT, covariance(PERCENT, error * np.ones(4)),
                      among("Mg2SiO4", "(Mg,Fe)2SiO4", "FeO"))  # fmt: skip
     assert np.isfinite([one.probability for one in names]).all()
+
+
+def test_one_element_alone_bears_out_no_name():
+    """Oxygen is seen of beryllia, ice and others, and of none what makes it that."""
+    found = among("BeO", "H2O", "SiO2", elements=("O", "Si"))
+    best = identify(np.array([100.0, 0.0]), np.diag([4.0, 4.0]), found)[0]
+    assert (best.kind, best.alone, best.name) == (
+        "compound",
+        "O",
+        "O with what is not seen",
+    )
+    assert best.others == "BeO, H2O"
+    # two elements do, and so does the element itself
+    found = among("LiAlO2", "Al", elements=("O", "Al"))
+    assert [one.alone for one in found] == ["", ""]
+    # also as part of a mixture
+    found = among("BeO", "SiO2", elements=("O", "Si"))
+    names = identify(np.array([85.0, 15.0]), np.diag([0.5, 0.5]), found)
+    (mixed,) = (x for x in names if x.kind == "mixture" and x.names)
+    assert sorted(mixed.names) == ["O with what is not seen", "SiO2"]

@@ -173,3 +173,23 @@ def test_a_step_that_empties_a_phase_does_not_cost_the_fit(monkeypatch, lost_at)
     assert found.n_phases == 3
     assert np.isfinite(found.objective)
     assert gone_on
+
+
+def test_one_element_within_its_noise_is_not_all_of_a_phase():
+    """Alone it is 100 % of itself without any error, whatever there is of it."""
+    s = make_map((6, 6), 400, size=300, seed=5)
+    s.add_elements(["Cr"])
+    decomposed(s, 1)
+    (entry,) = (x for x in s.print_quantification().entries if x.element == "Cr")
+    # of noise the fit makes more than one and less than two standard errors
+    assert 1 < entry.percent / entry.counting < 2
+    with pytest.warns(UserWarning, match="No phase has any of Cr"):
+        (only,) = s.quantify(elements=["Cr"])
+    assert np.isnan(only.data).all()
+
+
+def test_no_counts_are_said_so_before_any_are_held_out():
+    s = make_map((6, 6), 1, size=300)
+    s.data[:] = 0
+    with pytest.raises(ValueError, match="are zero: there is nothing to decompose"):
+        s.estimate_number_of_phases([1, 2], show_progressbar=False)

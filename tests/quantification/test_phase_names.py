@@ -84,6 +84,14 @@ def test_the_rest_of_the_mixtures_is_no_name():
     assert found.for_unnamed([""]) == [""]
 
 
+def test_an_element_alone_is_no_name_of_a_phase():
+    some = Match("compound", ("beryllia", "ice"), ("BeO",), 0.9, 0.5, alone="O")
+    found = PhaseNames(("phase 1",), ((some,),), ((),), ())
+    assert found.likely == {}
+    assert "O with what is not seen" in str(found)
+    assert "beryllia, ice" in str(found)
+
+
 def test_a_region_of_one_phase_is_that_phase(s):
     analysis = s.analysis_results()
     percent, covariance = of_phases(analysis, Basis())

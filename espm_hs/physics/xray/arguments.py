@@ -381,6 +381,7 @@ _LIMITS = {
     "noise": ("eV", 1.0, 160.0, 20.0),
     "fano_factor": ("", 0.08, 0.18, 0.01),
     "low_energy_shift": ("eV", 0.0, 100.0, 20.0),
+    "tail": ("%", 0.0, 10.0, 2.0),
     "mass_thickness": ("kg/m2", 1e-8, 0.05, 1e-3),
 }
 # kg/m2 from which the mass thickness of a model without one is refined.
@@ -402,6 +403,7 @@ def model_parameters(model: SpectrumModel) -> dict[str, Parameter]:
         "noise": float(detector.fwhm(0.0)),
         "fano_factor": detector.fano_factor,
         "low_energy_shift": detector.low_energy_shift,
+        "tail": 1e2 * detector.tail,
         "mass_thickness": model.mass_thickness or _THIN,
     }
     return {name: Parameter(values[name], *_LIMITS[name]) for name in _LIMITS}
@@ -435,11 +437,12 @@ def parameter_arguments(
         step = (second - first) * (1 + 1e-2 * value["gain"])
         channels = np.arange(model.energy.size)
         arguments["energy"] = first + 1e-3 * value["offset"] + step * channels
-    if values.keys() & {"noise", "fano_factor", "low_energy_shift"}:
+    if values.keys() & {"noise", "fano_factor", "low_energy_shift", "tail"}:
         arguments["detector"] = model.detector.with_noise(
             float(value["noise"]),
             fano_factor=float(value["fano_factor"]),
             low_energy_shift=float(value["low_energy_shift"]),
+            tail=1e-2 * float(value["tail"]),
         )
     if "mass_thickness" in values:
         # any thickness will do: only its product with the density absorbs

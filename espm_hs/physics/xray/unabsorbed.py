@@ -1,6 +1,6 @@
 """The emission and detection of a model, before the sample absorbs part of it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from typing import NamedTuple
@@ -9,6 +9,7 @@ import numpy as np
 import xraylib
 from numpy.typing import ArrayLike
 from scipy.interpolate import BSpline
+from scipy.linalg import solve_banded
 from scipy.special import erf, log_ndtr, ndtr
 
 from espm_hs.physics.xray.absorption import (
@@ -28,16 +29,13 @@ from espm_hs.physics.xray.emission import (
 
 #: Half width of the window in which a peak is evaluated, standard deviations.
 WINDOW = 6.0
-#: Length of the window of a tail, decay lengths.
+#: Decay lengths after which nothing of a tail is left.
 TAIL_WINDOW = 15.0
 # Standard deviations below a peak from which nothing but its tail is left.
 TAIL_ALONE = 9.0
 
 # Places that are handled at once: they are many, and each has all lines.
 _PLACES_AT_ONCE = 1 << 14
-
-# Integral up to so many standard deviations from the centre, shape (n_peaks, n)
-Distribution = Callable[[np.ndarray], np.ndarray]
 
 _SI = 14
 #: Energy that an escaping photon of silicon (Ka) takes away, keV.
@@ -85,7 +83,8 @@ class PeakSum:
 
     The integrals over the channels, which do not depend on the areas, are calculated
     once. Each peak is cut 6 standard deviations from its centre (2e-9 of its area is
-    lost), a tail 15 lengths further (3e-7).
+    lost). Below, its tail is an exponential, so that those of all peaks of a column are
+    one recursion from channel to channel.
 
     Parameters
     ----------
@@ -103,21 +102,25 @@ class PeakSum:
         self, channels: Channels, shape: PeakShape, column: np.ndarray, n_columns: int
     ):
         self._size = (channels.size, n_columns)
-        self._parts = []
+        self._whole: Part | None = None
+        self._ends: Part | None = None
         if len(shape.position) == 0:
             return
-        half = WINDOW * float(shape.sigma.max())
-        parts: list[tuple[float, float, Distribution]]
-        parts = [(1 - shape.tail, half, _gaussian)]
+        channel, z = _windows(channels, shape)
+        inside = (channel >= 0) & (channel < channels.size)
+        index = (channel * n_columns + column[:, None])[inside]
+        below = (1 - shape.tail) * _gaussian(z)
         if shape.tail > 0:
-            rate = shape.sigma[:, None] / shape.tail_length
-            below = half + TAIL_WINDOW * shape.tail_length
-            parts.append((shape.tail, below, lambda z: _tailed(z, rate)))
-        for share, below, distribution in parts:
-            channel, integral = _integrals(channels, shape, (below, half), distribution)
-            inside = (channel >= 0) & (channel < channels.size)
-            index = channel * n_columns + column[:, None]
-            self._parts.append((share, integral, inside, index[inside]))
+            tailed = _tailed(z, shape.sigma[:, None] / shape.tail_length)
+            below += shape.tail * tailed
+            # what is left below the window begins in the channel under it, which may
+            # still be above the axis
+            first = channel[:, 0] - 1
+            self._n_above = max(0, int(first.max()) + 1 - channels.size)
+            self._decay = np.exp(-channels.scale / shape.tail_length)
+            left, seen = shape.tail * tailed[:, 0], first >= 0
+            self._ends = Part(left, seen, (first * n_columns + column)[seen])
+        self._whole = Part(np.diff(below, axis=1), inside, index)
 
     def __call__(self, area: np.ndarray) -> np.ndarray:
         """Sum the peaks into their columns.
@@ -132,11 +135,42 @@ class PeakSum:
         numpy.ndarray
             Integrals over the channels, shape (n_channels, n_columns).
         """
-        total = np.zeros(np.prod(self._size))
-        for share, integral, inside, index in self._parts:
-            content = (area * share)[:, None] * integral
-            total += np.bincount(index, content[inside], minlength=total.size)
-        return total.reshape(self._size)
+        size, n_columns = self._size
+        if self._whole is None:
+            return np.zeros(self._size)
+        total = self._whole.summed(area[:, None], size * n_columns)
+        matrix = total.reshape(self._size)
+        if self._ends is not None:
+            steps = np.ones((2, size + self._n_above))
+            begin = self._ends.summed(area, steps.shape[1] * n_columns)
+            begin = (1 - self._decay) * begin.reshape(-1, n_columns)
+            # each channel has so much of the tails in the one above it
+            steps[0] = -self._decay
+            matrix += solve_banded((0, 1), steps, begin)[:size]
+        return matrix
+
+
+class Part(NamedTuple):
+    """Part of all peaks, of area 1, in some channels.
+
+    Attributes
+    ----------
+    integral
+        Over the channels, one row for each peak.
+    inside
+        Whether the channel is on the axis.
+    place
+        Where those that are belong in the matrix, row by row.
+    """
+
+    integral: np.ndarray
+    inside: np.ndarray
+    place: np.ndarray
+
+    def summed(self, area: np.ndarray, size: int) -> np.ndarray:
+        """Return the sum over the peaks, of these areas, in a matrix of that size."""
+        content = (area * self.integral)[self.inside]
+        return np.bincount(self.place, content, minlength=size)
 
 
 def _gaussian(z: np.ndarray) -> np.ndarray:
@@ -154,23 +188,17 @@ def _tailed(z: np.ndarray, rate: np.ndarray) -> np.ndarray:
     return ndtr(z) + np.exp(rate * (z + 0.5 * rate) + logarithm)
 
 
-def _integrals(
-    channels: Channels,
-    shape: PeakShape,
-    window: tuple[float, float],
-    distribution: Distribution,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Channels within a window (keV) of each peak, and the integrals over them."""
+def _windows(channels: Channels, shape: PeakShape) -> tuple[np.ndarray, np.ndarray]:
+    """Channels near each peak, and their edges in standard deviations from it."""
     offset, scale, _ = channels
-    below, above = (int(np.ceil(width / scale)) + 1 for width in window)
+    half = int(np.ceil(WINDOW * float(shape.sigma.max()) / scale)) + 1
     centre = np.rint((shape.position - offset) / scale).astype(np.int64)
-    channel = centre[:, None] + np.arange(-below, above + 1)
-    # edges of the channels of each window, one more than channels
+    channel = centre[:, None] + np.arange(-half, half + 1)
+    # one edge more than channels
     edges = offset + scale * (
-        centre[:, None] + np.arange(-below, above + 2, dtype=float) - 0.5
+        centre[:, None] + np.arange(-half, half + 2, dtype=float) - 0.5
     )
-    z = (edges - shape.position[:, None]) / shape.sigma[:, None]
-    return channel, np.diff(distribution(z), axis=1)
+    return channel, (edges - shape.position[:, None]) / shape.sigma[:, None]
 
 
 @cache

@@ -41,6 +41,17 @@ class SummedFit(NamedTuple):
         """Model of the counts, shape (n_channels,)."""
         return self.found.spectra @ self.totals
 
+    @property
+    def columns(self) -> np.ndarray:
+        """What each column of the model has in it, (n_channels, n_columns).
+
+        NaN in the channels left out.
+        """
+        weights = column_weights(self.found) * self.totals
+        columns = np.einsum("jec,cj->ec", self.found.G, weights)
+        columns[~self.found.channels] = np.nan
+        return columns
+
 
 def read_results(signal: BaseSignal) -> tuple[PhaseAnalysis, np.ndarray]:
     """Analysis and loadings, the latter of shape (n_pixels, n_phases).

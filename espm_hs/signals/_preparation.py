@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from exspy.signals import EDSSpectrum
 
+from espm_hs import plotting
 from espm_hs.arguments import check_choice, check_flag, check_number
 from espm_hs.calibration.automatic import (
     REFINEMENTS,
@@ -429,8 +430,6 @@ class Preparation(EDSSpectrum):
         if print_info:
             print(found)
         if plot:
-            from espm_hs import plotting
-
             plotting.plot_calibration(found, spectrum)
         return found
 

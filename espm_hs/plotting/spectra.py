@@ -1,5 +1,7 @@
 """Spectra on axes: lines to label and where, scales to choose, sums over peaks."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -34,6 +36,12 @@ class Peak(NamedTuple):
     text: str
     stray: bool
 
+    @classmethod
+    def of(cls, line: EmissionLine, height: float, stray: bool) -> Peak:
+        """Return the label of a line, which stands for its family."""
+        alpha = "α" if "a1" in line.name else ""
+        return cls(line.energy, height, f"{line.element} {line.family}{alpha}", stray)
+
 
 def find_peaks(found: PhaseAnalysis, parts: np.ndarray) -> list[Peak]:
     """Families of lines that stand out of a spectrum, by increasing energy.
@@ -62,9 +70,8 @@ def find_peaks(found: PhaseAnalysis, parts: np.ndarray) -> list[Peak]:
             channel = int(np.argmin(np.abs(physics_of(found).energy - line.energy)))
             stands_out = part[channel] > _LABELLED_SHARE * total[channel]
             if found.channels[channel] and stands_out:
-                text = f"{column.element} {family}{'α' if 'a1' in line.name else ''}"
                 stray = column.kind == "stray"
-                peaks.append(Peak(line.energy, total[channel], text, stray))
+                peaks.append(Peak.of(line, total[channel], stray))
     return sorted(peaks, key=lambda peak: peak.energy)
 
 

@@ -27,6 +27,7 @@ METHODS = {
     "plot_number_of_phases": ({}, 2),
     "plot_binning": ({}, 1),
     "plot_comparison": ({}, 6),
+    "plot_emission_lines": ({}, 1),
 }
 # Those of HyperSpy and eXSpy have their own.
 OURS = "espm_hs"

@@ -189,12 +189,12 @@ class ElementPicker(t.HasTraits):
 
         The element that was turned last is marked even if it is nothing now.
         """
-        figure = Figure((9.6, 3.0), layout="constrained")
+        figure = Figure((9.6, 3.0))
+        # margins of their own: those that are computed take as long as the drawing
+        axes = figure.add_axes((0.07, 0.16, 0.92, 0.82))
         look = Look.of(energy_range=self.energy_range, log=self.log)
         states = {self.looked_at: ""} if self.looked_at else {}
-        draw_lines(
-            figure.subplots(), self.signal, self.counts, states | self.states, look
-        )
+        draw_lines(axes, self.signal, self.counts, states | self.states, look)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=100)
         return buffer.getvalue()
@@ -275,7 +275,8 @@ class ChannelMask:
         """
         summed = self._signal._summed()
         axis = {**self._axis.get_axis_dictionary(), "navigate": False}
-        self._plotted = hs.signals.Signal1D(summed, axes=[axis])
+        title = {"General": {"title": "Drag and resize what to ignore"}}
+        self._plotted = hs.signals.Signal1D(summed, axes=[axis], metadata=title)
         self._plotted.plot()
         if not self._spans:
             first, last = self._energy[[0, -1]]

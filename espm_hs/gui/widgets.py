@@ -74,8 +74,8 @@ def element_picker(obj: ElementPicker, display: bool = True, **_: Any) -> dict |
         Widgets by name, if they are not displayed.
     """
     click = ipywidgets.ToggleButtons(
-        options={"sample": "sample", "stray": "stray", "in turn": None},
-        value=None,
+        options={"sample": "sample", "stray": "stray", "in turn": ""},
+        value="",
         description="A click:",
         tooltips=[
             "An element of the sample, quantified; a second click takes it out",
@@ -88,7 +88,7 @@ def element_picker(obj: ElementPicker, display: bool = True, **_: Any) -> dict |
     buttons = _buttons(obj)
 
     def turn(button: ipywidgets.Button) -> None:
-        obj.turn(button.description, click.value)
+        obj.turn(button.description, click.value or None)
 
     def follow(_: Any = None) -> None:
         chosen.value = html.escape(obj.text)
@@ -105,7 +105,7 @@ def element_picker(obj: ElementPicker, display: bool = True, **_: Any) -> dict |
     grid = ipywidgets.GridBox(cells, layout=layout)
     hint = (
         "<small>blue: sample, quantified; grey: stray, of grid, holder or column, "
-        "fitted and not quantified; orange lines: of the last click</small>"
+        "fitted and not quantified; orange lines: neither, but clicked last</small>"
     )
     parts = buttons | spectrum | {"click": click, "chosen": chosen}
     seen = ipywidgets.HBox([spectrum["energies"], spectrum["log"]])
@@ -117,9 +117,9 @@ def _buttons(obj: ElementPicker) -> dict[str, ipywidgets.Button]:
     """Return a button for each element; those without lines cannot be clicked."""
     buttons = {}
     for symbol in filter(None, _CELLS):
-        button = ipywidgets.Button(
-            description=symbol, layout={"width": "auto", "margin": "1px"}
-        )
+        # the usual padding leaves no room for two letters
+        layout = {"width": "auto", "margin": "1px", "padding": "0"}
+        button = ipywidgets.Button(description=symbol, layout=layout)
         if not obj.has_lines(symbol):
             button.disabled = True
             button.tooltip = "no line that the spectrum could show"
@@ -143,17 +143,25 @@ def _spectrum(obj: ElementPicker) -> dict[str, ipywidgets.Widget]:
     )
     log = ipywidgets.Checkbox(obj.log, description="logarithmic", indent=False)
 
-    def draw(_: Any = None) -> None:
-        image.value = obj.draw()
-
     def look(_: Any) -> None:
         low, high = energies.value
         if low < high:
-            obj.trait_set(energy_range=(low, high), log=log.value)
+            obj.energy_range = (low, high)
+
+    def draw(_: Any = None) -> None:
+        image.value = obj.draw()
+        if obj.energy_range is None:
+            # it shows what is drawn, which is no wish of the user
+            energies.unobserve(look, "value")
+            energies.value = obj.usual_range
+            energies.observe(look, "value")
+
+    def rescale(_: Any) -> None:
+        obj.log = log.value
 
     obj.observe(draw, "states, energy_range, log")
     energies.observe(look, "value")
-    log.observe(look, "value")
+    log.observe(rescale, "value")
     draw()
     return {"spectrum": image, "energies": energies, "log": log}
 

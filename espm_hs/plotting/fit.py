@@ -254,7 +254,8 @@ def plot_fit_of_region(
     axes = signal.axes_manager.navigation_axes
     shape = signal.data.shape[:-1]
     maps = loadings.reshape(*shape, found.n_phases)
-    figure = look.new_figure(_SIZE)
+    # as wide as a cell of a notebook
+    figure = look.new_figure((8, 5))
 
     def draw(*_: Any) -> None:
         region = _slices(roi, axes)

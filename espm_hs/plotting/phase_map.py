@@ -86,7 +86,8 @@ def _draw_labels(axes: Axes, signal: BaseSignal, colours: np.ndarray) -> None:
     planes = colours.reshape(-1, *colours.shape[-3:])
     draw_image(axes, navigation[0], navigation[1], planes[len(planes) // 2])
     if len(planes) > 1:
-        axes.set_title(f"plane {len(planes) // 2} of {len(planes)}", loc="left")
+        text = f"plane {len(planes) // 2 + 1} of {len(planes)}"
+        axes.set_xlabel(text, fontsize="small")
 
 
 def _handles(found: PhaseFractions) -> list[Patch]:

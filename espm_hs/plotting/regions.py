@@ -130,7 +130,7 @@ def plot_composition_of_region(
     options: dict[str, Any] = {"units": units, "elements": elements, "oxygen": oxygen}
     followed = signal.quantify(roi=roi, interactive=True, **options)
     labels = [as_text(name) for name in signal.analysis_results().labels]
-    figure = look.new_figure((9, 3.6))
+    figure = look.new_figure((8, 3.4))
 
     def draw(*_: Any) -> None:
         figure.clear()

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from hyperspy.axes import DataAxis
     from hyperspy.signals import BaseSignal
 
+# Inches.
+_NAVIGATOR = (4.2, 3.4)
 # Part of each axis that a region covers at first.
 _SIZE = 0.2
 
@@ -167,4 +169,9 @@ def navigator_with(signal: BaseSignal, roi: Any) -> None:
     if navigator._lazy:
         navigator.compute(show_progressbar=False)
     navigator.plot()
+    plotted = navigator._plot.signal_plot
+    # small enough to be seen together with what follows the region
+    plotted.figure.set_size_inches(_NAVIGATOR)
+    plotted.figure.subplots_adjust(left=0.14, bottom=0.16, top=0.9)
+    plotted.ax.set_title("counts; the region can be moved", fontsize="medium")
     roi.add_widget(navigator, axes=navigator.axes_manager.signal_axes)

@@ -392,6 +392,9 @@ class Report(ShownTable):
         table = text_table(self.header, self.rows(), self.header[: self.n_left])
         return "\n".join([table, ERRORS, *self.footer()])
 
+    def _repr_html_(self) -> str:
+        return html_table(self.header, self.rows(), [ERRORS, *self.footer()])
+
     def __repr__(self) -> str:
         """Say what it is in a line: who printed it has seen the table."""
         names = ", ".join(self.names)

@@ -121,6 +121,12 @@ def test_lines_follow_each_click(eds, toolkit):
     parts["Cr"].click()  # nothing, and still looked at
     assert "stray: none" in parts["chosen"].value
     assert image.value not in (before, with_chromium)
+    # the slider says what is shown
+    assert parts["energies"].value[1] == pytest.approx(
+        ElementPicker(eds).usual_range[1]
+    )
+    parts["Au"].click()
+    assert parts["energies"].value[1] == pytest.approx(9.88)
     # a part of the energies, and linear counts
     for name, value in (("energies", (4.0, 8.0)), ("log", False)):
         before = image.value

@@ -151,7 +151,7 @@ class ModelRecord:
         return model
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PhaseAnalysis:
     """Phases found in a map, with all that is needed to quantify them again.
 
@@ -511,6 +511,10 @@ class PhaseAnalysis:
         if advice:
             lines.append(f"to do: {' '.join([*advice][:MOST_ADVICE])}")
         return "\n  ".join([*lines, self._settings()])
+
+    def __repr__(self) -> str:
+        """Return the same: all arrays would be pages."""
+        return str(self)
 
     def _phase_lines(self) -> list[str]:
         """Say of each phase how much of it there is, and what it is made of."""

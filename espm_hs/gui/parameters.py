@@ -1,12 +1,15 @@
 """What windows set: numbers of an analysis, elements, channels; no widgets here."""
 
+import io
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import hyperspy.api as hs
 import numpy as np
 import traits.api as t
 from hyperspy.ui_registry import add_gui_method
+from matplotlib.figure import Figure
 
 from espm_hs.arguments import check_choice, plain_float
 from espm_hs.metadata.describe import describe
@@ -19,6 +22,8 @@ from espm_hs.metadata.reader import (
 )
 from espm_hs.metadata.schema import ITEMS
 from espm_hs.physics import BulkModel, atomic_number
+from espm_hs.plotting.lines import draw_lines, lines_of, usual_range
+from espm_hs.plotting.look import Look
 
 # Items of the schema that have a field.
 _FIELDS = {name: item for name, item in ITEMS.items() if item.label}
@@ -93,12 +98,21 @@ class ElementPicker(t.HasTraits):
     ----------
     states
         Symbol -> "sample" or "stray", for those that are either.
+    looked_at
+        The element that was turned last; "" if there is none.
+    energy_range
+        Energies that the spectrum shows, keV; None: where there are lines.
+    log
+        Whether counts are logarithmic.
     """
 
     # opens the window; HyperSpy's decorator adds it
     gui: Callable[..., Any]
 
     states = t.Dict(t.Str, t.Enum(*STATES[1:]))
+    looked_at = t.Str()
+    energy_range = t.Union(None, t.Tuple(t.Float, t.Float))
+    log = t.Bool(True)
 
     def __init__(self, signal: Any):
         super().__init__()
@@ -131,6 +145,8 @@ class ElementPicker(t.HasTraits):
         if to is not None:
             state = "" if before == to else to
         states = {k: v for k, v in self.states.items() if k != symbol}
+        # who follows the states draws both
+        self.looked_at = symbol
         self.states = states | ({symbol: state} if state else {})
         return state
 
@@ -138,6 +154,50 @@ class ElementPicker(t.HasTraits):
         """Return the symbols in a state, by atomic number."""
         symbols = [symbol for symbol, one in self.states.items() if one == state]
         return sorted(symbols, key=atomic_number)
+
+    @property
+    def text(self) -> str:
+        """Say what is chosen."""
+        parts = (
+            f"{state}: {', '.join(self.chosen(state)) or 'none'}"
+            for state in STATES[1:]
+        )
+        return "; ".join(parts)
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """Summed spectrum of the signal, shape (n_channels,)."""
+        return self.signal._summed()
+
+    @cached_property
+    def energies(self) -> tuple[float, float]:
+        """First and last energy of the spectrum, keV."""
+        first, last = energy_axis(self.signal.axes_manager.signal_axes[0])[[0, -1]]
+        return float(first), float(last)
+
+    @property
+    def usual_range(self) -> tuple[float, float]:
+        """Energies that hold nearly all counts and all lines that are chosen, keV."""
+        return usual_range(self.signal, self.counts, self.states)
+
+    def has_lines(self, symbol: str) -> bool:
+        """Whether an element has lines that the spectrum could show."""
+        return bool(lines_of(self.signal, symbol))
+
+    def draw(self) -> bytes:
+        """Return the spectrum with the lines of what is chosen, as PNG.
+
+        The element that was turned last is marked even if it is nothing now.
+        """
+        figure = Figure((9.6, 3.0))
+        # margins of their own: those that are computed take as long as the drawing
+        axes = figure.add_axes((0.07, 0.16, 0.92, 0.82))
+        look = Look.of(energy_range=self.energy_range, log=self.log)
+        states = {self.looked_at: ""} if self.looked_at else {}
+        draw_lines(axes, self.signal, self.counts, states | self.states, look)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=100)
+        return buffer.getvalue()
 
     def store(self, *_: Any) -> None:
         """Write the elements to the metadata, in the place of those before."""
@@ -215,7 +275,8 @@ class ChannelMask:
         """
         summed = self._signal._summed()
         axis = {**self._axis.get_axis_dictionary(), "navigate": False}
-        self._plotted = hs.signals.Signal1D(summed, axes=[axis])
+        title = {"General": {"title": "Drag and resize what to ignore"}}
+        self._plotted = hs.signals.Signal1D(summed, axes=[axis], metadata=title)
         self._plotted.plot()
         if not self._spans:
             first, last = self._energy[[0, -1]]

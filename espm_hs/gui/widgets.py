@@ -25,6 +25,13 @@ _ROWS = (
     {3 + i: 89 + i for i in range(4)},
 )
 
+# Symbols in the order of the table, "" where it has a gap.
+_CELLS = tuple(
+    SYMBOLS[row[column] - 1] if column in row else ""
+    for row in _ROWS
+    for column in range(1, 19)
+)
+
 
 def analysis_parameters(
     obj: AnalysisParameters, display: bool = True, **_: Any
@@ -57,17 +64,18 @@ def analysis_parameters(
 
 
 def element_picker(obj: ElementPicker, display: bool = True, **_: Any) -> dict | None:
-    """Show a periodic table; what a click makes of an element is chosen above it.
+    """Show a periodic table, and the spectrum with the lines of what is chosen.
+
+    What a click makes of an element is chosen above the table.
 
     Returns
     -------
     dict or None
         Widgets by name, if they are not displayed.
     """
-    buttons, cells = {}, []
     click = ipywidgets.ToggleButtons(
-        options={"sample": "sample", "stray": "stray", "in turn": None},
-        value=None,
+        options={"sample": "sample", "stray": "stray", "in turn": ""},
+        value="",
         description="A click:",
         tooltips=[
             "An element of the sample, quantified; a second click takes it out",
@@ -75,27 +83,87 @@ def element_picker(obj: ElementPicker, display: bool = True, **_: Any) -> dict |
             "Sample, then stray, then neither",
         ],
     )
-    for row in _ROWS:
-        for column in range(1, 19):
-            if column not in row:
-                cells.append(ipywidgets.Label(""))
-                continue
-            symbol = SYMBOLS[row[column] - 1]
-            button = ipywidgets.Button(
-                description=symbol, layout={"width": "auto", "margin": "1px"}
-            )
+    spectrum = _spectrum(obj)
+    chosen = ipywidgets.HTML()
+    buttons = _buttons(obj)
+
+    def turn(button: ipywidgets.Button) -> None:
+        obj.turn(button.description, click.value or None)
+
+    def follow(_: Any = None) -> None:
+        chosen.value = html.escape(obj.text)
+        for symbol, button in buttons.items():
             button.style.button_color = _COLOURS[obj.states.get(symbol, "")]
-            button.on_click(lambda one: _turn(obj, one, click.value))
-            buttons[symbol] = button
-            cells.append(button)
+
+    for button in buttons.values():
+        button.on_click(turn)
+    # whoever turns an element, by a click or by a call
+    obj.observe(follow, "states")
+    follow()
+    cells = [buttons.get(symbol, ipywidgets.Label("")) for symbol in _CELLS]
     layout = {"grid_template_columns": "repeat(18, 2.6em)"}
     grid = ipywidgets.GridBox(cells, layout=layout)
-    hint = "<small>blue: sample; grey: stray, fitted and not quantified</small>"
-    return _form([click, grid], obj.store, buttons, hint, display)
+    hint = (
+        "<small>blue: sample, quantified; grey: stray, of grid, holder or column, "
+        "fitted and not quantified; orange lines: neither, but clicked last</small>"
+    )
+    parts = buttons | spectrum | {"click": click, "chosen": chosen}
+    seen = ipywidgets.HBox([spectrum["energies"], spectrum["log"]])
+    body = [click, grid, chosen, spectrum["spectrum"], seen]
+    return _form(body, obj.store, parts, hint, display)
 
 
-def _turn(picker: ElementPicker, button: ipywidgets.Button, to: str | None) -> None:
-    button.style.button_color = _COLOURS[picker.turn(button.description, to)]
+def _buttons(obj: ElementPicker) -> dict[str, ipywidgets.Button]:
+    """Return a button for each element; those without lines cannot be clicked."""
+    buttons = {}
+    for symbol in filter(None, _CELLS):
+        # the usual padding leaves no room for two letters
+        layout = {"width": "auto", "margin": "1px", "padding": "0"}
+        button = ipywidgets.Button(description=symbol, layout=layout)
+        if not obj.has_lines(symbol):
+            button.disabled = True
+            button.tooltip = "no line that the spectrum could show"
+        buttons[symbol] = button
+    return buttons
+
+
+def _spectrum(obj: ElementPicker) -> dict[str, ipywidgets.Widget]:
+    """Return the image of the spectrum, and what says which part of it is shown."""
+    low, high = obj.energies
+    image = ipywidgets.Image(format="png", layout={"max_width": "960px"})
+    energies = ipywidgets.FloatRangeSlider(
+        value=obj.usual_range,
+        min=low,
+        max=high,
+        step=0.1,
+        description="keV:",
+        continuous_update=False,
+        readout_format=".1f",
+        layout={"width": "40em"},
+    )
+    log = ipywidgets.Checkbox(obj.log, description="logarithmic", indent=False)
+
+    def look(_: Any) -> None:
+        low, high = energies.value
+        if low < high:
+            obj.energy_range = (low, high)
+
+    def draw(_: Any = None) -> None:
+        image.value = obj.draw()
+        if obj.energy_range is None:
+            # it shows what is drawn, which is no wish of the user
+            energies.unobserve(look, "value")
+            energies.value = obj.usual_range
+            energies.observe(look, "value")
+
+    def rescale(_: Any) -> None:
+        obj.log = log.value
+
+    obj.observe(draw, "states, energy_range, log")
+    energies.observe(look, "value")
+    log.observe(rescale, "value")
+    draw()
+    return {"spectrum": image, "energies": energies, "log": log}
 
 
 def _form(

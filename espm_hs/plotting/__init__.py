@@ -17,8 +17,10 @@ only. Maps larger than memory are read block by block.
 - `diagnostics`: `plot_convergence`, the objective during the fit; `plot_calibration`, a
   spectrum before and after; `plot_phase_number`, `plot_binning`, candidates and
   held-out counts
+- `lines`: `plot_emission_lines`, where the lines of elements are in a spectrum
 - `joint`: `plot_joint`, phases of several maps
 - `phantoms`: `plot_phantoms`, a gallery of `espm_hs.simulation.phantoms`
+- `look`: the keywords that they share, ``ax`` and others
 - `spectra`: what they share of spectra: peaks, labels of lines, scales of the axes
 - `maps`: what they share of maps: profiles, images, scale bars
 - `results`: what they read from the signal
@@ -34,6 +36,7 @@ from espm_hs.plotting.diagnostics import (
 )
 from espm_hs.plotting.fit import plot_fit, plot_fit_of_region, plot_residuals
 from espm_hs.plotting.joint import plot_joint
+from espm_hs.plotting.lines import plot_emission_lines
 from espm_hs.plotting.phantoms import plot_phantoms
 from espm_hs.plotting.phase_map import plot_phase_map
 from espm_hs.plotting.phases import plot_composition, plot_elements, plot_phases
@@ -50,6 +53,7 @@ __all__ = [
     "plot_composition_of_region",
     "plot_convergence",
     "plot_elements",
+    "plot_emission_lines",
     "plot_fit",
     "plot_fit_of_region",
     "plot_joint",

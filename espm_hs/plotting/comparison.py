@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
@@ -10,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from espm_hs.plotting.look import Look, takes_look
 from espm_hs.plotting.maps import NOTHING, axis_label, draw_image
 from espm_hs.plotting.style import as_text, phase_colour
 from espm_hs.quantification.comparison import ResultComparison, counts_of, shares_of
@@ -29,7 +32,10 @@ _CENTRED: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": _SMALL}
 _EDGED: dict[str, Any] = {"edgecolor": "white", "lw": 0.6}
 
 
-def plot_comparison(signal: BaseSignal, compared: ResultComparison) -> Figure:
+@takes_look("ax", "figsize")
+def plot_comparison(
+    signal: BaseSignal, compared: ResultComparison, *, look: Look
+) -> Figure:
     """Plot results side by side.
 
     Parameters
@@ -38,6 +44,7 @@ def plot_comparison(signal: BaseSignal, compared: ResultComparison) -> Figure:
         The map that they are of.
     compared
         The results.
+    {look}
 
     Returns
     -------
@@ -47,38 +54,53 @@ def plot_comparison(signal: BaseSignal, compared: ResultComparison) -> Figure:
         phases go from result to result, and how well held-out counts are predicted
         where that is known, else the deviance ratios.
     """
-    n = len(compared.names)
     has_map = len(signal.axes_manager.navigation_axes) > 0
+    panels: list[Callable[[Axes], None]] = []
+    if has_map:
+        panels += [
+            partial(_draw_map, compared, i, signal) for i in range(len(compared.names))
+        ]
+    panels += [
+        partial(_draw_compositions, compared, i, not has_map, look)
+        for i in range(len(compared.names))
+    ]
+    below = (_draw_flows, _draw_judgement)
+    panels += [partial(draw, compared=compared) for draw in below]
     heights = [2.4] * has_map + [2.2, 2.4]
     # a figure is wide enough for its last row
-    size = (max(n, 2) * _COLUMN + 0.4, sum(heights) + 0.6)
-    figure = plt.figure(figsize=size, layout="constrained")
+    size = (max(len(compared.names), 2) * _COLUMN + 0.4, sum(heights) + 0.6)
+    return look.draw(size, partial(_arrange, len(compared.names), heights), panels)
+
+
+def _arrange(n: int, heights: list[float], figure: Figure) -> list[Axes]:
+    """Arrange rows of so many panels, and two below."""
     grid = figure.add_gridspec(len(heights), n, height_ratios=heights)
-    bars = None
-    for i, ((name, found), colours) in enumerate(
-        zip(compared, compared.colours, strict=True)
-    ):
-        top = figure.add_subplot(grid[0, i])
-        if has_map:
-            _draw_map(top, signal, found, colours)
-        bars = figure.add_subplot(grid[1, i], sharey=bars) if has_map else top
-        _draw_compositions(bars, found, colours, legend=i == n - 1)
-        bars.set_ylabel("at.%" if i == 0 else "")
-        bars.tick_params(labelleft=i == 0)
-        mark = " (chosen)" if name == compared.chosen else ""
-        title = f"{as_text(name)}{mark}"
-        top.set_title(title, loc="left", weight="bold", fontsize="medium")
-    below = grid[-1, :].subgridspec(1, 2, width_ratios=[2, 1])
-    _draw_flows(figure.add_subplot(below[0]), compared)
-    _draw_judgement(figure.add_subplot(below[1]), compared)
-    return figure
+    rows = [
+        [figure.add_subplot(grid[row, i]) for i in range(n)]
+        for row in range(len(heights) - 1)
+    ]
+    for bars in rows[-1][1:]:
+        bars.sharey(rows[-1][0])
+    last = grid[-1, :].subgridspec(1, 2, width_ratios=[2, 1])
+    rows.append([figure.add_subplot(last[i]) for i in range(2)])
+    return [one for row in rows for one in row]
+
+
+def _set_title(axes: Axes, compared: ResultComparison, i: int) -> None:
+    """Say which result is drawn, and whether it is the present one."""
+    name = compared.names[i]
+    mark = " (chosen)" if name == compared.chosen else ""
+    title = f"{as_text(name)}{mark}"
+    axes.set_title(title, loc="left", weight="bold", fontsize="medium")
 
 
 def _draw_map(
-    axes: Axes, signal: BaseSignal, found: PhaseAnalysis, colours: list[int]
+    compared: ResultComparison, i: int, signal: BaseSignal, axes: Axes
 ) -> None:
     """Draw a map, or a line, of the colours of phases mixed by their counts."""
-    counts = counts_of(found)
+    colours = compared.colours[i]
+    counts = counts_of(compared.analyses[i])
+    _set_title(axes, compared, i)
     total = counts.sum(axis=1, keepdims=True)
     mixed = counts @ np.array([to_rgb(phase_colour(c)) for c in colours])
     mixed = np.where(total > 0, mixed / np.maximum(total, 1e-300), to_rgb(NOTHING))
@@ -95,9 +117,23 @@ def _draw_map(
 
 
 def _draw_compositions(
-    axes: Axes, found: PhaseAnalysis, colours: list[int], legend: bool
+    compared: ResultComparison, i: int, first_row: bool, look: Look, axes: Axes
 ) -> None:
     """Draw at.% of the elements of each phase as a stacked bar, phases by colour."""
+    if first_row:
+        _set_title(axes, compared, i)
+    found, colours = compared.analyses[i], compared.colours[i]
+    _draw_bars(axes, found, colours)
+    alone = look.ax is not None
+    axes.set_ylabel("at.%" if i == 0 or alone else "")
+    axes.tick_params(labelleft=i == 0 or alone)
+    if i == len(compared.names) - 1 or alone:
+        beside: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1, 0.5)}
+        axes.legend(frameon=False, fontsize=_SMALL, reverse=True, **beside)
+
+
+def _draw_bars(axes: Axes, found: PhaseAnalysis, colours: list[int]) -> None:
+    """Draw a bar for each phase, divided by elements."""
     elements, percent, _ = to_percent(found)
     places = np.arange(found.n_phases)
     bottom = np.zeros(found.n_phases)
@@ -118,9 +154,6 @@ def _draw_compositions(
         if max(map(len, labels)) > 6 and found.n_phases > 1:
             tick.set(rotation=25, ha="right")
     axes.set(ylim=(0, 100), xlim=(-0.6, found.n_phases - 0.4))
-    if legend:
-        beside: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1, 0.5)}
-        axes.legend(frameon=False, fontsize=_SMALL, reverse=True, **beside)
 
 
 def _draw_flows(axes: Axes, compared: ResultComparison) -> None:

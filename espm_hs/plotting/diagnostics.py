@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -18,6 +18,7 @@ from matplotlib.ticker import (
 )
 
 from espm_hs.factorization import deviance_residuals, fit_spectrum
+from espm_hs.plotting.look import Look, one_panel, takes_look
 from espm_hs.plotting.spectra import draw_sigmas
 from espm_hs.plotting.style import COLOURS, GREY
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal
 
     from espm_hs.calibration.energy_scale import Calibration
+    from espm_hs.decomposition.result import PhaseAnalysis
     from espm_hs.model_selection.n_phases_and_binning import BinningChoice, PhaseNumber
 
 # nats, below which the scale of losses is linear: some candidates are worse by
@@ -35,13 +37,15 @@ _LINEAR = 10.0
 # -- one fit -------------------------------------------------------------------------
 
 
-def plot_convergence(signal: BaseSignal) -> Figure:
+@takes_look("ax", "figsize")
+def plot_convergence(signal: BaseSignal, *, look: Look) -> Figure:
     """Plot how the objective fell during the fit.
 
     Parameters
     ----------
     signal
         With a decomposition by ``algorithm="espm"``.
+    {look}
 
     Returns
     -------
@@ -56,7 +60,11 @@ def plot_convergence(signal: BaseSignal) -> Figure:
         If the signal has no such decomposition.
     """
     found = signal.analysis_results()
-    figure, axes = plt.subplots(figsize=(6, 3.6), layout="constrained")
+    return look.draw((6, 3.6), one_panel, [partial(_draw_history, found)])
+
+
+def _draw_history(found: PhaseAnalysis, axes: Axes) -> None:
+    """Draw the objective of the fit, and of the fits that went on from it."""
     place = 1
     labels = ("fit", "went on after a change of the problem")
     for i, fit in enumerate(_fits(found.history)):
@@ -80,7 +88,6 @@ def plot_convergence(signal: BaseSignal) -> Figure:
         loc="left",
     )
     axes.legend(frameon=False, fontsize="small")
-    return figure
 
 
 def _fits(history: np.ndarray) -> list[np.ndarray]:
@@ -89,7 +96,10 @@ def _fits(history: np.ndarray) -> list[np.ndarray]:
     return np.split(history, rises)
 
 
-def plot_calibration(calibration: Calibration, spectrum: np.ndarray) -> Figure:
+@takes_look("ax", "energy_range", "figsize", "log")
+def plot_calibration(
+    calibration: Calibration, spectrum: np.ndarray, *, look: Look
+) -> Figure:
     """Plot a spectrum with the models before and after a calibration.
 
     Parameters
@@ -98,48 +108,75 @@ def plot_calibration(calibration: Calibration, spectrum: np.ndarray) -> Figure:
         Result of `EDSespmSpectrum.refine_calibration`.
     spectrum
         Counts, shape (n_channels,).
+    {look}
 
     Returns
     -------
     matplotlib.figure.Figure
         Above: counts and models. Below: what each model leaves, in standard deviations.
     """
-    figure, (top, *bottoms) = plt.subplots(
-        3, 1, figsize=(9, 7), height_ratios=[3, 1, 1], sharex=True, layout="constrained"
-    )
     x = np.asarray(spectrum, dtype=float)
     axis, shown = calibration.after.energy, calibration.after.channels
-    top.step(axis[shown], x[shown], where="mid", color="#A0A0A0", lw=1)
+    if look.energy_range:
+        low, high = look.energy_range
+        shown = shown & (axis >= low) & (axis <= high)
+    fits = []
     models = {"before": calibration.before, "after": calibration.after}
-    for (name, model), bottom, colour in zip(
-        models.items(), bottoms, COLOURS[1::-1], strict=True
-    ):
+    for (name, model), colour in zip(models.items(), COLOURS[1::-1], strict=True):
         used = model.channels
         _, y = fit_spectrum(model.G[used], x[used])
         # both on the calibrated axis, so that peaks stand above each other
-        top.plot(axis[used], y, color=colour, lw=1, label=f"model {name}")
-        residual = deviance_residuals(x[used], y)
-        bottom.step(axis[used], residual, where="mid", color=colour, lw=0.7)
-        draw_sigmas(bottom, residual)
-        bottom.set_ylabel(f"{name} (σ)")
-    top.set_yscale("log")
-    top.set_ylim(bottom=max(0.5, 0.5 * np.median(x[shown])))
-    top.set_ylabel("counts")
-    top.legend(frameon=False)
-    bottoms[-1].set_xlabel("energy (keV)")
-    return figure
+        fits.append(_FittedModel(name, colour, axis[used], x[used], y))
+
+    def above(axes: Axes) -> None:
+        axes.step(axis[shown], x[shown], where="mid", color="#A0A0A0", lw=1)
+        for fit in fits:
+            axes.plot(*fit[2::2], color=fit.colour, lw=1, label=f"model {fit.name}")
+        if shown.any():
+            axes.set_xlim(axis[shown][0], axis[shown][-1])
+        if look.log is not False:
+            axes.set_yscale("log")
+            axes.set_ylim(bottom=max(0.5, 0.5 * np.median(x[shown])))
+        axes.set_ylabel("counts")
+        axes.legend(frameon=False)
+
+    def below(fit: _FittedModel, axes: Axes) -> None:
+        residual = deviance_residuals(fit.counts, fit.model)
+        axes.step(fit.energy, residual, where="mid", color=fit.colour, lw=0.7)
+        draw_sigmas(axes, residual)
+        axes.set_ylabel(f"{fit.name} (σ)")
+        if fit.name == "after" or look.ax is not None:
+            axes.set_xlabel("energy (keV)")
+
+    return look.draw(
+        (9, 7),
+        lambda figure: figure.subplots(3, 1, height_ratios=[3, 1, 1], sharex=True),
+        [above, *(partial(below, fit) for fit in fits)],
+    )
+
+
+class _FittedModel(NamedTuple):
+    """A model of a spectrum, in the channels in use."""
+
+    name: str
+    colour: str
+    energy: np.ndarray
+    counts: np.ndarray
+    model: np.ndarray
 
 
 # -- candidates compared by held-out counts ------------------------------------------
 
 
-def plot_phase_number(found: PhaseNumber) -> Figure:
+@takes_look("ax", "figsize")
+def plot_phase_number(found: PhaseNumber, *, look: Look) -> Figure:
     """Plot what each number of phases fails to predict.
 
     Parameters
     ----------
     found
         Result of `EDSespmSpectrum.estimate_number_of_phases`.
+    {look}
 
     Returns
     -------
@@ -148,27 +185,43 @@ def plot_phase_number(found: PhaseNumber) -> Figure:
         lowest one; below, by how much the least stable phase turns from one draw to
         another.
     """
-    figure, (axes, below) = plt.subplots(
-        2, figsize=(6, 5), layout="constrained", sharex=True, height_ratios=[3, 1]
+    chosen = f"{found.best} phases" if found.best > 1 else "1 phase"
+
+    def above(axes: Axes) -> None:
+        _draw_losses(axes, found, chosen, look)
+        _number_axis(axes)
+        if look.ax is None:
+            axes.set_xlabel("")
+
+    def below(axes: Axes) -> None:
+        axes.plot(found.numbers, found.angles, "o-", color=COLOURS[0])
+        _circle(axes, found, found.angles)
+        axes.set_ylim(bottom=0)
+        _draw_grid(axes)
+        axes.set_ylabel("Draws differ (°)")
+        _number_axis(axes)
+
+    return look.draw(
+        (6, 5),
+        lambda figure: figure.subplots(2, 1, sharex=True, height_ratios=[3, 1]),
+        [above, below],
     )
-    _draw_losses(axes, found, f"{found.best} phases" if found.best > 1 else "1 phase")
-    below.plot(found.numbers, found.angles, "o-", color=COLOURS[0])
-    _circle(below, found, found.angles)
-    below.set_ylim(bottom=0)
-    _draw_grid(below)
-    below.set_ylabel("Draws differ (°)")
-    below.xaxis.set_major_locator(MaxNLocator(integer=True))
-    below.set_xlabel("Number of phases")
-    return figure
 
 
-def plot_binning(found: BinningChoice) -> Figure:
+def _number_axis(axes: Axes) -> None:
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("Number of phases")
+
+
+@takes_look("ax", "figsize")
+def plot_binning(found: BinningChoice, *, look: Look) -> Figure:
     """Plot what maps of each binning fail to predict.
 
     Parameters
     ----------
     found
         Result of `EDSespmSpectrum.estimate_binning`.
+    {look}
 
     Returns
     -------
@@ -177,17 +230,21 @@ def plot_binning(found: BinningChoice) -> Figure:
     """
     size = found.best
     chosen = f"bins of {size} pixels" if size > 1 else "single pixels"
-    figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
-    _draw_losses(axes, found, chosen)
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(FixedLocator(list(found.numbers)))
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:.0f}"))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel("Pixels of a bin along each axis")
-    return figure
+
+    def draw(axes: Axes) -> None:
+        _draw_losses(axes, found, chosen, look)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(FixedLocator(list(found.numbers)))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:.0f}"))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xlabel("Pixels of a bin along each axis")
+
+    return look.draw((6, 4), one_panel, [draw])
 
 
-def _draw_losses(axes: Axes, found: PhaseNumber | BinningChoice, chosen: str) -> None:
+def _draw_losses(
+    axes: Axes, found: PhaseNumber | BinningChoice, chosen: str, look: Look
+) -> None:
     """Draw the losses, and mark the one that was chosen."""
     # draws of the counts differ in their total, which says nothing
     apart = found.loss - found.loss[found.mean.argmin()]
@@ -203,13 +260,9 @@ def _draw_losses(axes: Axes, found: PhaseNumber | BinningChoice, chosen: str) ->
     axes.margins(y=0.08)
     axes.set_ylabel("Loss in predicting counts (nats)")
     drawn: list[Any] = [mark, mean, each[0]]
-    axes.figure.legend(
-        drawn,
-        [chosen, "mean, standard error", "each draw"],
-        loc="outside upper center",
-        ncols=3,
-        frameon=False,
-    )
+    names = [chosen, "mean, standard error", "each draw"]
+    many: dict[str, Any] = {"ncols": 3, "fontsize": None} if look.ax is None else {}
+    look.legend(axes, "upper center", handles=drawn, labels=names, **many)
 
 
 def _circle(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
@@ -16,11 +16,12 @@ from espm_hs.arguments import check_choice
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.factorization import Counts, summed_spectrum
 from espm_hs.factorization.counts.reading import kept_counts
+from espm_hs.physics import atomic_number
+from espm_hs.plotting.look import Look, takes_look
 from espm_hs.plotting.maps import draw_navigation
 from espm_hs.plotting.results import (
     SummedFit,
     chosen_pixels,
-    column_weights,
     fitted_pixels,
     navigator_with,
     physics_of,
@@ -28,7 +29,7 @@ from espm_hs.plotting.results import (
     usual_region,
 )
 from espm_hs.plotting.spectra import (
-    checked_range,
+    Peak,
     draw_labels,
     draw_sigmas,
     energy_limits,
@@ -36,7 +37,7 @@ from espm_hs.plotting.spectra import (
     set_heights,
     within_a_peak,
 )
-from espm_hs.plotting.style import COLOURS, GREY, as_text, check_size, phase_colour
+from espm_hs.plotting.style import COLOURS, GREY, as_text, phase_colour
 
 if TYPE_CHECKING:
     from hyperspy.axes import DataAxis
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 
 
 PARTS = ("phases", "elements")
+# Inches.
+_SIZE = (9, 5.6)
 # Counts that the model expects of a channel, below which residuals are taken over the
 # width of a peak: those of single channels would be those of single photons.
 _FEW = 5.0
@@ -55,14 +58,14 @@ _LINEAR = 30
 _STYLES = ("-", (0, (4, 1)), (0, (1, 1)))
 
 
+@takes_look("ax", "energy_range", "figsize")
 def plot_fit(
     signal: BaseSignal,
     where: Any = None,
     parts: str = "phases",
     log: bool | None = None,
     *,
-    energy_range: tuple[float, float] | None = None,
-    figsize: tuple[float, float] | None = None,
+    look: Look,
 ) -> Figure:
     """Plot a summed spectrum, its model, what that consists of, and what is left.
 
@@ -78,11 +81,7 @@ def plot_fit(
         "phases", or "elements" for lines of each element and of each stray one.
     log
         Logarithmic counts; None: where small peaks call for it.
-    energy_range
-        Lowest and highest energy to show, keV. None: up to a little above the highest
-        line.
-    figsize
-        Width and height in inches.
+    {look}
 
     Returns
     -------
@@ -100,51 +99,55 @@ def plot_fit(
         not two that rise.
     """
     check_choice("parts", parts, PARTS)
-    shown = None if energy_range is None else checked_range(energy_range)
-    check_size(figsize)
     found, loadings = read_results(signal)
     pixels = chosen_pixels(signal, loadings, where)
     counts = summed_spectrum(signal.data, pixels)
     fit = SummedFit(found, counts, loadings[pixels].sum(axis=0))
-    figure = plt.figure(figsize=figsize or (9, 5.6), layout="constrained")
-    _draw_fit(figure, fit, parts, log, shown)
+    top, *below = _panels(fit, parts, log, look)
+    title = ""
     if where is not None:
         n = int(pixels.sum())
-        text = f"{n} pixels" if np.ndim(where) > 0 and n > 1 else f"pixel {where}"
-        figure.axes[0].set_title(text, loc="left", fontsize="medium")
-    return figure
+        title = f"{n} pixels" if np.ndim(where) > 0 and n > 1 else f"pixel {where}"
+
+    def titled(axes: Axes) -> None:
+        top(axes)
+        if title:
+            axes.set_title(title, loc="left", fontsize="medium")
+
+    return look.draw(_SIZE, _two_panels, [titled, *below])
 
 
-def _draw_fit(
-    figure: Figure,
-    fit: SummedFit,
-    parts: str,
-    log: bool | None = None,
-    shown: tuple[float, float] | None = None,
-) -> None:
-    """Draw a spectrum, its model and the residual on an empty figure."""
-    top, bottom = figure.subplots(2, 1, height_ratios=[3, 1], sharex=True)
-    _draw_model(top, fit, parts, log, shown)
-    _draw_residual(bottom, fit)
+def _two_panels(figure: Figure) -> Iterable[Axes]:
+    """Arrange a spectrum above what is left of it."""
+    return figure.subplots(2, 1, height_ratios=[3, 1], sharex=True)
 
 
-def _draw_model(
-    axes: Axes,
-    fit: SummedFit,
-    parts: str,
-    log: bool | None,
-    shown: tuple[float, float] | None,
-) -> None:
-    """Draw data, model and the parts of the model, with labelled lines."""
+def _panels(
+    fit: SummedFit, parts: str, log: bool | None, look: Look
+) -> list[Callable[[Axes], None]]:
+    """Return what draws a spectrum with its model, and what draws the residual."""
+    columns = fit.columns
+    peaks = find_peaks(fit.found, np.nan_to_num(columns))
+    shown = look.energy_range or energy_limits(fit.found, [peaks])
+    peaks = [peak for peak in peaks if shown[0] <= peak.energy <= shown[1]]
+
+    def above(axes: Axes) -> None:
+        _draw_model(axes, fit, columns, parts)
+        _set_scales(axes, fit, peaks, shown, log)
+        draw_labels(axes, peaks)
+        # residuals below have the energies
+        axes.set(ylabel="counts", xlabel="energy (keV)" if look.ax else "")
+        look.legend(axes)
+
+    return [above, partial(_draw_residual, fit=fit, shown=shown)]
+
+
+def _draw_model(axes: Axes, fit: SummedFit, columns: np.ndarray, parts: str) -> None:
+    """Draw data, model and the parts of the model."""
     found, counts, totals = fit
-    energy, used = physics_of(found).energy, found.channels
-    fitted = fit.fitted
-    weights = column_weights(found) * totals
-    columns = np.einsum("jec,cj->ec", found.G, weights)
-    columns[~used] = np.nan
-    peaks = find_peaks(found, np.nan_to_num(columns))
+    energy = physics_of(found).energy
     axes.step(energy, counts, where="mid", color="#A0A0A0", lw=1, label="data")
-    axes.plot(energy, fitted, color="black", lw=1, label="model")
+    axes.plot(energy, fit.fitted, color="black", lw=1, label="model")
     if parts == "elements":
         _draw_elements(axes, found, columns)
     # a single phase would hide the model
@@ -153,33 +156,42 @@ def _draw_model(
             part = found.spectra[:, j] * totals[j]
             label = as_text(found.labels[j])
             axes.plot(energy, part, color=phase_colour(j), lw=1, label=label)
-    if log is None and counts[used].max(initial=0) < _LINEAR:
-        log = False
     background = [column.kind == "background" for column in found.model.columns]
     # where the components are elements, it is one of them
     if any(background) and not found.knowledge.single_elements:
         level = columns[:, background].sum(axis=1)
         axes.plot(energy, level, color=GREY, lw=1, ls="--", label="background")
-    low, high = shown or energy_limits(found, [peaks])
-    peaks = [peak for peak in peaks if low <= peak.energy <= high]
-    inside = used & (energy >= low) & (energy <= high)
+
+
+def _set_scales(
+    axes: Axes,
+    fit: SummedFit,
+    peaks: Sequence[Peak],
+    shown: tuple[float, float],
+    log: bool | None,
+) -> None:
+    """Choose the scale of the counts, and show these energies."""
+    energy, used = physics_of(fit.found).energy, fit.found.channels
+    if log is None and fit.counts[used].max(initial=0) < _LINEAR:
+        log = False
+    inside = used & (energy >= shown[0]) & (energy <= shown[1])
     if inside.any():
-        set_heights(axes, np.where(inside, np.fmax(counts, fitted), np.nan), peaks, log)
-    axes.set_xlim(low, high)
-    inches = axes.figure.bbox.width / axes.figure.dpi
-    draw_labels(axes, peaks, width=inches - 0.8)
-    axes.set_ylabel("counts")
-    axes.figure.legend(fontsize="small", frameon=False, loc="outside right upper")
+        highest = np.where(inside, np.fmax(fit.counts, fit.fitted), np.nan)
+        set_heights(axes, highest, peaks, log)
+    axes.set_xlim(shown)
 
 
 def _draw_elements(axes: Axes, found: PhaseAnalysis, columns: np.ndarray) -> None:
     """Draw the lines of each element, and those of stray ones in grey."""
     groups: dict[tuple[str | None, bool], list[int]] = {}
     energy = physics_of(found).energy
-    for i, column in enumerate(found.model.columns):
-        if column.kind != "background":
-            key = (column.element, column.kind == "stray")
-            groups.setdefault(key, []).append(i)
+    all_columns = found.model.columns
+    of_lines = [i for i, one in enumerate(all_columns) if one.kind != "background"]
+    # by atomic number, which gives them the colours that they have in profiles
+    of_lines.sort(key=lambda i: atomic_number(all_columns[i].element or "H"))
+    for i in of_lines:
+        key = (all_columns[i].element, all_columns[i].kind == "stray")
+        groups.setdefault(key, []).append(i)
     looks = cycle((colour, style) for style in _STYLES for colour in COLOURS[:6])
     greys = cycle((GREY, style) for style in ("-", _STYLES[2]))
     for (element, stray), those in groups.items():
@@ -189,7 +201,7 @@ def _draw_elements(axes: Axes, found: PhaseAnalysis, columns: np.ndarray) -> Non
         axes.plot(energy, part, color=colour, ls=style, lw=1.2, label=label)
 
 
-def _draw_residual(axes: Axes, fit: SummedFit) -> None:
+def _draw_residual(axes: Axes, fit: SummedFit, shown: tuple[float, float]) -> None:
     """Draw counts minus model in standard deviations."""
     found, used = fit.found, fit.found.channels
     energy, expected = physics_of(found).energy[used], fit.fitted
@@ -201,16 +213,19 @@ def _draw_residual(axes: Axes, fit: SummedFit) -> None:
     else:
         left, expected = left[used], expected[used]
     residual = left / np.sqrt(np.maximum(expected, 1e-300))
+    residual[(energy < shown[0]) | (energy > shown[1])] = np.nan
     axes.step(energy, residual, where="mid", color="black", lw=0.7)
     draw_sigmas(axes, residual)
-    axes.set_xlabel("energy (keV)")
-    axes.set_ylabel(label)
+    axes.set(xlim=shown, xlabel="energy (keV)", ylabel=label)
 
 
 # -- a region that is moved on the map by hand ---------------------------------------
 
 
-def plot_fit_of_region(signal: BaseSignal, parts: str = "phases") -> Figure:
+@takes_look("energy_range", "figsize", "log")
+def plot_fit_of_region(
+    signal: BaseSignal, parts: str = "phases", *, look: Look
+) -> Figure:
     """Plot the map with a region to move, and the fit of the spectrum in it.
 
     Parameters
@@ -219,6 +234,7 @@ def plot_fit_of_region(signal: BaseSignal, parts: str = "phases") -> Figure:
         With a decomposition by ``algorithm="espm"``.
     parts
         As in `plot_fit`.
+    {look}
 
     Returns
     -------
@@ -238,7 +254,8 @@ def plot_fit_of_region(signal: BaseSignal, parts: str = "phases") -> Figure:
     axes = signal.axes_manager.navigation_axes
     shape = signal.data.shape[:-1]
     maps = loadings.reshape(*shape, found.n_phases)
-    figure = plt.figure(figsize=(9, 5.6), layout="constrained")
+    # as wide as a cell of a notebook
+    figure = look.new_figure((8, 5))
 
     def draw(*_: Any) -> None:
         region = _slices(roi, axes)
@@ -246,7 +263,10 @@ def plot_fit_of_region(signal: BaseSignal, parts: str = "phases") -> Figure:
         fitted = fitted_pixels(part)
         counts = summed_spectrum(signal.data[region], fitted)
         figure.clear()
-        _draw_fit(figure, SummedFit(found, counts, np.nansum(part, axis=0)), parts)
+        fit = SummedFit(found, counts, np.nansum(part, axis=0))
+        panels = _panels(fit, parts, look.log, look)
+        for panel, axes_of_fit in zip(panels, _two_panels(figure), strict=True):
+            panel(axes_of_fit)
         title = f"{int(fitted.sum())} pixels"
         figure.axes[0].set_title(title, loc="left", fontsize="medium")
         figure.canvas.draw_idle()
@@ -282,13 +302,15 @@ def _nearest(axis: DataAxis, value: float) -> int:
 _BLOCK = 1 << 22
 
 
-def plot_residuals(signal: BaseSignal) -> Figure:
+@takes_look("ax", "cmap", "energy_range", "figsize")
+def plot_residuals(signal: BaseSignal, *, look: Look) -> Figure:
     """Plot how significantly the data differ from the model, by energy and by pixel.
 
     Parameters
     ----------
     signal
         With a decomposition by ``algorithm="espm"``.
+    {look}
 
     Returns
     -------
@@ -306,27 +328,39 @@ def plot_residuals(signal: BaseSignal) -> Figure:
         If the signal has no such decomposition.
     """
     found, loadings = read_results(signal)
-    has_map = len(signal.axes_manager.navigation_axes) > 0
-    widths = [6.0] + [3.2] * has_map
-    figure = plt.figure(figsize=(sum(widths), 3.2), layout="constrained")
-    axes = figure.subplots(1, len(widths), width_ratios=widths, squeeze=False)
     counts = summed_spectrum(signal.data, fitted_pixels(loadings))
-    _draw_by_energy(axes[0, 0], SummedFit(found, counts, np.nansum(loadings, axis=0)))
-    if has_map:
+    fit = SummedFit(found, counts, np.nansum(loadings, axis=0))
+    panels = [partial(_draw_by_energy, fit=fit, look=look)]
+    widths = [6.0]
+    # which takes a moment
+    if len(signal.axes_manager.navigation_axes) > 0 and look.wants(2):
         significance = pixel_significance(signal, found, loadings, counts)
-        _draw_by_pixel(axes[0, 1], signal, significance)
-    return figure
+        panels.append(
+            partial(_draw_by_pixel, signal=signal, significance=significance, look=look)
+        )
+        widths.append(3.2)
+    return look.draw(
+        (sum(widths), 3.2),
+        lambda figure: figure.subplots(
+            1, len(widths), width_ratios=widths, squeeze=False
+        )[0],
+        panels,
+    )
 
 
 # -- by energy -------------------------------------------------------------------
 
 
-def _draw_by_energy(axes: Axes, fit: SummedFit) -> None:
+def _draw_by_energy(axes: Axes, fit: SummedFit, look: Look) -> None:
     """Residual within the width of a peak around each channel."""
     found, fitted = fit.found, fit.fitted
     expected = np.maximum(within_a_peak(found, fitted), 1e-300)
     window = within_a_peak(found, fit.counts - fitted) / np.sqrt(expected)
     energy = physics_of(found).energy[found.channels]
+    if look.energy_range:
+        inside = (energy >= look.energy_range[0]) & (energy <= look.energy_range[1])
+        window = np.where(inside, window, np.nan)
+        axes.set_xlim(look.energy_range)
     axes.plot(energy, window, color="black", lw=0.8)
     draw_sigmas(axes, window)
     _label_extremes(axes, energy, window)
@@ -356,11 +390,20 @@ def _label_extremes(
 # -- by pixel --------------------------------------------------------------------
 
 
-def _draw_by_pixel(axes: Axes, signal: BaseSignal, significance: np.ndarray) -> None:
+def _draw_by_pixel(
+    axes: Axes, signal: BaseSignal, significance: np.ndarray, look: Look
+) -> None:
     """Map or profile of the significance, 0 in the middle of the colours."""
     extent = max(3.0, np.nanpercentile(np.abs(significance), 99.5))
-    look: dict[str, Any] = {"cmap": plt.get_cmap("PuOr_r"), "limits": (-extent, extent)}
-    draw_navigation(axes, signal, significance, "excess of χ² (σ)", colour=GREY, **look)
+    draw_navigation(
+        axes,
+        signal,
+        significance,
+        "excess of χ² (σ)",
+        colour=GREY,
+        cmap=look.cmap or plt.get_cmap("PuOr_r"),
+        limits=(-extent, extent),
+    )
 
 
 def pixel_significance(

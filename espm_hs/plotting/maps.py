@@ -45,10 +45,16 @@ def draw_navigation(
             axes.set_ylim(bottom=0)
         axes.set_ylabel(label)
         return
-    if len(navigation) > 2:
-        # what does not fit into a plane is averaged over
-        values = np.nanmean(values, axis=tuple(range(len(navigation) - 2)))
     x, y = navigation[:2]
+    planes = values.reshape(-1, y.size, x.size)
+    if len(planes) > 1:
+        # what does not fit into a plane is averaged over, and said
+        there = np.isfinite(planes)
+        total = np.where(there, planes, 0).sum(axis=0)
+        values = np.where(there.any(axis=0), total, np.nan) / np.maximum(
+            there.sum(axis=0), 1
+        )
+        axes.set_xlabel(f"mean of {len(planes)} planes", fontsize="small")
     look = {"vmin": limits[0], "vmax": limits[1]}
     cmap = (cmap or plt.get_cmap("cividis")).with_extremes(bad=NOTHING)
     image = draw_image(axes, x, y, values, cmap=cmap, **look)

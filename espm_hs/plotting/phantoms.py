@@ -1,21 +1,28 @@
 """Gallery of the phantoms of `espm_hs.simulation`."""
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from espm_hs.plotting.style import no_ticks, panels, phase_colour
+from espm_hs.plotting.look import Look, rows_of_panels, size_of_rows, takes_look
+from espm_hs.plotting.style import no_ticks, phase_colour
 from espm_hs.simulation import phantoms
 
 _SHAPE = (150, 200)
 
 
-def plot_phantoms() -> Figure:
+@takes_look("ax", "figsize")
+def plot_phantoms(*, look: Look) -> Figure:
     """Plot an example of each phantom.
+
+    Parameters
+    ----------
+    {look}
 
     Returns
     -------
@@ -26,10 +33,9 @@ def plot_phantoms() -> Figure:
         in a corner of its panel.
     """
     examples = _examples()
-    figure, axes = panels(len(examples), 3, 3.6, 3.25)
-    for ax, (name, example) in zip(axes, examples.items(), strict=True):
-        _draw(ax, name, *example)
-    return figure
+    panels = [partial(_draw, name, *example) for name, example in examples.items()]
+    size = size_of_rows(len(panels), 3, 3.6, 3.25)
+    return look.draw(size, rows_of_panels(len(panels), 3), panels)
 
 
 def _examples() -> dict[str, tuple]:
@@ -104,10 +110,9 @@ def _hill(row: float, column: float) -> np.ndarray:
     return np.exp(-20 * squares / _SHAPE[0] ** 2)
 
 
-def _draw(
-    axes: Axes, name: str, maps: np.ndarray, labels: Sequence[str], *sources: np.ndarray
-) -> None:
-    """Composite of the maps, the legend below, the sources in a corner."""
+def _draw(name: str, maps: np.ndarray, labels: Sequence[str], *rest: Any) -> None:
+    """Draw the maps as one image, the legend below, the sources in a corner."""
+    *sources, axes = rest
     colours = [phase_colour(j) for j in range(maps.shape[-1])]
     axes.imshow(_composite(maps, colours), interpolation="nearest")
     axes.set_title(name, family="monospace", weight="bold", fontsize="medium")

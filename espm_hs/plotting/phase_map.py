@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
@@ -14,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from PIL import Image, TiffImagePlugin
 
+from espm_hs.plotting.look import Look, one_panel, takes_look
 from espm_hs.plotting.maps import NOTHING, axis_label, draw_image
 from espm_hs.plotting.style import as_text, phase_colour
 
@@ -37,8 +37,9 @@ def label_colours(labels: np.ndarray, n_phases: int) -> np.ndarray:
     return table[labels]
 
 
+@takes_look("ax", "figsize")
 def plot_phase_map(
-    signal: BaseSignal, found: PhaseFractions, image: Any = None
+    signal: BaseSignal, found: PhaseFractions, image: Any = None, *, look: Look
 ) -> Figure:
     """Plot which phase each pixel is, with a legend and a scale bar.
 
@@ -51,6 +52,7 @@ def plot_phase_map(
     image
         An image of the shape of the map to lay under the colours: an array or a signal,
         such as a dark-field image; "counts" for the counts of each pixel.
+    {look}
 
     Returns
     -------
@@ -61,19 +63,35 @@ def plot_phase_map(
     ValueError
         If the image has another shape or no finite value.
     """
-    navigation = signal.axes_manager.navigation_axes
     colours = label_colours(found.labels, len(found.names))
     if image is not None:
         shade = _shade(signal, image, found.labels.shape)
         colours = (1 - _SHARE) * colours + _SHARE * shade[..., None]
-    figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
+
+    def draw(axes: Axes) -> None:
+        _draw_labels(axes, signal, colours)
+        options: dict[str, Any] = {"title": "share of the area", "fontsize": None}
+        look.legend(axes, "right center", handles=_handles(found), **options)
+
+    size = (6.4, 4.2 if found.labels.ndim > 1 else 1.6)
+    return look.draw(size, one_panel, [draw])
+
+
+def _draw_labels(axes: Axes, signal: BaseSignal, colours: np.ndarray) -> None:
+    """Draw the colours of the pixels, of the plane in the middle if there are more."""
+    navigation = signal.axes_manager.navigation_axes
     if len(navigation) < 2:
         _draw_strip(axes, signal, colours)
-    else:
-        planes = colours.reshape(-1, *colours.shape[-3:])
-        draw_image(axes, navigation[0], navigation[1], planes[len(planes) // 2])
-        if len(planes) > 1:
-            axes.set_title(f"plane {len(planes) // 2} of {len(planes)}", loc="left")
+        return
+    planes = colours.reshape(-1, *colours.shape[-3:])
+    draw_image(axes, navigation[0], navigation[1], planes[len(planes) // 2])
+    if len(planes) > 1:
+        text = f"plane {len(planes) // 2 + 1} of {len(planes)}"
+        axes.set_xlabel(text, fontsize="small")
+
+
+def _handles(found: PhaseFractions) -> list[Patch]:
+    """Return what the legend shows: each phase with its share of the area."""
     areas = zip(found.area, found.area_error, strict=True)
     shares = [f"{area:.1f} ± {error:.1f} %" for area, error in areas]
     handles = [
@@ -82,9 +100,7 @@ def plot_phase_map(
     ]
     if (found.labels < 0).any():
         handles.append(Patch(color=NOTHING, label="no phase"))
-    look: dict[str, Any] = {"frameon": False, "title": "share of the area"}
-    figure.legend(handles=handles, loc="outside right center", **look)
-    return figure
+    return handles
 
 
 def _draw_strip(axes: Axes, signal: BaseSignal, colours: np.ndarray) -> None:
@@ -97,7 +113,11 @@ def _draw_strip(axes: Axes, signal: BaseSignal, colours: np.ndarray) -> None:
     axes.imshow(
         colours[None], extent=(*edges, 0, 1), aspect="auto", interpolation="nearest"
     )
-    axes.set(yticks=[], xlabel=axis_label(navigation[0]) if navigation else "")
+    axes.set_yticks([])
+    if navigation:
+        axes.set_xlabel(axis_label(navigation[0]))
+    else:
+        axes.set_xticks([])
     axes.set_box_aspect(0.2)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dask
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,24 +14,23 @@ from matplotlib.figure import Figure
 from espm_hs.metadata.reader import item
 from espm_hs.metadata.schema import ITEMS
 from espm_hs.physics import atomic_number
+from espm_hs.plotting.look import (
+    Look,
+    one_panel,
+    rows_of_panels,
+    size_of_rows,
+    takes_look,
+)
 from espm_hs.plotting.maps import draw_navigation
 from espm_hs.plotting.results import column_weights, physics_of, read_results
 from espm_hs.plotting.spectra import (
     Peak,
-    checked_range,
     draw_labels,
     energy_limits,
     find_peaks,
     set_heights,
 )
-from espm_hs.plotting.style import (
-    ERRORS,
-    as_text,
-    check_size,
-    colour_map,
-    panels,
-    phase_colour,
-)
+from espm_hs.plotting.style import ERRORS, as_text, phase_colour
 from espm_hs.quantification.percent_with_errors import PERCENT, to_percent
 
 if TYPE_CHECKING:
@@ -48,26 +47,15 @@ _COLUMNS = 4
 # -- phases --------------------------------------------------------------------------
 
 
-def plot_phases(
-    signal: BaseSignal,
-    *,
-    cmap: Any = None,
-    energy_range: tuple[float, float] | None = None,
-    figsize: tuple[float, float] | None = None,
-) -> Figure:
+@takes_look("ax", "cmap", "energy_range", "figsize", "log")
+def plot_phases(signal: BaseSignal, *, look: Look) -> Figure:
     """Plot map, spectrum and composition of each phase.
 
     Parameters
     ----------
     signal
         With a decomposition by ``algorithm="espm"``.
-    cmap
-        Colour map, by name or as an object of matplotlib.
-    energy_range
-        Lowest and highest energy to show, keV. None: up to a little above the highest
-        line.
-    figsize
-        Width and height in inches.
+    {look}
 
     Returns
     -------
@@ -83,49 +71,74 @@ def plot_phases(
     ValueError
         If there is no such colour map, or the energies are not two that rise.
     """
-    shown = None if energy_range is None else checked_range(energy_range)
-    colours = colour_map(cmap)
-    check_size(figsize)
     found, loadings = read_results(signal)
     counts = loadings * np.nansum(found.spectra, axis=0)
-    _, percent, variance = to_percent(found)
-    errors = np.sqrt(variance)
     has_map = len(signal.axes_manager.navigation_axes) > 0
     widths = [_MAP_WIDTH] * has_map + [_SPECTRUM_WIDTH, _BARS_WIDTH]
-    usual = (sum(widths), 0.5 + 2.0 * found.n_phases)
-    size = figsize or usual
-    figure = plt.figure(figsize=size, layout="constrained")
-    shape = (found.n_phases, len(widths))
-    axes = figure.subplots(*shape, width_ratios=widths, squeeze=False)
     parts = zip(found.G, column_weights(found).T, strict=True)
     peaks = [find_peaks(found, G * weights) for G, weights in parts]
-    energies = shown or energy_limits(found, peaks)
-    width = (_SPECTRUM_WIDTH - 0.8) * size[0] / usual[0]
-    for j, row in enumerate(axes):
-        colour = phase_colour(j)
+    shown = look.energy_range or energy_limits(found, peaks)
+    _, percent, variance = to_percent(found)
+    panels: list[Callable[[Axes], None]] = []
+    for j in range(found.n_phases):
         if has_map:
-            look: dict[str, Any] = {"colour": colour, "cmap": colours}
-            draw_navigation(row[0], signal, counts[:, j], "counts", **look)
-        title = as_text(found.knowledge.names[j]) or f"Phase {j}"
-        row[0].set_title(title, color=colour, loc="left", weight="bold")
-        _draw_spectrum(row[-2], found, j, peaks[j], energies, width)
-        draw_bars(row[-1], found.elements, percent[:, j], errors[:, j], colour)
-        row[-1].set_ylim(0, 1.22 * np.nanmax(percent, initial=1.0))
-        row[-2].tick_params(labelbottom=j == found.n_phases - 1)
-    axes[-1, -2].set_xlabel("energy (keV)")
-    axes[0, -1].set_title("composition (at.%)", fontsize="medium")
-    return figure
+            panels.append(partial(_draw_map, signal, counts[:, j], j, look))
+        panels.append(partial(_draw_spectrum, found, j, peaks[j], shown, look))
+        errors = np.sqrt(variance[:, j])
+        panels.append(partial(_draw_composition, found, j, percent, errors))
+        # what a row is of is said where it begins
+        panels[-len(widths)] = partial(_begin_row, found, j, panels[-len(widths)])
+    return look.draw(
+        (sum(widths), 0.5 + 2.0 * found.n_phases),
+        lambda figure: (
+            figure.subplots(
+                found.n_phases, len(widths), width_ratios=widths, squeeze=False
+            ).flat
+        ),
+        panels,
+    )
+
+
+def _begin_row(
+    found: PhaseAnalysis, phase: int, panel: Callable[[Axes], None], axes: Axes
+) -> None:
+    """Draw the first panel of a phase, with its name."""
+    panel(axes)
+    title = as_text(found.knowledge.names[phase]) or f"Phase {phase}"
+    axes.set_title(title, color=phase_colour(phase), loc="left", weight="bold")
+
+
+def _draw_map(
+    signal: BaseSignal, counts: np.ndarray, phase: int, look: Look, axes: Axes
+) -> None:
+    """Draw the counts of a phase in each pixel."""
+    colours: dict[str, Any] = {"colour": phase_colour(phase), "cmap": look.cmap}
+    draw_navigation(axes, signal, counts, "counts", **colours)
+
+
+def _draw_composition(
+    found: PhaseAnalysis,
+    phase: int,
+    percent: np.ndarray,
+    errors: np.ndarray,
+    axes: Axes,
+) -> None:
+    """Bars of a phase, in rows of equal heights."""
+    draw_bars(axes, found.elements, percent[:, phase], errors, phase_colour(phase))
+    axes.set_ylim(0, 1.22 * np.nanmax(percent, initial=1.0))
+    if phase == 0:
+        axes.set_title("composition (at.%)", fontsize="medium")
 
 
 def _draw_spectrum(
-    axes: Axes,
     found: PhaseAnalysis,
     phase: int,
     peaks: list[Peak],
     limits: tuple[float, float],
-    width: float,
+    look: Look,
+    axes: Axes,
 ) -> None:
-    """Spectrum of a phase with labelled lines; its axes are so many inches wide."""
+    """Spectrum of a phase with labelled lines."""
     energy, spectrum = physics_of(found).energy, found.spectra[:, phase]
     colour = phase_colour(phase)
     axes.plot(energy, spectrum, color=colour, lw=1.2)
@@ -133,11 +146,16 @@ def _draw_spectrum(
     inside = (energy >= limits[0]) & (energy <= limits[1])
     peaks = [peak for peak in peaks if limits[0] <= peak.energy <= limits[1]]
     if inside.any():
-        set_heights(axes, np.where(inside, spectrum, np.nan), peaks)
+        set_heights(axes, np.where(inside, spectrum, np.nan), peaks, look.log)
     bottom = axes.get_ylim()[0]
     axes.fill_between(energy, spectrum, bottom, color=colour, alpha=0.18, lw=0)
-    draw_labels(axes, peaks, width=width)
+    draw_labels(axes, peaks)
     axes.set_ylabel("share of counts")
+    # rows of one figure have the energies below the last
+    if look.ax is not None or phase == found.n_phases - 1:
+        axes.set_xlabel("energy (keV)")
+    else:
+        axes.tick_params(labelbottom=False)
 
 
 def draw_bars(
@@ -171,14 +189,14 @@ def draw_bars(
 # -- pixels --------------------------------------------------------------------------
 
 
+@takes_look("ax", "cmap", "figsize")
 def plot_composition(
     signal: BaseSignal,
     units: str = "atomic",
     elements: Sequence[str] | None = None,
     oxygen: str | Mapping[str, float] = "measured",
     *,
-    cmap: Any = None,
-    figsize: tuple[float, float] | None = None,
+    look: Look,
 ) -> Figure:
     """Plot a map of each element in percent.
 
@@ -188,8 +206,7 @@ def plot_composition(
         With a decomposition by ``algorithm="espm"``.
     units, elements, oxygen
         As in `EDSespmSpectrum.quantify`.
-    cmap, figsize
-        Colour map, and width and height in inches.
+    {look}
 
     Returns
     -------
@@ -203,25 +220,23 @@ def plot_composition(
     RuntimeError, ValueError
         As `quantify`.
     """
-    colour_map(cmap)
-    check_size(figsize)
     maps = signal.quantify("pixels", units, elements, oxygen)
     if any(one._lazy for one in maps):
         # all in one go, so that the map is read once
         computed = dask.compute(*(one.data for one in maps))
         for one, values in zip(maps, computed, strict=True):
             one.data = values
-    return _element_maps(signal, maps, PERCENT[units], cmap, figsize)
+    return _element_maps(signal, maps, PERCENT[units], look)
 
 
+@takes_look("ax", "cmap", "figsize")
 def plot_elements(
     signal: BaseSignal,
     maps: list[BaseSignal],
     show: str = "counts",
     least_significance: float = 0.0,
     *,
-    cmap: Any = None,
-    figsize: tuple[float, float] | None = None,
+    look: Look,
 ) -> Figure:
     """Plot maps of the net counts of elements.
 
@@ -235,8 +250,7 @@ def plot_elements(
         "counts", or "significance" for counts in standard errors.
     least_significance
         Pixels with fewer standard errors are grey.
-    cmap, figsize
-        Colour map, and width and height in inches.
+    {look}
 
     Returns
     -------
@@ -258,48 +272,46 @@ def plot_elements(
         if show == "significance":
             one.set_noise_variance(one._deepcopy_with_new_data(np.ones_like(counts)))
     label = "net counts" if show == "counts" else "standard errors"
-    return _element_maps(signal, maps, label, cmap, figsize, titles)
+    return _element_maps(signal, maps, label, look, titles)
 
 
 def _element_maps(
     signal: BaseSignal,
     maps: list[BaseSignal],
     label: str,
-    cmap: Any,
-    figsize: tuple[float, float] | None,
+    look: Look,
     titles: Mapping[str, str] | None = None,
 ) -> Figure:
-    """Draw a number for each element and pixel, by atomic number."""
+    """Draw maps by atomic number, profiles along a line, or bars of one spectrum."""
     maps.sort(key=lambda one: atomic_number(symbol_of(one)))
-    figure = _drawn_elements(signal, maps, label, cmap, titles or {})
-    if figsize is not None:
-        figure.set_size_inches(*figsize)
-    return figure
-
-
-def _drawn_elements(
-    signal: BaseSignal,
-    maps: list[BaseSignal],
-    label: str,
-    cmap: Any,
-    titles: Mapping[str, str],
-) -> Figure:
-    """Return maps, profiles along a line, or bars of a single spectrum."""
-    colours = colour_map(cmap)
     n_axes = len(signal.axes_manager.navigation_axes)
     if n_axes == 0:
-        return _element_bars(maps, label)
+        return look.draw((4.5, 3.2), one_panel, [partial(_draw_all, maps, label)])
     if n_axes == 1:
-        return _profiles(maps, signal, label)
-    figure, axes = panels(len(maps), _COLUMNS, 2.9, 2.35)
-    for ax, one in zip(axes, maps, strict=True):
-        draw_navigation(ax, signal, one.data, label, colour="", cmap=colours)
-        symbol = symbol_of(one)
-        ax.set_title(titles.get(symbol, symbol), loc="left", weight="bold")
-        # noise of a few pixels is no reason to hide the map
-        top = np.nanpercentile(one.data, 99.8) if np.isfinite(one.data).any() else 0
-        ax.images[0].set_clim(0, max(top, 1.0))
-    return figure
+        panel = partial(_draw_profiles, maps, signal, label, look)
+        return look.draw((7, 3.6), one_panel, [panel])
+    panels = [
+        partial(_draw_element, signal, one, label, look, titles or {}) for one in maps
+    ]
+    size = size_of_rows(len(maps), _COLUMNS, 2.9, 2.35)
+    return look.draw(size, rows_of_panels(len(maps), _COLUMNS), panels)
+
+
+def _draw_element(
+    signal: BaseSignal,
+    one: BaseSignal,
+    label: str,
+    look: Look,
+    titles: Mapping[str, str],
+    axes: Axes,
+) -> None:
+    """Map of an element."""
+    draw_navigation(axes, signal, one.data, label, colour="", cmap=look.cmap)
+    symbol = symbol_of(one)
+    axes.set_title(titles.get(symbol, symbol), loc="left", weight="bold")
+    # noise of a few pixels is no reason to hide the map
+    top = np.nanpercentile(one.data, 99.8) if np.isfinite(one.data).any() else 0
+    axes.images[0].set_clim(0, max(top, 1.0))
 
 
 def symbol_of(of_element: BaseSignal) -> str:
@@ -312,9 +324,10 @@ def variance_of(of_element: BaseSignal) -> np.ndarray:
     return item(of_element.metadata, "Signal.Noise_properties.variance").data
 
 
-def _profiles(maps: list[BaseSignal], signal: BaseSignal, label: str) -> Figure:
+def _draw_profiles(
+    maps: list[BaseSignal], signal: BaseSignal, label: str, look: Look, axes: Axes
+) -> None:
     """All elements along a line, each with one standard deviation."""
-    figure, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
     position = signal.axes_manager.navigation_axes[0].axis
     for i, one in enumerate(maps):
         error = np.sqrt(np.asarray(variance_of(one)))
@@ -325,16 +338,13 @@ def _profiles(maps: list[BaseSignal], signal: BaseSignal, label: str) -> Figure:
         axes.lines[-1].set_label(symbol)
     axes.autoscale(axis="y")
     axes.set_ylim(bottom=0)
-    figure.legend(frameon=False, loc="outside right upper")
-    return figure
+    look.legend(axes)
 
 
-def _element_bars(maps: list[BaseSignal], label: str) -> Figure:
+def _draw_all(maps: list[BaseSignal], label: str, axes: Axes) -> None:
     """One bar for each element, with one standard deviation."""
-    figure, axes = plt.subplots(figsize=(4.5, 3.2), layout="constrained")
     symbols = [symbol_of(one) for one in maps]
     variances = [variance_of(one) for one in maps]
     values, errors = np.ravel([one.data for one in maps]), np.sqrt(np.ravel(variances))
     draw_bars(axes, symbols, values, errors, phase_colour(0))
     axes.set_ylabel(label)
-    return figure

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from espm_hs.physics import atomic_number
+from espm_hs.plotting.look import Look, takes_look
 from espm_hs.plotting.maps import axis_label
 from espm_hs.plotting.phases import draw_bars, symbol_of, variance_of
 from espm_hs.plotting.results import navigator_with, usual_region
@@ -38,11 +40,14 @@ def draw_profiles(axes: Axes, profiles: Sequence[BaseSignal], label: str) -> Non
     axes.set_ylim(0, 1.15 * max(tops))
 
 
+@takes_look("ax", "figsize")
 def plot_profile(
     signal: BaseSignal,
     line: Any = None,
     width: float | None = None,
     units: str = "atomic",
+    *,
+    look: Look,
     **options: Any,
 ) -> Figure:
     """Plot percent of the elements, and shares of the phases, along a line.
@@ -53,6 +58,7 @@ def plot_profile(
         With a decomposition by ``algorithm="espm"``.
     line, width, units, **options
         As in `EDSespmSpectrum.quantify_profile`.
+    {look}
 
     Returns
     -------
@@ -66,29 +72,35 @@ def plot_profile(
         As `quantify_profile`.
     """
     of_elements = signal.quantify_profile(line, width, units=units, **options)
+    of_elements.sort(key=lambda one: atomic_number(symbol_of(one)))
     step = options.get("step")
     of_phases = signal.quantify_profile(line, width, target="phases", step=step)
     parts = [(of_elements, PERCENT[units])]
     if len(of_phases) > 1:
         parts.append((of_phases, "% of the counts"))
-    size = (7, 0.6 + 2.8 * len(parts))
-    figure, rows = plt.subplots(
-        len(parts), 1, figsize=size, layout="constrained", sharex=True, squeeze=False
+
+    def panel(number: int, axes: Axes) -> None:
+        draw_profiles(axes, *parts[number])
+        look.legend_beside(axes)
+        if number + 1 < len(parts) and look.ax is None:
+            axes.set_xlabel("")
+
+    return look.draw(
+        (7, 0.6 + 2.8 * len(parts)),
+        lambda figure: figure.subplots(len(parts), 1, sharex=True, squeeze=False)[:, 0],
+        [partial(panel, number) for number in range(len(parts))],
     )
-    for axes, (profiles, label) in zip(rows[:, 0], parts, strict=True):
-        draw_profiles(axes, profiles, label)
-        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-    for axes in rows[:-1, 0]:
-        axes.set_xlabel("")
-    return figure
 
 
+@takes_look("figsize")
 def plot_composition_of_region(
     signal: BaseSignal,
     roi: Any = None,
     units: str = "atomic",
     elements: Sequence[str] | None = None,
     oxygen: str | Mapping[str, float] = "measured",
+    *,
+    look: Look,
 ) -> Figure:
     """Plot the map with a region to move, and what that consists of.
 
@@ -100,6 +112,7 @@ def plot_composition_of_region(
         A ROI of HyperSpy; None: a rectangle in the middle, or a span of a line scan.
     units, elements, oxygen
         As in `EDSespmSpectrum.quantify`.
+    {look}
 
     Returns
     -------
@@ -117,7 +130,7 @@ def plot_composition_of_region(
     options: dict[str, Any] = {"units": units, "elements": elements, "oxygen": oxygen}
     followed = signal.quantify(roi=roi, interactive=True, **options)
     labels = [as_text(name) for name in signal.analysis_results().labels]
-    figure = plt.figure(figsize=(9, 3.6), layout="constrained")
+    figure = look.new_figure((8, 3.4))
 
     def draw(*_: Any) -> None:
         figure.clear()
@@ -127,7 +140,8 @@ def plot_composition_of_region(
         symbols = [symbol_of(one) for one in followed]
         draw_bars(left, symbols, values, errors, phase_colour(0))
         left.set_ylabel(PERCENT[units])
-        left.set_ylim(bottom=0)
+        # with room for the numbers above the bars
+        left.set_ylim(0, 1.1 * np.nanmax(values + errors, initial=1.0))
         if np.isfinite(values).any():
             shares = signal.phase_shares(roi)
             widths = np.ravel([one.data for one in shares])

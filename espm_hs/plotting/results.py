@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from hyperspy.axes import DataAxis
     from hyperspy.signals import BaseSignal
 
+# Inches.
+_NAVIGATOR = (4.2, 3.4)
 # Part of each axis that a region covers at first.
 _SIZE = 0.2
 
@@ -40,6 +42,17 @@ class SummedFit(NamedTuple):
     def fitted(self) -> np.ndarray:
         """Model of the counts, shape (n_channels,)."""
         return self.found.spectra @ self.totals
+
+    @property
+    def columns(self) -> np.ndarray:
+        """What each column of the model has in it, (n_channels, n_columns).
+
+        NaN in the channels left out.
+        """
+        weights = column_weights(self.found) * self.totals
+        columns = np.einsum("jec,cj->ec", self.found.G, weights)
+        columns[~self.found.channels] = np.nan
+        return columns
 
 
 def read_results(signal: BaseSignal) -> tuple[PhaseAnalysis, np.ndarray]:
@@ -156,4 +169,9 @@ def navigator_with(signal: BaseSignal, roi: Any) -> None:
     if navigator._lazy:
         navigator.compute(show_progressbar=False)
     navigator.plot()
+    plotted = navigator._plot.signal_plot
+    # small enough to be seen together with what follows the region
+    plotted.figure.set_size_inches(_NAVIGATOR)
+    plotted.figure.subplots_adjust(left=0.14, bottom=0.16, top=0.9)
+    plotted.ax.set_title("counts; the region can be moved", fontsize="medium")
     roi.add_widget(navigator, axes=navigator.axes_manager.signal_axes)

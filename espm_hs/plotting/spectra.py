@@ -1,10 +1,14 @@
 """Spectra on axes: lines to label and where, scales to choose, sums over peaks."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.text import Annotation
 
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.physics import EmissionLine
@@ -31,6 +35,12 @@ class Peak(NamedTuple):
     height: float
     text: str
     stray: bool
+
+    @classmethod
+    def of(cls, line: EmissionLine, height: float, stray: bool) -> Peak:
+        """Return the label of a line, which stands for its family."""
+        alpha = "α" if "a1" in line.name else ""
+        return cls(line.energy, height, f"{line.element} {line.family}{alpha}", stray)
 
 
 def find_peaks(found: PhaseAnalysis, parts: np.ndarray) -> list[Peak]:
@@ -60,9 +70,8 @@ def find_peaks(found: PhaseAnalysis, parts: np.ndarray) -> list[Peak]:
             channel = int(np.argmin(np.abs(physics_of(found).energy - line.energy)))
             stands_out = part[channel] > _LABELLED_SHARE * total[channel]
             if found.channels[channel] and stands_out:
-                text = f"{column.element} {family}{'α' if 'a1' in line.name else ''}"
                 stray = column.kind == "stray"
-                peaks.append(Peak(line.energy, total[channel], text, stray))
+                peaks.append(Peak.of(line, total[channel], stray))
     return sorted(peaks, key=lambda peak: peak.energy)
 
 
@@ -85,20 +94,6 @@ def energy_limits(
     fitted = physics_of(found).energy[found.channels]
     highest = max((peak.energy for row in peaks for peak in row), default=fitted[-1])
     return min(0.0, fitted[0]), min(fitted[-1], 1.18 * highest + 0.2)
-
-
-def checked_range(energy_range: Any) -> tuple[float, float]:
-    """Return two rising energies, or say what is needed."""
-    try:
-        low, high = (float(one) for one in energy_range)
-    except (TypeError, ValueError):
-        low = high = np.nan
-    if not -np.inf < low < high < np.inf:
-        raise ValueError(
-            f"`energy_range` is {energy_range!r}; needed are two energies in keV, the "
-            "lower one first, such as (0, 10)."
-        )
-    return low, high
 
 
 def set_heights(
@@ -144,25 +139,17 @@ def within_a_peak(found: PhaseAnalysis, spectrum: np.ndarray) -> np.ndarray:
 # -- labels ----------------------------------------------------------------------
 
 
-def draw_labels(axes: Axes, peaks: Iterable[Peak], width: float) -> None:
+def draw_labels(axes: Axes, peaks: Iterable[Peak]) -> None:
     """Write the names of lines upright along the top, with a thread to each peak.
 
-    Parameters
-    ----------
-    width
-        Of the axes, inches.
+    They keep their distance however wide the axes are, and whatever part of the
+    energies is looked at: of those that have no room the highest peaks are named.
     """
-    low, high = axes.get_xlim()
-    step = (high - low) * _LABEL_WIDTH / width
-    room = int((high - low) / step) - 1
-    kept = sorted(peaks, key=lambda peak: -peak.height)[:room]
-    kept.sort(key=lambda peak: peak.energy)
-    places = _spread([peak.energy for peak in kept], step, low, high)
-    for peak, place in zip(kept, places, strict=True):
+    labels = [
         axes.annotate(
             peak.text,
             xy=(peak.energy, peak.height),
-            xytext=(place, 0.98),
+            xytext=(peak.energy, 0.98),
             textcoords=axes.get_xaxis_transform(),
             rotation=90,
             ha="center",
@@ -172,6 +159,40 @@ def draw_labels(axes: Axes, peaks: Iterable[Peak], width: float) -> None:
             arrowprops={"arrowstyle": "-", "lw": 0.4, "color": GREY, "shrinkB": 2},
             annotation_clip=True,
         )
+        for peak in sorted(peaks, key=lambda peak: -peak.height)
+    ]
+    axes.add_artist(_Places(axes, labels))
+
+
+class _Places(Artist):
+    """Finds the places of labels whenever the axes are drawn; it has no look itself."""
+
+    # before the labels
+    zorder = 0.0
+
+    def __init__(self, axes: Axes, labels: Sequence[Annotation]):
+        super().__init__()
+        self._axes = axes
+        self._labels = labels  # highest peaks first
+        self.set_in_layout(False)
+
+    def draw(self, renderer: Any) -> None:
+        """Move the labels to where they do not collide."""
+        axes = self._axes
+        low, high = sorted(axes.get_xlim())
+        inches = axes.bbox.width / axes.figure.dpi
+        step = (high - low) * _LABEL_WIDTH / max(inches, _LABEL_WIDTH)
+        inside = [one for one in self._labels if low <= one.xy[0] <= high]
+        shown = inside[: max(0, int((high - low) / step) - 1)]
+        shown.sort(key=lambda one: one.xy[0])
+        for one in self._labels:
+            if one.get_visible() != (one in shown):
+                one.set_visible(one in shown)
+        places = _spread([one.xy[0] for one in shown], step, low, high)
+        for one, place in zip(shown, places, strict=True):
+            # what is moved asks for another drawing
+            if abs(one.get_position()[0] - place) > 1e-3 * step:
+                one.set_position((place, 0.98))
 
 
 def _spread(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import html
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -322,6 +323,13 @@ class ShownTable(ABC):
         return html_table(self.header, self.rows(), self.footer())
 
 
+def _ipython() -> Any:
+    """Return the shell of IPython in which this runs; None where it runs elsewhere."""
+    # who is in IPython has it imported; others need not wait for it
+    module = sys.modules.get("IPython")
+    return module.get_ipython() if module else None
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Report(ShownTable):
     """Composition of the phases, with errors, limits and what to beware of.
@@ -340,6 +348,8 @@ class Report(ShownTable):
         What to know before trusting the numbers.
     empty
         Numbers of the phases without a composition, whose entries are NaN.
+    shown_in
+        Number of the cell of IPython that shows the table already; None: there is none.
     """
 
     units: str
@@ -348,6 +358,7 @@ class Report(ShownTable):
     names: tuple[str, ...]
     remarks: tuple[str, ...]
     empty: tuple[int, ...] = ()
+    shown_in: int | None = None
 
     n_left = 2
 
@@ -377,6 +388,38 @@ class Report(ShownTable):
     def __str__(self) -> str:
         table = text_table(self.header, self.rows(), self.header[: self.n_left])
         return "\n".join([table, ERRORS, *self.footer()])
+
+    def _repr_html_(self) -> str:
+        return html_table(self.header, self.rows(), [ERRORS, *self.footer()])
+
+    def __repr__(self) -> str:
+        """Say what it is in a line: who printed it has seen the table."""
+        names = ", ".join(self.names)
+        return f"<Report of phases {names} in {PERCENT[self.units]}>"
+
+    def show(self) -> Report:
+        """Show the table: as HTML in notebooks, else as text.
+
+        Returns
+        -------
+        Report
+            The same, which the cell of IPython that showed it does not show again.
+        """
+        shell = _ipython()
+        if shell is None:
+            print(self)
+            return self
+        self._ipython_display_()
+        return replace(self, shown_in=shell.execution_count)
+
+    def _ipython_display_(self) -> None:
+        """Show the table in IPython, unless the present cell has shown it."""
+        from IPython.display import display
+
+        shell = _ipython()
+        if shell is None or shell.execution_count != self.shown_in:
+            both = {"text/plain": str(self), "text/html": self._repr_html_()}
+            display(both, raw=True)
 
     def to_dataframe(self) -> pandas.DataFrame:
         """Return the entries as a table of pandas.

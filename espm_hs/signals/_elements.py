@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from exspy.signals import EDSSpectrum
 
+from espm_hs import plotting
 from espm_hs.arguments import check_choice, check_number
+from espm_hs.plotting.look import Look, takes_look
 from espm_hs.quantification.net_counts import net_counts
 from espm_hs.signals._masks import progress_bar, used_channels, used_pixels
 from espm_hs.signals._quantification import signals_of
@@ -112,13 +114,13 @@ class ElementMaps(EDSSpectrum):
         axes = self._map_axes()
         return signals_of("net counts of", axes, found.elements, counts, found.variance)
 
+    @takes_look("ax", "cmap", "figsize")
     def plot_elements(
         self,
         show: str = "counts",
         *,
         least_significance: float = 0.0,
-        cmap: Any = None,
-        figsize: tuple[float, float] | None = None,
+        look: Look,
         **options: Any,
     ) -> Figure:
         """Plot maps of the net counts of each element, without phases.
@@ -129,10 +131,7 @@ class ElementMaps(EDSSpectrum):
             "counts"; or "significance", counts in standard errors of their own.
         least_significance
             Pixels with fewer standard errors are grey; 0 shows all.
-        cmap
-            Colour map, by name or as an object of matplotlib.
-        figsize
-            Width and height in inches.
+        {look}
         **options
             Of `net_counts`.
 
@@ -150,14 +149,7 @@ class ElementMaps(EDSSpectrum):
         --------
         >>> figure = s.plot_elements(least_significance=3, show_progressbar=False)
         """
-        from espm_hs import plotting
-        from espm_hs.plotting.style import check_size, colour_map
-
         check_choice("show", show, SHOWN)
         check_number("least_significance", least_significance, 0)
-        colour_map(cmap)
-        check_size(figsize)
         maps = self.net_counts(**options)
-        return plotting.plot_elements(
-            self, maps, show, least_significance, cmap=cmap, figsize=figsize
-        )
+        return plotting.plot_elements(self, maps, show, least_significance, look=look)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from exspy.signals import EDSSpectrum
 
+from espm_hs import plotting
 from espm_hs.calibration.automatic import calibration_text
 from espm_hs.factorization import USUAL_SPARSITY, Penalties
 from espm_hs.metadata.reader import item
@@ -21,6 +22,7 @@ from espm_hs.model_selection.n_phases_and_binning import (
     choose_binning,
     estimate_number,
 )
+from espm_hs.plotting.look import Look, takes_look
 from espm_hs.signals._masks import progress_bar, used_channels, used_pixels
 
 if TYPE_CHECKING:
@@ -216,31 +218,39 @@ class ModelSelection(EDSSpectrum):
             print(line)
         return found
 
-    def plot_number_of_phases(self) -> Figure:
+    @takes_look("ax", "figsize")
+    def plot_number_of_phases(self, *, look: Look) -> Figure:
         """Plot how well each number of phases predicts held-out counts.
+
+        Parameters
+        ----------
+        {look}
 
         Raises
         ------
         RuntimeError
             If `estimate_number_of_phases` was not called before.
         """
-        from espm_hs import plotting
-
         stored = self._compared(PHASE_NUMBER, "s.estimate_number_of_phases()")
-        return plotting.plot_phase_number(PhaseNumber.from_dict(stored))
+        found = PhaseNumber.from_dict(stored)
+        return plotting.plot_phase_number(found, look=look)
 
-    def plot_binning(self) -> Figure:
+    @takes_look("ax", "figsize")
+    def plot_binning(self, *, look: Look) -> Figure:
         """Plot how well maps of each binning predict held-out counts.
+
+        Parameters
+        ----------
+        {look}
 
         Raises
         ------
         RuntimeError
             If `estimate_binning` was not called before.
         """
-        from espm_hs import plotting
-
         stored = self._compared(BINNING, "s.estimate_binning(3)")
-        return plotting.plot_binning(BinningChoice.from_dict(stored))
+        found = BinningChoice.from_dict(stored)
+        return plotting.plot_binning(found, look=look)
 
     def _compared(self, where: str, call: str) -> dict[str, Any]:
         """Return a comparison that was kept, or say which call makes it."""

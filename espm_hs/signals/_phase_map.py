@@ -11,8 +11,12 @@ import numpy as np
 from exspy.signals import EDSSpectrum
 from hyperspy.signals import BaseSignal, Signal2D
 
+from espm_hs import plotting
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.metadata.schema import NODE
+from espm_hs.plotting.look import Look, takes_look
+from espm_hs.plotting.phase_map import save_labels
+from espm_hs.plotting.style import phase_colour
 from espm_hs.quantification.phase_map import (
     THRESHOLD,
     PhaseFractions,
@@ -72,8 +76,6 @@ class PhaseMap(PhaseFractions):
         ValueError
             If the map has not two axes.
         """
-        from espm_hs.plotting.style import phase_colour
-
         if self.labels.ndim != 2:
             raise ValueError(
                 f"Outlines need two navigation axes, and the map has "
@@ -90,7 +92,8 @@ class PhaseMap(PhaseFractions):
             if (self.labels == j).any()
         ]
 
-    def plot(self, image: Any = None):
+    @takes_look("ax", "figsize")
+    def plot(self, image: Any = None, *, look: Look):
         """Plot the labels with a legend and a scale bar; pixels without one are grey.
 
         Parameters
@@ -98,6 +101,7 @@ class PhaseMap(PhaseFractions):
         image
             An image of the shape of the map to lay under the colours, array or signal;
             "counts" for the counts of each pixel.
+        {look}
 
         Returns
         -------
@@ -108,9 +112,7 @@ class PhaseMap(PhaseFractions):
         ValueError
             If the image has another shape.
         """
-        from espm_hs import plotting
-
-        return plotting.plot_phase_map(self.source, self, image)
+        return plotting.plot_phase_map(self.source, self, image, look=look)
 
     def save(self, path: str | Path) -> None:
         """Write the labels.
@@ -127,8 +129,6 @@ class PhaseMap(PhaseFractions):
         ValueError
             If the ending is another one, or the map is no image.
         """
-        from espm_hs.plotting.phase_map import save_labels
-
         if Path(path).suffix in (".hspy", ".zspy"):
             self.signal.save(path, overwrite=True)
             return
@@ -189,8 +189,14 @@ class PhaseMaps(EDSSpectrum):
         values = {one.name: getattr(fractions, one.name) for one in fields(fractions)}
         return PhaseMap(**values, source=self)
 
+    @takes_look("ax", "figsize")
     def plot_phase_map(
-        self, threshold: float = THRESHOLD, min_counts: float = 0.0, image: Any = None
+        self,
+        threshold: float = THRESHOLD,
+        min_counts: float = 0.0,
+        image: Any = None,
+        *,
+        look: Look,
     ):
         """Plot which phase each pixel is, with a legend and a scale bar.
 
@@ -201,6 +207,7 @@ class PhaseMaps(EDSSpectrum):
         image
             An image of the shape of the map to lay under the colours, array or signal;
             "counts" for the counts of each pixel.
+        {look}
 
         Returns
         -------
@@ -211,4 +218,4 @@ class PhaseMaps(EDSSpectrum):
         RuntimeError, ValueError
             As `phase_map`; ValueError if the image has another shape.
         """
-        return self.phase_map(threshold, min_counts).plot(image)
+        return self.phase_map(threshold, min_counts).plot(image, look=look)

@@ -5,30 +5,21 @@ from typing import Any
 
 from exspy.signals import EDSSpectrum
 
+from espm_hs import plotting
+from espm_hs.plotting.look import Look, takes_look
 from espm_hs.signals._regions import without_regions
 
 
 class Figures(EDSSpectrum):
     """Draws results; part of `EDSespmSpectrum`."""
 
-    def plot_phases(
-        self,
-        *,
-        cmap: Any = None,
-        energy_range: tuple[float, float] | None = None,
-        figsize: tuple[float, float] | None = None,
-    ):
+    @takes_look("ax", "cmap", "energy_range", "figsize", "log")
+    def plot_phases(self, *, look: Look):
         """Plot map, spectrum and composition of each phase.
 
         Parameters
         ----------
-        cmap
-            Colour map, by name or as an object of matplotlib.
-        energy_range
-            Lowest and highest energy to show, keV. None: up to a little above the
-            highest line.
-        figsize
-            Width and height in inches.
+        {look}
 
         Returns
         -------
@@ -39,14 +30,11 @@ class Figures(EDSSpectrum):
         RuntimeError
             If there is no espm decomposition of this signal.
         ValueError
-            If there is no such colour map, or the energies are not two that rise.
+            If a keyword makes no sense.
         """
-        from espm_hs import plotting
+        return plotting.plot_phases(self, look=look)
 
-        return plotting.plot_phases(
-            self, cmap=cmap, energy_range=energy_range, figsize=figsize
-        )
-
+    @takes_look("ax", "energy_range", "figsize")
     def plot_fit(
         self,
         where=None,
@@ -54,8 +42,7 @@ class Figures(EDSSpectrum):
         log: bool | None = None,
         *,
         roi: Any = None,
-        energy_range: tuple[float, float] | None = None,
-        figsize: tuple[float, float] | None = None,
+        look: Look,
     ):
         """Plot a summed spectrum with its model, what that consists of, and residuals.
 
@@ -71,11 +58,7 @@ class Figures(EDSSpectrum):
             Logarithmic counts; None: where small peaks call for it.
         roi
             The same as ``where``, under the name that regions have in `quantify`.
-        energy_range
-            Lowest and highest energy to show, keV. None: up to a little above the
-            highest line.
-        figsize
-            Width and height in inches.
+        {look}
 
         Returns
         -------
@@ -86,8 +69,8 @@ class Figures(EDSSpectrum):
         RuntimeError
             If there is no espm decomposition of this signal.
         ValueError
-            If ``where`` holds no fitted pixel, ``roi`` is given too, ``parts`` is
-            neither, or the energies are not two that rise.
+            If ``where`` holds no fitted pixel, ``roi`` is given too, or another
+            argument makes no sense.
 
         Examples
         --------
@@ -95,24 +78,22 @@ class Figures(EDSSpectrum):
         >>> figure = s.plot_fit((9, 10), parts="elements")  # one pixel
         >>> figure = s.plot_fit(s.sum("Energy").data > 100)  # bright ones
         """
-        from espm_hs import plotting
-
         if where is not None and roi is not None:
             raise ValueError(
                 "`where` and `roi` are two names of one argument: give one of them."
             )
         place = without_regions(self, roi if where is None else where)
-        return plotting.plot_fit(
-            self, place, parts, log, energy_range=energy_range, figsize=figsize
-        )
+        return plotting.plot_fit(self, place, parts, log, look=look)
 
-    def plot_fit_of_region(self, parts: str = "phases"):
+    @takes_look("energy_range", "figsize", "log")
+    def plot_fit_of_region(self, parts: str = "phases", *, look: Look):
         """Plot the map with a region to move, and the fit of the spectrum in it.
 
         Parameters
         ----------
         parts
             As in `plot_fit`.
+        {look}
 
         Returns
         -------
@@ -127,18 +108,16 @@ class Figures(EDSSpectrum):
         ValueError
             If it has not one or two navigation axes.
         """
-        from espm_hs import plotting
+        return plotting.plot_fit_of_region(self, parts, look=look)
 
-        return plotting.plot_fit_of_region(self, parts)
-
+    @takes_look("ax", "cmap", "figsize")
     def plot_composition(
         self,
         units: str = "atomic",
         elements: Sequence[str] | None = None,
         oxygen: str | Mapping[str, float] = "measured",
         *,
-        cmap: Any = None,
-        figsize: tuple[float, float] | None = None,
+        look: Look,
     ):
         """Plot a map of each element in percent.
 
@@ -146,10 +125,7 @@ class Figures(EDSSpectrum):
         ----------
         units, elements, oxygen
             As in `quantify`.
-        cmap
-            Colour map, by name or as an object of matplotlib.
-        figsize
-            Width and height in inches.
+        {look}
 
         Returns
         -------
@@ -160,12 +136,9 @@ class Figures(EDSSpectrum):
         RuntimeError, ValueError
             As `quantify`.
         """
-        from espm_hs import plotting
+        return plotting.plot_composition(self, units, elements, oxygen, look=look)
 
-        return plotting.plot_composition(
-            self, units, elements, oxygen, cmap=cmap, figsize=figsize
-        )
-
+    @takes_look("ax", "figsize")
     def plot_profile(
         self,
         line=None,
@@ -175,6 +148,8 @@ class Figures(EDSSpectrum):
         oxygen: str | Mapping[str, float] = "measured",
         roi_fit: str = "spectrum",
         step: float | None = None,
+        *,
+        look: Look,
     ):
         """Plot percent of the elements, and shares of the phases, along a line.
 
@@ -182,6 +157,7 @@ class Figures(EDSSpectrum):
         ----------
         line, width, units, elements, oxygen, roi_fit, step
             As in `quantify_profile`.
+        {look}
 
         Returns
         -------
@@ -193,17 +169,20 @@ class Figures(EDSSpectrum):
         RuntimeError, ValueError
             As `quantify_profile`.
         """
-        from espm_hs import plotting
-
         options = {"elements": elements, "oxygen": oxygen, "roi_fit": roi_fit}
-        return plotting.plot_profile(self, line, width, units, step=step, **options)
+        return plotting.plot_profile(
+            self, line, width, units, step=step, look=look, **options
+        )
 
+    @takes_look("figsize")
     def plot_composition_of_region(
         self,
         roi=None,
         units: str = "atomic",
         elements: Sequence[str] | None = None,
         oxygen: str | Mapping[str, float] = "measured",
+        *,
+        look: Look,
     ):
         """Plot the map with a region to move, and what that consists of.
 
@@ -214,6 +193,7 @@ class Figures(EDSSpectrum):
             scan.
         units, elements, oxygen
             As in `quantify`.
+        {look}
 
         Returns
         -------
@@ -226,28 +206,48 @@ class Figures(EDSSpectrum):
         RuntimeError, ValueError
             As `quantify`; ValueError if the signal has not one or two navigation axes.
         """
-        from espm_hs import plotting
+        return plotting.plot_composition_of_region(
+            self, roi, units, elements, oxygen, look=look
+        )
 
-        return plotting.plot_composition_of_region(self, roi, units, elements, oxygen)
-
-    def plot_convergence(self):
+    @takes_look("ax", "figsize")
+    def plot_convergence(self, *, look: Look):
         """Plot how the objective fell during the fit.
 
+        Parameters
+        ----------
+        {look}
+
         Returns
         -------
         matplotlib.figure.Figure
+
+        Raises
+        ------
+        RuntimeError
+            If there is no espm decomposition of this signal.
+        ValueError
+            If a keyword makes no sense.
         """
-        from espm_hs import plotting
+        return plotting.plot_convergence(self, look=look)
 
-        return plotting.plot_convergence(self)
-
-    def plot_residuals(self):
+    @takes_look("ax", "cmap", "energy_range", "figsize")
+    def plot_residuals(self, *, look: Look):
         """Plot the residuals, scaled by their significance, by channel and by pixel.
 
+        Parameters
+        ----------
+        {look}
+
         Returns
         -------
         matplotlib.figure.Figure
-        """
-        from espm_hs import plotting
 
-        return plotting.plot_residuals(self)
+        Raises
+        ------
+        RuntimeError
+            If there is no espm decomposition of this signal.
+        ValueError
+            If a keyword makes no sense.
+        """
+        return plotting.plot_residuals(self, look=look)

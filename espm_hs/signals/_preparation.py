@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from exspy.signals import EDSSpectrum
 
+from espm_hs import plotting
 from espm_hs.arguments import check_choice, check_flag, check_number
 from espm_hs.calibration.automatic import (
     REFINEMENTS,
@@ -52,11 +53,15 @@ from espm_hs.metadata.writer import (
     write_parameters,
 )
 from espm_hs.physics import SpectrumModel
+from espm_hs.physics.xray.arguments import checked_elements
 from espm_hs.physics.xray.kfactors import KFactorTable
 from espm_hs.physics.xray.line_factors import LineFactors, Standard
+from espm_hs.plotting.look import Look, takes_look
 from espm_hs.signals._masks import used_channels
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from espm_hs.gui import ChannelMask
 
 
@@ -126,8 +131,9 @@ class Preparation(EDSSpectrum):
     def pick_elements(self, display: bool = True, toolkit: Any = None) -> dict | None:
         """Open a periodic table to pick elements of the sample and stray ones.
 
-        The same by calls: `set_elements`, and `set_analysis_parameters` with
-        ``stray_elements``.
+        Their lines are marked on the summed spectrum, which follows each click. The
+        same by calls: `plot_emission_lines`, `set_elements`, and
+        `set_analysis_parameters` with ``stray_elements``.
 
         Parameters
         ----------
@@ -142,6 +148,44 @@ class Preparation(EDSSpectrum):
         from espm_hs.gui import ElementPicker
 
         return ElementPicker(self).gui(display=display, toolkit=toolkit)
+
+    @takes_look("ax", "energy_range", "figsize", "log")
+    def plot_emission_lines(
+        self, elements: Sequence[str] | None = None, *, look: Look
+    ) -> Figure:
+        """Plot the summed spectrum with the lines of elements.
+
+        Parameters
+        ----------
+        elements
+            Symbols, beside those that are in the metadata; None: these alone.
+        {look}
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Lines of the sample are blue, those of stray elements grey and those of
+            others orange.
+
+        Raises
+        ------
+        ValueError
+            If one is no element, or another argument makes no sense.
+
+        See Also
+        --------
+        pick_elements, identify_elements
+
+        Examples
+        --------
+        >>> figure = s.plot_emission_lines(["Cr", "Mn"], energy_range=(4, 8))
+        """
+        from espm_hs.gui import ElementPicker
+
+        picker = ElementPicker(self)
+        others = () if elements is None else checked_elements(elements, "`elements`")
+        states = dict.fromkeys(others, "") | picker.states
+        return plotting.plot_emission_lines(self, states, look=look)
 
     def mask_channels(
         self, *ranges: tuple[float, float], plot: bool | None = None
@@ -429,8 +473,6 @@ class Preparation(EDSSpectrum):
         if print_info:
             print(found)
         if plot:
-            from espm_hs import plotting
-
             plotting.plot_calibration(found, spectrum)
         return found
 

@@ -509,7 +509,7 @@ class Quantification(EDSSpectrum):
         Returns
         -------
         espm_hs.analysis.Report
-            The same, with `entries` and `to_dataframe`; a table in notebooks.
+            The same, with `entries` and `to_dataframe`; printed it is the table again.
 
         Raises
         ------
@@ -525,8 +525,7 @@ class Quantification(EDSSpectrum):
             analyses = self._regions_by_themselves(found, names, regions)
             remarks = self._changed_since(found)
             table = report_of_regions(analyses, names, basis, line_errors, remarks)
-        print(table)
-        return table
+        return table.show()
 
     def _remarks(self, found: PhaseAnalysis) -> list[str]:
         """Return what tables say of the phases that the result does not know."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from exspy.signals import EDSSpectrum
 
+from espm_hs import plotting
 from espm_hs.arguments import did_you_mean
 from espm_hs.decomposition.cautions import PhaseWarning
 from espm_hs.decomposition.result import PhaseAnalysis
@@ -20,6 +21,7 @@ from espm_hs.metadata.schema import NODE
 from espm_hs.metadata.writer import AllOrNothing, remove, write_parameters
 from espm_hs.model_selection.cross_validation import check_numbers
 from espm_hs.model_selection.n_phases_and_binning import PhaseNumber
+from espm_hs.plotting.look import Look, takes_look
 from espm_hs.quantification.comparison import ResultComparison, check_same_pixels
 from espm_hs.quantification.report import html_table, text_table
 from espm_hs.signals._model_selection import PHASE_NUMBER
@@ -311,13 +313,17 @@ class Comparisons(EDSSpectrum):
             self.results.choose(NUMBERED.format(best))
         return self.compare(kept)
 
-    def plot_comparison(self, results: Iterable[str] | None = None) -> Figure:
+    @takes_look("ax", "figsize")
+    def plot_comparison(
+        self, results: Iterable[str] | None = None, *, look: Look
+    ) -> Figure:
         """Plot kept results side by side: maps, compositions, what becomes of what.
 
         Parameters
         ----------
         results
             Names; None: all that are kept.
+        {look}
 
         Returns
         -------
@@ -326,11 +332,9 @@ class Comparisons(EDSSpectrum):
         Raises
         ------
         KeyError, ValueError
-            As `compare`.
+            As `compare`; ValueError if a keyword makes no sense.
         """
-        from espm_hs import plotting
-
-        return plotting.plot_comparison(self, self.compare(results))
+        return plotting.plot_comparison(self, self.compare(results), look=look)
 
 
 # Options of a decomposition that hold for held-out counts, too.

@@ -76,7 +76,9 @@ def test_elements_are_picked(eds, toolkit):
     buttons["store"].click()
     assert set(eds.metadata.Sample.elements) == {"Fe", "O", "Si", "Al"}
     assert eds.metadata.EDS_espm.stray_elements == ["Ni"]
-    assert len(buttons) == 2 + 18 * 2 + 2 + 8 * 2 + 17 + 2 + 15 + 4
+    others = {"click", "chosen", "spectrum", "energies", "log"}
+    assert others <= set(buttons)
+    assert len(buttons) - 5 == 2 + 18 * 2 + 2 + 8 * 2 + 17 + 2 + 15 + 4
 
 
 def test_sample_or_stray_in_one_click(eds, toolkit):
@@ -96,6 +98,75 @@ def test_sample_or_stray_in_one_click(eds, toolkit):
     assert {"Au", "Fe"} <= set(eds.metadata.EDS_espm.stray_elements)
     with pytest.raises(ValueError, match="to"):
         ElementPicker(eds).turn("Cu", "holder")
+
+
+def marked(axes):
+    """Energies and colours of the lines that are marked."""
+    lines = [one for one in axes.lines if len(set(one.get_xdata())) == 1]
+    return {(round(one.get_xdata()[0], 2), one.get_color()) for one in lines}
+
+
+def test_lines_follow_each_click(eds, toolkit):
+    parts = widgets(eds.pick_elements)
+    image = parts["spectrum"]
+    before = image.value
+    assert bytes(before[:4]) == b"\x89PNG"
+    parts["Cr"].click()
+    with_chromium = image.value
+    assert with_chromium != before
+    assert "Cr" in parts["chosen"].value
+    parts["Cr"].click()
+    assert "stray: Cr" in parts["chosen"].value
+    assert image.value not in (before, with_chromium)
+    parts["Cr"].click()  # nothing, and still looked at
+    assert "stray: none" in parts["chosen"].value
+    assert image.value not in (before, with_chromium)
+    # the slider says what is shown
+    assert parts["energies"].value[1] == pytest.approx(
+        ElementPicker(eds).usual_range[1]
+    )
+    parts["Au"].click()
+    assert parts["energies"].value[1] == pytest.approx(9.88)
+    # a part of the energies, and linear counts
+    for name, value in (("energies", (4.0, 8.0)), ("log", False)):
+        before = image.value
+        parts[name].value = value
+        assert image.value != before
+    assert not plt.get_fignums()
+
+
+def test_elements_without_lines_cannot_be_clicked(eds, toolkit):
+    buttons = widgets(eds.pick_elements)
+    disabled = {name for name in ("H", "He", "Li", "B", "Fe") if buttons[name].disabled}
+    assert disabled == {"H", "He", "Li"}
+
+
+def test_the_picker_follows_calls(eds, toolkit):
+    """One state for the widget and for whoever has its model."""
+    picker = ElementPicker(eds)
+    shown = picker.gui(display=False, toolkit="ipywidgets")["ipywidgets"]["wdict"]
+    blue = shown["Fe"].style.button_color
+    before = shown["spectrum"].value
+    picker.turn("Cr", "sample")
+    assert shown["Cr"].style.button_color == blue
+    assert shown["spectrum"].value != before
+    assert picker.text == "sample: O, Si, Ti, Cr, Fe, Ni; stray: none"
+
+
+def test_lines_by_a_call(eds):
+    eds.set_analysis_parameters(stray_elements=["Cu"])
+    axes = eds.plot_emission_lines(["Cr", "Fe"]).axes[0]
+    found = marked(axes)
+    # energies of tables: Fe Ka1 6.404, Cu Ka1 8.048, Cr Ka1 5.415 keV
+    assert {(6.4, "#0072B2"), (8.05, "#707070"), (5.41, "#D55E00")} <= found
+    assert {"Fe Kα", "Cu Kα", "Cr Kα"} <= {one.get_text() for one in axes.texts}
+    assert axes.get_xlim()[1] > 8.9  # Cu Kb
+    np.testing.assert_array_equal(axes.lines[0].get_ydata(), eds.data.sum(axis=(0, 1)))
+    part = eds.plot_emission_lines(energy_range=(5, 7), log=False).axes[0]
+    assert (part.get_xlim(), part.get_yscale()) == ((5, 7), "linear")
+    assert {one.get_text() for one in part.texts} == {"Fe Kα"}
+    with pytest.raises(ValueError, match="not the symbol"):
+        eds.plot_emission_lines(["Xx"])
 
 
 def test_an_element_turns_round(eds):

@@ -56,6 +56,7 @@ METHODS = {
     "get_decomposition_model": {},
     "plot_fit": {},
     "plot_composition": {},
+    "plot_emission_lines": {},
     "plot_fit_of_region": {},
     "plot_composition_of_region": {},
 }  # fmt: skip

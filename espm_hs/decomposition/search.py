@@ -151,7 +151,7 @@ class PhaseSearch:
         if first.ends:
             self.alternatives = self._alternatives(found, first)
         if self.local and not found.interrupted:
-            with stage(ALL_ROUNDS, "local absorption"):
+            with stage(ALL_ROUNDS, "places"):
                 found, errors = self._in_places(found)
         if not (found.interrupted or errors.interrupted):
             found, errors = self._with_end_members(found, errors)

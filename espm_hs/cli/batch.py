@@ -43,13 +43,19 @@ from espm_hs.metadata.reader import item, read
 from espm_hs.metadata.schema import BATCH, NODE, RESULTS
 from espm_hs.metadata.writer import write_parameters
 from espm_hs.model_selection.n_phases_and_binning import PhaseNumber
-from espm_hs.output import check_targets, finished_files
+from espm_hs.output import check_targets, finished_files, printable
+from espm_hs.progress import stage
 from espm_hs.quantification.percent_with_errors import to_percent
 from espm_hs.quantification.phase_names import PhaseNames
 from espm_hs.quantification.report import report
 from espm_hs.signals import EDSespmSpectrum
+from espm_hs.signals._masks import shown_progress
 from espm_hs.signals._model_selection import PHASE_NUMBER
 from espm_hs.simulation import metrics
+
+# Shares of the time that is left of a file, as a rule: of reading it, of the number of
+# phases, and of the phases; the rest goes into figures and files.
+OF_READING, OF_NUMBER, OF_FIT = 0.05, 0.6, 0.6
 
 # -- information ------------------------------------------------------------------
 
@@ -117,20 +123,25 @@ def decompose_file(path: str | Path, folder: str | Path, settings: Settings) -> 
     check_targets(results_of(path, folder))
     if settings.resume and (before := _done_before(path, folder, settings)):
         return before
-    signal = choose_map(read_spectra(path, settings.lazy))
-    _apply(signal, settings)
-    if settings.calibrate:
-        signal.refine_calibration(print_info=False)
     told = ""
-    if settings.phases == "auto":
-        number, told = _number_of_phases(signal, settings)
-        settings = replace(settings, phases=number)
-    found, seconds = _decompose(signal, settings)
-    names = None
-    if settings.identify:
-        names = signal.identify_phases(settings.identify, rename=True)
-    write_parameters(signal.metadata, {BATCH: record})
-    _write_results(signal, path, folder, names)
+    with shown_progress(settings.progress, printable(path.name)):
+        with stage(OF_READING, "reading"):
+            signal = choose_map(read_spectra(path, settings.lazy))
+        _apply(signal, settings)
+        if settings.calibrate:
+            signal.refine_calibration(print_info=False)
+        if settings.phases == "auto":
+            with stage(OF_NUMBER):
+                number, told = _number_of_phases(signal, settings)
+            settings = replace(settings, phases=number)
+        with stage(OF_FIT):
+            found, seconds = _decompose(signal, settings)
+        with stage(name="writing"):
+            names = None
+            if settings.identify:
+                names = signal.identify_phases(settings.identify, rename=True)
+            write_parameters(signal.metadata, {BATCH: record})
+            _write_results(signal, path, folder, names)
     said = [composition_table(signal), *([str(names)] if names else [])]
     said = [told, *said] if told else said
     text = "\n".join([*said, _remarks(signal, found), f"{seconds:.1f} s"])

@@ -42,7 +42,9 @@ from espm_hs.factorization import (
 from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.factorization.counts.grid import ENOUGH_COUNTS
 from espm_hs.factorization.counts.reading import read_counts
+from espm_hs.factorization.cross_validation import strips
 from espm_hs.physics.linear_model import LinearModel, Unknowns
+from espm_hs.progress import stage
 
 # An element can be quantified if this share of its counts is in channels in use.
 LEAST_SHARE_IN_USE = 0.01
@@ -50,6 +52,12 @@ LEAST_SHARE_IN_USE = 0.01
 FITS = 1.05
 # Parts of a scan that are compared with each other, and counts that each must have.
 PARTS, LEAST_OF_A_PART = 4, 2e4
+# Shares of the time that is left, as a rule: of reading a map, of choosing the
+# sparsity, and of a coarse map before the fine one.
+READING, OF_SPARSITY, COARSE = 0.05, 0.7, 0.2
+# As many visits of the maps' counts do as one of the sums from which the phases are
+# found, and what the smoothness takes if it is chosen from all pixels; times of a map.
+OF_SEARCH, OF_SMOOTHNESS = 22.0, 6.0
 END_MEMBERS = ("auto", "outside", "observed")
 # What a result has from the fit as it is.
 OF_THE_FIT = ("W", "objective", "history", "n_iter", "converged", "n_agreeing")
@@ -228,13 +236,14 @@ class DecompositionOptions(FitOptions):
         if self.sparsity != "auto":
             strength = weight_of_sparsity(counts) * problem.penalties.sparsity
             return replace(problem.penalties, sparsity=strength)
-        strength = choose_sparsity(
-            counts,
-            problem,
-            n_init=self.n_init,
-            random_state=self.random_state,
-            n_jobs=self.n_jobs,
-        )
+        with stage(OF_SPARSITY, "sparsity"):
+            strength = choose_sparsity(
+                counts,
+                problem,
+                n_init=self.n_init,
+                random_state=self.random_state,
+                n_jobs=self.n_jobs,
+            )
         return replace(problem.penalties, sparsity=strength)
 
 
@@ -369,16 +378,18 @@ def decompose(
         If an argument makes no sense or the data are not counts.
     """
     options = replace(options or DecompositionOptions(), **changes)
-    read = read_map(
-        data,
-        model,
-        n_phases,
-        options,
-        pixels=pixels,
-        channels=channels,
-        refinement=refinement,
-    )
-    found, errors, search = read.search()
+    with stage(READING, "reading"):
+        read = read_map(
+            data,
+            model,
+            n_phases,
+            options,
+            pixels=pixels,
+            channels=channels,
+            refinement=refinement,
+        )
+    with stage(read.share_of_search):
+        found, errors, search = read.search()
     return read.analysis(found, errors, search, search.model, search.problem)
 
 
@@ -417,6 +428,17 @@ class MapToFit:
     pixels: np.ndarray | None
     options: DecompositionOptions
     changed: Changes
+
+    @property
+    def share_of_search(self) -> float:
+        """Share of the time that the phases take, as a rule; the maps take the rest."""
+        if self.binning == 1 and self.options.smoothness == 0:
+            return 1.0
+        phases = OF_SEARCH * self.binned[0].n_nonzeros
+        maps = float(self.counts.n_nonzeros)
+        if self.options.smoothness == "auto":
+            maps *= 1 + _cost_of_smoothness(self.counts)
+        return phases / (phases + maps)
 
     def search(self) -> tuple[Factorization, Errors, PhaseSearch]:
         """Return the phases, their errors, and the search that found them."""
@@ -717,25 +739,38 @@ def _on_pixels(
     try:
         strength: Any = problem.penalties.smoothness
         if options.smoothness == "auto":
-            strength = choose_smoothness(
-                *fit, start=start, n_alike=n_alike, random_state=seed, n_jobs=n_jobs
-            )
+            cost = _cost_of_smoothness(counts)
+            with stage(cost / (1 + cost), "smoothness of maps"):
+                strength = choose_smoothness(
+                    *fit, start=start, n_alike=n_alike, random_state=seed, n_jobs=n_jobs
+                )
         n_neighbours = problem.grid.weights.size if problem.grid else 0
         penalties = penalties.tied(strength, n_neighbours, n_alike)
         # a phase that is lost all the same is looked for without what is against it
         for weaker in (penalties, replace(penalties, sparsity=0.0)):
             problem = replace(problem, penalties=weaker)
             fit = counts, problem, found.W
-            first = coarse_maps(*fit, start, **limits)
-            H, objective = fit_maps(
-                *fit, start=first, totals=totals, callback=options.callback, **limits
-            )
+            with stage(COARSE, "maps"):
+                first = coarse_maps(*fit, start, **limits)
+            with stage(name="maps"):
+                H, objective = fit_maps(
+                    *fit,
+                    start=first,
+                    totals=totals,
+                    callback=options.callback,
+                    **limits,
+                )
             scaled = totals is None or np.allclose(H.sum(axis=0), totals)
             if scaled or not weaker.smooth:
                 break
     except KeyboardInterrupt:
         return replace(found, H=start, interrupted=True), rough
     return replace(found, H=H, objective=objective), problem
+
+
+def _cost_of_smoothness(counts: AnyCounts) -> float:
+    """Return how long it takes to choose the smoothness, in the time of the maps."""
+    return OF_SMOOTHNESS * float(strips(counts.n_pixels).mean())
 
 
 def _in_user_units(

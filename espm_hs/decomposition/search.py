@@ -46,10 +46,14 @@ from espm_hs.factorization import (
 )
 from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.physics.linear_model import LinearModel
+from espm_hs.progress import stage
 
 # The search goes on without penalties and back with them, in so many passes each: where
 # the counts alone leave much open they take more, and lead nowhere.
 MOST_PASSES = 150
+# Shares of the time that is left, as a rule: of the fit from all starts, of what may
+# take several rounds, and of one of these.
+FIRST_FIT, ALL_ROUNDS, A_ROUND = 0.6, 0.5, 0.2
 # What is taken out of phases lowers F by less than this, in nats: what is further
 # behind is not asked for its errors.
 MOST_GAINED = 100.0
@@ -131,22 +135,28 @@ class PhaseSearch:
         self._begin()
         penalties = choose_penalties(self.counts, self.problem)
         self.problem = replace(self.problem, penalties=penalties)
-        found = first = self._fit(init, self.options)
+        with stage(FIRST_FIT, "looking for phases"):
+            found = first = self._fit(init, self.options)
         named = isinstance(init, str)
         if named:
             unknown = self.known.free & ~self.known.located
             found, self.problem = _largest_first(found, self.problem, unknown)
-        errors = self._errors(found)
+        with stage(A_ROUND, "errors"):
+            errors = self._errors(found)
         if named:
-            found, errors = self._separated(found, errors)
-            found, errors = self._searched_on(found, errors)
+            with stage(ALL_ROUNDS, "separating phases"):
+                found, errors = self._separated(found, errors)
+            with stage(ALL_ROUNDS, "looking further"):
+                found, errors = self._searched_on(found, errors)
         if first.ends:
             self.alternatives = self._alternatives(found, first)
         if self.local and not found.interrupted:
-            found, errors = self._in_places(found)
+            with stage(ALL_ROUNDS, "places"):
+                found, errors = self._in_places(found)
         if not (found.interrupted or errors.interrupted):
             found, errors = self._with_end_members(found, errors)
-        errors = self._with_feasible_ranges(found, errors)
+        with stage(ALL_ROUNDS, "feasible ranges"):
+            errors = self._with_feasible_ranges(found, errors)
         if named and self.end_members != "outside":
             found, errors = self._as_shown(found, errors)
         return found, errors
@@ -224,8 +234,10 @@ class PhaseSearch:
         short = replace(self.options, max_iter=min(MOST_PASSES, self.options.max_iter))
         other, others = found, errors
         with suppress(LostComponent):  # which the counts do not bear out: nothing else
-            other = self._continued(found, Penalties(), short)
-            other = self._continued(other, penalties, short)
+            with stage(A_ROUND):
+                other = self._continued(found, Penalties(), short)
+            with stage(A_ROUND):
+                other = self._continued(other, penalties, short)
             if other.objective < lowest + MOST_GAINED:
                 other, others = self._separated(other, self._errors(other))
             if other.objective - self.rise < lowest and not other.interrupted:
@@ -249,8 +261,10 @@ class PhaseSearch:
 
     def _fit(self, init: str | tuple, options: FitOptions) -> Factorization:
         """Fit the phases, each with the matrix of its own composition."""
-        found = factorize(self.counts, self.problem, init=init, options=options)
-        if self.model.depends_on_composition and not self.known.single_elements:
+        refine = self.model.depends_on_composition and not self.known.single_elements
+        with stage(ALL_ROUNDS if refine else 1.0):
+            found = factorize(self.counts, self.problem, init=init, options=options)
+        if refine:
             found, self.problem = self_consistent_phases(
                 self.counts, self.problem, found, self.model, self.channels, options
             )
@@ -284,7 +298,8 @@ class PhaseSearch:
                 return replace(found, interrupted=True), errors
             if not overlaps:
                 break
-            again = self._without(found, overlaps)
+            with stage(A_ROUND):
+                again = self._without(found, overlaps)
             if again is None:
                 for overlap in overlaps:
                     allowed[overlap.phase, overlap.other] = False

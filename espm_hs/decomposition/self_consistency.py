@@ -25,10 +25,13 @@ from espm_hs.factorization import (
 from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.factorization.problem import sums_in_places
 from espm_hs.physics.linear_model import LinearModel
+from espm_hs.progress import stage
 
 # The composition has settled when no fraction moves by more.
 SETTLED = 1e-3
 MAX_ROUNDS = 20
+# Share that a round has of the time that is left, as a rule: the first are the longest.
+A_ROUND = 0.5
 # Pixels are sorted into so many places at most, with channels of their own, of which
 # there may be so many that 16 bits hold their numbers.
 MOST_PLACES, MOST_CHANNELS = 32, 1 << 16
@@ -158,12 +161,13 @@ def consistent_fit(
         last = closed(found.W[rows])
         again_of, H = own(problem, found)
         try:
-            again = factorize(
-                counts,
-                again_of,
-                init=(found.W, H),
-                options=replace(options, n_init=1, max_iter=left),
-            )
+            with stage(A_ROUND):
+                again = factorize(
+                    counts,
+                    again_of,
+                    init=(found.W, H),
+                    options=replace(options, n_init=1, max_iter=left),
+                )
         except LostComponent:  # the counts do not bear out a phase
             return found, problem, True
         left -= again.n_iter
@@ -242,12 +246,13 @@ def phases_in_places(
     for _ in range(MAX_ROUNDS):
         matrices = places.matrices(model, channels)
         problem, H, atoms = in_places(problem, found, matrices, number)
-        again = factorize(
-            counts,
-            problem,
-            init=(found.W, H),
-            options=replace(options, n_init=1, max_iter=max(left, 1)),
-        )
+        with stage(A_ROUND):
+            again = factorize(
+                counts,
+                problem,
+                init=(found.W, H),
+                options=replace(options, n_init=1, max_iter=max(left, 1)),
+            )
         left -= again.n_iter
         last, before = closed(found.W[rows]), places
         found = continued(found, again)

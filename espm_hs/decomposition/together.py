@@ -20,6 +20,7 @@ from espm_hs.arguments import check_choice, check_number
 from espm_hs.decomposition.ambiguity import closed
 from espm_hs.decomposition.constraints import Knowledge
 from espm_hs.decomposition.decompose import (
+    READING,
     DecompositionOptions,
     MapToFit,
     Refinement,
@@ -39,6 +40,7 @@ from espm_hs.decomposition.search import Errors, PhaseSearch
 from espm_hs.decomposition.several_models import JointSearch, Stack, same_model
 from espm_hs.factorization import Factorization, Grid, Problem, joined
 from espm_hs.physics.linear_model import LinearModel
+from espm_hs.progress import stage
 
 # Whether maps of the same model share the spectra of the phases, or like those of other
 # models only the composition.
@@ -117,8 +119,10 @@ def decompose_maps(
     ValueError, TypeError
         If an argument makes no sense, before the first map is read.
     """
-    read, where = read_maps(maps, n_phases, options, shared, drift)
-    fit = read.search()
+    with stage(READING, "reading"):
+        read, where = read_maps(maps, n_phases, options, shared, drift)
+    with stage(read.share_of_search):
+        fit = read.search()
     analyses = read.analyses(fit)
     amounts = [
         amounts_in(analysis, one.counts.spectrum)
@@ -161,6 +165,11 @@ class MapsToFit:
         """Binned pixels of each map among those of all."""
         sizes = (one.binned[0].n_pixels for one in self.maps)
         return [slice(*ends) for ends in pairwise(accumulate(sizes, initial=0))]
+
+    @property
+    def share_of_search(self) -> float:
+        """As of one map: the least that any of them has."""
+        return min(one.share_of_search for one in self.maps)
 
     def search(self) -> JointFit:
         """Return the phases of all maps."""
@@ -283,7 +292,7 @@ class MapsToFit:
     def analyses(self, fit: JointFit) -> list[PhaseAnalysis]:
         """Return the result of each map, with maps in full resolution."""
         found, errors, search, _ = fit
-        results = []
+        results: list[PhaseAnalysis] = []
         for one, place, pixels in zip(
             self.maps, self.place.tolist(), self.edges, strict=True
         ):
@@ -295,7 +304,8 @@ class MapsToFit:
                 here = replace(found, H=found.H[pixels])
                 own, model = errors, search.model
                 fitted = replace(one.problem, G=search.problem.G, penalties=penalties)
-            results.append(one.analysis(here, own, search, model, fitted))
+            with stage(1 / (len(self.maps) - len(results))):
+                results.append(one.analysis(here, own, search, model, fitted))
         return results
 
 
@@ -316,23 +326,24 @@ def read_maps(
     check_choice("shared", shared, SHARED)
     _check_options(options, len(maps))
     _check_elements([one.model for one in maps])
-    read = []
+    read: list[MapToFit] = []
     n_together = sum(
         int(np.prod(one.data.shape[:-1]) if one.pixels is None else one.pixels.sum())
         for one in maps
     )
     for one in maps:
         own = replace(options, pixel_size=one.pixel_size)
-        this = read_map(
-            one.data,
-            one.model,
-            n_phases,
-            own,
-            pixels=one.pixels,
-            channels=one.channels,
-            refinement=one.refinement,
-            n_together=n_together,
-        )
+        with stage(1 / (len(maps) - len(read))):
+            this = read_map(
+                one.data,
+                one.model,
+                n_phases,
+                own,
+                pixels=one.pixels,
+                channels=one.channels,
+                refinement=one.refinement,
+                n_together=n_together,
+            )
         read.append(this)
     order = sorted(range(len(read)), key=lambda i: _identity(read[i]))
     ordered = tuple(read[i] for i in order)

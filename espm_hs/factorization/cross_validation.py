@@ -21,6 +21,7 @@ from espm_hs.factorization.penalties import Penalties, Scale, Sparsity
 from espm_hs.factorization.problem import Problem
 from espm_hs.factorization.solvers.maps import fit_maps
 from espm_hs.factorization.solvers.multi_start import factorize, uninterrupted
+from espm_hs.progress import stage
 
 # The part of the counts that is fitted.
 FITTED = 0.8
@@ -183,6 +184,9 @@ def choose_smoothness(
     W, H = (FITTED * W, start) if on_simplex else (W, FITTED * start)
     D = (1 / FITTED - 1) * problem.spectra(W)
 
+    # those that are alike, and about three for each component
+    trials = iter(range(len(SMOOTHNESS_TRIED) + 3 * problem.n_components, 0, -1))
+
     def trial(places, H):
         """Loss of the strengths at places of their list, and their maps."""
         strengths = tuple(SMOOTHNESS_TRIED[n] for n in places)
@@ -193,7 +197,8 @@ def choose_smoothness(
             "tol": VISIT_TOL,
             "n_jobs": n_jobs,
         }
-        H, _ = fit_maps(fitted, smooth, W, start=H, **settings)
+        with stage(1 / next(trials, 1)):
+            H, _ = fit_maps(fitted, smooth, W, start=H, **settings)
         totals = np.maximum(H @ D.sum(axis=0), EMPTY)
         told = H * (others.per_pixel / totals)[:, None] if few else H
         return held_out(others, D, told), H
@@ -315,6 +320,7 @@ def sparsity_losses(
         nothing to hold out.
     """
     loss = np.zeros((N_DRAWS, len(SPARSITY_TRIED)))
+    fits_left = iter(range(loss.size, 0, -1))
     if not counts.integer:
         return loss
     seen = strips(counts.n_pixels)
@@ -327,12 +333,12 @@ def sparsity_losses(
         fitted, others = thin(counts, FITTED, rng)
         if not (fitted.n_nonzeros and others.n_nonzeros):
             return np.zeros_like(loss)
-        fits = _fits(fitted, problem, n_init, options)
+        fits = _fits(fitted, problem, n_init, options, fits_left)
         row[:] = [_loss(others, problem, fits[x]) for x in SPARSITY_TRIED]
     return loss
 
 
-def _fits(counts, problem, n_init, options):
+def _fits(counts, problem, n_init, options, fits_left):
     """Fit with each strength, outwards from the usual one."""
     fits: dict[float, tuple] = {}
     for way in (SPARSITY_TRIED[USUAL:], SPARSITY_TRIED[USUAL::-1]):
@@ -342,7 +348,9 @@ def _fits(counts, problem, n_init, options):
                 start = {"n_init": n_init} if last is None else {"init": last}
                 penalties = replace(problem.penalties, sparsity=strength)
                 sparse = replace(problem, penalties=penalties)
-                found = uninterrupted(factorize(counts, sparse, **start, **options))
+                with stage(1 / next(fits_left)):
+                    found = factorize(counts, sparse, **start, **options)
+                uninterrupted(found)
                 fits[strength] = found.W, found.H
             last = fits[strength]
     return fits

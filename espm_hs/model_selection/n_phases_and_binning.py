@@ -14,6 +14,7 @@ from espm_hs.model_selection.cross_validation import (
     CrossValidation,
     check_numbers,
 )
+from espm_hs.progress import stage
 
 # Fits end when F may fall by so many nats for each free number: losses of numbers that
 # differ in earnest differ by more.
@@ -71,13 +72,17 @@ def estimate_number(trial: CrossValidation, numbers: Iterable[int]) -> PhaseNumb
     if binning > 1:
         counts = Bins.from_shape(navigation, binning, trial.pixels).merge(counts)
     draws = list(trial.draws(counts))
+    # each phase takes as long as the others
+    left = len(draws) * sum(numbers)
     rows: list[list[float]] = []
     angles: list[float] = []
     for k in numbers:
         problem, spectra = trial.problem(k), []
         rows.append([])
         for fitted, others in draws:
-            found = trial.fit(fitted, problem, tol=TOL)
+            with stage(k / left, f"{k} phase{'s' * (k > 1)}"):
+                found = trial.fit(fitted, problem, tol=TOL)
+            left -= k
             spectra.append(problem.spectra(found.W))
             rows[-1].append(trial.loss(others, spectra[-1], found.H))
             trial.tell(len(angles) * len(draws) + len(rows[-1]), len(numbers))
@@ -113,6 +118,8 @@ BINNINGS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32)
 LEAST_BINS = 16
 # The phases only have to be good enough to tell maps apart by them.
 MAX_ITER = 300
+# Share of the time of a draw that they take, as a rule.
+OF_PHASES = 0.5
 # Further draws start at the phases of the one before, from this share of their mean.
 LEAST = 1e-3
 
@@ -153,17 +160,20 @@ def choose_binning(
     start: dict[str, Any] = {}
     loss = np.empty((len(bins), trial.n_thinnings))
     for t, (fitted, others) in enumerate(trial.draws(counts)):
-        options = {"max_iter": MAX_ITER, "tol": TOL} | start
-        binned: Any = usual.merge(fitted)
-        W = trial.fit(binned, problem, **options).W
-        # zeros would stay zeros
-        start["init"] = (np.maximum(W, LEAST * W.mean(axis=0)), None)
-        D = problem.spectra(W)
-        for i, (factor, some) in enumerate(bins.items()):
-            binned = some.merge(fitted) if factor > 1 else fitted
-            H, _ = fit_maps(binned, problem, W, n_jobs=trial.n_jobs)
-            loss[i, t] = trial.loss(others, D, some.spread(H))
-            trial.tell(t * len(bins) + i + 1, len(bins))
+        with stage(1 / (trial.n_thinnings - t)):
+            options = {"max_iter": MAX_ITER, "tol": TOL} | start
+            binned: Any = usual.merge(fitted)
+            with stage(OF_PHASES, "phases of held-out counts"):
+                W = trial.fit(binned, problem, **options).W
+            # zeros would stay zeros
+            start["init"] = (np.maximum(W, LEAST * W.mean(axis=0)), None)
+            D = problem.spectra(W)
+            for i, (factor, some) in enumerate(bins.items()):
+                with stage(1 / (len(bins) - i), f"bins of {factor}"):
+                    binned = some.merge(fitted) if factor > 1 else fitted
+                    H, _ = fit_maps(binned, problem, W, n_jobs=trial.n_jobs)
+                    loss[i, t] = trial.loss(others, D, some.spread(H))
+                trial.tell(t * len(bins) + i + 1, len(bins))
     return BinningChoice(np.array(list(bins)), loss - loss.mean(axis=1).min())
 
 

@@ -14,6 +14,7 @@ from espm_hs.decomposition.decompose import (
 )
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.factorization import uninterrupted
+from espm_hs.progress import stage
 
 # What of the options of a fit its repetitions share.
 SHARED = ("simplex", "solver", "max_iter", "tol")
@@ -80,17 +81,18 @@ def replicates(
         n_jobs=n_jobs,
     )
     mean = _expected(analysis, loadings, navigation or (1,))
-    for _ in range(n):
+    for left in range(n, 0, -1):
         source = da.random.default_rng(int(rng.integers(2**32)))
         drawn = source.poisson(mean, size=mean.shape, chunks=mean.chunks)
-        repetition = decompose(
-            drawn,
-            analysis.model,
-            analysis.n_phases,
-            how,
-            pixels=pixels,
-            channels=analysis.channels,
-        )
+        with stage(1 / left):
+            repetition = decompose(
+                drawn,
+                analysis.model,
+                analysis.n_phases,
+                how,
+                pixels=pixels,
+                channels=analysis.channels,
+            )
         yield uninterrupted(repetition)
 
 

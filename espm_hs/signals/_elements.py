@@ -11,7 +11,7 @@ from espm_hs import plotting
 from espm_hs.arguments import check_choice, check_number
 from espm_hs.plotting.look import Look, takes_look
 from espm_hs.quantification.net_counts import net_counts
-from espm_hs.signals._masks import progress_bar, used_channels, used_pixels
+from espm_hs.signals._masks import shown_progress, used_channels, used_pixels
 from espm_hs.signals._quantification import signals_of
 
 if TYPE_CHECKING:
@@ -93,20 +93,16 @@ class ElementMaps(EDSSpectrum):
                 "call `s.plot_fit(parts='elements')`."
             )
         channels = used_channels(self, signal_mask)
-        bar = progress_bar(show_progressbar, desc="net counts")
-        try:
+        with shown_progress(show_progressbar, "net counts"):
             found = net_counts(
                 self.data,
                 model,
                 smoothness,
                 n_jobs=n_jobs,
-                callback=lambda n, _: bar.update(n - bar.n),
                 pixels=pixels,
                 channels=channels,
                 refinement=refinement,
             )
-        finally:
-            bar.close()
         counts = found.counts
         if least_significance > 0:
             hidden = counts < least_significance * np.sqrt(found.variance)

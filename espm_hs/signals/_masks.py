@@ -1,6 +1,7 @@
 """What HyperSpy's user gives, as it is needed: masks, known phases, progress bars."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from numbers import Real
 from typing import Any
 
@@ -11,26 +12,47 @@ from hyperspy.roi import BaseROI
 
 from espm_hs.arguments import check_number
 from espm_hs.metadata.reader import energy_axis
+from espm_hs.progress import is_reported, reported
 from espm_hs.quantification.phase_names import FROM_DATABASE, known_from_database
 from espm_hs.signals._regions import array_of, of_region, without_regions
 
 # Energies of a known spectrum and of the map agree within this part of a channel.
 SAME_CHANNEL = 0.01
+# What a progress bar shows: percent, and the time so far and to come.
+BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
 
 
-def progress_bar(show: bool | None, *args: Any, **options: Any) -> Any:
-    """Return HyperSpy's progress bar.
+@contextmanager
+def shown_progress(show: bool | None, what: str) -> Iterator[None]:
+    """Show how far what is done inside has come, by HyperSpy's progress bar.
+
+    What is a part of more that is shown has no bar of its own.
 
     Parameters
     ----------
     show
         Whether it is shown; None for HyperSpy's preference.
-    *args, **options
-        As `tqdm` takes them.
+    what
+        What is done.
     """
+    if is_reported():
+        yield
+        return
     if show is None:
         show = hs.preferences.General.show_progressbar
-    return progressbar(*args, disable=not show, **options)
+    # the rest takes as long as what was done: later stages are not those of just now
+    options = {"smoothing": 0, "bar_format": BAR, "total": 100}
+    bar = progressbar(desc=what, disable=not show, **options)
+
+    def go_on(fraction: float, name: str) -> None:
+        bar.set_description_str(f"{what}, {name}" if name else what, refresh=False)
+        bar.update(100 * fraction - bar.n)
+
+    try:
+        with reported(go_on):
+            yield
+    finally:
+        bar.close()
 
 
 def used_pixels(signal: Any, mask: Any) -> np.ndarray | None:

@@ -23,7 +23,7 @@ from espm_hs.model_selection.n_phases_and_binning import (
     estimate_number,
 )
 from espm_hs.plotting.look import Look, takes_look
-from espm_hs.signals._masks import progress_bar, used_channels, used_pixels
+from espm_hs.signals._masks import shown_progress, used_channels, used_pixels
 
 if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal
@@ -199,19 +199,9 @@ class ModelSelection(EDSSpectrum):
         """
         refinement = self._refinement(calibration)
         model = self._model_to_fit(refinement)
-        bar = progress_bar(show_progressbar, desc="held-out counts")
-
-        def advance(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        try:
-            trial = CrossValidation(
-                self.data, model, callback=advance, refinement=refinement, **options
-            )
+        trial = CrossValidation(self.data, model, refinement=refinement, **options)
+        with shown_progress(show_progressbar, "held-out counts"):
             found = estimate(trial)
-        finally:
-            bar.close()
         with AllOrNothing(self):
             write_parameters(self.metadata, {kept: found.to_dict()})
         for line in calibration_text(trial.calibration):

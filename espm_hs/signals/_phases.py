@@ -52,7 +52,7 @@ from espm_hs.physics.linear_model import LinearModel
 from espm_hs.quantification.named_phases import contradicted_names
 from espm_hs.quantification.pixels import check_channels, own_counts
 from espm_hs.quantification.report import film_text, scale_text
-from espm_hs.signals._masks import arrays_of, progress_bar, used_channels, used_pixels
+from espm_hs.signals._masks import arrays_of, shown_progress, used_channels, used_pixels
 
 # Names in other packages -> ours.
 NAMES_ELSEWHERE = {
@@ -368,30 +368,21 @@ class Phases(EDSSpectrum):
                 before, output_dimension, model, pixels
             )
             options = replace(options, names=before.knowledge.names)
-        # one bar for all starts: it goes back to the beginning with each
-        bar = progress_bar(show_progressbar, total=max_iter, desc="espm")
-
-        def advance(n_iter: int, objective: float) -> None:
-            bar.update(n_iter - bar.n)
-            bar.set_postfix(F=f"{objective:.6g}", refresh=False)
-
         try:
-            found = decompose(
-                self.data,
-                model,
-                output_dimension,
-                options,
-                pixels=pixels,
-                channels=channels,
-                refinement=refinement,
-                init=start,
-                callback=advance,
-            )
+            with shown_progress(show_progressbar, "espm"):
+                found = decompose(
+                    self.data,
+                    model,
+                    output_dimension,
+                    options,
+                    pixels=pixels,
+                    channels=channels,
+                    refinement=refinement,
+                    init=start,
+                )
         except NoCounts as error:
             message = str(error).removesuffix(".")
             raise NoCounts(f"{message}{of_file(self.metadata)}") from None
-        finally:
-            bar.close()
         if before is not None and before.edits:
             found = replace(found, edits=(*before.edits, "fitted again"))
         named = {"init": init, "calibration": calibration}

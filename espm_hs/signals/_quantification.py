@@ -46,7 +46,7 @@ from espm_hs.quantification.regions import (
     shares_of_phases,
 )
 from espm_hs.quantification.report import Report, report
-from espm_hs.signals._masks import progress_bar
+from espm_hs.signals._masks import shown_progress
 from espm_hs.signals._regions import (
     chosen_regions,
     follow,
@@ -475,8 +475,8 @@ class Quantification(EDSSpectrum):
             random_state=random_state,
             n_jobs=n_jobs,
         )
-        bar = progress_bar(show_progressbar, repetitions, total=n)
-        tables = [to_percent(one, basis) for one in bar]
+        with shown_progress(show_progressbar, "repetitions"):
+            tables = [to_percent(one, basis) for one in repetitions]
         axes = [
             *phase_axis(found),
             {"name": "Repetition", "size": n, "navigate": True},

@@ -22,8 +22,10 @@ from espm_hs.metadata.writer import AllOrNothing, remove, write_parameters
 from espm_hs.model_selection.cross_validation import check_numbers
 from espm_hs.model_selection.n_phases_and_binning import PhaseNumber
 from espm_hs.plotting.look import Look, takes_look
+from espm_hs.progress import stage
 from espm_hs.quantification.comparison import ResultComparison, check_same_pixels
 from espm_hs.quantification.report import html_table, text_table
+from espm_hs.signals._masks import shown_progress
 from espm_hs.signals._model_selection import PHASE_NUMBER
 from espm_hs.signals._phases import RECORD
 
@@ -301,11 +303,16 @@ class Comparisons(EDSSpectrum):
         with warnings.catch_warnings():
             # of numbers that are too many; the table is what tells
             warnings.simplefilter("ignore", PhaseWarning)
-            for k in tried:
-                trial.decomposition(algorithm="espm", output_dimension=k, **quiet)
-                kept[NUMBERED.format(k)] = trial._kept_result()
-        shared = {name: options[name] for name in _HELD_OUT if name in options}
-        best = trial.estimate_number_of_phases(tried, **shared)
+            shared = {name: options[name] for name in _HELD_OUT if name in options}
+            with shown_progress(options.get("show_progressbar"), "comparing numbers"):
+                for n, k in enumerate(tried):
+                    # counts are held out several times, which takes as long as the rest
+                    with stage(1 / (2 * len(tried) - n)):
+                        trial.decomposition(
+                            algorithm="espm", output_dimension=k, **quiet
+                        )
+                    kept[NUMBERED.format(k)] = trial._kept_result()
+                best = trial.estimate_number_of_phases(tried, **shared)
         items = {KEPT: self.results._kept | kept}
         items[PHASE_NUMBER] = item(trial.metadata, PHASE_NUMBER)
         with AllOrNothing(self):

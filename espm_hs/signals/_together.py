@@ -17,7 +17,7 @@ from espm_hs.decomposition.together import OneOfMaps, decompose_maps
 from espm_hs.metadata.writer import AllOrNothing
 from espm_hs.output import warn_unconverged
 from espm_hs.quantification.joint import JointResult, names_of, warned_of
-from espm_hs.signals._masks import arrays_of, progress_bar, used_channels, used_pixels
+from espm_hs.signals._masks import arrays_of, shown_progress, used_channels, used_pixels
 from espm_hs.signals._phases import NAMES_ELSEWHERE, Phases, pixel_size
 
 # Options of `decomposition` that all maps have, with its defaults.
@@ -119,15 +119,7 @@ def decompose_together(
     given = _given(options)
     first = signals[0]
     known, max_iter = given.pop("known_phases"), given["max_iter"]
-    bar = progress_bar(show_progressbar, total=max_iter, desc="espm")
-
-    def advance(n_iter: int, objective: float) -> None:
-        bar.update(n_iter - bar.n)
-        bar.set_postfix(F=f"{objective:.6g}", refresh=False)
-
-    how = DecompositionOptions(
-        known_phases=known and arrays_of(first, known), callback=advance, **given
-    )
+    how = DecompositionOptions(known_phases=known and arrays_of(first, known), **given)
     refinement = first._refinement(calibration)
     asked = []
     for signal, pixels, channels in zip(signals, *masks, strict=True):
@@ -142,10 +134,8 @@ def decompose_together(
                 refinement,
             )
         )
-    try:
+    with shown_progress(show_progressbar, "espm"):
         found = decompose_maps(asked, output_dimension, how, shared, _fractions(drift))
-    finally:
-        bar.close()
     stored = {**vars(how), "calibration": calibration, "together": len(signals)}
     with ExitStack() as stack:
         for signal in signals:

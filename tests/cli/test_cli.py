@@ -206,6 +206,9 @@ def test_ctrl_c_writes_nothing(map_file, tmp_path, monkeypatch, no_figures):
         def __init__(self, *args, **kwargs):
             pass
 
+        def set_description_str(self, *args, **kwargs):
+            pass
+
         def update(self, n):
             raise KeyboardInterrupt
 

@@ -347,7 +347,7 @@ def test_a_worker_that_dies_changes_nothing(client, monkeypatch):
         def set_postfix(self, *args, **kwargs):
             pass
 
-        close = set_postfix
+        close = set_description_str = set_postfix
 
         def update(self, n):
             if not killed and lazy_counts_are_there():

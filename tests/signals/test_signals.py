@@ -550,7 +550,7 @@ def test_interrupt_keeps_the_best_so_far(eds, monkeypatch):
             if self.n > 20:
                 raise KeyboardInterrupt
 
-        def set_postfix(self, **kwargs):
+        def set_description_str(self, *args, **kwargs):
             pass
 
         def close(self):

@@ -105,7 +105,11 @@ class Descent:
         Whether F has settled.
     leader : Descent
         One that had come to the same spectra and a lower F; else itself.
+    settled : float
+        It ends where F is expected to fall by less.
     """
+
+    settled: float
 
     def __init__(self, passes: Executor, V: np.ndarray, H: Any):
         self.passes, self.problem = passes, passes.problem
@@ -130,6 +134,25 @@ class Descent:
                 self.n_iter += self.passes.n_passes - before
             if callback is not None and len(self.history) > known:
                 callback(self.n_iter, self.history[-1])
+
+    def come(self, most: int) -> float:
+        """Return how far it has come, 1 at its end.
+
+        Parameters
+        ----------
+        most
+            Passes that it may take; it ends before where F settles, the falls of which
+            shrink by about the same factor each time.
+        """
+        if self.converged:
+            return 1.0
+        taken = self.n_iter / most
+        if len(self.history) < 3 or self.settled == 0:
+            return taken
+        first, last = expected_fall(self.history[:3]), expected_fall(self.history)
+        if min(first, last) <= self.settled:
+            return 1.0
+        return max(taken, float(np.log(first / last) / np.log(first / self.settled)))
 
     def step(self, max_passes: int) -> None:
         """Take one step, if possible before `passes` counts so many."""

@@ -15,6 +15,7 @@ from espm_hs.factorization.problem import Problem
 from espm_hs.factorization.solvers.base import Descent, expected_fall
 from espm_hs.factorization.solvers.initialization import even_abundances
 from espm_hs.factorization.solvers.newton import WARM_UP
+from espm_hs.progress import tell
 
 # How often F is computed.
 SWEEPS_PER_CHECK = 3
@@ -152,7 +153,13 @@ def fit_maps(
         H = passes.hold(H)
         if not problem.penalties.of_shares:
             descent = MapDescent(passes, V, H, tol)
-            descent.advance(max_iter, callback)
+
+            def heard(n_iter, F):
+                tell(descent.come(max_iter))
+                if callback is not None:
+                    callback(n_iter, F)
+
+            descent.advance(max_iter, heard)
             if totals is not None:
                 factors = _factors(descent.H.sum(axis=0), totals * scale)
                 descent.H *= factors

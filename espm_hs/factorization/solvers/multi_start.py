@@ -27,6 +27,7 @@ from espm_hs.factorization.solvers.initialization import (
     start,
 )
 from espm_hs.factorization.solvers.newton import WARM_UP, NewtonDescent
+from espm_hs.progress import stage, tell
 
 # Several starts are compared after so many passes over the counts, and each time that
 # these have doubled.
@@ -38,6 +39,8 @@ PATIENCE = 10.0
 # random: what the phases are, and which start is best, a part of them tells.
 PIXELS_TO_COMPARE = 1 << 12
 COUNTS_TO_COMPARE = 1 << 20
+# So much of the time goes into that, as a rule, and into making several starts.
+STARTS_ON_A_PART, MAKING_STARTS = 0.6, 0.2
 # All pixels are taken of components that may be in fewer than this share of them.
 RARE = 0.01
 # Abundances found for known spectra start at this share of their pixel at least.
@@ -196,7 +199,8 @@ def _compared_on_a_part(counts, problem, names, pixels, rng, options):
     part, part_of = counts.take(pixels), alone.take(pixels)
     names = [_of_pixels(name, pixels) for name in names]
     starts = _starts(part, part_of, names, rng, options.n_jobs)
-    best = _descend(part, part_of, starts, options)
+    with stage(STARTS_ON_A_PART):
+        best = _descend(part, part_of, starts, options)
     # an interrupted fit is brought to all pixels, no more
     last = replace(options, max_iter=WARM_UP) if best.interrupted else options
     first = best.W, _abundances(counts, alone, best.W, options.n_jobs)
@@ -267,7 +271,10 @@ def _descend(counts, problem, starts, options) -> Factorization:
                         passes, V, H, options.tol, options.check_every
                     )
                 descents.append(descent)
-            _advance_together(descents, options.max_iter, options.callback)
+                if options.n_init > 1:
+                    tell(MAKING_STARTS * len(descents) / options.n_init)
+            with stage():
+                _advance_together(descents, options.max_iter, options.callback)
         except KeyboardInterrupt:
             # each pixel of H is either updated or not: V and H are a valid result
             if not descents:
@@ -293,10 +300,17 @@ def _advance_together(descents, max_iter, callback):
     """
     look = max_iter if len(descents) == 1 else min(FIRST_LOOK, max_iter)
     hopeful = descents
+
+    def heard(n_iter, F):
+        left = sum(1 - one.come(max_iter) for one in hopeful)
+        tell(1 - left / len(descents))
+        if callback is not None:
+            callback(n_iter, F)
+
     before: dict[Descent, float] = {}
     while True:
         for descent in hopeful:
-            descent.advance(look, callback)
+            descent.advance(look, heard)
         if look == max_iter:
             return
         F = {descent: descent.history[-1] for descent in hopeful if descent.history}

@@ -12,6 +12,7 @@ from scipy.optimize import nnls
 from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.factorization.executors import one_blas_thread, passes_over
 from espm_hs.factorization.problem import Problem
+from espm_hs.progress import tell
 
 # The likelihood falls so much, in nats, at two standard errors.
 RISE = 2.0
@@ -80,7 +81,9 @@ def mixing_ranges(
     n_jobs = effective_n_jobs(n_jobs)
     with one_blas_thread(), passes_over(counts, plain, n_jobs) as passes:
         moves = _Moves(passes, problem, W, H)
-        for i, j in np.argwhere(~np.eye(k, dtype=bool)).tolist():
+        pairs = np.argwhere(~np.eye(k, dtype=bool)).tolist()
+        for n, (i, j) in enumerate(pairs):
+            tell(n / len(pairs))
             if whole[i] > 0 and whole[j] > 0 and not _is_held(problem, W, i, j):
                 if _may_follow(problem, H, i, j):
                     ranges[0, i, j] = _largest_share(moves.away(i, j))

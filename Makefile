@@ -89,7 +89,7 @@ release-check: lint
 	$(BIN)/python tools/release.py
 
 clean:
-	rm -rf .venv build dist demo docs/notebooks docs/api/generated .pytest_cache .ruff_cache .import_linter_cache .mypy_cache .hypothesis .nox .coverage*
+	rm -rf .venv build dist demo docs/notebooks docs/gallery docs/api/generated .pytest_cache .ruff_cache .import_linter_cache .mypy_cache .hypothesis .nox .coverage*
 	find espm_hs tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: installed again only when pyproject.toml has changed

@@ -3,11 +3,19 @@
 import os
 import re
 import shutil
+import warnings
 from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+import hyperspy.api as hs
+
 import espm_hs
+
+# Pages show results, and no progress on the way to them; the warning is about eXSpy.
+hs.preferences.General.show_progressbar = False
+hs.preferences.GUIs.warn_if_guis_are_missing = False
+warnings.filterwarnings("ignore", "Importing `Lazy")
 
 HERE = Path(__file__).parent
 
@@ -24,12 +32,28 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "sphinx_click",
+    "sphinx_gallery.gen_gallery",
     "sphinxcontrib.bibtex",
 ]
 bibtex_bibfiles = ["references.bib"]
 bibtex_reference_style = "author_year"
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "_templates"]
+exclude_patterns = ["_build", "_templates", "gallery/*.ipynb"]
+
+# The scripts of examples/ are run, and their figures are those of the guide. What
+# prints itself is not shown once more.
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"\.py$",
+    "within_subsection_order": "ExampleTitleSortKey",
+    "capture_repr": ("_repr_html_", "__repr__"),
+    "ignore_repr_types": r"matplotlib\.|espm_hs\..*\.(Calibration|Report|Suggestions)'",
+    "download_all_examples": False,
+    "show_memory": False,
+    "show_signature": False,
+    "write_computation_times": False,
+}
 
 # Markdown: links to headings of other pages, equations
 myst_enable_extensions = ["dollarmath", "deflist"]

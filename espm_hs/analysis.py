@@ -76,7 +76,7 @@ def _trial(data, model, sparsity=None, **options):
     from espm_hs.model_selection.cross_validation import CrossValidation
 
     strength = USUAL_SPARSITY if sparsity is None else sparsity
-    return CrossValidation(data, model, Penalties(strength), **options)
+    return CrossValidation(data, model, penalties=Penalties(strength), **options)
 
 
 def to_percent(analysis, units="atomic", elements=None, oxygen="measured"):

@@ -507,29 +507,66 @@ def fitted_mass_thickness(model: SpectrumModel, spectrum: np.ndarray) -> MassThi
     spectrum
         Summed counts, shape (n_channels,).
     """
+    usual = usual_mass_thickness(model, spectrum)
+    unknown = ANGLE_SPREAD * (ANGLE in model.unknown)
+    return likely_mass_thickness(
+        usual, said_of_mass_thickness(model, spectrum, usual), unknown
+    )
+
+
+def usual_mass_thickness(model: SpectrumModel, spectrum: np.ndarray) -> float:
+    """Return that of a usual film of the composition that a spectrum shows, kg/m2."""
+    used = model.channels
+    free = _free(model)
+    density = _density(free, np.asarray(spectrum, float)[used])
+    return mass_thickness(USUAL_THICKNESS, density)
+
+
+def _free(model: SpectrumModel) -> SpectrumModel:
+    """Return the model with free families, and an angle even if that is not known."""
     angle = model.take_off_angle
-    if unknown := ANGLE in model.unknown:
+    if ANGLE in model.unknown:
+        # which moves the thickness with its sine
         angle = float(np.mean(USUAL_ANGLES))
-    free = untied(model).replace(take_off_angle=angle)
+    return untied(model).replace(take_off_angle=angle)
+
+
+def said_of_mass_thickness(
+    model: SpectrumModel, spectrum: np.ndarray, usual: float
+) -> np.ndarray:
+    """Return what lines and edges say of ``usual * TRIED``: logs of the likelihood."""
+    free = _free(model)
     used = free.channels
     x = np.asarray(spectrum, float)[used]
     tied = _tied_families(model, free)
-    # in the composition of a usual film
-    density = _density(free, x)
-    usual = mass_thickness(USUAL_THICKNESS, density)
     trials = [_trial(free, x, one, tied) for one in (usual * TRIED).tolist()]
     deviance, disagreement = np.transpose(trials)
     misfit = max(1.0, deviance.min() / max(1.0, x.size - len(free.columns)))
+    return -0.5 * (EDGES * deviance / misfit + disagreement)
+
+
+def likely_mass_thickness(
+    usual: float, logarithm: np.ndarray, unknown: float = 0.0
+) -> MassThickness:
+    """Return the mass thickness by what spectra say of those that were tried.
+
+    Parameters
+    ----------
+    usual
+        kg/m2, of a film of 77 nm: the prior is that within a factor of 2.
+    logarithm
+        Of the likelihood of ``usual * TRIED``, with any constant.
+    unknown
+        Relative standard deviation by what else is not known.
+    """
     prior = (np.log(TRIED) / np.log(USUAL_FACTOR)) ** 2
-    logarithm = -0.5 * (EDGES * deviance / misfit + disagreement + prior)
     position = np.linspace(np.log(TRIED[0]), np.log(TRIED[-1]), 4000)
-    weight = CubicSpline(np.log(TRIED), logarithm)(position)
+    weight = CubicSpline(np.log(TRIED), logarithm - 0.5 * prior)(position)
     weight = np.exp(weight - weight.max())
     below = np.cumsum(weight) / weight.sum()
     low, middle, high = np.interp([OUTSIDE / 2, 0.5, 1 - OUTSIDE / 2], below, position)
-    # an angle that is not known moves the thickness with its sine
     wide = np.array([middle - low, high - middle])
-    wide = np.hypot(wide, NORMAL * ANGLE_SPREAD * unknown)
+    wide = np.hypot(wide, NORMAL * unknown)
     ends = usual * np.exp([middle, middle - wide[0], middle + wide[1]])
     value, low, high = ends.tolist()
     return MassThickness(value, low, high, float(wide.mean() / NORMAL))

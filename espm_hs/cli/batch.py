@@ -1,19 +1,14 @@
 """The work behind the command line: files in, results out."""
 
-import io
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import dask
-import matplotlib.pyplot as plt
 import numpy as np
 from joblib import effective_n_jobs
-from matplotlib.figure import Figure
 from sklearn.exceptions import ConvergenceWarning
 
 from espm_hs import plotting, simulation
@@ -24,33 +19,36 @@ from espm_hs.cli.files import (
     results_of,
 )
 from espm_hs.cli.html_report import write_report
-from espm_hs.cli.settings import SAMPLE, Settings
+from espm_hs.cli.maps import (
+    apply_settings,
+    check_beam_energy,
+    declare,
+    number_of_phases,
+    phase_number_figure,
+    save_figure,
+    write_results,
+)
+from espm_hs.cli.settings import Settings
 from espm_hs.cli.tables import (
     composition_table,
     fit_facts,
     text_lines,
-    write_composition,
 )
 from espm_hs.cli.workers import Outcome
-from espm_hs.compounds import read_compounds
 from espm_hs.decomposition.cautions import PhaseWarning
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.factorization.counts.storage import memory_for_counts
 from espm_hs.factorization.kernels.pixel_updates import block_pass
 from espm_hs.metadata.describe import Info, counts_per_pixel, shape_text
-from espm_hs.metadata.learning import learned
-from espm_hs.metadata.reader import item, read
-from espm_hs.metadata.schema import BATCH, NODE, RESULTS
+from espm_hs.metadata.reader import item
+from espm_hs.metadata.schema import BATCH, RESULTS
 from espm_hs.metadata.writer import write_parameters
-from espm_hs.model_selection.n_phases_and_binning import PhaseNumber
 from espm_hs.output import check_targets, finished_files, printable
 from espm_hs.progress import stage
 from espm_hs.quantification.percent_with_errors import to_percent
-from espm_hs.quantification.phase_names import PhaseNames
 from espm_hs.quantification.report import report
 from espm_hs.signals import EDSespmSpectrum
 from espm_hs.signals._masks import shown_progress
-from espm_hs.signals._model_selection import PHASE_NUMBER
 from espm_hs.simulation import metrics
 
 # Shares of the time that is left of a file, as a rule: of reading it, of the number of
@@ -127,12 +125,12 @@ def decompose_file(path: str | Path, folder: str | Path, settings: Settings) -> 
     with shown_progress(settings.progress, printable(path.name)):
         with stage(OF_READING, "reading"):
             signal = choose_map(read_spectra(path, settings.lazy))
-        _apply(signal, settings)
+        apply_settings(signal, settings)
         if settings.calibrate:
             signal.refine_calibration(print_info=False)
         if settings.phases == "auto":
             with stage(OF_NUMBER):
-                number, told = _number_of_phases(signal, settings)
+                number, told = number_of_phases([signal], settings)
             settings = replace(settings, phases=number)
         with stage(OF_FIT):
             found, seconds = _decompose(signal, settings)
@@ -141,53 +139,11 @@ def decompose_file(path: str | Path, folder: str | Path, settings: Settings) -> 
             if settings.identify:
                 names = signal.identify_phases(settings.identify, rename=True)
             write_parameters(signal.metadata, {BATCH: record})
-            _write_results(signal, path, folder, names)
+            write_results(signal, path, folder, names)
     said = [composition_table(signal), *([str(names)] if names else [])]
     said = [told, *said] if told else said
     text = "\n".join([*said, _remarks(signal, found), f"{seconds:.1f} s"])
     return Outcome(str(path), "done", text, fit_facts(signal, seconds))
-
-
-def _write_results(
-    signal: EDSespmSpectrum,
-    path: Path,
-    folder: Path,
-    names: PhaseNames | None = None,
-) -> None:
-    """Write map, figure, table and report of a map that was decomposed."""
-    results, figure, table, report = results_of(path, folder)
-    with finished_files(folder) as new:
-        if item(signal.metadata, PHASE_NUMBER) is not None:
-            with new(_phase_number_figure(path)) as file:
-                _save_figure(signal.plot_number_of_phases(), file)
-        with new(figure.name) as file:
-            _save_figure(plotting.plot_phases(signal), file)
-        with new(table.name) as file:
-            write_composition(signal, file)
-        with new(report.name) as file:
-            write_report(signal, file, str(path), names)
-        # the last to come to its place: where it is, the others are
-        with new(results.name) as file:
-            signal.save(file, show_progressbar=False)
-            _check_written(signal, file)
-
-
-def _check_written(signal: EDSespmSpectrum, file: Path) -> None:
-    """Raise OSError for results that are not whole: writers pass over what fails."""
-    (written,) = read_spectra(file, lazy=True)
-    wanted, found = (_items(item(one.metadata, NODE)) for one in (signal, written))
-    lost = sorted(wanted - found)
-    if lost or learned(written).loadings is None:
-        raise OSError(f"not all of it was written: {', '.join(lost[:3]) or 'maps'}.")
-
-
-def _items(node: dict) -> set[str]:
-    """Names of all items of a node of metadata."""
-    names = set()
-    for name, value in node.items():
-        inside = _items(value) if isinstance(value, dict) else ()
-        names |= {name, *(f"{name}.{one}" for one in inside)}
-    return names
 
 
 def elements_of_file(path: str | Path, settings: Settings, false_names: float) -> str:
@@ -208,8 +164,8 @@ def elements_of_file(path: str | Path, settings: Settings, false_names: float) -
         A line for each element, and the options of a decomposition with them.
     """
     signal = choose_map(read_spectra(path))
-    _declare(signal, settings)
-    _check_beam_energy(signal)
+    declare(signal, settings)
+    check_beam_energy(signal)
     found = signal.identify_elements(false_names=false_names, print_info=False)
     names = ",".join(one.element for one in found.found)
     advice = (
@@ -241,41 +197,14 @@ def phases_of_file(
         A line for each number, and the one to take.
     """
     path, folder = Path(path), Path(folder)
-    figure = folder / _phase_number_figure(path)
+    figure = folder / phase_number_figure(path)
     check_targets([figure])
     signal = choose_map(read_spectra(path))
-    _apply(signal, settings)
-    _, told = _number_of_phases(signal, settings, most)
+    apply_settings(signal, settings)
+    _, told = number_of_phases([signal], settings, most)
     with finished_files(folder) as new, new(figure.name) as file:
-        _save_figure(signal.plot_number_of_phases(), file)
+        save_figure(signal.plot_number_of_phases(), file)
     return f"{told}\nWritten: {figure}"
-
-
-def _phase_number_figure(path: Path) -> str:
-    return f"{path.stem}_phase_number.png"
-
-
-def _number_of_phases(
-    signal: EDSespmSpectrum, settings: Settings, most: int = 7
-) -> tuple[int, str]:
-    """Find how many phases the counts bear out; return it, and what speaks for it."""
-    fit = settings.fit or {}
-    names = "n_init", "random_state", "n_jobs", "calibration"
-    options = {name: fit[name] for name in names if name in fit}
-    with redirect_stdout(io.StringIO()) as printed:
-        best = signal.estimate_number_of_phases(
-            range(1, most + 1), show_progressbar=settings.progress, **options
-        )
-    found = PhaseNumber.from_dict(item(signal.metadata, PHASE_NUMBER))
-    rows = [["phases", "fail to predict, nats", "draws differ"]]
-    rows += [
-        [str(n), f"{loss:.1f} ± {error:.1f}", f"{angle:.1f}°"]
-        for n, loss, error, angle in zip(
-            found.numbers, found.mean, found.error, found.angles, strict=True
-        )
-    ]
-    said = f"The counts bear out {best} phase{'s' if best > 1 else ''}."
-    return best, "\n".join([*text_lines(rows), said, printed.getvalue()]).rstrip()
 
 
 def report_file(
@@ -375,61 +304,6 @@ def _done_before(path: Path, folder: Path, settings: Settings) -> Outcome | None
     return Outcome(str(path), "done before", f"as in {files[0]}", facts)
 
 
-def _declare(signal: EDSespmSpectrum, settings: Settings) -> None:
-    """Write the settings to the metadata."""
-    if settings.elements is not None:
-        signal.set_elements(list(settings.elements))
-    microscope = {
-        "beam_energy": settings.beam_energy,
-        "elevation_angle": settings.elevation,
-    }
-    if any(value is not None for value in microscope.values()):
-        signal.set_microscope_parameters(**microscope)
-    with _options_named("--elements, --stray, --thickness, --density"):
-        signal.set_analysis_parameters(
-            thickness=settings.thickness,
-            density=settings.density,
-            thickness_error=settings.thickness_error,
-            mass_thickness=settings.mass_thickness,
-            pile_up=settings.pile_up,
-            stray_elements=settings.stray,
-        )
-
-
-def _check_beam_energy(signal: EDSespmSpectrum) -> None:
-    if read("beam_energy", signal.metadata, signal.original_metadata) is None:
-        raise ValueError(
-            "the file has no beam energy: give it in keV, --beam-energy 200."
-        )
-
-
-def _apply(signal: EDSespmSpectrum, settings: Settings) -> None:
-    """Write the settings to the metadata and check that nothing needed is missing."""
-    if settings.identify:
-        read_compounds(settings.identify)
-    _declare(signal, settings)
-    # the messages of the signal name Python calls, these the options
-    trees = signal.metadata, signal.original_metadata
-    if not read("elements", *trees):
-        raise ValueError("the file names no elements: give them, --elements O,Mg,Si.")
-    _check_beam_energy(signal)
-    known = [read(name, *trees) for name in SAMPLE]
-    if (known[0] is None) != (known[1] is None):
-        missing = "--density (g/cm3)" if known[1] is None else "--thickness (nm)"
-        raise ValueError(f"absorption needs thickness and density: give {missing} too.")
-    with _options_named("--elements, --stray"):
-        signal.physical_model()
-
-
-@contextmanager
-def _options_named(options: str) -> Iterator[None]:
-    """Add the options to messages that name Python calls."""
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"{error} (The options: {options}.)") from None
-
-
 def _decompose(
     signal: EDSespmSpectrum, settings: Settings
 ) -> tuple[PhaseAnalysis, float]:
@@ -472,12 +346,6 @@ def _remarks(signal: EDSespmSpectrum, found: PhaseAnalysis) -> str:
     return for_command_line("\n".join(lines))
 
 
-def _save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure, and let go of it."""
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
-
-
 # -- simulation ----------------------------------------------------------------------
 
 
@@ -500,7 +368,7 @@ def demo(folder: str | Path, seed: int = 0) -> str:
     found, seconds = _decompose(signal, Settings(phases=3))
     with finished_files(Path(folder)) as new:
         with new("phases.png") as file:
-            _save_figure(plotting.plot_phases(signal), file)
+            save_figure(plotting.plot_phases(signal), file)
         with new("map.hspy") as file:
             signal.save(file)
     counts = counts_per_pixel(signal)

@@ -5,13 +5,19 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from sklearn.exceptions import ConvergenceWarning
 
 from espm_hs import plotting
-from espm_hs.cli import batch
 from espm_hs.cli.files import choose_map, read_spectra, results_of
+from espm_hs.cli.maps import (
+    apply_settings,
+    number_of_phases,
+    save_figure,
+    write_results,
+)
 from espm_hs.cli.settings import Settings
 from espm_hs.cli.tables import write_csv
 from espm_hs.decomposition.cautions import PhaseWarning
@@ -51,20 +57,20 @@ def decompose_files(
     KeyboardInterrupt
         If the user interrupts the fit; nothing is written then.
     """
-    if not isinstance(settings.phases, int):
-        raise ValueError(
-            "Of maps together the number of phases is not searched for: say how many "
-            "there are, such as `--phases 3`, not `--phases auto`."
-        )
     files, folder = [Path(path) for path in paths], Path(folder)
+    record = settings.record
     ours = [folder / name for name in (TABLE, RESULT, FIGURE)]
     check_targets([*ours, *(one for file in files for one in results_of(file, folder))])
     signals = []
     for file in files:
         signals.append(choose_map(read_spectra(file, settings.lazy)))
-        batch._apply(signals[-1], settings)
+        apply_settings(signals[-1], settings)
         if settings.calibrate:
             signals[-1].refine_calibration(print_info=False)
+    told = []
+    if settings.phases == "auto":
+        number, text = number_of_phases(signals, settings)
+        settings, told = replace(settings, phases=number), [text]
     start = time.perf_counter()
     with warnings.catch_warnings():
         # said in the report of each map
@@ -83,10 +89,10 @@ def decompose_files(
         raise KeyboardInterrupt
     seconds = time.perf_counter() - start
     for file, signal in zip(files, signals, strict=True):
-        write_parameters(signal.metadata, {BATCH: settings.record})
-        batch._write_results(signal, file, folder)
+        write_parameters(signal.metadata, {BATCH: record})
+        write_results(signal, file, folder)
     _write(result, folder)
-    return f"{result}\n{seconds:.1f} s"
+    return "\n".join([*told, f"{result}", f"{seconds:.1f} s"])
 
 
 def _write(result: JointResult, folder: Path) -> None:
@@ -94,7 +100,7 @@ def _write(result: JointResult, folder: Path) -> None:
     frame = result.to_dataframe()
     with finished_files(folder) as new:
         with new(FIGURE) as file:
-            batch._save_figure(plotting.plot_joint(result), file)
+            save_figure(plotting.plot_joint(result), file)
         with new(TABLE) as file:
             write_csv(file, [[*frame.columns], *frame.to_numpy().tolist()])
         with new(RESULT) as file:

@@ -440,20 +440,32 @@ class MapToFit:
             maps *= 1 + _cost_of_smoothness(self.counts)
         return phases / (phases + maps)
 
+    def prepared(
+        self, n_phases: int | None = None, kind: type[PhaseSearch] = PhaseSearch
+    ) -> PhaseSearch:
+        """Return what finds the phases, before it has begun.
+
+        ``n_phases``: as many, of which nothing is known; None: those that were asked
+        for. ``kind``: how they are searched for.
+        """
+        counts, grid, problem = self.binned
+        known = self.known
+        if n_phases is not None:
+            known = Knowledge.nothing(n_phases, len(self.model.columns))
+            given = known.constraints(None)
+            problem = replace(problem, n_components=n_phases, **given)
+        return kind(
+            *(counts, grid, problem, self.model, self.channels, known),
+            sizes=np.bincount(self.bins.number),
+            **self.options.of_search,
+        )
+
     def search(self) -> tuple[Factorization, Errors, PhaseSearch]:
         """Return the phases, their errors, and the search that found them."""
-        options, init = self.options, self.options.init
-        search = PhaseSearch(
-            *self.binned,
-            self.model,
-            self.channels,
-            self.known,
-            sizes=np.bincount(self.bins.number),
-            **options.of_search,
-        )
+        search, init = self.prepared(), self.options.init
         if self.binning > 1 and not isinstance(init, str) and init[1] is not None:
             init = (init[0], self.bins.sum(init[1]))
-        return *search.run(init, options.chosen_penalties), search
+        return *search.run(init, self.options.chosen_penalties), search
 
     def analysis(
         self,
@@ -547,13 +559,11 @@ def read_map(
     navigation = data.shape[:-1] or (1,)
     used = model.channels if channels is None else model.channels & channels
     # everything but the data is checked before the data are read
-    known, problem = _problem(model, n_phases, options, navigation, pixels, used)
+    _, problem = _problem(model, n_phases, options, navigation, pixels, used)
     n_pixels = int(np.prod(navigation) if pixels is None else pixels.sum())
     check_start(options.init, problem, n_pixels)
     counts, model, used, changed = read_to_fit(data, model, pixels, used, refinement)
     check_counts(counts)
-    if changed:
-        known, problem = _problem(model, n_phases, options, navigation, pixels, used)
     if refinement is not None and counts.total >= PARTS * LEAST_OF_A_PART:
         quarter = PARTS * np.arange(n_pixels) // n_pixels
         parts = counts.spectra_of(quarter, PARTS)
@@ -561,13 +571,30 @@ def read_map(
         brightness = _brightness(np.asarray(counts.per_pixel))
         ends = counts.spectra_of(brightness, PARTS)[[0, -1]]
         changed = changed | refinement.widening(model, ends, used)
+    read = counts, model, used, changed
+    return map_to_fit(*read, n_phases, options, navigation, pixels, n_together)
+
+
+def map_to_fit(
+    counts: AnyCounts,
+    model: LinearModel,
+    channels: np.ndarray,
+    changed: Changes,
+    n_phases: int | None,
+    options: DecompositionOptions,
+    navigation: tuple[int, ...],
+    pixels: np.ndarray | None,
+    n_together: int | None = None,
+) -> MapToFit:
+    """Say what is to be solved for counts that were read, see `read_map`."""
+    known, problem = _problem(model, n_phases, options, navigation, pixels, channels)
     binning = options.chosen_binning(counts, navigation, n_together)
     bins = Bins.from_shape(navigation, binning, pixels)
     if known.single_elements:
         options = replace(options, n_init=1)  # all starts are the same
     binned = _in_bins(counts, problem, bins, binning)
     solved = counts, problem, binned, bins, binning, known
-    return MapToFit(*solved, model, used, pixels, options, changed)
+    return MapToFit(*solved, model, channels, pixels, options, changed)
 
 
 def _brightness(per_pixel: np.ndarray) -> np.ndarray:

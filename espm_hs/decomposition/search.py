@@ -132,7 +132,7 @@ class PhaseSearch:
         choose_penalties: Callable[[AnyCounts, Problem], Penalties],
     ) -> tuple[Factorization, Errors]:
         """Return the factorisation and its errors."""
-        self._begin()
+        self.begin()
         penalties = choose_penalties(self.counts, self.problem)
         self.problem = replace(self.problem, penalties=penalties)
         with stage(FIRST_FIT, "looking for phases"):
@@ -161,7 +161,7 @@ class PhaseSearch:
             found, errors = self._as_shown(found, errors)
         return found, errors
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
         """Make the model that of the composition of the whole."""
         if self.model.depends_on_composition:
             self.model = self_consistent_model(

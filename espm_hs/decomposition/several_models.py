@@ -177,7 +177,7 @@ class JointSearch(PhaseSearch):
             raise TypeError("JointSearch needs a `stack` of models.")
         return self.stack
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
         """Begin with a problem in which all phases are the mean of their map."""
         models, known = [], []
         n, k = len(self.several.models), self.problem.n_components

@@ -37,14 +37,24 @@ from espm_hs.decomposition.drift import (
 from espm_hs.decomposition.presence import amounts_in
 from espm_hs.decomposition.result import PhaseAnalysis, fingerprint
 from espm_hs.decomposition.search import Errors, PhaseSearch
+from espm_hs.decomposition.segments import SegmentsToFit, read_segments
 from espm_hs.decomposition.several_models import JointSearch, Stack, same_model
-from espm_hs.factorization import Factorization, Grid, Problem, joined
+from espm_hs.factorization import (
+    Factorization,
+    Grid,
+    Problem,
+    deviance_ratio,
+    joined,
+)
+from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.physics.linear_model import LinearModel
 from espm_hs.progress import stage
 
+# Of maps of the same pixels.
+PIXELS = "pixels"
 # Whether maps of the same model share the spectra of the phases, or like those of other
-# models only the composition.
-SHARED = ("auto", "composition")
+# models only the composition; or whether all maps are of the same pixels.
+SHARED = ("auto", "composition", PIXELS)
 
 
 class OneOfMaps(NamedTuple):
@@ -109,7 +119,8 @@ def decompose_maps(
         As in `decompose`.
     shared
         "auto": maps of the same model share the spectra of the phases, others their
-        composition; "composition": no map shares more than that.
+        composition; "composition": no map shares more than that; "pixels": all maps are
+        of the same pixels, and share the abundances, too.
     drift
         Phase -> standard deviation of its fractions between maps; or one number for all
         phases; None: nothing drifts.
@@ -121,16 +132,11 @@ def decompose_maps(
     """
     with stage(READING, "reading"):
         read, where = read_maps(maps, n_phases, options, shared, drift)
-    with stage(read.share_of_search):
-        fit = read.search()
-    analyses = read.analyses(fit)
-    amounts = [
-        amounts_in(analysis, one.counts.spectrum)
-        for analysis, one in zip(analyses, read.maps, strict=True)
-    ]
+    analyses, paths = read.solved()
+    amounts = list(map(amounts_in, analyses, read.spectra))
     paths = {
         phase: Path(path.fractions[where], path.covariance[where])
-        for phase, path in fit.paths.items()
+        for phase, path in paths.items()
     }
     in_order = np.stack([amounts[i] for i in where], axis=1)
     return JointPhases([analyses[i] for i in where], in_order, paths)
@@ -160,6 +166,22 @@ class MapsToFit:
         """Those of all maps."""
         return self.maps[0].options
 
+    @property
+    def binning(self) -> int:
+        """Pixels along each axis of the largest bins that phases are found from."""
+        return max(one.binning for one in self.maps)
+
+    @property
+    def spectra(self) -> list[np.ndarray]:
+        """Sum of the counts of each map."""
+        return [one.counts.spectrum for one in self.maps]
+
+    def solved(self) -> tuple[list[PhaseAnalysis], dict[int, Path]]:
+        """Return the result of each map, and the paths of phases that drift."""
+        with stage(self.share_of_search):
+            fit = self.search()
+        return self.analyses(fit), fit.paths
+
     @cached_property
     def edges(self) -> list[slice]:
         """Binned pixels of each map among those of all."""
@@ -171,28 +193,46 @@ class MapsToFit:
         """As of one map: the least that any of them has."""
         return min(one.share_of_search for one in self.maps)
 
-    def search(self) -> JointFit:
-        """Return the phases of all maps."""
+    def prepared(self, n_phases: int | None = None) -> PhaseSearch:
+        """Return what finds the phases of all maps, before it has begun.
+
+        ``n_phases``: as many, of which nothing is known; None: those that were asked
+        for.
+        """
         counts, grids, problems = zip(*(one.binned for one in self.maps), strict=True)
         grid, support = Grid.joined(grids), None
-        if problems[0].support is not None:
+        first, problem, known = (
+            self.maps[0],
+            problems[0],
+            [one.known for one in self.maps],
+        )
+        if n_phases is not None:
+            known = [Knowledge.nothing(n_phases, len(x.fixed)) for x in known]
+            problem = replace(
+                problem, n_components=n_phases, **known[0].constraints(None)
+            )
+        elif problem.support is not None:
             support = np.concatenate([problem.support for problem in problems])
-        together, first = joined(counts), self.maps[0]
-        known = replace(first.known, support=support)
-        problem = replace(problems[0], support=support, grid=None)
+        together = joined(counts)
+        problem = replace(problem, support=support, grid=None)
         model = first.model, first.channels
         how = self.options.of_search
-        search: PhaseSearch
         if self.place.max() == 0:
-            search = PhaseSearch(together, grid, problem, *model, known, **how)
-        else:
-            stack = self._stack()
-            together = replace(together, n_channels=stack.n_channels)
-            placed = together.in_places(stack.number, len(stack.models))
-            known = self._known(stack, support)
-            problem = self._problem_of(stack, problem, known, placed.n_channels)
-            how |= {"stack": stack}
-            search = JointSearch(placed, grid, problem, *model, known, **how)
+            known_of_all = replace(known[0], support=support)
+            return PhaseSearch(together, grid, problem, *model, known_of_all, **how)
+        stack = self._stack()
+        together = replace(together, n_channels=stack.n_channels)
+        placed = together.in_places(stack.number, len(stack.models))
+        firsts = np.unique(self.place, return_index=True)[1]
+        known_of_all = stack.knowledge([known[i] for i in firsts])
+        known_of_all = replace(known_of_all, support=support)
+        problem = self._problem_of(stack, problem, known_of_all, placed.n_channels)
+        how |= {"stack": stack}
+        return JointSearch(placed, grid, problem, *model, known_of_all, **how)
+
+    def search(self) -> JointFit:
+        """Return the phases of all maps."""
+        search = self.prepared()
         found, errors = search.run(self.options.init, self.options.chosen_penalties)
         fit = JointFit(found, errors, search, {})
         if self.drift and isinstance(search, JointSearch) and not found.interrupted:
@@ -207,11 +247,6 @@ class MapsToFit:
         models = tuple(one.model for one in firsts)
         channels = tuple(one.channels for one in firsts)
         return Stack(models, channels, np.repeat(self.place, sizes))
-
-    def _known(self, stack: Stack, support: np.ndarray | None) -> Knowledge:
-        firsts = np.unique(self.place, return_index=True)[1]
-        known = stack.knowledge([self.maps[i].known for i in firsts])
-        return replace(known, support=support)
 
     def _problem_of(
         self, stack: Stack, problem: Problem, known: Knowledge, n_channels: int
@@ -309,13 +344,39 @@ class MapsToFit:
         return results
 
 
+def in_one_map(
+    analyses: Sequence[PhaseAnalysis], loadings: np.ndarray, counts: AnyCounts
+) -> PhaseAnalysis:
+    """Return the results of maps that share all of their phases as that of one map.
+
+    Parameters
+    ----------
+    analyses
+        Of the maps.
+    loadings, counts
+        Of all of them as one map.
+    """
+    first = analyses[0]
+    held = np.sum([np.asarray(one.counts) for one in analyses], axis=0)
+    mean = first.spectra[first.channels] @ held
+    return replace(
+        first,
+        loadings=loadings,
+        counts=held,
+        fingerprint=fingerprint(counts),
+        misfit=deviance_ratio(counts.spectrum, mean, len(first.element_columns)),
+        scale=counts.scale,
+        smoothness=np.mean([one.smoothness for one in analyses], axis=0),
+    )
+
+
 def read_maps(
     maps: Sequence[OneOfMaps],
     n_phases: int | None,
     options: DecompositionOptions,
     shared: str = "auto",
     drift: Mapping | float | None = None,
-) -> tuple[MapsToFit, list[int]]:
+) -> tuple[MapsToFit | SegmentsToFit, list[int]]:
     """Read maps; return them sorted, and where each of those given is among them.
 
     Raises
@@ -326,6 +387,10 @@ def read_maps(
     check_choice("shared", shared, SHARED)
     _check_options(options, len(maps))
     _check_elements([one.model for one in maps])
+    if shared == PIXELS:
+        if drift is not None:
+            raise ValueError("Nothing drifts between maps of the same pixels.")
+        return read_segments(maps, n_phases, options)
     read: list[MapToFit] = []
     n_together = sum(
         int(np.prod(one.data.shape[:-1]) if one.pixels is None else one.pixels.sum())

@@ -8,7 +8,7 @@ here.
 from typing import TYPE_CHECKING, Any
 
 from espm_hs.factorization.counts.chunks import summed_spectrum
-from espm_hs.factorization.counts.counts import Counts, joined
+from espm_hs.factorization.counts.counts import Counts, joined, side_by_side
 from espm_hs.factorization.counts.distributed import ScatteredCounts
 from espm_hs.factorization.counts.grid import Bins, Grid, usual_binning
 from espm_hs.factorization.cross_validation import (
@@ -103,6 +103,7 @@ __all__ = [
     "mixing_ranges",
     "off_zero",
     "profiled_information",
+    "side_by_side",
     "slope_of_composition",
     "smoothed_covariance",
     "sparsity_losses",

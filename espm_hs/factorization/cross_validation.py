@@ -357,5 +357,5 @@ def _fits(counts, problem, n_init, options, fits_left):
 
 
 def _loss(others, problem, fit):
-    W, H = fit
-    return held_out(others, (1 / FITTED - 1) * problem.spectra(W), H)
+    D, H = problem.leveled(*fit)
+    return held_out(others, (1 / FITTED - 1) * D, H)

@@ -283,6 +283,18 @@ class Problem:
             return D
         return np.ascontiguousarray((self.G @ W.T[..., None])[..., 0].T)
 
+    def leveled(self, W: np.ndarray, H: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return spectra and H of a fit, of spectra that are as high in all places.
+
+        Only then the sum of a spectrum over all channels is what a pixel has of it,
+        which `free_scales` leave open.
+        """
+        D = self.spectra(W)
+        if not self.free_scales:
+            return D, H
+        heights = self.heights(W)
+        return D / self.in_channels(heights), H * heights[self.places]
+
     def made_by(self, H: Any) -> np.ndarray:
         """Return ``G^T 1`` of what all pixels hold, shape (n_columns, n_components)."""
         if self.places is None:

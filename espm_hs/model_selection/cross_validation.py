@@ -5,8 +5,9 @@ and independent. What is real in the model of some counts helps to predict the o
 what fits their noise makes the prediction worse.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
@@ -16,14 +17,18 @@ import numpy as np
 from espm_hs.arguments import check_number, generator
 from espm_hs.decomposition.decompose import (
     Changes,
+    DecompositionOptions,
     Refinement,
     check_counts,
     check_lines,
     check_size,
     read_to_fit,
 )
+from espm_hs.decomposition.segments import SegmentsToFit
 from espm_hs.decomposition.self_consistency import self_consistent_model
+from espm_hs.decomposition.together import MapsToFit, OneOfMaps, read_maps
 from espm_hs.factorization import (
+    Bins,
     Counts,
     Factorization,
     Penalties,
@@ -32,6 +37,7 @@ from espm_hs.factorization import (
     held_out,
     thin,
     uninterrupted,
+    usual_binning,
 )
 from espm_hs.factorization.cross_validation import FITTED
 from espm_hs.physics.linear_model import LinearModel
@@ -96,8 +102,89 @@ class Comparison:
         return cls(**values)
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Trial(ABC):
+    """Fits some of the counts and predicts the others.
+
+    Parameters
+    ----------
+    penalties
+        Of the fits.
+    n_thinnings
+        How often counts are held out, at least twice.
+    n_init, random_state, n_jobs
+        As in `espm_hs.EspmNMF`.
+    callback
+        Called after each prediction with how many are done and how many there are.
+
+    Raises
+    ------
+    ValueError
+        If counts are held out less than twice.
+    """
+
+    penalties: Penalties
+    n_thinnings: int = 4
+    n_init: int = 4
+    random_state: int | np.random.Generator | None = None
+    n_jobs: int | None = None
+    callback: Callable[[int, int], None] | None = None
+
+    def __post_init__(self) -> None:
+        check_number("n_thinnings", self.n_thinnings, 2, whole=True)
+
+    @abstractmethod
+    def check(self, *sizes: int) -> None:
+        """Raise ValueError if the data cannot bear one of some numbers of phases."""
+
+    @property
+    @abstractmethod
+    def binned(self) -> tuple[Counts, int]:
+        """Counts of bins that phases are found from, and pixels along each axis."""
+
+    @abstractmethod
+    def problem(self, n_phases: int) -> Problem:
+        """Return what a fit with so many phases minimises."""
+
+    @cached_property
+    def rng(self) -> np.random.Generator:
+        """What draws the counts, and the starts of the fits."""
+        return generator(self.random_state)
+
+    def fit(self, counts: Counts, problem: Problem, **options: Any) -> Factorization:
+        """Factorise some counts; Ctrl-C ends the comparison."""
+        options = {"n_init": self.n_init, "n_jobs": self.n_jobs} | options
+        found = factorize(counts, problem, random_state=self.rng, **options)
+        return uninterrupted(found)
+
+    def draws(self, counts: Counts) -> Iterator[tuple[Counts, Counts]]:
+        """Draw the fitted counts and the others, as often as they are held out."""
+        for _ in range(self.n_thinnings):
+            yield thin(counts, FITTED, self.rng)
+
+    def loss(self, others: Counts, D: np.ndarray, H: np.ndarray) -> float:
+        """Return what spectra and loadings of the fitted counts fail to predict."""
+        return held_out(others, (1 / FITTED - 1) * D, H)
+
+    def tell(self, done: int, n_candidates: int) -> None:
+        """Say how many predictions have been judged."""
+        if self.callback is not None:
+            self.callback(done, n_candidates * self.n_thinnings)
+
+
+def judged_by_counts(counts: Counts) -> Counts:
+    """Return counts that can be held out; ValueError for other data."""
+    check_counts(counts)
+    if counts.values.dtype.kind != "u":
+        raise ValueError(
+            "Held-out counts are to judge, but the data are no whole numbers of "
+            "counts. Give the counts as they were measured."
+        )
+    return counts
+
+
 @dataclass(frozen=True, eq=False)
-class CrossValidation:
+class CrossValidation(Trial):
     """Fits some of the counts of a map and predicts the others.
 
     Parameters
@@ -107,17 +194,9 @@ class CrossValidation:
         are read when they are needed.
     start
         Physics over the same channels.
-    penalties
-        Of the fits.
-    pixels, channels
-        As in `decompose`.
-    n_thinnings
-        How often counts are held out, at least twice.
-    n_init, random_state, n_jobs
-        As in `espm_hs.EspmNMF`.
-    callback
-        Called after each prediction with how many are done and how many there are.
-    refinement
+    penalties, n_thinnings, n_init, random_state, n_jobs, callback
+        As in `Trial`.
+    pixels, channels, refinement
         As in `decompose`.
 
     Raises
@@ -128,18 +207,9 @@ class CrossValidation:
 
     data: np.ndarray | da.Array
     start: LinearModel
-    penalties: Penalties
-    pixels: np.ndarray | None = None
-    channels: np.ndarray | None = None
-    n_thinnings: int = 4
-    n_init: int = 4
-    random_state: int | np.random.Generator | None = None
-    n_jobs: int | None = None
-    callback: Callable[[int, int], None] | None = None
-    refinement: Refinement | None = None
-
-    def __post_init__(self) -> None:
-        check_number("n_thinnings", self.n_thinnings, 2, whole=True)
+    pixels: np.ndarray | None = field(default=None, kw_only=True)
+    channels: np.ndarray | None = field(default=None, kw_only=True)
+    refinement: Refinement | None = field(default=None, kw_only=True)
 
     @property
     def navigation(self) -> tuple[int, ...]:
@@ -168,11 +238,6 @@ class CrossValidation:
         """What was changed in the model to fit the sum of the counts."""
         return self._read[3]
 
-    @cached_property
-    def rng(self) -> np.random.Generator:
-        """What draws the counts, and the starts of the fits."""
-        return generator(self.random_state)
-
     def check(self, *sizes: int) -> None:
         """Raise ValueError if the data cannot bear one of some numbers of phases."""
         for n_phases in sizes:
@@ -182,14 +247,17 @@ class CrossValidation:
     @cached_property
     def counts(self) -> Counts:
         """Counts of the pixels and channels in use."""
-        counts = self._read[0]
-        check_counts(counts)
-        if counts.values.dtype.kind != "u":
-            raise ValueError(
-                "Held-out counts are to judge, but the data are no whole numbers of "
-                "counts. Give the counts as they were measured."
-            )
-        return counts
+        return judged_by_counts(self._read[0])
+
+    @cached_property
+    def binned(self) -> tuple[Counts, int]:
+        """Counts of bins that phases are found from, and pixels along each axis."""
+        counts: Any = self.counts
+        binning = usual_binning(counts, self.navigation)
+        if binning > 1:
+            bins = Bins.from_shape(self.navigation, binning, self.pixels)
+            counts = bins.merge(counts)
+        return counts, binning
 
     @cached_property
     def model(self) -> LinearModel:
@@ -206,25 +274,51 @@ class CrossValidation:
             penalties=self.penalties,
         )
 
-    def fit(self, counts: Counts, problem: Problem, **options: Any) -> Factorization:
-        """Factorise some counts; Ctrl-C ends the comparison."""
-        options = {"n_init": self.n_init, "n_jobs": self.n_jobs} | options
-        found = factorize(counts, problem, random_state=self.rng, **options)
-        return uninterrupted(found)
 
-    def draws(self, counts: Counts) -> Iterator[tuple[Counts, Counts]]:
-        """Draw the fitted counts and the others, as often as they are held out."""
-        for _ in range(self.n_thinnings):
-            yield thin(counts, FITTED, self.rng)
+@dataclass(frozen=True, eq=False)
+class JointCrossValidation(Trial):
+    """Fits some of the counts of several maps and predicts the others.
 
-    def loss(self, others: Counts, D: np.ndarray, H: np.ndarray) -> float:
-        """Return what spectra and loadings of the fitted counts fail to predict."""
-        return held_out(others, (1 / FITTED - 1) * D, H)
+    Parameters
+    ----------
+    maps
+        The maps, in any order.
+    penalties, n_thinnings, n_init, random_state, n_jobs, callback
+        As in `Trial`.
+    shared
+        As in `espm_hs.decomposition.together.decompose_maps`.
+    """
 
-    def tell(self, done: int, n_candidates: int) -> None:
-        """Say how many predictions have been judged."""
-        if self.callback is not None:
-            self.callback(done, n_candidates * self.n_thinnings)
+    maps: Sequence[OneOfMaps]
+    shared: str = field(default="auto", kw_only=True)
+
+    def check(self, *sizes: int) -> None:
+        """Raise ValueError if the data cannot bear one of some numbers of phases."""
+        for one in self.maps:
+            asked = one.model.channels
+            asked = asked if one.channels is None else asked & one.channels
+            for n_phases in sizes:
+                navigation = one.data.shape[:-1] or (1,)
+                check_size(n_phases, navigation, one.pixels, asked)
+            check_lines(one.model, asked)
+
+    @cached_property
+    def read(self) -> MapsToFit | SegmentsToFit:
+        """The maps as they were read, each with the model that fits its sum."""
+        options = DecompositionOptions(binning="auto", n_jobs=self.n_jobs)
+        return read_maps(self.maps, 1, options, self.shared)[0]
+
+    @cached_property
+    def binned(self) -> tuple[Counts, int]:
+        """Counts of bins of all maps, and pixels along each axis of the largest."""
+        counts: Any = self.read.prepared().counts
+        return judged_by_counts(counts), self.read.binning
+
+    def problem(self, n_phases: int) -> Problem:
+        """Return what a fit with so many phases minimises."""
+        search = self.read.prepared(n_phases)
+        search.begin()
+        return replace(search.problem, penalties=self.penalties)
 
 
 def check_numbers(name: str, numbers: Iterable[int], example: str) -> list[int]:

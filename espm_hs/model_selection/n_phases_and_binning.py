@@ -12,6 +12,7 @@ from espm_hs.factorization.matching import match_phases
 from espm_hs.model_selection.cross_validation import (
     Comparison,
     CrossValidation,
+    Trial,
     check_numbers,
 )
 from espm_hs.progress import stage
@@ -45,7 +46,7 @@ class PhaseNumber(Comparison):
     angles: np.ndarray
 
 
-def estimate_number(trial: CrossValidation, numbers: Iterable[int]) -> PhaseNumber:
+def estimate_number(trial: Trial, numbers: Iterable[int]) -> PhaseNumber:
     """Compare numbers of phases by held-out counts.
 
     A phase that is real helps to predict them and comes back in another draw; one that
@@ -55,7 +56,7 @@ def estimate_number(trial: CrossValidation, numbers: Iterable[int]) -> PhaseNumb
     Parameters
     ----------
     trial
-        The map, and how counts are held out.
+        The map or maps, and how counts are held out.
     numbers
         Numbers of phases.
 
@@ -66,11 +67,7 @@ def estimate_number(trial: CrossValidation, numbers: Iterable[int]) -> PhaseNumb
     """
     numbers = check_numbers("numbers", numbers, "range(1, 7)")
     trial.check(numbers[0], numbers[-1])
-    counts: Any = trial.counts
-    navigation = trial.navigation
-    binning = usual_binning(counts, navigation)
-    if binning > 1:
-        counts = Bins.from_shape(navigation, binning, trial.pixels).merge(counts)
+    counts, binning = trial.binned
     draws = list(trial.draws(counts))
     # each phase takes as long as the others
     left = len(draws) * sum(numbers)
@@ -83,8 +80,9 @@ def estimate_number(trial: CrossValidation, numbers: Iterable[int]) -> PhaseNumb
             with stage(k / left, f"{k} phase{'s' * (k > 1)}"):
                 found = trial.fit(fitted, problem, tol=TOL)
             left -= k
-            spectra.append(problem.spectra(found.W))
-            rows[-1].append(trial.loss(others, spectra[-1], found.H))
+            D, H = problem.leveled(found.W, found.H)
+            spectra.append(D)
+            rows[-1].append(trial.loss(others, D, H))
             trial.tell(len(angles) * len(draws) + len(rows[-1]), len(numbers))
         angles.append(_turn(spectra))
         if _beyond_doubt(np.array(rows)):

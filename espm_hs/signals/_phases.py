@@ -762,9 +762,13 @@ def _numbered(kind: type, data: np.ndarray, axes: list[dict]) -> Any:
     return kind(data, axes=[number, *({**axis, "navigate": False} for axis in axes)])
 
 
-def pixel_size(signal: EDSSpectrum) -> tuple[float, ...] | None:
-    """Step of each navigation axis, in array order; None where they do not compare."""
+def pixel_size(signal: EDSSpectrum, but: int | None = None) -> tuple[float, ...] | None:
+    """Step of each navigation axis, in array order; None where they do not compare.
+
+    ``but``: number of an axis in the array that is left out.
+    """
     axes = signal.axes_manager.navigation_axes[::-1]
+    axes = [axis for axis in axes if axis.index_in_array != but]
     steps = tuple(float(getattr(axis, "scale", 0.0)) for axis in axes)
     same_unit = len({str(axis.units) for axis in axes}) == 1
     return steps if same_unit and all(steps) else None

@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
 from espm_hs.arguments import did_you_mean, float_array
+from espm_hs.calibration.segments import with_mass_thickness
 from espm_hs.decomposition.cautions import PhaseWarning
 from espm_hs.decomposition.decompose import DecompositionOptions
-from espm_hs.decomposition.together import OneOfMaps, decompose_maps
-from espm_hs.metadata.writer import AllOrNothing
+from espm_hs.decomposition.result import PhaseAnalysis
+from espm_hs.decomposition.together import PIXELS, OneOfMaps, decompose_maps
+from espm_hs.factorization import USUAL_SPARSITY, Penalties
+from espm_hs.metadata.writer import AllOrNothing, write_parameters
+from espm_hs.model_selection.cross_validation import JointCrossValidation
+from espm_hs.model_selection.n_phases_and_binning import PhaseNumber, estimate_number
 from espm_hs.output import warn_unconverged
+from espm_hs.physics.xray.unknowns import THICKNESS
+from espm_hs.progress import stage
 from espm_hs.quantification.joint import JointResult, names_of, warned_of
+from espm_hs.signals._frames import Series
 from espm_hs.signals._masks import arrays_of, shown_progress, used_channels, used_pixels
+from espm_hs.signals._model_selection import PHASE_NUMBER
 from espm_hs.signals._phases import NAMES_ELSEWHERE, Phases, pixel_size
 
+# Shares of the time that is left: of the number of phases, and of the mass thickness.
+OF_NUMBER, OF_THICKNESS = 0.6, 0.7
 # Options of `decomposition` that all maps have, with its defaults.
 _OPTIONS = (
     *("sparsity", "smoothness", "known_phases", "fixed_composition", "binning"),
@@ -29,13 +41,14 @@ _OPTIONS = (
 
 
 def decompose_together(
-    maps: Sequence[Any],
-    output_dimension: int | None = None,
+    maps: Sequence[Any] | Any,
+    output_dimension: int | str | None = None,
     *,
     shared: str = "auto",
     drift: Mapping[int | str, float] | float | None = None,
     parameter: Sequence[float] | None = None,
-    parameter_name: str = "map",
+    parameter_name: str | None = None,
+    axis: int | str | None = None,
     names: Sequence[str] | None = None,
     calibration: str = "auto",
     navigation_mask: Sequence[Any] | None = None,
@@ -53,25 +66,36 @@ def decompose_together(
     Parameters
     ----------
     maps
-        Signals of type EDS_espm with the same elements. Their order does not matter.
+        Signals of type EDS_espm with the same elements, whose order does not matter; or
+        one signal, whose frames along ``axis`` are the maps.
     output_dimension
-        Number of phases in all maps; a map need not hold each of them.
+        Number of phases in all maps; a map need not hold each of them. "auto": as many
+        as `estimate_number_together` finds.
     shared
         "auto": maps of the same physics share the whole spectra of the phases, as if
         they were one map; others share the composition, and have a background and
         system elements of their own. "composition": no map shares more than that.
+        "pixels": the maps are of the same pixels, by several detectors or segments of
+        one, and share the abundances as well; how efficient each is is fitted, and so
+        is the mass thickness where none is stated.
     drift
         Standard deviation, in at.%, of the composition from map to map; a number for
         all phases, or number or name of a phase -> number. None: the same everywhere.
     parameter, parameter_name
         What changes from map to map, a number for each, and what to call it, such as
-        "temperature (°C)".
+        "temperature (°C)". Of frames it is their axis, if nothing is said.
+    axis
+        Of one signal: name or number of the navigation axis along which its frames are,
+        such as "time". They share the whole spectra of the phases and the calibration;
+        the signal gets one result with the maps of all frames. Frames whose pixels are
+        all masked are left out. See `EDSespmSpectrum.align_frames`.
     names
         Of the maps; None: their titles.
     calibration
         As in `EDSespmSpectrum.decomposition`, for each map by itself.
     navigation_mask, signal_mask
-        A mask for each map as in `EDSespmSpectrum.decomposition`, or None.
+        A mask for each map as in `EDSespmSpectrum.decomposition`, or None; of frames
+        one of the signal.
     show_progressbar
         Whether progress is shown; None for HyperSpy's preference.
     print_info
@@ -110,19 +134,233 @@ def decompose_together(
     >>> result.percent_of_atoms.shape
     (3, 3)
     """
-    signals = _signals(maps)
-    masks = _masks(
-        len(signals), navigation_mask=navigation_mask, signal_mask=signal_mask
-    )
-    names = _names(signals, names)
-    values = _values(parameter, len(signals))
     given = _given(options)
-    first = signals[0]
+    together = _together(maps, axis, calibration, navigation_mask, signal_mask)
+    together.check(shared, drift)
+    names = together.named(names)
+    values = together.valued(parameter)
+    first, asked, n_phases = together.signals[0], together.asked, output_dimension
     known, max_iter = given.pop("known_phases"), given["max_iter"]
     how = DecompositionOptions(known_phases=known and arrays_of(first, known), **given)
-    refinement = first._refinement(calibration)
+    compared: dict[str, Any] = {}
+    film = None
+    with shown_progress(show_progressbar, "espm"):
+        if n_phases == "auto":
+            names_of_both = "n_init", "random_state", "n_jobs"
+            both = {name: given[name] for name in names_of_both}
+            with stage(OF_NUMBER):
+                number = _number(asked, range(1, 8), shared, **both)
+            n_phases, compared = number.best, {PHASE_NUMBER: number.to_dict()}
+        if shared == PIXELS and len(asked) > 1 and all(map(_of_any_thickness, asked)):
+            with stage(OF_THICKNESS, "thickness"):
+                asked, film = with_mass_thickness(asked, n_phases, how)  # type: ignore[arg-type]
+        found = decompose_maps(asked, n_phases, how, shared, _fractions(drift))  # type: ignore[arg-type]
+    stored = {**vars(how), "calibration": calibration, "together": len(asked)}
+    together.store(found.analyses, stored, compared)
+    title = parameter_name or together.parameter_name
+    result = JointResult.of(found, names, values, title)
+    _warn(found.analyses, max_iter, how.tol)
+    if print_info:
+        print(*filter(None, (film, result)), sep="\n")
+    return result
+
+
+def _warn(analyses: Sequence[PhaseAnalysis], max_iter: int, tol: float) -> None:
+    """Say what speaks against the phases."""
+    if not all(one.converged or one.interrupted for one in analyses):
+        warn_unconverged(analyses[0].n_iter, max_iter, tol, stacklevel=3)
+    if warning := warned_of(analyses):
+        warnings.warn(warning, PhaseWarning, stacklevel=3)
+
+
+def _of_any_thickness(one: OneOfMaps) -> bool:
+    """Whether nobody said how thick the sample is."""
+    return THICKNESS in getattr(one.model, "unknown", ())
+
+
+def estimate_number_together(
+    maps: Sequence[Any] | Any,
+    numbers: Iterable[int] = range(1, 8),
+    *,
+    axis: int | str | None = None,
+    shared: str = "auto",
+    n_thinnings: int = 4,
+    n_init: int = 4,
+    sparsity: float = USUAL_SPARSITY,
+    calibration: str = "auto",
+    navigation_mask: Sequence[Any] | None = None,
+    signal_mask: Sequence[Any] | None = None,
+    random_state: int | np.random.Generator | None = 0,
+    n_jobs: int = -1,
+    show_progressbar: bool | None = None,
+) -> int:
+    """Find how many phases the counts of several maps bear out together.
+
+    As `EDSespmSpectrum.estimate_number_of_phases`, with the phases of
+    `decompose_together`: those that are real predict counts that are held out, in
+    whichever maps they are.
+
+    Parameters
+    ----------
+    maps, axis, shared, calibration, navigation_mask, signal_mask
+        As in `decompose_together`.
+    numbers, n_thinnings, n_init, sparsity, random_state, n_jobs, show_progressbar
+        As in `EDSespmSpectrum.estimate_number_of_phases`.
+
+    Returns
+    -------
+    int
+        The number. The curve is kept in each signal, where `plot_number_of_phases`
+        finds it.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument makes no sense, the maps cannot be taken together, or the data
+        are not integer counts.
+
+    Examples
+    --------
+    >>> import espm_hs
+    >>> from espm_hs.simulation import particles
+    >>> maps = [particles((16, 16), 100, seed=seed) for seed in range(3)]
+    >>> espm_hs.estimate_number_together(maps, range(1, 5), show_progressbar=False)
+    3
+    """
+    together = _together(maps, axis, calibration, navigation_mask, signal_mask)
+    together.check(shared)
+    with shown_progress(show_progressbar, "held-out counts"):
+        found = _number(
+            together.asked,
+            numbers,
+            shared,
+            sparsity=sparsity,
+            n_thinnings=n_thinnings,
+            n_init=n_init,
+            random_state=random_state,
+            n_jobs=n_jobs,
+        )
+    with ExitStack() as stack:
+        for signal in together.signals:
+            stack.enter_context(AllOrNothing(signal))
+        for signal in together.signals:
+            write_parameters(signal.metadata, {PHASE_NUMBER: found.to_dict()})
+    return found.best
+
+
+def _number(
+    asked: Sequence[OneOfMaps],
+    numbers: Iterable[int],
+    shared: str,
+    sparsity: float = USUAL_SPARSITY,
+    **options: Any,
+) -> PhaseNumber:
+    """Compare numbers of phases of several maps."""
+    penalties = Penalties(sparsity)
+    trial = JointCrossValidation(asked, shared=shared, penalties=penalties, **options)
+    return estimate_number(trial, numbers)
+
+
+@dataclass(frozen=True, eq=False)
+class _Maps:
+    """Signals that are taken together, one for each map."""
+
+    signals: list[Any]
+    asked: list[OneOfMaps]
+
+    parameter_name: ClassVar[str] = "map"
+
+    def check(self, shared: str, drift: Any = None) -> None:
+        """Raise ValueError for what these maps cannot have."""
+
+    def named(self, names: Sequence[str] | None) -> list[str]:
+        """Return a name for each map."""
+        if names is None:
+            titles = [str(signal.metadata.General.title) for signal in self.signals]
+            return names_of(titles)
+        return _names(names, len(self.signals))
+
+    def valued(self, parameter: Any) -> np.ndarray | None:
+        """Return the parameter of each map."""
+        return None if parameter is None else _values(parameter, len(self.signals))
+
+    def store(
+        self, analyses: Sequence[PhaseAnalysis], stored: Mapping, compared: Mapping
+    ) -> None:
+        """Keep the results."""
+        with ExitStack() as stack:
+            for signal in self.signals:
+                stack.enter_context(AllOrNothing(signal))
+            for signal, one, analysis in zip(
+                self.signals, self.asked, analyses, strict=True
+            ):
+                signal._store(analysis, one.pixels, stored)
+                write_parameters(signal.metadata, compared)
+
+
+@dataclass(frozen=True, eq=False)
+class _Frames(_Maps):
+    """Frames of one signal."""
+
+    series: Series
+    kept: list[int]
+    pixels: np.ndarray | None
+
+    @property
+    def parameter_name(self) -> str:  # type: ignore[override]
+        """What the axis of the frames is."""
+        return self.series.name
+
+    def check(self, shared: str, drift: Any = None) -> None:
+        """Raise ValueError for what one signal cannot hold."""
+        if shared != "auto" or drift is not None:
+            raise ValueError(
+                "The signal holds one spectrum of each phase for all frames. For other "
+                "`shared`, or a `drift`, give its frames as a list, such as "
+                "`[s.inav[:, :, i] for i in range(n)]`, and no `axis`."
+            )
+
+    def named(self, names: Sequence[str] | None) -> list[str]:
+        """Return a name for each frame in use."""
+        if names is None:
+            names = [f"{self.series.name} {x:g}" for x in self.series.axis.axis]
+        return [_names(names, len(self.series))[i] for i in self.kept]
+
+    def valued(self, parameter: Any) -> np.ndarray:
+        """Return the parameter of each frame in use."""
+        values = self.series.axis.axis if parameter is None else parameter
+        return _values(values, len(self.series))[self.kept]
+
+    def store(
+        self, analyses: Sequence[PhaseAnalysis], stored: Mapping, compared: Mapping
+    ) -> None:
+        """Keep the results as one of the signal."""
+        (signal,) = self.signals
+        analysis = self.series.joined(analyses, self.kept, self.pixels)
+        with AllOrNothing(signal):
+            signal._store(analysis, self.pixels, stored)
+            write_parameters(signal.metadata, compared)
+
+
+def _together(
+    maps: Any, axis: int | str | None, calibration: str, *masks: Any
+) -> _Maps | _Frames:
+    """Return what is to be decomposed, of signals or of the frames of one."""
+    if axis is not None:
+        if not isinstance(maps, Phases):
+            raise TypeError(
+                f"With `axis`, `maps` is one signal of type EDS_espm, found "
+                f"{type(maps).__name__}."
+            )
+        series = Series.of(maps, axis)
+        of_frames = series.maps(maps._refinement(calibration), *masks)
+        return _Frames([maps], of_frames[0], series, *of_frames[1:])
+    signals = _signals(maps)
+    refinement = signals[0]._refinement(calibration)
+    names = "navigation_mask", "signal_mask"
+    of_maps = _masks(len(signals), **dict(zip(names, masks, strict=True)))
     asked = []
-    for signal, pixels, channels in zip(signals, *masks, strict=True):
+    for signal, pixels, channels in zip(signals, *of_maps, strict=True):
         signal._check_not_empty()
         asked.append(
             OneOfMaps(
@@ -134,22 +372,7 @@ def decompose_together(
                 refinement,
             )
         )
-    with shown_progress(show_progressbar, "espm"):
-        found = decompose_maps(asked, output_dimension, how, shared, _fractions(drift))
-    stored = {**vars(how), "calibration": calibration, "together": len(signals)}
-    with ExitStack() as stack:
-        for signal in signals:
-            stack.enter_context(AllOrNothing(signal))
-        for signal, one, analysis in zip(signals, asked, found.analyses, strict=True):
-            signal._store(analysis, one.pixels, stored)
-    result = JointResult.of(found, names, values, parameter_name)
-    if not all(one.converged or one.interrupted for one in found.analyses):
-        warn_unconverged(found.analyses[0].n_iter, max_iter, how.tol, stacklevel=2)
-    if warning := warned_of(found.analyses):
-        warnings.warn(warning, PhaseWarning, stacklevel=2)
-    if print_info:
-        print(result)
-    return result
+    return _Maps(signals, asked)
 
 
 def _signals(maps: Any) -> list[Any]:
@@ -157,7 +380,8 @@ def _signals(maps: Any) -> list[Any]:
     if isinstance(maps, Phases) or not isinstance(maps, Sequence) or not maps:
         raise TypeError(
             f"`maps` must be a list of signals, found {type(maps).__name__}: "
-            "`decompose_together([s1, s2], output_dimension=3)`."
+            "`decompose_together([s1, s2], output_dimension=3)`. Of a signal with one "
+            "more navigation axis say which: `axis='time'`."
         )
     for number, signal in enumerate(maps):
         if not isinstance(signal, Phases):
@@ -187,22 +411,18 @@ def _masks(n_maps: int, **given: Any) -> list[list[Any]]:
     return masks
 
 
-def _names(signals: Sequence[Any], names: Sequence[str] | None) -> list[str]:
+def _names(names: Sequence[str], n_maps: int) -> list[str]:
     """Return a name for each map."""
-    if names is None:
-        return names_of([str(signal.metadata.General.title) for signal in signals])
-    if isinstance(names, str) or len(names) != len(signals):
+    if isinstance(names, str) or len(names) != n_maps:
         raise ValueError(
-            f"`names` must be a list of {len(signals)} names, one for each map; found "
+            f"`names` must be a list of {n_maps} names, one for each map; found "
             f"{names!r}."
         )
     return [str(name) for name in names]
 
 
-def _values(parameter: Any, n_maps: int) -> np.ndarray | None:
+def _values(parameter: Any, n_maps: int) -> np.ndarray:
     """Return the parameter of each map."""
-    if parameter is None:
-        return None
     values = float_array("parameter", parameter)
     if values.shape != (n_maps,) or not np.isfinite(values).all():
         raise ValueError(

@@ -20,6 +20,7 @@ from espm_hs.signals._edits import Edits
 from espm_hs.signals._elements import ElementMaps
 from espm_hs.signals._export import Exports
 from espm_hs.signals._film import FilmPreparation, FilmQuantification
+from espm_hs.signals._frames import Frames
 from espm_hs.signals._model_selection import ModelSelection
 from espm_hs.signals._phase_map import PhaseMaps
 from espm_hs.signals._phases import Phases, beside_hyperspy
@@ -46,7 +47,15 @@ def _in_kev() -> EDSTEMSpectrum:
 
 
 class _Espm(
-    ModelSelection, PhaseMaps, ElementMaps, Comparisons, Exports, Edits, Phases, Figures
+    ModelSelection,
+    PhaseMaps,
+    ElementMaps,
+    Comparisons,
+    Exports,
+    Edits,
+    Frames,
+    Phases,
+    Figures,
 ):
     """What all signals of this package have beside preparation and quantification."""
 

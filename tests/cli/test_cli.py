@@ -20,7 +20,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 import espm_hs
-from espm_hs.cli import batch, files, settings
+from espm_hs.cli import batch, files, maps, settings
 from espm_hs.cli import main as cli
 from espm_hs.cli import workers as many
 from espm_hs.cli.advice import for_command_line
@@ -65,9 +65,9 @@ def no_figures(monkeypatch):
         plt.close(figure)
         path.touch()
 
-    monkeypatch.setattr(batch.plotting, "plot_phases", lambda signal: plt.figure())
-    monkeypatch.setattr(batch, "_save_figure", save)
-    monkeypatch.setattr(batch, "write_report", lambda signal, path, *_: path.touch())
+    monkeypatch.setattr(maps.plotting, "plot_phases", lambda signal: plt.figure())
+    monkeypatch.setattr(maps, "save_figure", save)
+    monkeypatch.setattr(maps, "write_report", lambda signal, path, *_: path.touch())
 
 
 @pytest.fixture
@@ -177,7 +177,7 @@ def test_nothing_is_left_half_written(map_file, tmp_path, monkeypatch, no_figure
     def fail(*args):
         raise OSError("disk full")
 
-    monkeypatch.setattr(batch, "write_composition", fail)
+    monkeypatch.setattr(maps, "write_composition", fail)
     result = run("decompose", map_file, "-n", 1, "-o", tmp_path / "out")
     assert result.exit_code == 1
     table = tmp_path / "out" / "small_composition.csv"

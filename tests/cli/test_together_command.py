@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from espm_hs import JointResult
+from espm_hs.cli import maps
 from espm_hs.cli.main import main
 from espm_hs.simulation import mantle, particles
 
@@ -41,6 +42,19 @@ def test_maps_of_files_have_the_same_phases(files, tmp_path):
     assert float(rows[0]["counts"]) == pytest.approx(result.counts[0, 0])
     for name in ("together.png", "first_report.html", "second_phases.png"):
         assert (tmp_path / name).stat().st_size > 1000
+
+
+def test_as_many_phases_as_the_counts_of_all_maps_bear_out(
+    files, tmp_path, monkeypatch
+):
+    # of seven numbers four are enough to see it
+    monkeypatch.setattr(maps, "range", lambda first, _: range(first, 5), raising=False)
+    done = run("--together", "-n", "auto", "--starts", 2, *files, "-o", tmp_path)
+    assert done.exit_code == 0, done.output
+    assert "The counts bear out 3 phases." in done.output
+    result = JointResult.load(tmp_path / "together.json")
+    assert len(result.phases) == 3
+    assert (tmp_path / "second_phase_number.png").stat().st_size > 1000
 
 
 @pytest.mark.parametrize("option", ["--local-absorption", "--resume"])

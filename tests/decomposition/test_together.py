@@ -13,6 +13,9 @@ from espm_hs.decomposition.decompose import DecompositionOptions, decompose
 from espm_hs.decomposition.drift import factors, shortened
 from espm_hs.decomposition.presence import amounts_in
 from espm_hs.decomposition.together import OneOfMaps, decompose_maps, read_maps
+from espm_hs.factorization import ScatteredCounts
+from espm_hs.factorization.counts import distributed as on_cluster
+from espm_hs.factorization.counts.reading import read_counts
 from espm_hs.simulation import particles, record
 
 QUIET = {"print_info": False, "show_progressbar": False}
@@ -218,3 +221,23 @@ def test_what_cannot_be_taken_together(whole):
     options = replace(OPTIONS, known_phases=known)
     with pytest.raises(ValueError, match="another spectrum in each"):
         decompose_maps(pair, 3, options, "composition")
+
+
+@pytest.mark.parametrize("shared", ["auto", "composition", "pixels"])
+def test_maps_on_a_cluster_give_the_same_bits(shared, monkeypatch):
+    """Lazy maps are read and binned by the workers; one map is here."""
+    monkeypatch.setattr(on_cluster, "FEW", 0)  # so that small maps stay there, too
+    distributed = pytest.importorskip("distributed")
+    maps = [particles((12, 12), 80, seed=i) for i in range(2)]
+    given = [OneOfMaps(s.data, s.physical_model()) for s in maps]
+    options = replace(OPTIONS, binning="auto", smoothness=0.3)
+    found = decompose_maps(given, 3, options, shared)
+    lazy = given[0]._replace(data=da.from_array(given[0].data, (5, 6, -1)))
+    workers = distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+    )
+    with workers, distributed.Client(workers):
+        assert isinstance(read_counts(lazy.data), ScatteredCounts)
+        again = decompose_maps([lazy, given[1]], 3, options, shared)
+    for one, other in zip(found.analyses, again.analyses, strict=True):
+        same(one, other)

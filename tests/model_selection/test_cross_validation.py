@@ -14,7 +14,9 @@ def s():
 
 
 def trial_of(s, **options):
-    return CrossValidation(s.data, s.physical_model(), Penalties(1.0), **options)
+    return CrossValidation(
+        s.data, s.physical_model(), penalties=Penalties(1.0), **options
+    )
 
 
 def test_the_truth_predicts_best(s):

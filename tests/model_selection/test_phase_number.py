@@ -4,7 +4,11 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 
+from espm_hs import estimate_number_together
 from espm_hs.analysis import PhaseNumber
+from espm_hs.decomposition.together import OneOfMaps
+from espm_hs.factorization import Penalties
+from espm_hs.model_selection.cross_validation import JointCrossValidation
 from espm_hs.model_selection.n_phases_and_binning import _beyond_doubt
 from espm_hs.simulation import DATASETS
 
@@ -110,3 +114,41 @@ def test_what_was_not_counted(eds):
     eds.data = eds.data * 0.37
     with pytest.raises(ValueError, match="as they were measured"):
         eds.estimate_number_of_phases([1, 2])
+
+
+@pytest.mark.parametrize("shared", ["auto", "composition"])
+def test_the_number_of_phases_of_maps_together(shared):
+    """Each map by itself is too poor to show the third phase; all of them show it."""
+    maps = [DATASETS["particles"]((16, 16), 3, seed=seed) for seed in range(6)]
+    alone = maps[0].deepcopy()
+    assert alone.estimate_number_of_phases(range(1, 5), **QUICK) < 3
+    found = estimate_number_together(maps, range(1, 5), shared=shared, **QUICK)
+    assert found == 3
+    for signal in maps:
+        assert signal.metadata.EDS_espm.number_of_phases.best == 3
+    assert maps[1].plot_number_of_phases().axes[1].get_xlabel() == "Number of phases"
+
+
+def test_loss_of_places_is_that_of_their_own_counts():
+    """Held-out counts of two models, by their means in plain numpy."""
+    maps = [DATASETS["particles"]((6, 6), 60, seed=seed) for seed in range(2)]
+    models = [s.physical_model() for s in maps]
+    models[1] = models[1].replace(beam_energy=300)
+    asked = [
+        OneOfMaps(*pair) for pair in zip((s.data for s in maps), models, strict=True)
+    ]
+    trial = JointCrossValidation(
+        asked, penalties=Penalties(1.0), n_init=1, random_state=0
+    )
+    counts, binning = trial.binned
+    assert binning == 1
+    problem = trial.problem(2)
+    fitted, others = next(trial.draws(counts))
+    found = trial.fit(fitted, problem)
+    loss = trial.loss(others, *problem.leveled(found.W, found.H))
+    means = problem.spectra(found.W) @ found.H.T / 4
+    own = np.repeat([0, 1], counts.n_channels // 2)[:, None] == problem.places
+    x = others.to_csr().toarray().T
+    floor = 1e-6 * others.mean_counts / others.n_channels
+    expected = 2 * means[own].sum() - (x * np.log(np.maximum(means, floor)))[own].sum()
+    assert loss == pytest.approx(expected, rel=1e-6)

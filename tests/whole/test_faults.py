@@ -32,7 +32,7 @@ import pytest
 from conftest import make_map, record
 
 from espm_hs import EspmNMF, signals
-from espm_hs.cli import batch
+from espm_hs.cli import batch, maps
 from espm_hs.cli.files import results_of
 from espm_hs.factorization import Counts, Problem, divergence, factorize
 from espm_hs.factorization.executors import threads
@@ -653,15 +653,15 @@ def results(decomposed, tmp_path, monkeypatch):
     def write(title):
         s = decomposed.deepcopy()
         s.metadata.EDS_espm.set_item("batch", title)
-        batch._write_results(s, tmp_path / "map.hspy", tmp_path)
+        maps.write_results(s, tmp_path / "map.hspy", tmp_path)
 
     def text(signal, path, *_):
         path.write_text(signal.metadata.EDS_espm.batch * 9000)
 
-    monkeypatch.setattr(batch.plotting, "plot_phases", lambda signal: signal)
-    monkeypatch.setattr(batch, "_save_figure", text)
-    monkeypatch.setattr(batch, "write_report", text)
-    monkeypatch.setattr(batch, "write_composition", text)
+    monkeypatch.setattr(maps.plotting, "plot_phases", lambda signal: signal)
+    monkeypatch.setattr(maps, "save_figure", text)
+    monkeypatch.setattr(maps, "write_report", text)
+    monkeypatch.setattr(maps, "write_composition", text)
     write("old")
     return tmp_path, write
 

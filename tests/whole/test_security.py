@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from conftest import make_map
 
 import espm_hs
-from espm_hs.cli import batch, html_report, settings, tables
+from espm_hs.cli import batch, html_report, maps, settings, tables
 from espm_hs.cli import workers as many
 from espm_hs.cli.main import main
 
@@ -172,8 +172,8 @@ def test_names_in_metadata_name_no_files(text, tmp_path, monkeypatch):
     path.parent.mkdir()
     s.save(path)
     monkeypatch.setattr(html_report, "_figure", lambda *_: "")
-    monkeypatch.setattr(batch.plotting, "plot_phases", lambda signal: None)
-    monkeypatch.setattr(batch, "_save_figure", lambda figure, path: path.touch())
+    monkeypatch.setattr(maps.plotting, "plot_phases", lambda signal: None)
+    monkeypatch.setattr(maps, "save_figure", lambda figure, path: path.touch())
     out = tmp_path / "out"
     result = run("decompose", path, "-n", 1, "--starts", 1, "-o", out)
     assert result.exit_code == 0, result.output
@@ -304,8 +304,8 @@ def test_names_that_are_no_text(tmp_path, monkeypatch):
     make_map((3, 2), 100, size=300).save(tmp_path / "map.hspy")
     os.rename(tmp_path / "map.hspy", path)
     monkeypatch.setattr(html_report, "_figure", lambda *_: "")
-    monkeypatch.setattr(batch.plotting, "plot_phases", lambda signal: None)
-    monkeypatch.setattr(batch, "_save_figure", lambda figure, path: path.touch())
+    monkeypatch.setattr(maps.plotting, "plot_phases", lambda signal: None)
+    monkeypatch.setattr(maps, "save_figure", lambda figure, path: path.touch())
     options = ["-n", 1, "--starts", 1, "-o", tmp_path / "out"]
     result = run("decompose", path, tmp_path / "missing.hspy", *options)
     assert "1 of 2 files failed" in result.output
@@ -333,7 +333,7 @@ def test_tables_of_the_command_line_hold_no_formulas(tmp_path, monkeypatch):
         f"phases = 1\nstarts = 1\n[known_phases.{json.dumps(FORMULA)}]\nabsent=['Ti']\n"
     )
     monkeypatch.setattr(html_report, "_figure", lambda *_: "")
-    monkeypatch.setattr(batch, "_save_figure", lambda figure, path: path.touch())
+    monkeypatch.setattr(maps, "save_figure", lambda figure, path: path.touch())
     result = run("decompose", "-s", "s.toml", "--", "=1+1.hspy", "-x.hspy")
     assert result.exit_code == 1
     assert Path("=1+1_espm.hspy").exists(), result.output

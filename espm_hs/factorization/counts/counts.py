@@ -510,12 +510,32 @@ def joined(maps: Sequence[AnyCounts]) -> Counts:
     Channels have the numbers that they have in their own map, of which there may be
     fewer than in another one. Counts on a cluster are brought from there.
     """
-    here = (
-        one if isinstance(one, Counts) else one.take(np.ones(one.n_pixels, bool))
-        for one in maps
-    )
+    here = map(_here, maps)
     n_channels = max(one.n_channels for one in maps)
     return Counts.from_rows((one.rows for one in here), n_channels)
+
+
+def side_by_side(maps: Sequence[AnyCounts]) -> Counts:
+    """Return the channels of several maps of the same pixels, one after the other.
+
+    Counts on a cluster are brought from there.
+    """
+    here = [_here(one) for one in maps]
+    n_channels = sum(one.n_channels for one in here)
+    edges = np.unique(np.concatenate([one.blocks for one in here])).tolist()
+    strips = (
+        sp.hstack([one.part(*ends).to_csr() for one in here], format="csr")
+        for ends in pairwise(edges)
+    )
+    rows = (Reader(n_channels).read(strip) for strip in strips)
+    return Counts.from_rows(rows, n_channels)
+
+
+def _here(counts: AnyCounts) -> Counts:
+    """Return counts here; those on a cluster are brought from there."""
+    if isinstance(counts, Counts):
+        return counts
+    return counts.take(np.ones(counts.n_pixels, bool))
 
 
 def _in_places(n_channels: int, place: np.ndarray, counts: Counts) -> Rows:

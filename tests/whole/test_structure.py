@@ -25,7 +25,9 @@ from benchmarks.robustness.structure import PACKAGE, code_lines, modules
 # papers (formula units, tables, methods, the script, the call that writes them, and
 # what all files are written with), of advice at the command line, and of net counts.
 # And the progress that all calls share, what is told of a fit, and how figures look.
-MOST_MODULES = 186
+# Two are halves of modules that had become too long: the patterns of lines beside their
+# evidence, and what HyperSpy does with factors and loadings beside what finds phases.
+MOST_MODULES = 188
 MOST_LINES = 12_000
 # What it has come down to so far. It rose for the refinement of the energy scale, for
 # cautions, ranges and series, for the search that goes on, for the errors of lines (a
@@ -37,7 +39,9 @@ MOST_LINES = 12_000
 # together, whose options are those of one; 1290 of the physics of bulk samples with
 # their signals and errors; 1200 of export, oxides and formula units, net counts, and
 # three commands; 100 of one progress for whole calls; 600 of figures and widgets.
-LINES_SO_FAR = 26_371
+# And 36 of the heads of halves, and of what closures say in longer words than text that
+# was executed.
+LINES_SO_FAR = 26_407
 # Three since: options of maps taken together, the paragraph of methods, which names all
 # strengths, and net counts of elements, which are fitted without one.
 MOST_WITH_SPARSITY = 15
@@ -50,8 +54,8 @@ MOST_WITH_SPARSITY = 15
 # has come.
 DECOMPOSITION = (56, 151)
 # 10 are those of the design; 6 more build the model of the metadata, to see whether
-# they have changed since the fit.
-QUANTIFICATION_MODULES = 17
+# they have changed since the fit; and one has the loadings.
+QUANTIFICATION_MODULES = 18
 # What belongs to one kind of physics and not to the separation of counts into phases.
 FOREIGN = re.compile(
     "(?i:x-?ray|detector|thickness|absorption|emission|stray|oxygen)|[kK]eV"

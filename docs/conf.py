@@ -87,7 +87,7 @@ html_theme_options = {
     "secondary_sidebar_items": ["page-toc"],
 }
 
-# Read the Docs says where the pages will stand; anywhere else there is one version
+# Read the Docs says where the pages stand; anywhere else there is one version of them
 html_baseurl = os.environ.get("READTHEDOCS_CANONICAL_URL", "")
 if html_baseurl:
     html_theme_options |= {
@@ -104,8 +104,7 @@ epub_basename = "espm_hs"
 epub_show_urls = "footnote"
 epub_exclude_files = ["search.html", "llms.txt", "versions.json"]
 
-# the pages in short, as plain text for programs that read them, and the versions to
-# choose from
+# the pages in short, as plain text for programs that read them; versions to choose from
 html_extra_path = ["llms.txt", "versions.json"]
 
 

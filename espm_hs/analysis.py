@@ -28,7 +28,7 @@ _HOMES = {
     "quantification.bootstrap": "replicates",
     "quantification.pixels": "pixel_amounts",
     "quantification.report": "Report",
-    "signals._phases": "stored_loadings",
+    "signals._components": "stored_loadings",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 # What has another name now.

@@ -15,6 +15,7 @@ import uuid
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 # An error says what is wrong in so many characters; files can hold any text.
@@ -24,8 +25,18 @@ _FORMULA = re.compile(r"[=+\-@\t\r]")
 _NUMBER = re.compile(r"-?[\d.]+(e[+-]?\d+)?")
 # One of them is in every folder that zarr, the format of .zspy, writes.
 _ZARR_FILES = {".zgroup", "zarr.json"}
+# RosettaSciIO takes zarr 2, which has no compiled package for Python 3.14.
+NO_ZSPY = (
+    "the format .zspy needs zarr 2, which is not installed: it is not made for Python "
+    "3.14 and later. Use .hspy."
+)
 # What is left for the file: nothing of the disk, of the quota, of the largest size.
 _FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
+
+def has_zspy() -> bool:
+    """Whether files .zspy can be read and written."""
+    return find_spec("zarr") is not None
 
 
 def in_a_line(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from importlib.util import find_spec
 from types import SimpleNamespace
 
 import hyperspy.api as hs
@@ -19,6 +20,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 settings.register_profile("suite", deadline=None, derandomize=True, database=None)
 settings.register_profile("search", deadline=None, print_blob=True)
 settings.load_profile("suite")
+
+
+# Formats of HyperSpy; zarr 2 has no compiled package for Python 3.14.
+FORMATS = ("hspy", "zspy") if find_spec("zarr") else ("hspy",)
+needs_zspy = pytest.mark.skipif("zspy" not in FORMATS, reason="zarr 2 is not there")
 
 
 def make_problem(seed=0, shape=(12, 10), n_channels=60, n_columns=5, k=3, counts=80):

@@ -20,17 +20,17 @@ from benchmarks.robustness.structure import code_lines, modules
 from benchmarks.runner import ROOT, argument, publish, run
 
 COVERAGE = ROOT / "build" / "quality" / "coverage.json"
-# Seconds of a process of its own, the shortest of three.
+# CPU seconds of a process of its own, the shortest of three.
 IMPORT = """
 import sys, time
-begun = time.perf_counter()
+begun = time.process_time()
 __import__(sys.argv[1])
-print(time.perf_counter() - begun)
+print(time.process_time() - begun)
 """
 
 
 def import_time(module: str, repeats: int) -> float:
-    """Return the seconds that an import takes, the shortest of several."""
+    """Return the CPU seconds that an import takes, the shortest of several."""
     command = [sys.executable, "-W", "ignore", "-c", IMPORT, module]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return min(
@@ -61,7 +61,7 @@ def coverage() -> dict[str, float]:
 def main(given):
     repeats = 1 if given.smoke else 3
     found = {
-        f"import {module} (s)": import_time(module, repeats)
+        f"import {module} (CPU s)": import_time(module, repeats)
         for module in ("espm_hs", "espm_hs.cli", "espm_hs.signals")
     }
     found["modules"] = len(modules())

@@ -12,13 +12,12 @@ from espm_hs.calibration.automatic import AXIS, AutomaticCalibration, axis_chang
 from espm_hs.calibration.energy_scale import with_splines, without_noise
 from espm_hs.calibration.line_evidence import (
     SETTLED_SCALE,
-    Family,
     Fit,
     Gains,
     Null,
-    Patterns,
     Spectrum,
 )
+from espm_hs.calibration.line_patterns import Family, Patterns
 from espm_hs.factorization import deviance_ratio
 from espm_hs.factorization.executors import one_blas_thread
 from espm_hs.physics import SpectrumModel

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from espm_hs.output import in_a_line
+from espm_hs.output import NO_ZSPY, has_zspy, in_a_line
 
 if TYPE_CHECKING:
     from espm_hs.signals import EDSespmSpectrum
@@ -124,6 +124,8 @@ def _check_there(path: Path) -> int:
     if path.is_dir():
         if path.suffix != ".zspy":
             raise IsADirectoryError("this is a folder; give the files in it.")
+        if not has_zspy():
+            raise OSError(NO_ZSPY)
         return 0
     if not path.exists():
         raise FileNotFoundError("there is no such file.")
@@ -151,6 +153,8 @@ def _not_forever(seconds: float) -> Iterator[None]:
 
 def _forbid_pickles() -> None:
     """Take from zarr, the format of .zspy, the codec that runs code of a file."""
+    if not has_zspy():
+        return
     from numcodecs.registry import codec_registry
 
     codec_registry.pop("pickle", None)

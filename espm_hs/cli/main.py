@@ -17,7 +17,7 @@ from espm_hs import __version__
 from espm_hs.cli import settings, tables
 from espm_hs.cli import workers as pool
 from espm_hs.cli.advice import for_command_line
-from espm_hs.output import in_a_line, printable
+from espm_hs.output import NO_ZSPY, has_zspy, in_a_line, printable
 
 # HyperSpy is imported inside the commands: --help must not wait for it.
 
@@ -541,6 +541,8 @@ def simulate(
     """  # noqa: D301 - click keeps the lines after the backspace as they are
     if Path(file).suffix not in (".hspy", ".zspy"):
         raise click.BadParameter(f"{file} must end in .hspy or .zspy.")
+    if Path(file).suffix == ".zspy" and not has_zspy():
+        raise click.BadParameter(NO_ZSPY)
     given = {"shape": shape, "counts_per_pixel": counts}
     options = {key: value for key, value in given.items() if value is not None}
     with _failing_in_a_line():

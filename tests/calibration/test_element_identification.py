@@ -6,7 +6,8 @@ from conftest import make_map
 from scipy.optimize import minimize
 
 from espm_hs.calibration.element_identification import any_element, identify
-from espm_hs.calibration.line_evidence import Null, Patterns, Spectrum
+from espm_hs.calibration.line_evidence import Null, Spectrum
+from espm_hs.calibration.line_patterns import Patterns
 from espm_hs.physics import Detector, SpectrumModel
 from espm_hs.simulation import Experiment, Phase
 

@@ -6,6 +6,7 @@ from contextlib import nullcontext
 import hyperspy.api as hs
 import numpy as np
 import pytest
+from conftest import FORMATS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_input import state
@@ -289,7 +290,7 @@ def test_files_keep_them(standard, sample, tmp_path, capsys):
     table = sample.calibrate_line_factors(standard, "SrTiO3")
     assert str(table) in capsys.readouterr().out
     expected = found(sample)
-    for kind in ("hspy", "zspy"):
+    for kind in FORMATS:
         sample.save(tmp_path / f"sample.{kind}")
         again = hs.load(tmp_path / f"sample.{kind}")
         assert again.line_factors().entries == table.entries

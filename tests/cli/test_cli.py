@@ -17,6 +17,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from conftest import FORMATS, needs_zspy
 from PIL import Image
 
 import espm_hs
@@ -307,7 +308,7 @@ def test_simulate(tmp_path):
     assert "must end in" in run("simulate", "mantle", "-o", tmp_path / "map.tif").output
 
 
-@pytest.mark.parametrize("extension", ["hspy", "zspy"])
+@pytest.mark.parametrize("extension", FORMATS)
 def test_simulate_replaces_an_older_map(tmp_path, extension):
     path = tmp_path / f"map.{extension}"
     for seed in (1, 2):
@@ -320,6 +321,7 @@ def test_simulate_replaces_an_older_map(tmp_path, extension):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@needs_zspy
 def test_simulate_spares_other_folders(tmp_path):
     path = tmp_path / "map.zspy"
     path.mkdir()

@@ -7,6 +7,7 @@ import ctypes
 import os
 import shutil
 import signal
+import sys
 import zipfile
 from functools import partial
 from pathlib import Path
@@ -16,8 +17,9 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import make_map, record
+from conftest import make_map, needs_zspy, record
 
+from espm_hs import output
 from espm_hs.cli import files
 from espm_hs.cli import main as cli
 from espm_hs.cli import workers as many
@@ -287,6 +289,7 @@ def test_corrupt_files_of_hyperspy(map_file, results_file, tmp_path):
     assert not list(tmp_path.rglob(".espm-hs-*"))
 
 
+@needs_zspy
 def test_corrupt_folders_of_zarr(tmp_path, map_file):
     rng = np.random.default_rng(1)
     source = tmp_path / "map.zspy"
@@ -347,3 +350,18 @@ def test_damaged_results(results_file, tmp_path, in_this_process, monkeypatch):
             refused += 1
         assert (tmp_path / f"{number}_report.html").exists() == (result.exit_code == 0)
     assert refused > len(names) / 2
+
+
+def test_zspy_without_zarr(tmp_path, map_file, in_this_process, monkeypatch):
+    """Where the library for it cannot be installed; other files need none."""
+    monkeypatch.setattr(output, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "numcodecs.registry", None)
+    (tmp_path / "map.zspy").mkdir()
+    read = run("info", tmp_path / "map.zspy")
+    made = run("simulate", "particles", "-o", tmp_path / "new.zspy")
+    assert read.exit_code == 1
+    assert made.exit_code == 2
+    for result in (read, made):
+        assert "needs zarr 2" in result.output
+        assert "Use .hspy" in " ".join(result.output.split())
+    assert run("info", map_file).exit_code == 0

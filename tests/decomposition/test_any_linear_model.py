@@ -10,6 +10,7 @@ from pathlib import Path
 import hyperspy.api as hs
 import numpy as np
 import pytest
+from conftest import FORMATS
 
 import espm_hs
 from espm_hs.decomposition.decompose import DecompositionOptions, decompose
@@ -158,7 +159,7 @@ def test_maps_are_smooth_and_hold_all_counts(example):
     np.testing.assert_allclose(pixels.sum(axis=0), 100)
 
 
-@pytest.mark.parametrize("extension", ["hspy", "zspy"])
+@pytest.mark.parametrize("extension", FORMATS)
 def test_a_file_and_back(example, tmp_path, extension):
     model, counts, _, found = example
     s = hs.signals.Signal1D(counts)

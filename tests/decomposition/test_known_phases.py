@@ -5,7 +5,7 @@ import copy
 import hyperspy.api as hs
 import numpy as np
 import pytest
-from conftest import ELEMENTS, make_map
+from conftest import ELEMENTS, FORMATS, make_map
 
 from espm_hs import metrics, simulation
 from espm_hs.decomposition.prior_knowledge import read_known_phases
@@ -325,7 +325,7 @@ def test_fixed_composition_is_the_same_as_composition():
     np.testing.assert_array_equal(found[0], found[2])
 
 
-@pytest.mark.parametrize("extension", ["hspy", "zspy"])
+@pytest.mark.parametrize("extension", FORMATS)
 def test_what_was_known_survives_a_file(tmp_path, extension):
     s = make_map((9, 7), counts_per_pixel=500)
     known = {

@@ -5,7 +5,7 @@ from importlib.metadata import version
 import hyperspy.api as hs
 import numpy as np
 import pytest
-from conftest import ELEMENTS, make_map
+from conftest import ELEMENTS, FORMATS, make_map
 
 from espm_hs import simulation
 from espm_hs.decomposition.cautions import look_alikes
@@ -240,7 +240,7 @@ class TestContinuing:
 
 
 @pytest.mark.parametrize("lazy", [False, True])
-@pytest.mark.parametrize("extension", ["hspy", "zspy"])
+@pytest.mark.parametrize("extension", FORMATS)
 def test_everything_survives_a_file(tmp_path, extension, lazy):
     s = simulation.particles((10, 9), counts_per_pixel=400)
     s.refine_calibration(["offset", "gain"], print_info=False)

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import sparse
-from conftest import make_map
+from conftest import FORMATS, make_map
 
 from espm_hs import simulation
 from espm_hs.signals import LazyEDSespmSpectrum
@@ -146,7 +146,7 @@ def test_model_of_the_map(both, lazy_output):
     np.testing.assert_allclose(one.data, expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("extension", ["hspy", "zspy"])
+@pytest.mark.parametrize("extension", FORMATS)
 def test_saved_chunk_by_chunk(both, tmp_path, extension):
     eager, lazy = both
     signals = [*lazy.quantify("pixels"), lazy, lazy.get_decomposition_model()]

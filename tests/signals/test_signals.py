@@ -9,7 +9,7 @@ import hyperspy.api as hs
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from conftest import ELEMENTS, PHASES, make_map
+from conftest import ELEMENTS, FORMATS, PHASES, make_map
 from scipy.optimize import linear_sum_assignment
 from sklearn.exceptions import ConvergenceWarning
 
@@ -335,7 +335,7 @@ def test_a_fit_that_does_not_converge_warns(eds, capsys):
     assert f"deviance ratio {misfit:.3g}" in printed
 
 
-@pytest.mark.parametrize("extension", ["hspy", "zspy"])
+@pytest.mark.parametrize("extension", FORMATS)
 def test_saved_and_loaded(eds, tmp_path, extension):
     eds.set_analysis_parameters(
         thickness=80,

@@ -14,7 +14,7 @@ from pathlib import Path
 import hyperspy.api as hs
 import numpy as np
 import pytest
-from conftest import make_map
+from conftest import FORMATS, make_map
 from exspy.signals import EDSTEMSpectrum
 
 from espm_hs.metadata import learning
@@ -87,7 +87,7 @@ def main_job(folder):
     s = decomposed()
     found = numbers(s)
     np.savez(folder / "found.npz", **found)
-    for suffix in ("hspy", "zspy"):
+    for suffix in FORMATS:
         s.save(folder / f"map.{suffix}")
         for name, values in numbers(hs.load(folder / f"map.{suffix}")).items():
             np.testing.assert_array_equal(values, found[name], err_msg=name)
@@ -155,7 +155,7 @@ def test_numbers_are_the_same(elsewhere, here):
             np.testing.assert_array_equal(found[name], values, err_msg=name)
 
 
-@pytest.mark.parametrize("suffix", ["hspy", "zspy"])
+@pytest.mark.parametrize("suffix", FORMATS)
 def test_files_are_read_with_its_learning(elsewhere, here, suffix):
     s = hs.load(elsewhere / f"map.{suffix}")
     for name, values in numbers(s).items():

@@ -1,5 +1,6 @@
 """The code in README and docs runs; links, files and modules that they name exist."""
 
+import importlib
 import importlib.util
 import json
 import re
@@ -11,6 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+import espm_hs
 from espm_hs import simulation
 
 ROOT = Path(__file__).parents[2]
@@ -63,6 +65,21 @@ def test_code_runs(page, tmp_path, monkeypatch, toolkit):
     names = {"s": decomposed, "hs": hs, "np": np}
     exec(compile(code(page), str(page), "exec"), names)
     plt.close("all")
+
+
+def test_the_reference_has_what_the_package_offers():
+    """By itself, or as one of the names of a module, all of which are on its page."""
+    index = (ROOT / "docs" / "api" / "index.rst").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^   ([\w.]+)$", index, re.MULTILINE))
+    modules = {name for name in listed if name.startswith("espm_hs.")}
+    found = {
+        id(getattr(module, name))
+        for module in map(importlib.import_module, modules)
+        for name in module.__all__
+    }
+    for name in espm_hs.__all__:
+        known = {name, f"espm_hs.{name}"} & listed
+        assert known or id(getattr(espm_hs, name)) in found, name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -11,6 +11,7 @@ import exspy
 import hyperspy.api as hs
 import numpy as np
 import pytest
+from conftest import FORMATS
 
 from espm_hs.signals import EDSespmSpectrum
 
@@ -66,7 +67,7 @@ def test_mantle_minerals():
 
 @needs_maps
 @pytest.mark.parametrize("name", ["velox_si_16x16.emd", "bruker_tem_64x64.bcf"])
-@pytest.mark.parametrize("extension", ["hspy", "zspy"])
+@pytest.mark.parametrize("extension", FORMATS)
 def test_vendor_files_without_preparation(name, extension, tmp_path):
     s = load_map(name)
     s.decomposition(algorithm="espm", output_dimension=2, print_info=False)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import make_map
+from conftest import make_map, needs_zspy
 
 import espm_hs
 from espm_hs.cli import batch, html_report, maps, settings, tables
@@ -91,6 +91,7 @@ def test_the_search_finds_it(text):
     assert set(forbidden(ast.parse(text)))
 
 
+@needs_zspy
 def test_pickles_in_zarr_are_not_opened(tmp_path, monkeypatch):
     """Zarr's own registry has a codec that unpickles, in older versions unasked."""
     allowed = "numcodecs.pickles.ALLOW_UNSAFE_PICKLE_DECODE"

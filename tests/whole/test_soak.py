@@ -19,7 +19,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import psutil
 import pytest
-from conftest import make_map
+from conftest import FORMATS, make_map
 from extremes import (
     CHOICES,
     any_options,
@@ -116,7 +116,7 @@ def signal(rng, folder):
     percent = s.quantify()
     total = sum(one.data for one in percent)
     np.testing.assert_allclose(total[np.isfinite(total)], 100)
-    path = folder / f"map.{('hspy', 'zspy')[rng.integers(2)]}"
+    path = folder / f"map.{FORMATS[rng.integers(len(FORMATS))]}"
     s.save(path, overwrite=True)
     loaded = hs.load(path)
     for one, other in zip(percent, loaded.quantify(), strict=True):

@@ -36,8 +36,8 @@ MOST_LINES = 12_000
 # 1840 lines of regions, profiles, phase maps, edits and comparisons; 1250 of maps taken
 # together, whose options are those of one; 1290 of the physics of bulk samples with
 # their signals and errors; 1200 of export, oxides and formula units, net counts, and
-# three commands; 100 of one progress for whole calls; 600 of figures and widgets; 130 of
-# tails that are refined, weak signals that were cut off, and repetitions drawn from
+# three commands; 100 of one progress for whole calls; 600 of figures and widgets; 130
+# of tails that are refined, weak signals that were cut off, and repetitions drawn from
 # the spectra of places.
 LINES_SO_FAR = 26_420
 # Three since: options of maps taken together, the paragraph of methods, which names all

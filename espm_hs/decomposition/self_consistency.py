@@ -324,6 +324,34 @@ def of_places(
     return problem, counts / mean, atoms
 
 
+def spectra_in_places(
+    model: LinearModel,
+    channels: np.ndarray,
+    W: np.ndarray,
+    number: np.ndarray,
+    held: np.ndarray,
+) -> np.ndarray:
+    """Return the spectrum of each phase in each place, for one count of it.
+
+    Parameters
+    ----------
+    model, channels
+        Physics, and the channels in use, boolean, shape (n_channels,).
+    W
+        Shape (n_columns, n_phases).
+    number, held
+        Place of each pixel, and atoms of each element in it, (n_pixels, n_elements).
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n_places, n_used, n_phases).
+    """
+    spectra = _places(model, number, held).matrices(model, channels) @ W
+    total = spectra.sum(axis=1, keepdims=True)
+    return spectra / np.where(total > 0, total, 1.0)
+
+
 def continued(found: Factorization, again: Factorization) -> Factorization:
     """Return the second of two fits with the starts and the way of both."""
     return replace(

@@ -13,6 +13,7 @@ from espm_hs.decomposition.decompose import (
     decompose,
 )
 from espm_hs.decomposition.result import PhaseAnalysis
+from espm_hs.decomposition.self_consistency import closed, spectra_in_places
 from espm_hs.factorization import uninterrupted
 from espm_hs.progress import stage
 
@@ -58,22 +59,14 @@ def replicates(
     PhaseAnalysis
         Its phases in the order of the original.
 
-    Raises
-    ------
-    ValueError
-        If the spectra of the phases differ from place to place.
     """
-    if analysis.places is not None:
-        raise ValueError(
-            "Counts cannot be drawn yet from phases whose spectra differ from place to "
-            "place. Decompose with `local_absorption=False` to repeat the fit."
-        )
     rng = generator(random_state)
     pixels = ~np.isnan(loadings).any(axis=1)
     H = np.maximum(loadings[pixels], LEAST * loadings[pixels].mean(axis=0))
     atoms = np.where(analysis.atoms > 0, analysis.atoms, 1.0)
     settings = chosen_options(analysis, options, SHARED)
     settings["smoothness"] = 0.0  # that is of the maps
+    settings["local"] = analysis.places is not None
     how = DecompositionOptions(
         **settings,
         known_phases=analysis.knowledge,
@@ -100,8 +93,41 @@ def _expected(
     analysis: PhaseAnalysis, loadings: np.ndarray, navigation: tuple[int, ...]
 ) -> da.Array:
     """Return the expected counts, (*navigation, n_channels), some rows at a time."""
-    spectra = np.nan_to_num(analysis.spectra).T
+    number = np.zeros(navigation, int)
+    spectra = np.nan_to_num(analysis.spectra).T[None]
+    if analysis.places is not None:
+        number = analysis.places.astype(int).reshape(navigation)
+        spectra = _spectra_in_places(analysis, loadings)
     loadings = np.nan_to_num(loadings).reshape(*navigation, -1)
-    step = max(1, BLOCK // (spectra.shape[1] * int(np.prod(navigation[1:]))))
+    step = max(1, BLOCK // (spectra.shape[-1] * int(np.prod(navigation[1:]))))
     rows = da.from_array(loadings, chunks=(step, *loadings.shape[1:]))
-    return da.matmul(rows, spectra)
+    places = da.from_array(number[..., None], chunks=(step, *number.shape[1:], 1))
+    size = spectra.shape[-1]
+    chunks = (*rows.chunks[:-1], (size,))
+    return da.map_blocks(_of_rows, rows, places, spectra, dtype=float, chunks=chunks)
+
+
+def _of_rows(
+    loadings: np.ndarray, places: np.ndarray, spectra: np.ndarray
+) -> np.ndarray:
+    """Return the sum of the spectra in each pixel, by its place."""
+    expected = np.empty((*loadings.shape[:-1], spectra.shape[-1]))
+    for place in np.unique(places):
+        here = places[..., 0] == place
+        expected[here] = loadings[here] @ spectra[place]
+    return expected
+
+
+def _spectra_in_places(analysis: PhaseAnalysis, loadings: np.ndarray) -> np.ndarray:
+    """Return the spectra of the phases for one count, (n_places, n_phases, n)."""
+    pixels = np.flatnonzero(~np.isnan(loadings).any(axis=1))
+    number = np.asarray(analysis.places)[pixels].astype(int)
+    atoms = loadings[pixels] * np.asarray(analysis.atoms_in_places)[number]
+    fractions = closed(analysis.W[analysis.element_columns])
+    held = (atoms * analysis.atoms) @ fractions.T
+    made = spectra_in_places(
+        analysis.model, analysis.channels, analysis.W, number, held
+    )
+    everywhere = np.zeros((len(made), analysis.n_phases, analysis.channels.size))
+    everywhere[..., analysis.channels] = made.swapaxes(1, 2)
+    return everywhere

@@ -462,7 +462,7 @@ class Quantification(EDSSpectrum):
         Raises
         ------
         RuntimeError, ValueError
-            As `quantify`; and ValueError after ``local_absorption=True``.
+            As `quantify`.
         """
         check_number("n", n, 2, whole=True)
         found, basis = self.analysis_results(), Basis(units, elements, oxygen)

@@ -20,6 +20,7 @@ from espm_hs.factorization import (
 from espm_hs.metrics import match_phases
 from espm_hs.physics import SpectrumModel, mass_absorption_coefficient
 from espm_hs.physics.xray.elements import atomic_weight
+from espm_hs.quantification.bootstrap import _expected
 from espm_hs.simulation import Effects, Experiment, Phase, record
 from espm_hs.simulation.phantoms import wedge
 
@@ -123,11 +124,32 @@ def test_a_file_keeps_what_maps_are_made_with(small, tmp_path):
     for target in ("phases", "pixels"):
         for one, other in zip(s.quantify(target), again.quantify(target), strict=True):
             np.testing.assert_array_equal(one.data, other.data)
-    with pytest.raises(ValueError, match="local_absorption=False"):
-        s.bootstrap_quantification(2, show_progressbar=False)
+    two = {"n": 2, "show_progressbar": False}
+    drawn = [
+        np.stack([x.data for x in one.bootstrap_quantification(**two)])
+        for one in (s, again)
+    ]
+    np.testing.assert_array_equal(*drawn)
     damaged = stored.to_dict() | {"atoms_in_places": np.ones((3, 5))}
     with pytest.raises(ValueError, match="damaged"):
         type(stored).from_dict(damaged)
+
+
+def test_repetitions_are_drawn_from_the_spectra_of_each_place(small):
+    """What is drawn has the mean of the true counts in each place, not of the map."""
+    s, source = small.deepcopy(), a_wedge()
+    found = decomposed(s, local_absorption=True)
+    expected = _expected(found, found.loadings, SHAPE).compute()
+    true = source.expected()
+    kept = found.channels
+    thin, thick = (np.s_[:, :4], np.s_[:, -4:])
+    for here in (thin, thick):
+        ours, theirs = (x[here][..., kept].sum(axis=(0, 1)) for x in (expected, true))
+        low = s.axes_manager[-1].axis[kept] < 0.8  # O K, that is absorbed
+        share = [x[low].sum() / x.sum() for x in (ours, theirs)]
+        assert share[0] == pytest.approx(share[1], rel=0.02)
+    mean = np.nan_to_num(found.spectra) @ np.nansum(found.loadings, axis=0)
+    np.testing.assert_allclose(expected.sum(axis=(0, 1)), mean, rtol=2e-3, atol=1e-6)
 
 
 def test_lazy_and_threads_give_the_same_bits(small):

@@ -45,6 +45,9 @@ MOST_LINES = 12_000
 # three commands; 100 of one progress for whole calls; 600 of figures and widgets.
 # And 49 of Python without zarr, of the heads of halves, and of what closures say in
 # longer words than text that was executed.
+# three commands; 100 of one progress for whole calls; 600 of figures and widgets; 130
+# of tails that are refined, weak signals that were cut off, and repetitions drawn from
+# the spectra of places.
 LINES_SO_FAR = 27_600
 # Three since: options of maps taken together, the paragraph of methods, which names all
 # strengths, and net counts of elements, which are fitted without one.

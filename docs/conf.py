@@ -1,5 +1,6 @@
 """Settings of Sphinx: `make docs` builds these pages into build/docs."""
 
+import json
 import os
 import re
 import shutil
@@ -115,7 +116,18 @@ def _copy_notebooks() -> None:
     for notebook in (HERE.parent / "notebooks").glob("*.ipynb"):
         run = HERE.parent / "build" / "notebooks" / notebook.name
         fresh = run.exists() and run.stat().st_mtime > notebook.stat().st_mtime
+        if fresh:
+            _check_quiet(run)
         shutil.copy(run if fresh else notebook, target)
+
+
+def _check_quiet(notebook: Path) -> None:
+    """Refuse a notebook that shows warnings, which are what readers would see first."""
+    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+        for output in cell.get("outputs", ()):
+            if output.get("name") == "stderr":
+                text = "".join(output["text"])
+                raise ValueError(f"{notebook.name} shows a warning: {text}")
 
 
 _copy_notebooks()

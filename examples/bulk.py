@@ -6,7 +6,13 @@ Bulk samples have a signal type of their own. The physics is another one, all
 methods, plots and tables are the same.
 """
 
+import warnings
+
 from espm_hs.simulation import polished_section
+
+# Electrons of 15 keV reach farther than the 1 µm of a pixel, so that boundaries show
+# mixtures: a warning says it of such maps.
+warnings.filterwarnings("ignore", "Pixels are")
 
 s = polished_section(shape=(24, 24), counts_per_pixel=300)
 s.set_signal_type("EDS_espm_SEM")

@@ -259,11 +259,15 @@ class PhaseSearch:
         start = found.W, off_zero(found.H)
         return continued(found, self._fit(start, replace(options, n_init=1)))
 
-    def _fit(self, init: str | tuple, options: FitOptions) -> Factorization:
+    def _fit(
+        self, init: str | tuple, options: FitOptions, far: bool = False
+    ) -> Factorization:
         """Fit the phases, each with the matrix of its own composition."""
         refine = self.model.depends_on_composition and not self.known.single_elements
         with stage(ALL_ROUNDS if refine else 1.0):
-            found = factorize(self.counts, self.problem, init=init, options=options)
+            found = factorize(
+                self.counts, self.problem, init=init, options=options, far=far
+            )
         if refine:
             found, self.problem = self_consistent_phases(
                 self.counts, self.problem, found, self.model, self.channels, options
@@ -322,7 +326,7 @@ class PhaseSearch:
         for overlap in overlaps:
             start = separate(*start, overlap, self.rows)
         try:
-            again = self._fit(start, replace(self.options, n_init=1))
+            again = self._fit(start, replace(self.options, n_init=1), far=True)
         except LostComponent:  # there is nothing left of a phase
             return None
         again = continued(found, again)

@@ -17,6 +17,7 @@ from espm_hs.factorization import (
     Penalties,
     Problem,
     ScatteredCounts,
+    channel_sums,
     composition_covariance,
     factorize,
     fit_loadings,
@@ -277,6 +278,17 @@ def test_fits(client, data, solver):
     assert isinstance(results[1][1], Scattered)
     for a, b in zip(*results, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_starts_in_sums_of_channels(client, data, monkeypatch):
+    monkeypatch.setattr(channel_sums, "MANY", 0)
+    lazy, G, _ = data
+    problem = Problem(60, 3, G=G, penalties=Penalties(0.5))
+    options = {"n_init": 2, "max_iter": 13, "random_state": 0}
+    fits = [factorize(counts, problem, **options) for counts in both(client, lazy)]
+    assert isinstance(fits[1].H, Scattered)
+    for name in ("W", "H", "history", "objectives"):
+        np.testing.assert_array_equal(*(getattr(fit, name) for fit in fits))
 
 
 def test_what_is_known_of_components(client, data):

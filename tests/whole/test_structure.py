@@ -29,6 +29,8 @@ from benchmarks.robustness.structure import PACKAGE, code_lines, modules
 # a detector (the stack of their models, its fit, its thickness), frames of a series.
 # Two are halves of modules that had become too long: the patterns of lines beside their
 # evidence, and what HyperSpy does with factors and loadings beside what finds phases.
+# And the progress that all calls share, what is told of a fit, how figures look, and
+# sums of channels.
 MOST_MODULES = 192
 MOST_LINES = 12_000
 # What it has come down to so far. It rose for the refinement of the energy scale, for
@@ -48,6 +50,8 @@ MOST_LINES = 12_000
 # three commands; 100 of one progress for whole calls; 600 of figures and widgets; 130
 # of tails that are refined, weak signals that were cut off, and repetitions drawn from
 # the spectra of places.
+# three commands; 100 of one progress for whole calls; 600 of figures and widgets; 80 of
+# sums of channels.
 LINES_SO_FAR = 27_600
 # Three since: options of maps taken together, the paragraph of methods, which names all
 # strengths, and net counts of elements, which are fitted without one.
@@ -58,8 +62,8 @@ MOST_WITH_SPARSITY = 15
 # places, and whether the data are counts of a thin film, and one module, two hops, to
 # where HyperSpy keeps factors and loadings; one hop asks how wide pixels of a bulk
 # sample are, and one module keeps several models apart; three hops say how far a call
-# has come.
-DECOMPOSITION = (56, 151)
+# has come, and one sums channels of large maps.
+DECOMPOSITION = (56, 152)
 # 10 are those of the design; 6 more build the model of the metadata, to see whether
 # they have changed since the fit; and one has the loadings.
 QUANTIFICATION_MODULES = 18

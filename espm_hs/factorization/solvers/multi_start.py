@@ -10,6 +10,7 @@ import numpy as np
 from joblib import effective_n_jobs
 from scipy.optimize import linear_sum_assignment
 
+from espm_hs.factorization.channel_sums import summed
 from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.factorization.executors import one_blas_thread, passes_over
 from espm_hs.factorization.penalties import Penalties
@@ -39,6 +40,8 @@ PATIENCE = 10.0
 # random: what the phases are, and which start is best, a part of them tells.
 PIXELS_TO_COMPARE = 1 << 12
 COUNTS_TO_COMPARE = 1 << 20
+# Sums of channels, where they come first, take such a share of the time.
+STARTS_IN_SUMS = 0.5
 # So much of the time goes into that, as a rule, and into making several starts.
 STARTS_ON_A_PART, MAKING_STARTS = 0.6, 0.2
 # All pixels are taken of components that may be in fewer than this share of them.
@@ -106,6 +109,7 @@ def factorize(
     *,
     init: str | tuple = "nndsvd",
     options: FitOptions | None = None,
+    far: bool = False,
     **changes: Any,
 ) -> Factorization:
     """Minimise F over W and H.
@@ -122,6 +126,10 @@ def factorize(
         Arrays are brought into the constraints first.
     options
         How to go downhill; None: the defaults.
+    far
+        Whether the optimum is far from the start, as it is from one of several: where
+        there are many counts, sums of channels come first, see
+        `espm_hs.factorization.channel_sums`.
     **changes
         Options by name, which take the place of those in ``options``.
 
@@ -152,13 +160,23 @@ def factorize(
 
     rng = np.random.default_rng(options.random_state)
     names = [name_of_start(number, init) for number in range(options.n_init)]
-    pixels = _pixels_to_compare(counts, rng) if options.n_init > 1 else None
-    if pixels is None:
-        starts = _starts(counts, problem, names, rng, options.n_jobs)
-        found = _descend(counts, problem, starts, options)
-    else:
-        found = _compared_on_a_part(counts, problem, names, pixels, rng, options)
+    far |= options.n_init > 1
+    sums, of_sums = summed(counts, problem) if far else (counts, problem)
+    with stage(1.0 if sums is counts else STARTS_IN_SUMS):
+        found = _best_of(sums, of_sums, names, rng, options)
+    if sums is not counts:
+        first = found.W, np.asarray(found.H)  # which lies as the sums do
+        found = _gone_on(counts, problem, first, found, options)
     return _in_fractions(found, problem)
+
+
+def _best_of(counts, problem, names, rng, options):
+    """Go downhill from starts; of a large map find the best on some of its pixels."""
+    pixels = _pixels_to_compare(counts, rng) if options.n_init > 1 else None
+    if pixels is not None:
+        return _compared_on_a_part(counts, problem, names, pixels, rng, options)
+    starts = _starts(counts, problem, names, rng, options.n_jobs)
+    return _descend(counts, problem, starts, options)
 
 
 def uninterrupted(found):
@@ -201,10 +219,15 @@ def _compared_on_a_part(counts, problem, names, pixels, rng, options):
     starts = _starts(part, part_of, names, rng, options.n_jobs)
     with stage(STARTS_ON_A_PART):
         best = _descend(part, part_of, starts, options)
-    # an interrupted fit is brought to all pixels, no more
-    last = replace(options, max_iter=WARM_UP) if best.interrupted else options
     first = best.W, _abundances(counts, alone, best.W, options.n_jobs)
-    found = _descend(counts, problem, [first], last)
+    return _gone_on(counts, problem, first, best, options)
+
+
+def _gone_on(counts, problem, first, best, options):
+    """Go on with all counts from where a fit to a part of them ended."""
+    # an interrupted fit is brought to all of them, no more
+    last = replace(options, max_iter=WARM_UP) if best.interrupted else options
+    found = _descend(counts, problem, [first], replace(last, n_init=1))
     return replace(
         found,
         interrupted=found.interrupted or best.interrupted,

@@ -73,14 +73,14 @@ def ours(signal, n_phases: int, **options) -> Found:
     return Found(found.spectra, found.loadings, cpu, found.n_iter, composition)
 
 
-def scikit_learn(signal, n_phases: int) -> Found:
+def scikit_learn(signal, n_phases: int, max_iter: int = MAX_ITER) -> Found:
     """Factorise the sparse counts: at these counts several times faster than dense."""
     counts = csr_array(_unfolded(signal.data), dtype=float)
     nmf = NMF(
         n_phases,
         solver="mu",
         beta_loss="kullback-leibler",
-        max_iter=MAX_ITER,
+        max_iter=max_iter,
         tol=0,
         random_state=0,
     )

@@ -119,7 +119,8 @@ class DecompositionOptions(FitOptions):
         has the fewest elements; "observed": the outermost compositions that pixels
         show; "auto": the first for the ends of solid solutions, where pixels show all
         compositions in between, and the second for inclusions, which take the place of
-        their host.
+        their host. Where that is not "observed", what little a phase has of its
+        matrix is taken out, see `espm_hs.decomposition.separation.remnants`.
     separation
         Whether films, hosts and inclusions are taken out of the phases that contain
         them, see `espm_hs.decomposition.separation`.

@@ -26,6 +26,7 @@ from espm_hs.decomposition.separation import (
     find_inclusion,
     find_overlap,
     inclusions,
+    remnants,
     separate,
 )
 from espm_hs.decomposition.solid_solution import as_observed, find_series
@@ -159,6 +160,8 @@ class PhaseSearch:
             errors = self._with_feasible_ranges(found, errors)
         if named and self.end_members != "outside":
             found, errors = self._as_shown(found, errors)
+        if named and self.end_members != "observed" and self.separation:
+            found, errors = self._without_matrix(found, errors)
         return found, errors
 
     def begin(self) -> None:
@@ -416,9 +419,40 @@ class PhaseSearch:
                 f"Phase {phase} is nowhere alone: the {100 * share:.0f} % of phase "
                 f"{host} that all pixels show with it are left in it."
             )
+            self.taken.add((phase, host))
+        return self._mapped_again(found, errors, mixing)
+
+    def _without_matrix(
+        self, found: Factorization, errors: Errors
+    ) -> tuple[Factorization, Errors]:
+        """Take what little phases have of the phase that they lie in out of them."""
+        if errors.interrupted or found.interrupted or self.problem.n_components == 1:
+            return found, errors
+        free = self.known.free & ~self.known.located
+        counts = self.problem.spectra(found.W).sum(axis=0) * found.H
+        known = errors.covariance, self.rows, self.grid, free
+        shares = remnants(found.W, counts, *known)
+        shares = {pair: x for pair, x in shares.items() if pair not in self.taken}
+        if not shares:
+            return found, errors
+        mixing = np.eye(len(free))
+        for (phase, host), share in shares.items():
+            mixing[phase, phase] = 1 / (1 - share)
+            mixing[phase, host] = -share / (1 - share)
+            self.steps.append(
+                f"Phase {phase} lies in phase {host}: the {100 * share:.0f} % of it "
+                "that all pixels show are taken out."
+            )
+        return self._mapped_again(found, errors, mixing)
+
+    def _mapped_again(
+        self, found: Factorization, errors: Errors, mixing: np.ndarray
+    ) -> tuple[Factorization, Errors]:
+        """Make mixtures the phases, and find their maps and feasible ranges anew."""
         found, errors = self._as_mixtures(found, errors, mixing)
-        H, F = fit_maps(self.counts, self.problem, found.W, n_jobs=self.n_jobs)
-        found = replace(found, H=H, objective=F)
+        W = np.maximum(found.W, 0.0)
+        H, F = fit_maps(self.counts, self.problem, W, n_jobs=self.n_jobs)
+        found = replace(found, W=W, H=H, objective=F)
         return found, self._with_feasible_ranges(found, errors)
 
     def _as_mixtures(
@@ -444,7 +478,9 @@ class PhaseSearch:
             self.places = replace(self.places, atoms=atoms)
             return replace(found, H=H)
         if self.problem.G is not None and self.problem.G.ndim == 3:
-            G = np.tensordot(mixing, self.problem.G, 1)
+            shares = np.maximum(mixing, 0.0)  # nothing absorbs less than nothing
+            shares /= shares.sum(axis=1, keepdims=True)
+            G = np.tensordot(shares, self.problem.G, 1)
             self.problem = replace(self.problem, G=G)
         return found
 

@@ -23,6 +23,8 @@ BEST_PRECISION = 0.005
 # Phases overlap if chance would make their elements agree less often than this, ratios
 # being spread evenly over a factor of 100 ...
 LARGEST_CHANCE = 0.001
+# ... or, where all elements of the other phase agree, less often than this ...
+CHANCE_OF_ALL = 0.1
 DECADES = np.log(100.0)
 # ... and if at least so much of the other phase is in it.
 LEAST_OVERLAP = 0.05
@@ -42,6 +44,10 @@ LIES_ON = 0.25
 LEAST_INCLUSION = 0.2
 # Most of a film says how much of it is in a phase: so much of its atoms.
 MOST_OF_FILM = 0.7
+# What is left of a matrix in what lies in it is less than this, and the matrix takes
+# the place of so much of it where it ends. An element of which the matrix has so much
+# is one of its main ones.
+LARGEST_REMNANT, SURROUNDED, MAIN = 0.3, 0.5, 0.4
 # A film is everywhere, and varies from place to place by this part at most.
 UNEVEN = 0.4
 # What lies on a film has at least this part of what its elements say missing from the
@@ -114,6 +120,12 @@ class _Amounts:
         found = (self.shared_part(i, j) for i, j in pairs.tolist())
         return [overlap for overlap in found if overlap is not None]
 
+    def all_agree(self, shared: Overlap) -> bool:
+        """Whether a phase has all elements of another one in the same proportions."""
+        i, j = shared.phase, shared.other
+        more = (self.present[:, i] & ~self.present[:, j]).any()
+        return bool(more) and shared.columns.size == self.present[:, j].sum()
+
     def solid_solution(self, shared: Overlap) -> bool:
         """Whether two phases are members of one series rather than one in the other."""
         i, j = shared.phase, shared.other
@@ -160,10 +172,13 @@ def find_overlap(
     """
     if allowed is None:
         allowed = np.ones((W.shape[1], W.shape[1]), bool)
+    amounts = _Amounts(W, covariance, elements)
     likely = [
         one
-        for one in _Amounts(W, covariance, elements).shared_parts(allowed)
-        if one.chance < LARGEST_CHANCE or one.other in hosts
+        for one in amounts.shared_parts(allowed)
+        if one.chance < LARGEST_CHANCE
+        or one.other in hosts
+        or (one.chance < CHANCE_OF_ALL and amounts.all_agree(one))
     ]
     return min(likely, key=lambda one: one.chance, default=None)
 
@@ -256,6 +271,64 @@ def inclusions(
         if with_share > TAKES_PLACE and missing > LIES_ON:
             found[phase, other] = share
     return found
+
+
+def remnants(
+    W: np.ndarray,
+    H: np.ndarray,
+    covariance: np.ndarray,
+    elements: np.ndarray,
+    grid: Grid,
+    free: np.ndarray,
+) -> dict[tuple[int, int], float]:
+    """Return what phases have of the phase that they lie in.
+
+    Parameters
+    ----------
+    W, covariance, elements, grid
+        As in `find_films`; the fractions of the elements add up to 1.
+    H
+        Shape (n_pixels, n_phases), in counts.
+    free
+        Boolean, shape (n_phases,): phases of which nothing is known.
+
+    Returns
+    -------
+    dict
+        (phase, other) -> share of the phase that is the other one, as far as elements
+        permit.
+
+    Notes
+    -----
+    A grain that nowhere reaches through the foil shows some of its matrix in every
+    pixel, the same in all of them: neither counts nor penalties take that out.
+    That an element of the matrix is not in the grain at all is more likely than that
+    there is just a little of it, the more so the less that is. Among members of a
+    series that is true of main elements alone.
+    """
+    around, amounts = _replaced(H, grid), _Amounts(W, covariance, elements)
+    inside = (around > SURROUNDED) & (around > around.T) & free & free[:, None]
+    return {
+        (one.phase, one.other): one.amount
+        for one in amounts.shared_parts(inside)
+        if one.amount < LARGEST_REMNANT
+        and (W[one.columns, one.other].max() > MAIN or not amounts.solid_solution(one))
+    }
+
+
+def _replaced(H: np.ndarray, grid: Grid) -> np.ndarray:
+    """Share of each phase (row) whose place another one takes from pixel to pixel.
+
+    What is outside of the map takes no place.
+    """
+    neighbours = np.asarray(grid.neighbours)
+    shares = H / np.maximum(H.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+    there = (neighbours >= 0)[..., None]
+    less = shares[:, None] - np.where(there, shares[neighbours], 0.0)
+    more = np.where(there, np.maximum(-less, 0.0), 0.0)
+    less = np.maximum(less, 0.0)
+    replaced = np.minimum(less[..., None], more[..., None, :]).sum(axis=(0, 1))
+    return replaced / np.maximum(less.sum(axis=(0, 1)), np.finfo(float).tiny)[:, None]
 
 
 def find_films(

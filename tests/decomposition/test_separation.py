@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from espm_hs.decomposition.constraints import Knowledge
-from espm_hs.decomposition.separation import accompanying, find_overlap, separate
+from espm_hs.decomposition.separation import (
+    accompanying,
+    find_overlap,
+    remnants,
+    separate,
+)
+from espm_hs.factorization import Grid
 
 # Columns: six elements, a stray element, a background.
 ELEMENTS = np.array([True] * 6 + [False] * 2)
@@ -52,6 +58,17 @@ def test_a_host_lies_over_other_phases_too():
     assert find_overlap(W, errors(), ELEMENTS) is None
     found = find_overlap(W, errors(), ELEMENTS, hosts={0})
     assert (found.phase, found.other, found.columns.tolist()) == (2, 0, [3])
+
+
+def test_all_elements_of_a_phase_prove_more_than_some():
+    """Two elements are few, but all that the phase has: it is not half in the other."""
+    pair = np.array([0.6, 0.4, 0.0, 0.0, 0.0, 0.0, 0.2, 0.5])
+    W = np.stack([pair, (THIRD + 0.5 * pair) / 1.5, GUEST], axis=1)
+    found = find_overlap(W, errors(0.004), ELEMENTS)
+    assert (found.phase, found.other, found.columns.tolist()) == (1, 0, [0, 1])
+    assert 0.001 < found.chance < 0.1
+    W[1, 1] *= 1.3  # one of them is in another proportion
+    assert find_overlap(W, errors(0.004), ELEMENTS) is None
 
 
 def test_separated_phases_make_the_same_counts():
@@ -134,3 +151,53 @@ def test_spheres_are_separated_from_their_matrix():
     assert angles[0] < 1
     assert angles.max() < 8
     assert s.analysis_results().W.shape[1] == 3
+
+
+# -- what is left of a matrix in what lies in it ---------------------------------------
+
+SHAPE, FREE = (12, 12), np.ones(3, bool)
+GRID = Grid.from_shape(SHAPE)
+
+
+def maps(shift=0):
+    """Counts of a matrix, of a grain in it, and of a layer along an edge."""
+    H = np.zeros((*SHAPE, 3))
+    H[..., 0] = 100.0
+    H[8:, :, :] = [0.0, 0.0, 100.0]
+    H[2:6, 3 + shift : 8 + shift] = [0.0, 100.0, 0.0]
+    return H.reshape(-1, 3)
+
+
+def with_some(share, matrix, grain=THIRD):
+    """Compositions of which the grain has a share of the matrix; fractions of 1."""
+    parts = [x / x[ELEMENTS].sum() for x in (matrix, grain, GUEST)]
+    parts[1] = (1 - share) * parts[1] + share * parts[0]
+    return np.stack(parts, axis=1)
+
+
+NICKEL = np.array([0.0, 0.0, 0.0, 0.95, 0.0, 0.05, 0.2, 0.5])
+
+
+@pytest.mark.parametrize("share", [0.07, 0.25])
+def test_what_is_left_of_a_matrix_is_found_in_a_grain(share):
+    W = with_some(share, NICKEL)
+    found = remnants(W, maps(), errors(), ELEMENTS, GRID, FREE)
+    assert list(found) == [(1, 0)]
+    assert found[1, 0] == pytest.approx(share, rel=1e-6)
+
+
+def test_what_may_be_of_the_grain_itself_stays():
+    def found(share=0.25, matrix=NICKEL, H=None, free=FREE, grain=THIRD):
+        W, H = with_some(share, matrix, grain), maps() if H is None else H
+        return remnants(W, H, errors(), ELEMENTS, GRID, free)
+
+    assert found()
+    assert not found(share=0.35)  # most likely an element of both
+    assert not found(free=np.array([True, False, True]))
+    beside = maps()
+    beside[:, [1, 2]] = beside[:, [2, 1]]  # a layer, of which one side shows a matrix
+    assert not found(H=beside)
+    # a series, whose members have a little of what the matrix has little of
+    series = np.array([0.0, 0.0, 0.6, 0.1, 0.0, 0.3, 0.2, 0.5])
+    assert not found(matrix=series)
+    assert found(matrix=series, grain=GUEST)

@@ -52,6 +52,7 @@ MOST_LINES = 12_000
 # the spectra of places.
 # three commands; 100 of one progress for whole calls; 600 of figures and widgets; 80 of
 # sums of channels.
+# three commands; 67 of what is left of a matrix in grains.
 LINES_SO_FAR = 27_600
 # Three since: options of maps taken together, the paragraph of methods, which names all
 # strengths, and net counts of elements, which are fitted without one.

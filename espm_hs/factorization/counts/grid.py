@@ -17,7 +17,7 @@ from espm_hs.factorization.counts.rows import Reader, Rows
 # Phases are found from spectra of so many counts, as far as so many bins are left: few
 # counts turn the spectra, few bins leave out what is small.
 ENOUGH_COUNTS = 300.0
-ENOUGH = ((ENOUGH_COUNTS, 256), (3000.0, 1024))
+ENOUGH = ((90.0, 40), (ENOUGH_COUNTS, 256), (3000.0, 1024))
 # Non-zeros that are summed at a time.
 STRIP = 1 << 21
 
@@ -327,7 +327,8 @@ def usual_binning(
         Pixels of all maps, where phases are found in several; None: in this one.
     """
     # what is small in a map needs bins of this map, and counts may come from all
-    spread_over = n_together or counts.n_pixels, counts.n_pixels
+    together = n_together or counts.n_pixels
+    spread_over = together, together, counts.n_pixels
     n_axes = max(1, sum(size > 1 for size in shape))
     factors = [1]
     for (enough, least), n_pixels in zip(ENOUGH, spread_over, strict=True):

@@ -27,6 +27,7 @@ from espm_hs.calibration.automatic import AutomaticCalibration, untied
 from espm_hs.calibration.energy_scale import without_noise
 from espm_hs.factorization import divergence, expected_deviance, fit_spectrum
 from espm_hs.physics import SpectrumModel
+from espm_hs.physics.linear_model import LinearModel
 
 #: Label of the column of sum peaks.
 LABEL = "pile-up"
@@ -84,6 +85,26 @@ class PileUp(NamedTuple):
                 f"{self.resolution:.0f} ns make"
             )
         return f"Sum peaks (pile-up) are modelled: {reason}."
+
+
+def sum_peak_share(model: LinearModel, weights: np.ndarray) -> np.ndarray:
+    """Return the share of the counts that are sums of two photons.
+
+    Parameters
+    ----------
+    model
+        That was fitted.
+    weights
+        Of its columns, shape (n_columns,) or (n_columns, n_phases).
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n_phases,), or () of one spectrum; 0 where the model has no sum peaks.
+    """
+    made = (weights.T * model.G.sum(axis=0)).T
+    own = [column.label == LABEL for column in model.columns]
+    return made[own].sum(axis=0) / made.sum(axis=0)
 
 
 # Counts of a channel that no detector has.

@@ -10,6 +10,7 @@ import numpy as np
 
 from espm_hs.arguments import check_mapping, check_number
 from espm_hs.calibration.automatic import AutomaticCalibration
+from espm_hs.calibration.pile_up import sum_peak_share
 from espm_hs.compounds.formulas import parse_formula
 from espm_hs.factorization import deviance_ratio, fit_spectrum
 from espm_hs.physics import SpectrumModel, atomic_to_mass_fractions
@@ -206,6 +207,8 @@ def measured(
     emitting = free.emitting_mass
     absolute = electrons is not None and emitting is not None
     per_mass = emitting * electrons if emitting and electrons else 1.0
+    # two photons of each sum are missing in their lines
+    per_mass *= 1 - 2 * float(sum_peak_share(free, weights))
     responses = -unknown.responses[:, kept]
     if absolute and THICKNESS in unknown.names:
         # a thicker film is more matter, which absorbs more

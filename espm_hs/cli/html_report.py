@@ -23,7 +23,7 @@ from espm_hs.metadata.reader import item
 from espm_hs.metadata.schema import RESULTS
 from espm_hs.quantification.percent_with_errors import nothing_found
 from espm_hs.quantification.phase_names import PhaseNames
-from espm_hs.quantification.report import ERRORS, fit_problems, report
+from espm_hs.quantification.report import fit_problems, report
 from espm_hs.signals import EDSespmSpectrum
 
 
@@ -84,7 +84,7 @@ def write_report(
         ],
         facts=[(name, text) for name, text in facts.items() if text],
         table=table,
-        errors=ERRORS,
+        errors=table.errors_text,
         names=names,
         draw=partial(_figure, signal),
         parameters=describe(signal.metadata, signal.original_metadata, axis),

@@ -71,7 +71,10 @@ def mass_thicknesses(
 
 
 def mass_totals(
-    analysis: PhaseAnalysis, dose: float, basis: Basis = ATOMIC
+    analysis: PhaseAnalysis,
+    dose: float,
+    basis: Basis = ATOMIC,
+    sums: np.ndarray | float = 0.0,
 ) -> np.ndarray:
     """Return the part (%) of a bulk sample that a loading of 1 of a phase stands for.
 
@@ -82,13 +85,17 @@ def mass_totals(
     ----------
     analysis, dose, basis
         As in `mass_thicknesses`.
+    sums
+        Share of the counts of each phase that are sums of two photons, which are
+        missing in their lines; shape (n_phases,).
 
     Returns
     -------
     numpy.ndarray
         Shape (n_phases,).
     """
-    return 100 / LAYER_KG_M2 * mass_thicknesses(analysis, dose, basis)
+    found = mass_thicknesses(analysis, dose, basis) / (1 - 2 * np.asarray(sums))
+    return 100 / LAYER_KG_M2 * found
 
 
 def mean_totals(totals: np.ndarray, loadings: np.ndarray) -> np.ndarray:

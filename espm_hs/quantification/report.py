@@ -140,7 +140,7 @@ _NOT_STATED = {
 # The same of bulk samples, whose detectors have a window.
 _NOT_STATED_OF_BULK = _NOT_STATED | {
     DETECTOR: (
-        f"what the detector is, and up to {1e3 * bulk_unknowns.GROWN_USUAL:g} nm of "
+        f"what the detector is, and up to {1e3 * bulk_unknowns.GROWN:g} nm of "
         "carbon in front of it",
         "detector=",
     ),
@@ -216,13 +216,16 @@ def unknowns_text(analysis: PhaseAnalysis) -> Iterator[str]:
         )
 
 
-# Said below the table.
-ERRORS = (
+# Said below the table, of films and of bulk samples.
+_ERRORS = (
     "Errors are one standard deviation: counting, the noise of the counts; bias, what "
     "half of them would change; atomic-data uncertainty, how tables of lines differ; "
-    "absorption, that of thickness and take-off angle, in bulk samples of the physics "
-    "of the sample; detector, that of its efficiency. The range is what the counts "
-    "allow besides, where that is wider."
+    "absorption, that of {}; detector, that of its efficiency. The range is what the "
+    "counts allow besides, where that is wider."
+)
+ERRORS = _ERRORS.format("thickness and take-off angle")
+ERRORS_OF_BULK = _ERRORS.format(
+    "the take-off angle, the coating and the physics of a bulk sample"
 )
 
 
@@ -350,6 +353,8 @@ class Report(ShownTable):
         Numbers of the phases without a composition, whose entries are NaN.
     shown_in
         Number of the cell of IPython that shows the table already; None: there is none.
+    errors_text
+        What the columns of errors hold.
     """
 
     units: str
@@ -359,6 +364,7 @@ class Report(ShownTable):
     remarks: tuple[str, ...]
     empty: tuple[int, ...] = ()
     shown_in: int | None = None
+    errors_text: str = ERRORS
 
     n_left = 2
 
@@ -387,10 +393,10 @@ class Report(ShownTable):
 
     def __str__(self) -> str:
         table = text_table(self.header, self.rows(), self.header[: self.n_left])
-        return "\n".join([table, ERRORS, *self.footer()])
+        return "\n".join([table, self.errors_text, *self.footer()])
 
     def _repr_html_(self) -> str:
-        return html_table(self.header, self.rows(), [ERRORS, *self.footer()])
+        return html_table(self.header, self.rows(), [self.errors_text, *self.footer()])
 
     def __repr__(self) -> str:
         """Say what it is in a line: who printed it has seen the table."""
@@ -533,7 +539,7 @@ def report(
     of_data = atomic_data_covariance(analysis, errors)
     instrument = instrument_errors(analysis)
     entries = []
-    known = analysis.knowledge
+    known, of_bulk = analysis.knowledge, isinstance(analysis.model, BulkModel)
     # where components are elements, nobody looks for any in that of the background
     background = (known.fixed[analysis.element_columns] == 0).all(axis=0)
     background &= known.single_elements
@@ -572,6 +578,7 @@ def report(
             *oxygen_text(analysis, _oxygen(entries, basis)),
         ),
         tuple(np.flatnonzero(nothing).tolist()),
+        errors_text=ERRORS_OF_BULK if of_bulk else ERRORS,
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from exspy.signals import EDSSEMSpectrum, EDSSpectrum
 from hyperspy.signals import BaseSignal
 
+from espm_hs.calibration.pile_up import sum_peak_share
 from espm_hs.metadata import reader
 from espm_hs.metadata.schema import SEM, TEM
 from espm_hs.metadata.writer import AllOrNothing, check_parameters, write_parameters
@@ -58,7 +59,7 @@ class BulkPreparation(Preparation, EDSSEMSpectrum):
         extra_spectra, solid_angle, live_time_of, pile_up
             As there.
         detector
-            As there; "polymer_window" where it is never set, with up to 0.1 µm of
+            As there; "polymer_window" where it is never set, with up to 0.06 µm of
             carbon in front of it that nobody knows of.
         coating
             Layer that makes the surface conduct, material and thickness in nm:
@@ -216,7 +217,8 @@ class BulkQuantification(Quantification):
         found, n_pixels = self.analysis_results(), self.axes_manager.navigation_size
         metadata, header = self.metadata, self.original_metadata
         dose = reader.dose(metadata, header, n_pixels=n_pixels or 1)
-        totals = mass_totals(found, dose, Basis("weight", elements, oxygen))
+        sums = sum_peak_share(found.model, found.W)
+        totals = mass_totals(found, dose, Basis("weight", elements, oxygen), sums)
         title = "Mass total"
         if target == "pixels":
             pair = self._amount_maps(found, totals[None, :])

@@ -10,6 +10,7 @@ from espm_hs.physics import (
     SpectrumModel,
     atomic_number,
     atomic_to_mass_fractions,
+    atomic_weight,
     mass_absorption_coefficient,
     read_model,
 )
@@ -19,9 +20,11 @@ from espm_hs.physics.bulk.depth import (
     cross_section_exponent,
     depth_distribution,
 )
+from espm_hs.physics.bulk.emission import BulkEmission, Geometry
 from espm_hs.physics.bulk.fluorescence import escaping_share, vacancies_by_photons
 from espm_hs.physics.bulk.generation import generated_depths
-from espm_hs.physics.bulk.stopping import stopping_power
+from espm_hs.physics.bulk.parabolas import parabolas
+from espm_hs.physics.bulk.stopping import bound_share, stopping_power
 from espm_hs.physics.xray.emission import lines_at
 from espm_hs.physics.xray.ionization import edge_energy
 
@@ -115,6 +118,94 @@ def test_parameters_have_the_moments_they_stand_for(beam, tilt):
     chi = np.array([9000.0, 2000.0, 300.0])
     absorbed = np.trapezoid(phi * np.exp(-chi * t[:, None]), t, axis=0) / found.area
     assert np.allclose(found.escaping(chi), absorbed, rtol=1e-4)
+
+
+@pytest.mark.parametrize("mass", [{"Be": 1.0}, K411, {"Pb": 0.93, "O": 0.07}])
+@pytest.mark.parametrize("beam", [3.0, 15.0, 40.0])
+@pytest.mark.parametrize("tilt", [0.0, 70.0])
+def test_parabolas_have_the_area_and_surface_they_stand_for(mass, beam, tilt):
+    edges = np.array([0.11, 0.532, 1.305, 2.95])
+    shells = Shells(edges, np.full(4, 0.86))
+    simple = depth_distribution(mass, shells, beam, tilt)
+    found = parabolas(simple, mass, shells, beam, tilt)
+    t = np.linspace(0, 1, 20001)[:, None] * found.end
+    phi = found(t)
+    assert (phi >= -1e-9).all()
+    assert np.allclose(phi[0], simple.surface)
+    assert np.allclose(np.trapezoid(phi, t, axis=0), simple.area, rtol=1e-5)
+    assert (abs(np.diff(phi, axis=0)) < 0.01).all()
+    chi = np.array([20.0, 500.0, 5000.0, 20000.0])
+    absorbed = np.trapezoid(phi * np.exp(-chi * t), t, axis=0) / simple.area
+    assert np.allclose(found.escaping(chi), absorbed, rtol=1e-4)
+    assert np.allclose(found(2 * found.end), 0)
+
+
+@pytest.mark.parametrize(
+    ("element", "sample", "line", "beam", "angle"),
+    [
+        # a quarter to a tenth of these lines leaves the sample
+        ("O", K411, 0.525, 15.0, 35.0),
+        ("O", {"Mg": 0.603, "O": 0.397}, 0.525, 15.0, 40.0),
+        ("O", {"Zr": 0.74, "O": 0.26}, 0.525, 20.0, 40.0),
+        ("Al", {"Ni": 1.0}, 1.487, 25.0, 40.0),
+    ],
+)
+def test_strong_absorption_is_that_of_a_monte_carlo(element, sample, line, beam, angle):
+    edge = edge_energy(element, "K")
+    made, depth, _ = ionisations(element, "K", edge, sample, beam, n=8000)
+    chi = mass_absorption_coefficient(sample, line) / np.sin(np.radians(angle))
+    left = (made * np.exp(-chi * depth)).sum() / made.sum()
+    assert left < 0.45
+    shells = shell(element, "K")
+    simple = depth_distribution(sample, shells, beam)
+    found = parabolas(simple, sample, shells, beam)
+    assert found.escaping(chi)[0] == pytest.approx(left, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("mass", "excitation"),
+    # mean excitation energies of ICRU 37, eV
+    [
+        ({"Si": 0.4674, "O": 0.5326}, 139.2),
+        ({"Mg": 0.6030, "O": 0.3970}, 143.8),
+        ({"Al": 0.5293, "O": 0.4707}, 145.2),
+    ],
+)
+def test_oxides_stop_electrons_as_they_do_in_tables(mass, excitation):
+    assert bound_share(mass) == 1
+    assert bound_share({"Fe": 0.5, "Ni": 0.5}) == 0
+    found = sum(c * stopping_power(x, 15.0, bound=True) for x, c in mass.items())
+    charge = sum(c * atomic_number(x) / atomic_weight(x) for x, c in mass.items())
+    bethe = 78500 / 15 * charge * np.log(1.166 * 15e3 / excitation)
+    assert found == pytest.approx(bethe, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("element", "other", "angle", "share", "beam", "measured"),
+    # published by Pouchou and Pichoir (1991), see benchmarks/accuracy/k_ratios.py
+    [
+        ("Si", "N", 40.0, 0.6006, 10.0, 0.5640),
+        ("Si", "C", 40.0, 0.7005, 15.0, 0.6762),
+        ("Cr", "N", 40.0, 0.8882, 15.0, 0.8680),
+        ("Cu", "Ni", 40.0, 0.565, 20.4, 0.5574),
+        ("Cu", "Au", 40.0, 0.492, 20.9, 0.5534),
+        ("Fe", "Al", 52.5, 0.759, 25.0, 0.742),
+        ("Ti", "Al", 40.0, 0.602, 20.9, 0.5605),
+    ],
+)
+def test_k_ratios_are_those_that_were_measured(
+    element, other, angle, share, beam, measured
+):
+    lines = (*lines_at(element, beam), *lines_at(other, beam))
+    emission = BulkEmission(tuple(x for x in lines if x.energy > 0.2), (5.0,), beam)
+    sample = {element: share / atomic_weight(element)}
+    sample[other] = (1 - share) / atomic_weight(other)
+    names = [line.name for line in emission.lines]
+    of = names.index(f"{element} Ka1")
+    compound, pure = (
+        emission.emerging(x, Geometry(angle))[0][of] for x in (sample, {element: 1.0})
+    )
+    assert share * compound / pure == pytest.approx(measured, rel=0.025)
 
 
 @pytest.mark.parametrize(

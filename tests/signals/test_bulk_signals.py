@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from espm_hs import metrics, simulation
+from espm_hs.calibration.pile_up import at_sums, convolved
 from espm_hs.physics import BulkModel, Detector, SpectrumModel
 from espm_hs.signals import (
     EDSespmSEMSpectrum,
@@ -79,6 +80,14 @@ def test_metadata_of_the_scanning_microscope_make_the_model():
     assert "coating" not in s.physical_model().unknown
     del s.metadata.EDS_espm.coating
     assert "coating" in s.physical_model().unknown
+
+
+def test_the_sentence_on_errors_says_what_applies():
+    s = spectrum({"O": 2, "Si": 1}, counts=2e4)
+    s.decomposition(output_dimension=1, **QUIET)
+    text = str(s.print_quantification())
+    assert "coating and the physics of a bulk sample" in text
+    assert "thickness" not in text
 
 
 def test_bad_coatings_change_nothing():
@@ -171,6 +180,24 @@ def test_standards_take_the_place_of_atomic_data():
     after = percent(unknown, "atomic")
     assert after["O"].percent == pytest.approx(60, abs=1)
     assert after["Si"].error < before["Si"].error
+
+
+def test_photons_in_sum_peaks_are_missing_in_the_lines_of_a_standard():
+    standard = spectrum({"O": 1, "Mg": 1}, counts=4e5, seed=1)
+    alone = spectrum({"O": 3, "Mg": 1, "Si": 1})
+    factors = alone.calibrate_line_factors(standard, "MgO", print_info=False)
+    model = standard.physical_model()
+    counts = standard.data.astype(float)
+    # 2 % of the photons find another one: of 100 counts 98 are single
+    share = 0.02
+    folded = convolved(counts, counts)
+    sums = at_sums(folded, model.energy)
+    piled = counts * (1 - 2 * share) + share * counts.sum() * sums / sums.sum()
+    standard.data = np.random.default_rng(0).poisson(np.maximum(piled, 0))
+    standard.set_analysis_parameters(pile_up=True)
+    other = spectrum({"O": 3, "Mg": 1, "Si": 1})
+    again = other.calibrate_line_factors(standard, "MgO", print_info=False)
+    assert again.solid_angle == pytest.approx(factors.solid_angle, rel=0.01)
 
 
 def test_standards_refuse_what_only_films_have():

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -27,17 +27,27 @@ from espm_hs.physics.bulk.stopping import (
 from espm_hs.physics.xray.elements import atomic_number, atomic_weight
 
 Array = np.ndarray
+Own = TypeVar("Own", bound="OfShells")
 
-# Least overvoltage: next to the edge, where nothing is made, the equations are 0 / 0.
+#: Least overvoltage: next to the edge, where nothing is made, the equations are 0 / 0.
 LEAST_OVERVOLTAGE = 1.02
 # Least relative difference of the two decay constants, of which one is divided by.
 _LEAST_DIFFERENCE = 1e-6
-# Of the cosine of the tilt, for the mean depth.
-_TILT_EXPONENT = 0.55
+#: Of the cosine of the tilt, for depths.
+TILT_EXPONENT = 0.55
 
 
 @dataclass(frozen=True, eq=False)
-class DepthDistribution:
+class OfShells:
+    """Arrays with an entry for each shell."""
+
+    def of(self: Own, which: Array | slice) -> Own:
+        """Return those of some shells, as often as they are named."""
+        return type(self)(*(getattr(self, one.name)[which] for one in fields(self)))
+
+
+@dataclass(frozen=True, eq=False)
+class DepthDistribution(OfShells):
     """Distribution of the ionisations over the mass depth, one for each shell.
 
     Attributes
@@ -60,12 +70,6 @@ class DepthDistribution:
     a: Array
     B: Array
     b: Array
-
-    def of(self, which: Array | slice) -> DepthDistribution:
-        """Return the distributions of some shells, as often as they are named."""
-        return DepthDistribution(
-            *(getattr(self, one.name)[which] for one in fields(self))
-        )
 
     def __call__(self, depth: ArrayLike) -> Array:
         """Return phi at a mass depth in g/cm2, which broadcasts with the shells."""
@@ -151,39 +155,61 @@ def depth_distribution(
     DepthDistribution
         Arrays of shape (n,).
     """
-    symbols = list(mass_fractions)
-    z = np.array([atomic_number(name) for name in symbols], float)
+    z = np.array([atomic_number(name) for name in mass_fractions], float)
     u = np.maximum(beam_energy / shells.edge, LEAST_OVERVOLTAGE)
     normal, energy = backscattering(mass_fractions)
     coefficient = tilted(normal, tilt)
     surface = 1 + 3.3 * (1 - u ** -(2 - 2.3 * normal)) * normal**1.2
     cosine = np.cos(np.radians(tilt))
     surface = surface / cosine
-    path = _path(mass_fractions, z, u, shells)
+    path = _path(stopping_law(mass_fractions), u, shells)
     area = backscatter_factor(coefficient, energy, u) * path
     mean_z = mean_over_mass(mass_fractions, np.sqrt(z)) ** 2
-    ratio = _area_over_depth(mean_z, u) / cosine**_TILT_EXPONENT
+    ratio = _area_over_depth(mean_z, u) / cosine**TILT_EXPONENT
     mean_depth = area / np.maximum(ratio, surface)
     return _distribution(mean_z, u, area, surface, mean_depth)
 
 
-def _path(
-    mass_fractions: Mapping[str, float], z: Array, u: Array, shells: Shells
-) -> Array:
-    """Return the integral of the cross section along the path, over its first value.
+class StoppingLaw(NamedTuple):
+    """Stopping power, (charge / excitation) / sum of d_k (E / excitation)^p_k.
 
-    Equations 5 to 12: with the stopping power (M / J) / sum of D_k (E / J)^P_k it has
-    a closed form. g/cm2.
+    Equations 5 to 8.
+
+    Attributes
+    ----------
+    charge
+        Z / A of the sample, mol/g.
+    excitation
+        Mean excitation energy, keV.
+    d, p
+        Of the three terms.
     """
+
+    charge: float
+    excitation: float
+    d: tuple[float, float, float]
+    p: tuple[float, float, float]
+
+
+def stopping_law(mass_fractions: Mapping[str, float]) -> StoppingLaw:
+    """Return the stopping power of a sample; mass fractions have the sum 1."""
+    z = np.array([atomic_number(name) for name in mass_fractions], float)
     z_over_a = z / [atomic_weight(name) for name in mass_fractions]
     charge = mean_over_mass(mass_fractions, z_over_a)
     own = 1e-3 * z * (10.04 + 8.25 * np.exp(-z / 11.22))
-    excitation = np.exp(mean_over_mass(mass_fractions, z_over_a * np.log(own)) / charge)
-    d = (6.6e-6, 1.12e-5 * (1.35 - 0.45 * excitation**2), 2.2e-6 / excitation)
-    p = (0.78, 0.1, -(0.5 - 0.25 * excitation))
-    m, edge = shells.exponent, shells.edge
+    j = float(np.exp(mean_over_mass(mass_fractions, z_over_a * np.log(own)) / charge))
+    d = (6.6e-6, 1.12e-5 * (1.35 - 0.45 * j**2), 2.2e-6 / j)
+    return StoppingLaw(charge, j, d, (0.78, 0.1, -(0.5 - 0.25 * j)))
+
+
+def _path(law: StoppingLaw, u: Array, shells: Shells) -> Array:
+    """Return the integral of the cross section along the path, over its first value.
+
+    Equations 9 to 12, g/cm2.
+    """
+    m, edge, excitation = shells.exponent, shells.edge, law.excitation
     total = np.zeros(u.shape)
-    for d_k, p_k in zip(d, p, strict=True):
+    for d_k, p_k in zip(law.d, law.p, strict=True):
         t = 1 + p_k - m
         power = u**t
         total += (
@@ -192,7 +218,7 @@ def _path(
             * (t * power * np.log(u) - power + 1)
             / t**2
         )
-    return excitation * edge / charge * total * u**m / np.log(u)
+    return excitation * edge / law.charge * total * u**m / np.log(u)
 
 
 def _area_over_depth(mean_z: float, u: Array) -> Array:

@@ -23,6 +23,7 @@ from espm_hs.physics.bulk.depth import (
 )
 from espm_hs.physics.bulk.fluorescence import escaping_share, vacancies_by_photons
 from espm_hs.physics.bulk.generation import free_vacancies, generated_depths
+from espm_hs.physics.bulk.parabolas import Parabolas, parabolas
 from espm_hs.physics.bulk.stopping import mean_over_mass, stopping_power
 from espm_hs.physics.xray.absorption import (
     Angles,
@@ -95,10 +96,14 @@ class Doubt(NamedTuple):
         How far the ionisations along the path are from the geometric mean of two
         models: at -1/2 they are those of `generated_depths`, at 1/2 those of XPP, which
         has another stopping power and other cross sections.
+    shape
+        How far what leaves the sample is from that of `parabolas`: at 1 it is that of
+        XPP.
     """
 
     absorption: Array | float = 1.0
     own_area: float = 0.0
+    shape: float = 0.0
 
 
 #: No doubt.
@@ -110,9 +115,9 @@ class _Made(NamedTuple):
 
     Attributes
     ----------
-    lines, absorption, depths
-        Of each line: its depth distribution, the absorption coefficient of the sample
-        (cm2/g), and what is generated, as the depth of a free layer (g/cm2).
+    lines, simple, absorption, depths
+        Of each line: its depth distribution, that of XPP, the absorption coefficient of
+        the sample (cm2/g), and what is generated, as the depth of a free layer (g/cm2).
     continuum, continuum_absorption
         Depth distribution in each channel, and the absorption coefficient.
     exciting_absorption, exciting_depth
@@ -122,14 +127,22 @@ class _Made(NamedTuple):
         n_exciting), times the share that leaves the sample.
     """
 
-    lines: DepthDistribution
+    lines: Parabolas
+    simple: DepthDistribution
     absorption: Array
     depths: Array
-    continuum: DepthDistribution
+    continuum: Parabolas
     continuum_absorption: Array
     exciting_absorption: Array
     exciting_depth: Array
     excited: Array
+
+    def escaping(self, chi: Array, doubt: Doubt) -> Array:
+        """Return the share of each line that leaves the sample."""
+        found = self.lines.escaping(chi)
+        if doubt.shape:
+            found = found * (self.simple.escaping(chi) / found) ** doubt.shape
+        return found
 
 
 @dataclass(frozen=True)
@@ -247,7 +260,7 @@ class BulkEmission:
             excited = made.excited * escaping_share(
                 made.exciting_absorption, chi[:, None], 1 / made.exciting_depth
             )
-            direct = made.depths * made.lines.escaping(chi)
+            direct = made.depths * made.escaping(chi, doubt)
             passed = np.exp(-through * cosecant)
             lines += passed[: chi.size] * (direct + excited.sum(axis=1))
             channels += passed[chi.size :] * made.continuum.escaping(
@@ -268,23 +281,27 @@ class BulkEmission:
         )
         entering, tilt = self._entering(geometry), geometry.tilt
         _, group = self._groups
-        shells = depth_distribution(mass, self._shells, entering, tilt).of(group)
+        simple = depth_distribution(mass, self._shells, entering, tilt)
+        shells = parabolas(simple, mass, self._shells, entering, tilt).of(group)
+        simple = simple.of(group)
         depths = self._depths(mass, entering, tilt)
-        other = shells.area * self._slower(entering)
+        other = simple.area * self._slower(entering)
         depths = depths * (other / depths) ** (0.5 + doubt.own_area)
         continuous = np.concatenate([self._parts[0], self.channels])
         everywhere = Shells(continuous, np.full(continuous.shape, _CONTINUUM))
-        continuum = depth_distribution(mass, everywhere, entering, tilt)
+        below = depth_distribution(mass, everywhere, entering, tilt)
+        continuum = parabolas(below, mass, everywhere, entering, tilt)
         photons = self._photons(mass, depths)
         exciting = np.concatenate([of_lines, of_parts])
         return _Made(
             shells,
+            simple,
             of_lines,
             depths,
             continuum.of(slice(_PARTS, None)),
             of_channels,
             exciting,
-            np.concatenate([shells.mean_depth, continuum.mean_depth[:_PARTS]]),
+            np.concatenate([simple.mean_depth, below.mean_depth[:_PARTS]]),
             self._yields * photons / exciting,
         )
 

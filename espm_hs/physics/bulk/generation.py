@@ -10,6 +10,7 @@ import numpy as np
 from espm_hs.physics.bulk.stopping import (
     backscatter_factor,
     backscattering,
+    bound_share,
     stopping_power,
     tilted,
 )
@@ -66,9 +67,12 @@ def generated_depths(
     shells, _, sections = _along_the_path(element, beam_energy)
     if not shells:
         return np.zeros(len(SUBSHELLS))
+    bound = bound_share(mass_fractions)
     stopping = sum(
-        share * _stopping(name, element, beam_energy)
+        share * part * _stopping(name, element, beam_energy, is_bound)
         for name, share in mass_fractions.items()
+        for is_bound, part in ((False, 1 - bound), (True, bound))
+        if part > 0
     )
     coefficient, energy = backscattering(mass_fractions)
     edges = [edge_energy(element, SUBSHELLS[i]) for i in shells]
@@ -128,6 +132,6 @@ def _along_the_path(
 
 
 @lru_cache(maxsize=8192)
-def _stopping(matrix: str, element: str, beam_energy: float) -> Array:
+def _stopping(matrix: str, element: str, beam_energy: float, bound: bool) -> Array:
     """Return the stopping power of an element at the energies for another one."""
-    return stopping_power(matrix, _along_the_path(element, beam_energy)[1])
+    return stopping_power(matrix, _along_the_path(element, beam_energy)[1], bound)

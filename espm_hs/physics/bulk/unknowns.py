@@ -9,13 +9,15 @@ on the way of an electron, where two models of stopping and ionisation differ.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from espm_hs.physics.bulk.emission import SURE, Doubt, Geometry
 from espm_hs.physics.linear_model import Unknowns
 from espm_hs.physics.xray.absorption import attenuation
+from espm_hs.physics.xray.detector import Detector
+from espm_hs.physics.xray.unabsorbed import Unabsorbed
 from espm_hs.physics.xray.unknowns import (
     ABSORPTION,
     ANGLE,
@@ -26,9 +28,6 @@ from espm_hs.physics.xray.unknowns import (
     layers_depth,
 )
 
-if TYPE_CHECKING:
-    from espm_hs.physics.bulk.model import BulkModel
-
 Array = np.ndarray
 
 #: Relative standard errors of absorption coefficients below and above 1 keV, by which
@@ -38,16 +37,44 @@ _SOFT = 1.0
 #: Standard error of a take-off angle that is given, degrees.
 ANGLE_ERROR = 0.5
 #: Carbon that makes a surface conduct if nobody says so, nm, at most; and what grows on
-#: a detector, or is in front of it beside its layers, um at most, where the detector is
-#: stated and where it is not. All of it takes away light elements, so that its mean is
-#: what amounts are corrected for.
-USUAL_COATING = 20.0
+#: a detector, um at most. All of it takes away light elements, so that its mean is what
+#: amounts are corrected for.
+USUAL_COATING, GROWN = 20.0, 0.06
+#: Relative error of the layers of a detector that nobody stated.
+USUAL_LAYER_ERROR = 0.2
 #: Degrees between which the take-off angles of detectors are.
 USUAL_ANGLES = (30.0, 40.0)
-GROWN_STATED, GROWN_USUAL = 0.06, 0.10
 _ROOT = np.sqrt(3.0)
 # Rounds in which the composition comes to be what it says itself.
 _ROUNDS = 6
+
+
+class Emitter(Protocol):
+    """What is asked of a model of a bulk sample; `BulkModel` explains it."""
+
+    elements: tuple[str, ...]
+    unknown: tuple[str, ...]
+    detector: Detector
+    tilt: float
+    coating: tuple[str, float] | None
+    line_factor_errors: dict[str, list[float]]
+
+    @property
+    def geometry(self) -> Geometry:
+        """How beam, sample and detectors stand to each other."""
+
+    @property
+    def _unabsorbed(self) -> Unabsorbed:
+        """Lines."""
+
+    def emerging(
+        self,
+        composition: Mapping[str, float],
+        *,
+        geometry: Geometry | None = None,
+        doubt: Doubt = SURE,
+    ) -> tuple[Array, Array]:
+        """Return what leaves a sample, of the lines and the continuum."""
 
 
 class _Setting(NamedTuple):
@@ -69,7 +96,7 @@ class _Setting(NamedTuple):
 
 
 def bulk_unknowns(
-    model: BulkModel, composition: Mapping[str, float], is_known: bool
+    model: Emitter, composition: Mapping[str, float], is_known: bool
 ) -> Unknowns:
     """Return what amounts have to be multiplied with, and how unknowns move them.
 
@@ -111,14 +138,12 @@ def bulk_unknowns(
     return Unknowns(tuple(name for name, *_ in ends), np.exp(mean), responses)
 
 
-def _given(model: BulkModel) -> _Setting:
+def _given(model: Emitter) -> _Setting:
     """Return the setting of the model itself."""
     return _Setting(np.atleast_1d(model.geometry.angles), SURE)
 
 
-def _counted(
-    model: BulkModel, composition: Mapping[str, float], how: _Setting
-) -> Array:
+def _counted(model: Emitter, composition: Mapping[str, float], how: _Setting) -> Array:
     """Return what is counted of an atom in each column of lines."""
     lines = model._unabsorbed.lines
     geometry = Geometry(how.angles.tolist(), model.tilt, model.coating)
@@ -127,12 +152,12 @@ def _counted(
     return np.bincount(lines.column, area, len(model._unabsorbed.line_columns))
 
 
-def _carbon(model: BulkModel, um: float) -> Array:
+def _carbon(model: Emitter, um: float) -> Array:
     """Return the optical depth of carbon in front of the detector for each line."""
-    return layers_depth([("C", um)], model, model._unabsorbed)
+    return layers_depth([("C", um)], model.line_factor_errors, model._unabsorbed)
 
 
-def _coating(model: BulkModel) -> Array:
+def _coating(model: Emitter) -> Array:
     """Return the optical depth of a usual coating, on the way to the detector."""
     way = 1e-3 * USUAL_COATING * float(np.mean(model.geometry.cosecants))
     lines = model._unabsorbed.lines
@@ -140,15 +165,14 @@ def _coating(model: BulkModel) -> Array:
     return np.where(lines.absorbed, depth, 0.0)
 
 
-def _grown(model: BulkModel) -> Array:
+def _grown(model: Emitter) -> Array:
     """Return the optical depth of the most that may be in front of the detector."""
     if model.detector.carbon or model.detector.ice:
         return np.zeros(model._unabsorbed.lines.energy.size)
-    known = DETECTOR not in model.unknown
-    return _carbon(model, GROWN_STATED if known else GROWN_USUAL)
+    return _carbon(model, GROWN)
 
 
-def _middle(model: BulkModel) -> _Setting:
+def _middle(model: Emitter) -> _Setting:
     """Return the setting in the middle of all unknowns."""
     setting = _given(model)
     if ANGLE in model.unknown:
@@ -159,7 +183,7 @@ def _middle(model: BulkModel) -> _Setting:
     return setting._replace(depth=depth)
 
 
-def _ends(model: BulkModel) -> Iterator[tuple[str, _Setting, _Setting]]:
+def _ends(model: Emitter) -> Iterator[tuple[str, _Setting, _Setting]]:
     """Yield the unknowns, each with its two ends."""
     middle, known = _middle(model), model._unabsorbed
     depth = np.asarray(middle.depth)
@@ -177,8 +201,11 @@ def _ends(model: BulkModel) -> Iterator[tuple[str, _Setting, _Setting]]:
         )
     yield ANGLE, middle._replace(angles=high), middle._replace(angles=low)
     yield absorbing(DETECTOR, 0.5 * _grown(model))
-    layers = [(name, LAYER_ERROR * um) for name, um in model.detector.layers]
-    yield absorbing(DETECTOR, _ROOT * layers_depth(layers, model, known))
+    share = USUAL_LAYER_ERROR if DETECTOR in model.unknown else LAYER_ERROR
+    layers = [(name, share * um) for name, um in model.detector.layers]
+    yield absorbing(
+        DETECTOR, _ROOT * layers_depth(layers, model.line_factor_errors, known)
+    )
     if COATING in model.unknown:
         yield absorbing(COATING, 0.5 * _coating(model))
     own = np.array([line.element for line in known.lines.emitted])
@@ -189,6 +216,9 @@ def _ends(model: BulkModel) -> Iterator[tuple[str, _Setting, _Setting]]:
     for error in errors:
         less, more = (Doubt(absorption=1 + x * _ROOT * error) for x in (-1, 1))
         yield ABSORPTION, middle._replace(doubt=less), middle._replace(doubt=more)
+    # half of the difference between two models of the depth is a standard deviation
+    less, more = (Doubt(shape=x * _ROOT / 2) for x in (-1, 1))
+    yield ABSORPTION, middle._replace(doubt=less), middle._replace(doubt=more)
     # one model is half a difference from the mean, which is a standard deviation
     fewer, more = (Doubt(own_area=x * _ROOT / 2) for x in (-1, 1))
     yield GENERATION, middle._replace(doubt=fewer), middle._replace(doubt=more)

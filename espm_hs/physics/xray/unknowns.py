@@ -12,7 +12,7 @@ normal one that of Gauss and Hermite.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -136,7 +136,7 @@ def _mean(
     model: SpectrumModel, known: Unabsorbed, factors: Callable[[_Setting], Array]
 ) -> Unknowns:
     """Return the mean over settings of factors, given by their logarithms."""
-    film = layers_depth(FILM, model, known)
+    film = layers_depth(FILM, model.line_factor_errors, known)
     middle = _middle(model, known, film)
     centre = factors(middle)
     names, mean, moved = [], centre.copy(), []
@@ -161,7 +161,7 @@ def amounts_at(
     mass
         Mass thickness, kg/m2.
     """
-    setting = _middle(model, known, layers_depth(FILM, model, known))
+    setting = _middle(model, known, layers_depth(FILM, model.line_factor_errors, known))
     return amounts * _factors(model, known, amounts, setting, mass)
 
 
@@ -270,18 +270,18 @@ def _ends(
         model.detector.layers or model.detector.curve
     ):
         layers = [(name, LAYER_ERROR * um) for name, um in model.detector.layers]
-        depth = _ROOT * layers_depth([*layers, GROWN], model, known)
+        measured = model.line_factor_errors
+        depth = _ROOT * layers_depth([*layers, GROWN], measured, known)
         yield DETECTOR, middle._replace(depth=-depth), middle._replace(depth=depth)
 
 
 def layers_depth(
-    layers: Iterable[tuple[str, float]], model: SpectrumModel, known: Unabsorbed
+    layers: Iterable[tuple[str, float]], measured: Container[str], known: Unabsorbed
 ) -> Array:
     """Return the optical depth of layers (um) for each line.
 
     The factors of families that were measured hold the efficiency as it is.
     """
-    measured = model.line_factor_errors
     emitted = [line.key in measured for line in known.lines.emitted]
     total = np.zeros(known.lines.energy.size)
     for material, um in layers:

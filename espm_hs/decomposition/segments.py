@@ -50,12 +50,14 @@ if TYPE_CHECKING:
 class SegmentSearch(PhaseSearch):
     """Finds phases of maps of the same pixels, and the gains of these."""
 
-    def _fit(self, init: str | tuple, options: FitOptions) -> Factorization:
+    def _fit(
+        self, init: str | tuple, options: FitOptions, far: bool = False
+    ) -> Factorization:
         """Fit the phases and the gains in turn, until both have settled.
 
         The sum of a map has told its gain before, as if the sample were even.
         """
-        found = super()._fit(init, options)
+        found = super()._fit(init, options, far)
         once = replace(options, n_init=1)
         for _ in range(MOST_ROUNDS):
             steps = self._steps(found)

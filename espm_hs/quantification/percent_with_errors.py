@@ -268,21 +268,23 @@ def not_found(analysis: PhaseAnalysis, per_atom: np.ndarray) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        Boolean, shape (n_phases,): empty phases; those whose amounts are together below
-        `FOUND` times the noise of their sum; and those where noise moves a percentage
-        by more than `LARGEST_ERROR`.
+        Boolean, shape (n_phases,): empty phases; those whose amounts are together no
+        larger than the noise of their sum; and those where noise moves a percentage by
+        more than `LARGEST_ERROR`. An amount that is asked for alone is 100 % without an
+        error, so that it has to be larger than `FOUND` times its noise.
     """
     # of scaled counts the noise is that of what was scaled
     atoms = analysis.composition.T
     covariance = analysis.counting_covariance * analysis.scale
     weights = per_atom.sum(axis=0)
+    least = FOUND if len(per_atom) == 1 else 1.0
     noise = propagated(weights[None], covariance)[:, 0]
     with np.errstate(invalid="ignore", over="ignore"):
         _, response = closed(per_atom, atoms)
         unknown = (propagated(response, covariance) > LARGEST_ERROR**2).any(axis=1)
         total = atoms @ weights
         # errors of a fit that was interrupted are not known, and its amounts are
-        lost = (total <= 0) | (total**2 <= FOUND**2 * noise)
+        lost = (total <= 0) | (total**2 <= least**2 * noise)
     return analysis.empty | unknown | lost
 
 

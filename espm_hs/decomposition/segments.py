@@ -276,8 +276,14 @@ def _same_pixels(maps: Sequence[OneOfMaps]) -> np.ndarray | None:
                 f"Map {number} has the shape {one.data.shape[:-1]}, map 0 has {shape}: "
                 "with shared='pixels' all maps are of the same pixels."
             )
-    masks = [one.pixels for one in maps if one.pixels is not None]
-    return np.logical_and.reduce(masks) if masks else None
+    everywhere = np.ones(int(np.prod(shape)), bool)
+    used = [everywhere if one.pixels is None else one.pixels for one in maps]
+    if any(not np.array_equal(used[0], other) for other in used):
+        raise ValueError(
+            "With shared='pixels' all maps are of the same pixels, and the masks of "
+            "them differ: give each map the same `navigation_mask`."
+        )
+    return None if used[0].all() else used[0]
 
 
 def _check_known(options: DecompositionOptions, n_maps: int) -> None:

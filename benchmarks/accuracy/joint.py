@@ -335,7 +335,7 @@ def main(given):
     shape = SMALL if given.smoke else (64, 64)
     n_maps = 3 if given.smoke else 10
     names = ("particles",) if given.smoke else ("particles", "mantle")
-    small = (12, 12) if given.smoke else (24, 24)
+    small, six = ((12, 12), 2) if given.smoke else ((24, 24), 6)
     tables = {
         "Ten maps and one": (HEADER, partial(tens, names, shape, given.seeds, n_maps)),
         "Two instruments": (PAIR, partial(two_instruments, shape, given.seeds)),
@@ -343,7 +343,7 @@ def main(given):
         "A phase that drifts": (DRIFT, partial(drifting_phase, shape, given.seeds)),
         "Number of phases": (
             NUMBER,
-            partial(numbers_of_phases, given.seeds, 2 if given.smoke else 6),
+            partial(numbers_of_phases, given.seeds, six),
         ),
         "Axes and sparsity": (AXES, partial(wrong_axes, small, given.seeds)),
         "Two segments of a detector": (SEGMENTS, partial(segments, small, given.seeds)),

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +22,8 @@ import numpy as np
 from benchmarks.runner import SMALL, argument, publish, run
 from espm_hs import decompose_together, estimate_number_together
 from espm_hs.calibration.frames import shifts_of_frames
+from espm_hs.decomposition.decompose import DecompositionOptions, decompose
+from espm_hs.decomposition.together import OneOfMaps, decompose_maps
 from espm_hs.factorization import Counts
 from espm_hs.metrics import match_phases
 from espm_hs.simulation import Experiment, Phase, experiment, particles, record
@@ -194,10 +197,10 @@ def drifting_phase(shape, seeds, spread=8.0):
         yield (seed, f"{inside:.0f}", *(f"{x:.3g}" for x in sizes))
 
 
-def numbers_of_phases(seeds, shape=(16, 16), n_maps=6):
+def numbers_of_phases(seeds, n_maps, shape=(16, 16)):
     """Yield rows of how often three phases are found, by each map and by all."""
     options = {"n_init": 1, "show_progressbar": False}
-    for counts in (2, 3, 5):
+    for counts in (2, 3, 5)[: n_maps // 2]:
         alone, together = [], []
         for seed in range(seeds):
             maps = [particles(shape, counts, seed=10 * seed + i) for i in range(n_maps)]
@@ -311,20 +314,41 @@ def shifts(seeds):
             yield (name, counts, *(f"{x:.2g}" for x in sizes), told)
 
 
+def identities(shape=(24, 24)):
+    """Yield rows of how far maps together are from the map alone, in W."""
+    signal = particles(shape, 100)
+    model = signal.physical_model()
+    options = DecompositionOptions(
+        sparsity=None, binning=1, smoothness=0.0, n_init=2, random_state=0
+    )
+    alone = decompose(signal.data, model, 3, options)
+    # the smallest comes first: pixels then have the order of the map
+    cuts = [0, *(round(x * shape[0]) for x in (0.125, 0.34, 0.63)), shape[0]]
+    parts = [signal.data[slice(*ends)] for ends in pairwise(cuts)]
+    for case, pieces in (("one map", [signal.data]), ("four pieces", parts)):
+        maps = [OneOfMaps(data, model) for data in pieces]
+        found = decompose_maps(maps, 3, options).analyses[0]
+        yield (case, f"{np.abs(found.W - alone.W).max():.2g}")
+
+
 def main(given):
     shape = SMALL if given.smoke else (64, 64)
     n_maps = 3 if given.smoke else 10
     names = ("particles",) if given.smoke else ("particles", "mantle")
-    small = (12, 12) if given.smoke else (24, 24)
+    small, six = ((12, 12), 2) if given.smoke else ((24, 24), 6)
     tables = {
         "Ten maps and one": (HEADER, partial(tens, names, shape, given.seeds, n_maps)),
         "Two instruments": (PAIR, partial(two_instruments, shape, given.seeds)),
         "A phase in one of ten": (RARE, partial(rare_phase, shape, given.seeds)),
         "A phase that drifts": (DRIFT, partial(drifting_phase, shape, given.seeds)),
-        "Number of phases": (NUMBER, partial(numbers_of_phases, given.seeds)),
+        "Number of phases": (
+            NUMBER,
+            partial(numbers_of_phases, given.seeds, six),
+        ),
         "Axes and sparsity": (AXES, partial(wrong_axes, small, given.seeds)),
         "Two segments of a detector": (SEGMENTS, partial(segments, small, given.seeds)),
         "Shifts between frames": (FRAMES, partial(shifts, given.seeds)),
+        "The map alone": (("maps", "largest difference of W"), identities),
     }
     wanted = given.only.split(",") if given.only else map(str, range(len(tables)))
     for n, (title, (header, rows)) in enumerate(tables.items()):
@@ -363,6 +387,10 @@ def asked(table, rows):
     elif table == 3:
         inside = np.mean([float(row[1]) for row in rows])
         yield said("within 2 errors (%)", inside, inside >= 90)
+    elif table == 8:
+        one, pieces = (float(row[1]) for row in rows)
+        yield said("one map and the map alone", one, one == 0)
+        yield said("four pieces and the map alone", pieces, pieces < 1e-8)
 
 
 def said(what, value, met):

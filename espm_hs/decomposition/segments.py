@@ -34,6 +34,7 @@ from espm_hs.factorization import (
     fit_spectrum,
     off_zero,
     side_by_side,
+    uninterrupted,
 )
 from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.progress import stage
@@ -144,7 +145,7 @@ class SegmentsToFit:
         """Return what the counts say of other models with these columns, in nats.
 
         The phases are found under the model of the maps, and followed to the others
-        from one to the next, to both sides of the one in the middle.
+        from one to the next, to both sides of the one in the middle. Ctrl-C ends all.
         """
         search, options = self.whole.prepared(None, SegmentSearch), self.whole.options
         if not isinstance(search, SegmentSearch):
@@ -152,9 +153,10 @@ class SegmentsToFit:
         first, _ = search.run(options.init, options.chosen_penalties)
         losses, middle = np.empty(len(models)), len(models) // 2
         for way in (range(middle, len(models)), range(middle - 1, -1, -1)):
-            found = first
+            found = uninterrupted(first)
             for number in way:
                 found, losses[number] = search.under(models[number], found)
+                found = uninterrupted(found)
         return losses
 
     def solved(self) -> tuple[list[PhaseAnalysis], dict]:
@@ -276,8 +278,14 @@ def _same_pixels(maps: Sequence[OneOfMaps]) -> np.ndarray | None:
                 f"Map {number} has the shape {one.data.shape[:-1]}, map 0 has {shape}: "
                 "with shared='pixels' all maps are of the same pixels."
             )
-    masks = [one.pixels for one in maps if one.pixels is not None]
-    return np.logical_and.reduce(masks) if masks else None
+    everywhere = np.ones(int(np.prod(shape)), bool)
+    used = [everywhere if one.pixels is None else one.pixels for one in maps]
+    if any(not np.array_equal(used[0], other) for other in used):
+        raise ValueError(
+            "With shared='pixels' all maps are of the same pixels, and the masks of "
+            "them differ: give each map the same `navigation_mask`."
+        )
+    return None if used[0].all() else used[0]
 
 
 def _check_known(options: DecompositionOptions, n_maps: int) -> None:

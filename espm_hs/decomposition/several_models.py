@@ -233,6 +233,8 @@ class JointSearch(PhaseSearch):
         return in_places(problem, found, matrices, self.several.number)[:2]
 
     def _with_matrices(self, found: Factorization, mixing: np.ndarray) -> Factorization:
+        # what is taken out of a phase may be a little more than there is of an element
+        found = replace(found, W=np.maximum(found.W, 0.0))
         self.problem, H = self._own(self.problem, found)
         return replace(found, H=H)
 

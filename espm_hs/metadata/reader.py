@@ -378,7 +378,9 @@ def changed(
             now = build_model(metadata, axis, original_metadata)
     except ValueError:
         return ["the metadata"]  # which make no model any more
-    fitted = read("mass_thickness", metadata) == FIT
+    # nobody stated what segments of a detector tell: a mass, of density 1
+    by_segments = THICKNESS in now.unknown and model.density == 1.0
+    fitted = read("mass_thickness", metadata) == FIT or by_segments
     names = _KEPT[:-2] if fitted else _KEPT
     return [ITEMS[x].shown for x in names if getattr(now, x) != getattr(model, x)]
 

@@ -166,6 +166,20 @@ def test_their_angles_tell_the_thickness():
     assert wide.spread > 1.5 * found.spread
 
 
+def test_a_thickness_that_nobody_stated_is_kept_with_the_result():
+    maps = pair_of((16, 16), counts=(60, 40), thickness=200.0)
+    for signal in maps:
+        del signal.metadata.Sample.thickness
+    decompose_together(maps, 3, shared="pixels", **QUIET)
+    models = [s.analysis_results().model for s in maps]
+    assert models[0].mass_thickness == models[1].mass_thickness > 0
+    text = str(maps[0].print_quantification())
+    assert "result of before" not in text
+    assert "State it with" not in text
+    assert "thickness" not in maps[0].metadata.Sample
+    assert maps[1].get_decomposition_loadings().data.shape == (3, 16, 16)
+
+
 def test_number_of_phases_of_segments():
     maps = pair_of((20, 20), counts=(40, 20))
     options = {"n_thinnings": 2, "n_init": 1, "show_progressbar": False}
@@ -179,6 +193,9 @@ def test_what_segments_cannot_have():
     with pytest.raises(ValueError, match=r"Map 1 has the shape \(6, 7\)"):
         decompose_maps(given, 2, OPTIONS, "pixels")
     given = given[:1] * 2
+    mask = np.arange(36) > 3
+    with pytest.raises(ValueError, match="the masks of them differ"):
+        decompose_maps([given[0], given[1]._replace(pixels=mask)], 2, OPTIONS, "pixels")
     with pytest.raises(ValueError, match="Nothing drifts"):
         decompose_maps(given, 2, OPTIONS, "pixels", drift=0.1)
     known = {0: {"spectrum": maps[0].data.sum(axis=(0, 1))}}

@@ -241,3 +241,21 @@ def test_maps_on_a_cluster_give_the_same_bits(shared, monkeypatch):
         again = decompose_maps([lazy, given[1]], 3, options, shared)
     for one, other in zip(found.analyses, again.analyses, strict=True):
         same(one, other)
+
+
+def test_maps_whose_axes_are_wrong_each_in_its_own_way():
+    """The axis of each is refined, and what lies in all of a phase is taken out."""
+    maps = [particles((12, 12), 60, seed=i) for i in range(5)]
+    for signal, shift in zip(maps, np.linspace(-20, 20, 5), strict=True):
+        signal.axes_manager[-1].offset += 1e-3 * shift
+    decompose_together(maps, 3, **QUIET)
+    for signal in maps:
+        found = signal.analysis_results()
+        assert found.steps  # more of an element is taken out than there is
+        assert found.W.min() >= 0
+        assert found.misfit < 1.3
+    # the one in the middle has the axis that its truth has
+    found = compared(maps[2])
+    assert (np.abs(found.difference) < 4 * found.errors + 0.3).all()
+    refined = maps[4].analysis_results().calibration["offset"]
+    assert refined == pytest.approx(-20, abs=8)

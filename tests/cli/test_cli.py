@@ -5,6 +5,7 @@ import csv
 import html
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -746,6 +747,13 @@ def test_elements(map_file, bare_file):
     assert {"Mg,", "Si,", "Fe,", "Cu,"} <= there
     assert "--elements" in done.output
     assert "s." not in done.output.replace("nats.", "").split("--elements")[0].split()
+    command = shlex.split(done.output.split("check both: ")[1])
+    assert command[:3] == ["espm-hs", "decompose", str(map_file)]
+    given = {
+        name: command[command.index(name) + 1] for name in ("--elements", "--stray")
+    }
+    assert {"Mg", "Si", "Fe"} <= set(given["--elements"].split(","))
+    assert "Cu" in given["--stray"].split(",")
     refused = run("elements", bare_file)
     assert refused.exit_code == 1
     assert "--beam-energy" in refused.output

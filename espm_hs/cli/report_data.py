@@ -13,7 +13,6 @@ import numpy as np
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from espm_hs.factorization import summed_spectrum
 from espm_hs.physics import atomic_number
 from espm_hs.plotting.maps import NOTHING, units_of
 from espm_hs.plotting.phases import symbol_of
@@ -51,11 +50,11 @@ def fit_data(signal: EDSespmSpectrum) -> str:
         If the signal has no such decomposition.
     """
     found, loadings = read_results(signal)
-    counts = summed_spectrum(signal.data, fitted_pixels(loadings))
-    fit = SummedFit(found, counts, np.nansum(loadings, axis=0))
+    pixels = fitted_pixels(loadings)
+    fit = SummedFit.of_pixels(found, signal.data, loadings, pixels)
     columns = fit.columns
     series: list[dict[str, Any]] = [
-        {"name": "data", "colour": "#a0a0a0", "values": counts},
+        {"name": "data", "colour": "#a0a0a0", "values": fit.counts},
         {"name": "model", "colour": "#000000", "values": fit.fitted, "wide": True},
     ]
     labels = [column.element or "background" for column in found.model.columns]

@@ -8,6 +8,7 @@ import hyperspy.api as hs
 import numpy as np
 
 from espm_hs.decomposition.result import PhaseAnalysis
+from espm_hs.factorization import summed_spectrum
 from espm_hs.physics import SpectrumModel
 from espm_hs.quantification.pixels import check_channels
 
@@ -37,6 +38,14 @@ class SummedFit(NamedTuple):
     found: PhaseAnalysis
     counts: np.ndarray
     totals: np.ndarray
+
+    @classmethod
+    def of_pixels(
+        cls, found: PhaseAnalysis, data: Any, loadings: np.ndarray, pixels: np.ndarray
+    ) -> SummedFit:
+        """Return the sum over pixels, a boolean array; data are those of the map."""
+        counts = summed_spectrum(data, pixels)
+        return cls(found, counts, loadings[pixels].sum(axis=0))
 
     @property
     def fitted(self) -> np.ndarray:

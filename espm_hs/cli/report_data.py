@@ -19,7 +19,6 @@ from espm_hs.plotting.phases import symbol_of
 from espm_hs.plotting.results import (
     SummedFit,
     column_weights,
-    fitted_pixels,
     physics_of,
     read_results,
 )
@@ -43,15 +42,9 @@ def fit_data(signal: EDSespmSpectrum) -> str:
     ----------
     signal
         With a decomposition by ``algorithm="espm"``.
-
-    Raises
-    ------
-    RuntimeError
-        If the signal has no such decomposition.
     """
     found, loadings = read_results(signal)
-    pixels = fitted_pixels(loadings)
-    fit = SummedFit.of_pixels(found, signal.data, loadings, pixels)
+    fit = SummedFit.of_pixels(found, signal.data, loadings)
     columns = fit.columns
     series: list[dict[str, Any]] = [
         {"name": "data", "colour": "#a0a0a0", "values": fit.counts},

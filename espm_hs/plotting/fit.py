@@ -326,8 +326,7 @@ def plot_residuals(signal: BaseSignal, *, look: Look) -> Figure:
         If the signal has no such decomposition.
     """
     found, loadings = read_results(signal)
-    pixels = fitted_pixels(loadings)
-    fit = SummedFit.of_pixels(found, signal.data, loadings, pixels)
+    fit = SummedFit.of_pixels(found, signal.data, loadings)
     panels = [partial(_draw_by_energy, fit=fit, look=look)]
     widths = [6.0]
     # which takes a moment

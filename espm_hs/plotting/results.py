@@ -41,9 +41,14 @@ class SummedFit(NamedTuple):
 
     @classmethod
     def of_pixels(
-        cls, found: PhaseAnalysis, data: Any, loadings: np.ndarray, pixels: np.ndarray
+        cls,
+        found: PhaseAnalysis,
+        data: Any,
+        loadings: np.ndarray,
+        pixels: np.ndarray | None = None,
     ) -> SummedFit:
-        """Return the sum over pixels, a boolean array; data are those of the map."""
+        """Return the sum over pixels of a map, boolean; None: all that were fitted."""
+        pixels = fitted_pixels(loadings) if pixels is None else pixels
         counts = summed_spectrum(data, pixels)
         return cls(found, counts, loadings[pixels].sum(axis=0))
 

@@ -14,7 +14,7 @@
   };
   const short = (x) =>
     x === null ? "–" : Math.abs(x) >= 1e5 || (x && Math.abs(x) < 1e-2)
-      ? x.toExponential(2) : Number(x.toPrecision(4)).toString();
+      ? Number(x.toPrecision(3)).toExponential() : Number(x.toPrecision(4)).toString();
 
   // Numbers for ticks: 1, 2 or 5 times a power of ten, about so many of them.
   const ticks = (low, high, n) => {

@@ -42,7 +42,7 @@ from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.factorization.counts.storage import memory_for_counts
 from espm_hs.factorization.kernels.pixel_updates import block_pass
 from espm_hs.metadata.describe import Info, counts_per_pixel, shape_text
-from espm_hs.metadata.reader import item
+from espm_hs.metadata.reader import item, read
 from espm_hs.metadata.schema import BATCH, RESULTS
 from espm_hs.metadata.writer import write_parameters
 from espm_hs.output import check_targets, finished_files, printable

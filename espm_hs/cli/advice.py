@@ -18,6 +18,7 @@ _OPTIONS = {
     "beam_energy": "--beam-energy",
     "binning": "--binning",
     "density": "--density",
+    "detector": "--detector",
     "elevation_angle": "--elevation",
     "mass_thickness": "--mass-thickness",
     "pile_up": "--pile-up",

@@ -1,7 +1,9 @@
 """The work behind the command line: files in, results out."""
 
+import shlex
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,7 +42,7 @@ from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.factorization.counts.storage import memory_for_counts
 from espm_hs.factorization.kernels.pixel_updates import block_pass
 from espm_hs.metadata.describe import Info, counts_per_pixel, shape_text
-from espm_hs.metadata.reader import item
+from espm_hs.metadata.reader import item, read
 from espm_hs.metadata.schema import BATCH, RESULTS
 from espm_hs.metadata.writer import write_parameters
 from espm_hs.output import check_targets, finished_files, printable
@@ -167,12 +169,36 @@ def elements_of_file(path: str | Path, settings: Settings, false_names: float) -
     declare(signal, settings)
     check_beam_energy(signal)
     found = signal.identify_elements(false_names=false_names, print_info=False)
-    names = ",".join(one.element for one in found.found)
-    advice = (
+    text = str(found)
+    if found.elements:
+        text = f"{text}\n{_decompose_with(signal, path, found.elements)}"
+    return for_command_line(text)
+
+
+# Elements that a spectrum shows and its file does not name are often these, from grid,
+# holder, preparation and contamination.
+_OFTEN_STRAY = frozenset({"C", "Cu", "Ga", "Mo", "Pt"})
+
+
+def _decompose_with(
+    signal: EDSespmSpectrum, path: str | Path, elements: Sequence[str]
+) -> str:
+    """Say how to decompose with elements that were found."""
+    trees = signal.metadata, signal.original_metadata
+    of_sample = set(read("elements", *trees) or ())
+    declared = set(read("stray_elements", *trees) or ())
+    habitual = (_OFTEN_STRAY & set(elements)) - of_sample - declared
+    stray = [x for x in elements if x in declared | habitual]
+    own = [x for x in elements if x not in stray]
+    options = {"elements": ",".join(own), "stray": ",".join(stray)}
+    given = " ".join(f"--{name} {text}" for name, text in options.items() if text)
+    command = f"espm-hs decompose {shlex.quote(str(path))} -n auto {given}"
+    which = ", ".join(x for x in stray if x in habitual)
+    why = f" ({which}, which often are)" if which else ""
+    return (
         "Those of the sample go to --elements, those of grid, holder and column to "
-        f"--stray: espm-hs decompose FILE -n auto --elements {names}"
+        f"--stray{why}; check both: {command}"
     )
-    return for_command_line(f"{found}\n{advice}" if names else str(found))
 
 
 def phases_of_file(

@@ -1,11 +1,14 @@
 """Report of a decomposition: one HTML file with maps, spectra, table and warnings.
 
-What the page says and how it looks is in ``report.html``.
+What the page says and how it looks is in ``report.html``, what is done in it in
+``report.js``, with the numbers of `report_data`. Browsers run no other script: the page
+allows that one, by its hash.
 """
 
 import base64
+import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import resources
 from pathlib import Path
@@ -16,6 +19,7 @@ import matplotlib.pyplot as plt
 
 from espm_hs import __version__
 from espm_hs.calibration.automatic import calibration_text
+from espm_hs.cli import report_data
 from espm_hs.cli.advice import for_command_line
 from espm_hs.cli.tables import fit_facts
 from espm_hs.metadata.describe import describe
@@ -87,17 +91,54 @@ def write_report(
         errors=table.errors_text,
         names=names,
         draw=partial(_figure, signal),
-        parameters=describe(signal.metadata, signal.original_metadata, axis),
+        data=partial(_numbers, signal),
+        script=script(),
+        script_hash=_hash(script()),
+        parameters=[
+            map(for_command_line, row)
+            for row in describe(signal.metadata, signal.original_metadata, axis)
+        ],
         settings=[*stored["options"].items(), *stored["versions"].items()],
     )
     # names of files need not be text
     path.write_text(page, encoding="utf-8", errors="replace")
 
 
+def script() -> str:
+    """Return the one script that a report has."""
+    return f"\n{_resource('report.js')}"
+
+
+def _hash(text: str) -> str:
+    """Return how a page names a script that it allows."""
+    digest = hashlib.sha256(text.encode("utf-8")).digest()
+    return f"sha256-{base64.b64encode(digest).decode('ascii')}"
+
+
+def _resource(name: str) -> str:
+    return resources.files("espm_hs.cli").joinpath(name).read_text("utf-8")
+
+
 def _template() -> jinja2.Template:
     """Page in which whatever is filled in is text and never markup."""
-    text = resources.files("espm_hs.cli").joinpath("report.html").read_text("utf-8")
+    text = _resource("report.html")
     return jinja2.Template(text, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+
+
+_DATA: Mapping[str, Callable[[EDSespmSpectrum], str | None]] = {
+    "fit": report_data.fit_data,
+    "phases": report_data.phases_data,
+    "maps of phases": report_data.phase_maps_data,
+    "maps of elements": report_data.composition_data,
+}
+
+
+def _numbers(signal: EDSespmSpectrum, of: str) -> str | None:
+    """Return what a browser draws; nothing where the figure has its own failure."""
+    try:
+        return _DATA[of](signal)
+    except (RuntimeError, ValueError):
+        return None
 
 
 def _figure(

@@ -351,6 +351,8 @@ def _read_settings(
               help="Sum peaks; pulse-pair resolution, ns.  [auto]")  # fmt: skip
 @_BEAM_ENERGY
 @click.option("--elevation", type=float, help="Of the detector, degrees. [as the file]")
+@click.option("--detector", metavar="NAME",
+              help="windowless or polymer_window.  [as the file]")  # fmt: skip
 @click.option(
     "--calibrate", is_flag=True, help="Fit energy scale and peak width first."
 )

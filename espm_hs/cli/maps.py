@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from espm_hs import plotting
+from espm_hs.cli.advice import for_command_line
 from espm_hs.cli.files import read_spectra, results_of
 from espm_hs.cli.html_report import write_report
 from espm_hs.cli.settings import SAMPLE, Settings
@@ -36,13 +37,14 @@ def declare(signal: EDSespmSpectrum, settings: Settings) -> None:
     }
     if any(value is not None for value in microscope.values()):
         signal.set_microscope_parameters(**microscope)
-    with _options_named("--elements, --stray, --thickness, --density"):
+    with _options_named("--elements, --stray, --thickness, --density, --detector"):
         signal.set_analysis_parameters(
             thickness=settings.thickness,
             density=settings.density,
             thickness_error=settings.thickness_error,
             mass_thickness=settings.mass_thickness,
             pile_up=settings.pile_up,
+            detector=settings.detector,
             stray_elements=settings.stray,
         )
 
@@ -63,7 +65,10 @@ def apply_settings(signal: EDSespmSpectrum, settings: Settings) -> None:
     # the messages of the signal name Python calls, these the options
     trees = signal.metadata, signal.original_metadata
     if not read("elements", *trees):
-        raise ValueError("the file names no elements: give them, --elements O,Mg,Si.")
+        raise ValueError(
+            "the file names no elements: give them, --elements O,Mg,Si, or ask which "
+            "ones its spectrum shows, `espm-hs elements FILE`."
+        )
     check_beam_energy(signal)
     known = [read(name, *trees) for name in SAMPLE]
     if (known[0] is None) != (known[1] is None):
@@ -118,7 +123,8 @@ def number_of_phases(
         )
     ]
     said = f"The counts bear out {best} phase{'s' if best > 1 else ''}."
-    return best, "\n".join([*text_lines(rows), said, printed.getvalue()]).rstrip()
+    remarks = for_command_line(printed.getvalue())
+    return best, "\n".join([*text_lines(rows), said, remarks]).rstrip()
 
 
 def write_results(

@@ -21,7 +21,7 @@ LISTS = ("elements", "stray")
 # What absorbs.
 SAMPLE = ("thickness", "density")
 # What else is said of it, and of the detector.
-FURTHER = ("thickness_error", "mass_thickness", "pile_up")
+FURTHER = ("thickness_error", "mass_thickness", "pile_up", "detector")
 # Settings that are numbers of the schema, by their names there.
 _NUMBERS = {name: name for name in (*SAMPLE, "beam_energy")}
 _NUMBERS["elevation"] = "elevation_angle"
@@ -54,6 +54,7 @@ phases = 3
 # In place of what the file says.
 # beam_energy = 200    # [beam_energy]
 # elevation = 18       # of the detector, [elevation_angle]
+# detector = "windowless"  # or "polymer_window": what is in front of the crystal
 
 # Fit energy scale and peak width to the summed spectrum first, and write them to the
 # axis of the results.
@@ -106,6 +107,8 @@ class Settings:
         Beam energy in keV.
     elevation
         Elevation of the detector in degrees.
+    detector
+        Name of a preset of `espm_hs.physics.Detector`, such as "windowless".
     thickness, density
         Thickness of the sample in nm, and its density in g/cm3.
     thickness_error, mass_thickness
@@ -138,6 +141,7 @@ class Settings:
     thickness_error: float | None = None
     mass_thickness: float | str | None = None
     pile_up: bool | float | str | None = None
+    detector: str | None = None
     fit: dict | None = None
     progress: bool = False
     lazy: bool = False

@@ -275,9 +275,10 @@ class ChannelMask:
         """
         summed = self._signal._summed()
         axis = {**self._axis.get_axis_dictionary(), "navigate": False}
-        title = {"General": {"title": "Drag and resize what to ignore"}}
-        self._plotted = hs.signals.Signal1D(summed, axes=[axis], metadata=title)
+        self._plotted = hs.signals.Signal1D(summed, axes=[axis])
         self._plotted.plot()
+        axes = self._plotted._plot.signal_plot.ax
+        axes.set_title("drag and resize what to ignore", fontsize="medium")
         if not self._spans:
             first, last = self._energy[[0, -1]]
             self.add(first + 0.45 * (last - first), first + 0.55 * (last - first))

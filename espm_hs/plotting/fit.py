@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from espm_hs.arguments import check_choice
 from espm_hs.decomposition.result import PhaseAnalysis
-from espm_hs.factorization import Counts, summed_spectrum
+from espm_hs.factorization import Counts
 from espm_hs.factorization.counts.reading import kept_counts
 from espm_hs.physics import atomic_number
 from espm_hs.plotting.look import Look, takes_look
@@ -101,8 +101,7 @@ def plot_fit(
     check_choice("parts", parts, PARTS)
     found, loadings = read_results(signal)
     pixels = chosen_pixels(signal, loadings, where)
-    counts = summed_spectrum(signal.data, pixels)
-    fit = SummedFit(found, counts, loadings[pixels].sum(axis=0))
+    fit = SummedFit.of_pixels(found, signal.data, loadings, pixels)
     top, *below = _panels(fit, parts, log, look)
     title = ""
     if where is not None:
@@ -261,9 +260,8 @@ def plot_fit_of_region(
         region = _slices(roi, axes)
         part = maps[region].reshape(-1, found.n_phases)
         fitted = fitted_pixels(part)
-        counts = summed_spectrum(signal.data[region], fitted)
         figure.clear()
-        fit = SummedFit(found, counts, np.nansum(part, axis=0))
+        fit = SummedFit.of_pixels(found, signal.data[region], part, fitted)
         panels = _panels(fit, parts, look.log, look)
         for panel, axes_of_fit in zip(panels, _two_panels(figure), strict=True):
             panel(axes_of_fit)
@@ -328,13 +326,12 @@ def plot_residuals(signal: BaseSignal, *, look: Look) -> Figure:
         If the signal has no such decomposition.
     """
     found, loadings = read_results(signal)
-    counts = summed_spectrum(signal.data, fitted_pixels(loadings))
-    fit = SummedFit(found, counts, np.nansum(loadings, axis=0))
+    fit = SummedFit.of_pixels(found, signal.data, loadings)
     panels = [partial(_draw_by_energy, fit=fit, look=look)]
     widths = [6.0]
     # which takes a moment
     if len(signal.axes_manager.navigation_axes) > 0 and look.wants(2):
-        significance = pixel_significance(signal, found, loadings, counts)
+        significance = pixel_significance(signal, found, loadings, fit.counts)
         panels.append(
             partial(_draw_by_pixel, signal=signal, significance=significance, look=look)
         )

@@ -86,8 +86,8 @@ def draw_image(
         **look,
     )
     no_ticks(axes)
-    if _units(x):
-        _draw_scale_bar(axes, width, height, _units(x))
+    if units_of(x):
+        _draw_scale_bar(axes, width, height, units_of(x))
     return image
 
 
@@ -116,18 +116,18 @@ def _draw_scale_bar(axes: Axes, width: float, height: float, units: str) -> None
     axes.add_artist(bar)
 
 
-def _units(axis: DataAxis) -> str:
+def units_of(axis: DataAxis) -> str:
     """Units of an axis as text; none for HyperSpy's <undefined>."""
     text = str(axis.units)
     return "" if text in ("None", "<undefined>", "") else as_text(text)
 
 
 def _same_units(x: DataAxis, y: DataAxis) -> bool:
-    return x.is_uniform and y.is_uniform and _units(x) == _units(y)
+    return x.is_uniform and y.is_uniform and units_of(x) == units_of(y)
 
 
 def axis_label(axis: DataAxis) -> str:
     """Return name and units of an axis."""
     name = as_text(str(axis.name)) if str(axis.name) != "<undefined>" else "pixel"
-    units = _units(axis)
+    units = units_of(axis)
     return f"{name} ({units})" if units else name

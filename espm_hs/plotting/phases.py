@@ -30,7 +30,7 @@ from espm_hs.plotting.spectra import (
     find_peaks,
     set_heights,
 )
-from espm_hs.plotting.style import ERRORS, as_text, phase_colour
+from espm_hs.plotting.style import ERRORS, GREY, as_text, phase_colour
 from espm_hs.quantification.percent_with_errors import PERCENT, to_percent
 
 if TYPE_CHECKING:
@@ -126,6 +126,11 @@ def _draw_composition(
     """Bars of a phase, in rows of equal heights."""
     draw_bars(axes, found.elements, percent[:, phase], errors, phase_colour(phase))
     axes.set_ylim(0, 1.22 * np.nanmax(percent, initial=1.0))
+    if found.empty[phase]:
+        place: dict[str, Any] = {"transform": axes.transAxes, "ha": "center"}
+        axes.text(
+            0.5, 0.5, "none of the elements", color=GREY, fontsize="small", **place
+        )
     if phase == 0:
         axes.set_title("composition (at.%)", fontsize="medium")
 

@@ -8,6 +8,7 @@ import hyperspy.api as hs
 import numpy as np
 
 from espm_hs.decomposition.result import PhaseAnalysis
+from espm_hs.factorization import summed_spectrum
 from espm_hs.physics import SpectrumModel
 from espm_hs.quantification.pixels import check_channels
 
@@ -37,6 +38,19 @@ class SummedFit(NamedTuple):
     found: PhaseAnalysis
     counts: np.ndarray
     totals: np.ndarray
+
+    @classmethod
+    def of_pixels(
+        cls,
+        found: PhaseAnalysis,
+        data: Any,
+        loadings: np.ndarray,
+        pixels: np.ndarray | None = None,
+    ) -> SummedFit:
+        """Return the sum over pixels of a map, boolean; None: all that were fitted."""
+        pixels = fitted_pixels(loadings) if pixels is None else pixels
+        counts = summed_spectrum(data, pixels)
+        return cls(found, counts, loadings[pixels].sum(axis=0))
 
     @property
     def fitted(self) -> np.ndarray:

@@ -5,6 +5,7 @@ import csv
 import html
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -150,6 +151,7 @@ def test_options_reach_the_analysis(map_file, tmp_path, no_figures):
         "decompose", map_file, "-n", 2, "-o", tmp_path, "--elements", "O, Mg,Si,Fe",
         "--stray", "Cu,Ti", "--thickness", 50, "--density", 3.5, "--beam-energy", 120,
         "--elevation", 30, "--sparsity", 0.5, "--starts", 2,
+        "--detector", "polymer_window",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     model = _load(tmp_path).analysis_results().model
@@ -157,6 +159,12 @@ def test_options_reach_the_analysis(map_file, tmp_path, no_figures):
     assert model.stray_elements == ("Cu", "Ti")
     assert (model.thickness, model.density, model.beam_energy) == (50, 3.5, 120)
     assert model.take_off_angle == pytest.approx(30)
+    # the window lets about half of O K through; without one it is nearly all
+    assert model.detector.efficiency(0.525) < 0.6
+    wrong = run("decompose", map_file, "-n", 2, "-o", tmp_path, "--detector", "glass")
+    assert wrong.exit_code == 1
+    assert "polymer_window" in wrong.output
+    assert "--detector" in wrong.output
 
 
 def test_a_failing_file_does_not_stop_the_others(map_file, tmp_path, no_figures):
@@ -593,7 +601,8 @@ def test_report_shows_all_of_it_and_escapes_metadata(tmp_path):
     result = run("decompose", tmp_path / "map.hspy", "-n", 2, "-o", tmp_path)
     assert result.exit_code == 0, result.output
     page = _Page(tmp_path / "map_report.html")
-    assert "script" not in page.tags
+    # that of the package, which no text of a file becomes
+    assert page.tags.count("script") == 1
     assert "<script>alert('x')</script> & co" in page.text
     assert len(page.images) == 5
     for image in page.images:
@@ -745,6 +754,13 @@ def test_elements(map_file, bare_file):
     assert {"Mg,", "Si,", "Fe,", "Cu,"} <= there
     assert "--elements" in done.output
     assert "s." not in done.output.replace("nats.", "").split("--elements")[0].split()
+    command = shlex.split(done.output.split("check both: ")[1])
+    assert command[:3] == ["espm-hs", "decompose", str(map_file)]
+    given = {
+        name: command[command.index(name) + 1] for name in ("--elements", "--stray")
+    }
+    assert {"Mg", "Si", "Fe"} <= set(given["--elements"].split(","))
+    assert "Cu" in given["--stray"].split(",")
     refused = run("elements", bare_file)
     assert refused.exit_code == 1
     assert "--beam-energy" in refused.output
@@ -763,12 +779,14 @@ def test_elements(map_file, bare_file):
          "again, `espm-hs decompose FILE`."),
         ("give it, `s.decomposition(..., binning=...)`.", "give it, `--binning`."),
         ("with s.set_analysis_parameters(thickness=, density=, detector=).",
+         "with `--thickness`, `--density`, `--detector`."),
+        ("with s.set_analysis_parameters(thickness=, density=, take_off_angle=).",
          "with `--thickness`, `--density`, or in Python "
-         "`s.set_analysis_parameters(detector=)`."),
+         "`s.set_analysis_parameters(take_off_angle=)`."),
         ("0.2 eV. refine_calibration() writes it.", "0.2 eV. `--calibrate` writes it."),
         # nothing at the command line stands for these
-        ("`s.set_analysis_parameters(detector=...)`",
-         "`s.set_analysis_parameters(detector=...)`"),
+        ("`s.set_analysis_parameters(take_off_angle=...)`",
+         "`s.set_analysis_parameters(take_off_angle=...)`"),
         ("`s.split_phase(region)` and files.open(1)",
          "`s.split_phase(region)` and files.open(1)"),
     ],

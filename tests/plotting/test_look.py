@@ -2,12 +2,14 @@
 
 import inspect
 from itertools import pairwise
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.text import Text
 
+from espm_hs.plotting import phases
 from espm_hs.plotting.look import KEYWORDS, Look
 from espm_hs.simulation import particles
 
@@ -197,3 +199,14 @@ def test_labels_of_lines_keep_their_distance_in_any_part_of_the_spectrum(decompo
     # nothing is left to move, so that a window does not draw for ever
     axes.figure.canvas.draw()
     assert not axes.figure.stale
+
+
+@pytest.mark.parametrize("is_empty", [True, False])
+def test_a_phase_without_elements_says_so(is_empty):
+    amount = np.nan if is_empty else 50.0
+    found = SimpleNamespace(elements=("O", "Fe"), empty=np.array([is_empty]))
+    axes = plt.figure().add_subplot()
+    numbers = np.full((2, 1), amount), np.full(2, amount)
+    phases._draw_composition(found, 0, *numbers, axes)
+    said = [one.get_text() for one in axes.texts]
+    assert ("none of the elements" in said) == is_empty

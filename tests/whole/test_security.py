@@ -1,7 +1,9 @@
 """Files from others run no code, write nowhere else, and say nothing but text."""
 
 import ast
+import base64
 import csv
+import hashlib
 import itertools
 import json
 import os
@@ -212,17 +214,38 @@ class Page(HTMLParser):
     def __init__(self, path):
         super().__init__()
         self.tags, self.text, self.attributes = set(), "", []
+        self.scripts, self._in_script = [], False
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag, attrs):
-        self.tags.add(tag)
         self.attributes += attrs
+        # attributes of a script could have it fetch or be another kind of thing
+        self._in_script = tag == "script" and not attrs
+        if self._in_script:
+            self.scripts.append("")
+        else:
+            self.tags.add(tag)
+
+    def handle_endtag(self, tag):
+        self._in_script = False
 
     def handle_data(self, data):
-        self.text += data
+        if self._in_script:
+            self.scripts[-1] += data
+        else:
+            self.text += data
 
 
 def assert_harmless(page):
+    # the script of the package, to the letter, and the only one that browsers may run
+    assert page.scripts == [html_report.script()]
+    digest = hashlib.sha256(page.scripts[0].encode("utf-8")).digest()
+    (rule,) = [x for _, x in page.attributes if x and x.startswith("default-src")]
+    assert rule.startswith("default-src 'none'")
+    (scripts,) = [x for x in rule.split(";") if "script-src" in x]
+    assert scripts.split() == [
+        "script-src", f"'sha256-{base64.b64encode(digest).decode()}'"
+    ]  # fmt: skip
     assert not page.tags & {"script", "iframe", "object", "b", "i"}
     for name, value in page.attributes:
         assert not name.startswith("on")

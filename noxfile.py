@@ -32,6 +32,7 @@ NEEDED = (
     "tests",
     "benchmarks",
     "docs",
+    "examples",
     "notebooks",
     "tools",
     ".github",

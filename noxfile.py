@@ -27,11 +27,14 @@ DATA_FILES = [
     for path in PACKAGE.rglob("*")
     if path.is_file() and path.suffix not in (".py", ".pyc", ".nbc", ".nbi")
 ]
-# what tests read, beside themselves
+# what tests read, beside themselves; pages of docs name files, which have to be there
 NEEDED = (
     "tests",
     "benchmarks",
+    "changes",
+    "conda",
     "docs",
+    "examples",
     "notebooks",
     "tools",
     ".github",
@@ -41,6 +44,8 @@ NEEDED = (
     "README.md",
     "CHANGELOG.md",
     "CITATION.cff",
+    "CODE_OF_CONDUCT.md",
+    "SECURITY.md",
     "LICENSE",
     "pyproject.toml",
 )

@@ -16,10 +16,11 @@ import espm_hs
 from espm_hs import simulation
 
 ROOT = Path(__file__).parents[2]
+PACKAGE = Path(espm_hs.__file__).parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 CHANGELOG = ROOT / "CHANGELOG.md"
 # pages name files from here; the page of the architecture from inside a folder, too
-STARTS = [ROOT, ROOT / "docs", ROOT / "espm_hs", ROOT / "espm_hs" / "factorization"]
+STARTS = [ROOT, ROOT / "docs", PACKAGE.parent, PACKAGE, PACKAGE / "factorization"]
 # what is written, and not found, where a page names it
 MADE = ["build/", ".venv/", "demo/", "espm-env/", ".espm-hs-", "docs/PAGE.md", "NAME_"]
 # a block that begins so shows a piece of something
@@ -104,7 +105,7 @@ def paths(page: Path) -> list[str]:
 
 @pytest.mark.parametrize("page", [*PAGES, CHANGELOG], ids=lambda page: page.stem)
 def test_paths_exist(page):
-    folders = [ROOT / "espm_hs" / word for word in paths(page) if word.endswith("/")]
+    folders = [PACKAGE / word for word in paths(page) if word.endswith("/")]
     for word in paths(page):
         starts = STARTS if "/" in word.strip("/") else [*STARTS, *folders]
         assert any((start / word).exists() for start in starts), word

@@ -60,6 +60,18 @@ def test_every_version_of_python_is_tested_and_promised():
     assert f'requires-python = ">={versions[0]}"' in project
 
 
+def test_the_installed_package_is_tested_with_all_that_tests_read():
+    """Nox copies it to where the package is not."""
+    (needed,) = re.findall(r"^NEEDED = \((.*?)^\)", NOXFILE, re.MULTILINE | re.DOTALL)
+    read_by = {
+        name: path.name
+        for path in (ROOT / "tests").rglob("*.py")
+        for name in re.findall(r'ROOT / "([\w.]+)"', path.read_text(encoding="utf-8"))
+    }
+    lacking = set(read_by) - set(re.findall(r'"(.+)"', needed)) - {"espm_hs"}
+    assert not lacking, {name: read_by[name] for name in lacking}
+
+
 def test_only_publishing_may_write():
     for path in WORKFLOWS:
         workflow = read(path)

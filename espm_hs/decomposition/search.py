@@ -141,7 +141,7 @@ class PhaseSearch:
         self.problem = replace(self.problem, penalties=penalties)
         named, counts = isinstance(init, str), self.counts
         if named and not self.known.single_elements:
-            self.sums = Sums.suited_to(counts, self.problem)
+            self.sums = self._suited_sums()
         if self.sums is not None:
             self.counts = self.sums.of_counts(counts)
             self.problem = self.sums.of_problem(self.problem)
@@ -187,6 +187,10 @@ class PhaseSearch:
     def _alike(self) -> Problem:
         """Return the problem in which all phases have the same matrix."""
         return replace(self.problem, G=self._in_use(self.model.G))
+
+    def _suited_sums(self) -> Sums | None:
+        """Return sums of channels to find phases from; None for a few counts."""
+        return Sums.suited_to(self.counts, self.problem)
 
     def _in_use(self, G: np.ndarray) -> np.ndarray:
         """Return matrices (..., n_channels, n_columns) in what is fitted."""

@@ -15,6 +15,7 @@ from espm_hs.decomposition.self_consistency import (
     Places,
     continued,
     in_places,
+    phase_matrices,
     phases_in_places,
     self_consistent_model,
     self_consistent_phases,
@@ -45,6 +46,7 @@ from espm_hs.factorization import (
     off_zero,
     uptake,
 )
+from espm_hs.factorization.channel_sums import Sums
 from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.physics.linear_model import LinearModel
 from espm_hs.progress import stage
@@ -119,6 +121,7 @@ class PhaseSearch:
 
     def __post_init__(self):
         self.places: Places | None = None
+        self.sums: Sums | None = None  # of channels, from which phases are found
         # what was chosen among answers that the counts allow, and between which
         # fractions these are
         self.steps: list[str] = []
@@ -136,9 +139,14 @@ class PhaseSearch:
         self.begin()
         penalties = choose_penalties(self.counts, self.problem)
         self.problem = replace(self.problem, penalties=penalties)
+        named, counts = isinstance(init, str), self.counts
+        if named and not self.known.single_elements:
+            self.sums = self._suited_sums()
+        if self.sums is not None:
+            self.counts = self.sums.of_counts(counts)
+            self.problem = self.sums.of_problem(self.problem)
         with stage(FIRST_FIT, "looking for phases"):
             found = first = self._fit(init, self.options)
-        named = isinstance(init, str)
         if named:
             unknown = self.known.free & ~self.known.located
             found, self.problem = _largest_first(found, self.problem, unknown)
@@ -149,6 +157,10 @@ class PhaseSearch:
                 found, errors = self._separated(found, errors)
             with stage(ALL_ROUNDS, "looking further"):
                 found, errors = self._searched_on(found, errors)
+        if self.sums is not None:
+            with stage(ALL_ROUNDS, "all channels"):
+                found = self._in_all_channels(found, counts)
+                errors = self._errors(found)
         if first.ends:
             self.alternatives = self._alternatives(found, first)
         if self.local and not found.interrupted:
@@ -170,11 +182,43 @@ class PhaseSearch:
             self.model = self_consistent_model(
                 self.model, self.counts.spectrum, self.channels
             )
-            self.problem = replace(self.problem, G=self.model.G[self.channels])
+            self.problem = self._alike()
 
     def _alike(self) -> Problem:
         """Return the problem in which all phases have the same matrix."""
-        return replace(self.problem, G=self.model.G[self.channels])
+        return replace(self.problem, G=self._in_use(self.model.G))
+
+    def _suited_sums(self) -> Sums | None:
+        """Return sums of channels to find phases from; None for a few counts."""
+        return Sums.suited_to(self.counts, self.problem)
+
+    def _in_use(self, G: np.ndarray) -> np.ndarray:
+        """Return matrices (..., n_channels, n_columns) in what is fitted."""
+        G = G[..., self.channels, :]
+        return G if self.sums is None else self.sums.of_matrix(G)
+
+    def _in_all_channels(
+        self, found: Factorization, counts: AnyCounts
+    ) -> Factorization:
+        """Go on with all channels from what was found in sums of them."""
+        self.counts, self.sums = counts, None
+        G = self.model.G
+        if self.problem.G is not None and self.problem.G.ndim == 3:
+            G = phase_matrices(self.model, closed(found.W[self.rows]))
+        n_channels, G = counts.n_channels, self._in_use(G)
+        self.problem = replace(self.problem, n_channels=n_channels, G=G)
+        # what was interrupted is brought to them, no more
+        most = 1 if found.interrupted else self.options.max_iter
+        options = replace(self.options, n_init=1, max_iter=most)
+        again = self._fit((found.W, np.asarray(found.H)), options)
+        return replace(
+            again,
+            objectives=found.objectives,
+            n_agreeing=found.n_agreeing,
+            ends=found.ends,
+            n_iter=found.n_iter + again.n_iter,
+            interrupted=found.interrupted or again.interrupted,
+        )
 
     def _in_places(self, found: Factorization) -> tuple[Factorization, Errors]:
         """Go on with the matrix of each place instead of that of each phase.
@@ -262,18 +306,14 @@ class PhaseSearch:
         start = found.W, off_zero(found.H)
         return continued(found, self._fit(start, replace(options, n_init=1)))
 
-    def _fit(
-        self, init: str | tuple, options: FitOptions, far: bool = False
-    ) -> Factorization:
+    def _fit(self, init: str | tuple, options: FitOptions) -> Factorization:
         """Fit the phases, each with the matrix of its own composition."""
         refine = self.model.depends_on_composition and not self.known.single_elements
         with stage(ALL_ROUNDS if refine else 1.0):
-            found = factorize(
-                self.counts, self.problem, init=init, options=options, far=far
-            )
+            found = factorize(self.counts, self.problem, init=init, options=options)
         if refine:
             found, self.problem = self_consistent_phases(
-                self.counts, self.problem, found, self.model, self.channels, options
+                self.counts, self.problem, found, self.model, self._in_use, options
             )
         return found
 
@@ -329,7 +369,7 @@ class PhaseSearch:
         for overlap in overlaps:
             start = separate(*start, overlap, self.rows)
         try:
-            again = self._fit(start, replace(self.options, n_init=1), far=True)
+            again = self._fit(start, replace(self.options, n_init=1))
         except LostComponent:  # there is nothing left of a phase
             return None
         again = continued(found, again)

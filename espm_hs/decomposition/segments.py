@@ -36,6 +36,7 @@ from espm_hs.factorization import (
     side_by_side,
     uninterrupted,
 )
+from espm_hs.factorization.channel_sums import Sums
 from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.progress import stage
 
@@ -51,14 +52,15 @@ if TYPE_CHECKING:
 class SegmentSearch(PhaseSearch):
     """Finds phases of maps of the same pixels, and the gains of these."""
 
-    def _fit(
-        self, init: str | tuple, options: FitOptions, far: bool = False
-    ) -> Factorization:
+    def _suited_sums(self) -> Sums | None:
+        """Return none: gains are told by the channels of each map."""
+
+    def _fit(self, init: str | tuple, options: FitOptions) -> Factorization:
         """Fit the phases and the gains in turn, until both have settled.
 
         The sum of a map has told its gain before, as if the sample were even.
         """
-        found = super()._fit(init, options, far)
+        found = super()._fit(init, options)
         once = replace(options, n_init=1)
         for _ in range(MOST_ROUNDS):
             steps = self._steps(found)

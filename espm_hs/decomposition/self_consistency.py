@@ -99,7 +99,7 @@ def self_consistent_phases(
     problem: Problem,
     found: Factorization,
     model: LinearModel,
-    channels: np.ndarray,
+    in_use: Callable[[np.ndarray], np.ndarray],
     options: FitOptions,
 ) -> tuple[Factorization, Problem]:
     """Give each phase the matrix of its own composition, until that settles.
@@ -111,16 +111,15 @@ def self_consistent_phases(
     ----------
     counts, problem, found
         The fit so far.
-    model, channels
-        The model and the channels in use.
+    model, in_use
+        The model, and what makes its matrices those of the channels that are fitted.
     options
         Those of `espm_hs.factorization.factorize`; ``max_iter`` is for all rounds.
     """
 
     def own(problem: Problem, found: Factorization) -> tuple[Problem, np.ndarray]:
         last = closed(found.W[model.element_columns])
-        G = phase_matrices(model, last)[:, channels]
-        return replace(problem, G=G), found.H
+        return replace(problem, G=in_use(phase_matrices(model, last))), found.H
 
     found, problem, settled = consistent_fit(
         counts, problem, found, model.element_columns, own, options
@@ -222,8 +221,10 @@ def phases_in_places(
 
     Parameters
     ----------
-    counts, problem, found, model, channels, options
+    counts, problem, found, model, options
         As in `self_consistent_phases`, which comes before.
+    channels
+        Boolean, shape (n_channels,): channels in use.
     sizes
         How many pixels of the map each of these is the sum of, shape (n_pixels,).
 

@@ -208,10 +208,7 @@ class JointSearch(PhaseSearch):
     def _alike(self) -> Problem:
         return self.first
 
-    def _fit(
-        self, init: str | tuple, options: FitOptions, far: bool = False
-    ) -> Factorization:
-        # in several places channels are not summed, far or not
+    def _fit(self, init: str | tuple, options: FitOptions) -> Factorization:
         found = factorize(self.counts, self.problem, init=init, options=options)
         return self._consistent(found, options)
 

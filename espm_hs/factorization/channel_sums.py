@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -87,30 +87,49 @@ def _independent(G: np.ndarray, y: np.ndarray) -> np.ndarray:
     return rows @ np.linalg.cholesky(known)
 
 
-def summed(counts: AnyCounts, problem: Problem) -> tuple[AnyCounts, Problem]:
-    """Return counts and problem in sums of channels; W and H stay the same.
-
-    A few counts, and those without G or in several places, are returned as they are.
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """Which channels are taken together.
 
     Parameters
     ----------
-    counts, problem
-        The data, and what is solved for them.
+    first
+        First channel of each sum, shape (n_sums,).
+    n_channels
+        Number of channels.
     """
-    G = problem.G
-    if counts.n_nonzeros <= MANY or G is None or problem.places is not None:
-        return counts, problem
-    # those of components differ by factors of the columns, which leave alike what is
-    columns = G.mean(axis=0) if G.ndim == 3 else G
-    group = alike(columns, columns @ _weights(columns, counts.spectrum))
-    n = int(group[-1]) + 1
-    parts = (
-        (group, counts.part(first, end))
-        for first, end in pairwise(counts.blocks.tolist())
-    )
-    sums = counts.rebuilt(_summed, parts, n)
-    first = np.flatnonzero(np.diff(group, prepend=-1))
-    return sums, replace(problem, n_channels=n, G=np.add.reduceat(G, first, axis=-2))
+
+    first: np.ndarray
+    n_channels: int
+
+    @classmethod
+    def suited_to(cls, counts: AnyCounts, problem: Problem) -> Sums | None:
+        """Return sums from which as much is known; None where they do not pay.
+
+        So it is with a few counts, without G, and in several places.
+        """
+        G = problem.G
+        if counts.n_nonzeros <= MANY or G is None or problem.places is not None:
+            return None
+        # those of components differ by factors of the columns: what is alike stays so
+        columns = G.mean(axis=0) if G.ndim == 3 else G
+        group = alike(columns, columns @ _weights(columns, counts.spectrum))
+        return cls(np.flatnonzero(np.diff(group, prepend=-1)), len(group))
+
+    def of_matrix(self, G: np.ndarray) -> np.ndarray:
+        """Return matrices (..., n_channels, n_columns) of the sums."""
+        return np.add.reduceat(G, self.first, axis=-2)
+
+    def of_problem(self, problem: Problem) -> Problem:
+        """Return the problem of the sums, of which W and H stay the same."""
+        G = self.of_matrix(np.asarray(problem.G))
+        return replace(problem, n_channels=len(self.first), G=G)
+
+    def of_counts(self, counts: AnyCounts) -> AnyCounts:
+        """Return the counts of the sums, where the counts are."""
+        ends = pairwise(counts.blocks.tolist())
+        parts = ((self, counts.part(first, end)) for first, end in ends)
+        return counts.rebuilt(_summed, parts, len(self.first))
 
 
 def _weights(G: np.ndarray, spectrum: np.ndarray) -> np.ndarray:
@@ -120,7 +139,9 @@ def _weights(G: np.ndarray, spectrum: np.ndarray) -> np.ndarray:
     return weights + LEAST * spectrum.sum() / np.where(made > 0, made, np.inf)
 
 
-def _summed(group: np.ndarray, counts: Counts) -> Rows:
-    channels = np.arange(group.size)
-    matrix = sp.csr_array((np.ones(group.size), (channels, group)))
-    return Reader(matrix.shape[1]).read(counts.to_csr() @ matrix)
+def _summed(sums: Sums, counts: Counts) -> Rows:
+    group = np.repeat(
+        np.arange(len(sums.first)), np.diff(sums.first, append=sums.n_channels)
+    )
+    matrix = sp.csr_array((np.ones(group.size), (np.arange(group.size), group)))
+    return Reader(len(sums.first)).read(counts.to_csr() @ matrix)

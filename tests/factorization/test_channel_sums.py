@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from espm_hs.factorization import Counts, Penalties, Problem, channel_sums, factorize
-from espm_hs.factorization.channel_sums import alike, summed
+from espm_hs.factorization.channel_sums import Sums, alike
 from espm_hs.factorization.matching import match_phases
 
 
@@ -71,11 +71,11 @@ def test_counts_and_columns_are_added_up(peaks, monkeypatch):
     rng = np.random.default_rng(1)
     X = rng.poisson(rng.dirichlet(np.ones(4), 50) * 200 @ peaks.T / peaks.sum())
     counts, problem = Counts.from_array(X), Problem(300, 2, G=peaks)
-    assert summed(counts, problem) == (counts, problem)  # they are few
+    assert Sums.suited_to(counts, problem) is None  # they are few
     monkeypatch.setattr(channel_sums, "MANY", 0)
-    sums, of_sums = summed(counts, problem)
-    n = sums.n_channels
-    assert n == of_sums.n_channels < 150
+    both = Sums.suited_to(counts, problem)
+    sums, of_sums = both.of_counts(counts), both.of_problem(problem)
+    assert sums.n_channels == of_sums.n_channels < 150
     np.testing.assert_allclose(of_sums.G.sum(axis=0), peaks.sum(axis=0))
     # which channels are in a sum shows in G
     ends = np.searchsorted(peaks[:, 3].cumsum(), of_sums.G[:, 3].cumsum() - 1e-9) + 1
@@ -84,12 +84,11 @@ def test_counts_and_columns_are_added_up(peaks, monkeypatch):
     np.testing.assert_array_equal(sums.to_csr().toarray(), expected)
     np.testing.assert_allclose(of_sums.G, np.add.reduceat(peaks, first, axis=0))
     # where each component has its own factors of the columns, the channels are the same
-    both = np.stack([peaks * [0.9, 1.1, 1, 1], peaks * [1.1, 0.9, 1, 1]])
-    sums, of_sums = summed(counts, Problem(300, 2, G=both))
-    np.testing.assert_array_equal(sums.to_csr().toarray(), expected)
-    np.testing.assert_allclose(of_sums.G, np.add.reduceat(both, first, axis=1))
-    free = Problem(300, 2)
-    assert summed(counts, free) == (counts, free)
+    own = np.stack([peaks * [0.9, 1.1, 1, 1], peaks * [1.1, 0.9, 1, 1]])
+    again = Sums.suited_to(counts, Problem(300, 2, G=own))
+    np.testing.assert_array_equal(again.first, first)
+    np.testing.assert_allclose(again.of_matrix(own), np.add.reduceat(own, first, 1))
+    assert Sums.suited_to(counts, Problem(300, 2)) is None
 
 
 @pytest.fixture(scope="module")

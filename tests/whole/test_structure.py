@@ -47,6 +47,8 @@ MOST_LINES = 12_000
 # places; 80 of sums of channels; 67 of what is left of a matrix in grains; 50 of Python
 # without zarr and the heads of halves; 280 of what leaves a bulk sample; 220 of the
 # report that browsers zoom into, and of advice at the command line.
+# places; 115 of sums of channels; 67 of what is left of a matrix in grains; 50 of
+# Python without zarr and the heads of halves; 280 of what leaves a bulk sample.
 LINES_SO_FAR = 28_130
 # Three since: options of maps taken together, the paragraph of methods, which names all
 # strengths, and net counts of elements, which are fitted without one.
@@ -57,9 +59,9 @@ MOST_WITH_SPARSITY = 15
 # places, and whether the data are counts of a thin film, and one module, two hops, to
 # where HyperSpy keeps factors and loadings; one hop asks how wide pixels of a bulk
 # sample are, and one module keeps several models apart; three hops say how far a call
-# has come, one sums channels of large maps, and one module and four hops keep segments
+# has come, three sum channels of large maps, and one module and four hops keep segments
 # of a detector apart.
-DECOMPOSITION = (57, 156)
+DECOMPOSITION = (57, 158)
 # 10 are those of the design; 6 more build the model of the metadata, to see whether
 # they have changed since the fit; and one has the loadings.
 QUANTIFICATION_MODULES = 18

@@ -10,7 +10,7 @@ import numpy as np
 from joblib import effective_n_jobs
 from scipy.optimize import linear_sum_assignment
 
-from espm_hs.factorization.channel_sums import summed
+from espm_hs.factorization.channel_sums import Sums
 from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.factorization.executors import one_blas_thread, passes_over
 from espm_hs.factorization.penalties import Penalties
@@ -109,7 +109,6 @@ def factorize(
     *,
     init: str | tuple = "nndsvd",
     options: FitOptions | None = None,
-    far: bool = False,
     **changes: Any,
 ) -> Factorization:
     """Minimise F over W and H.
@@ -126,10 +125,6 @@ def factorize(
         Arrays are brought into the constraints first.
     options
         How to go downhill; None: the defaults.
-    far
-        Whether the optimum is far from the start, as it is from one of several: where
-        there are many counts, sums of channels come first, see
-        `espm_hs.factorization.channel_sums`.
     **changes
         Options by name, which take the place of those in ``options``.
 
@@ -160,11 +155,14 @@ def factorize(
 
     rng = np.random.default_rng(options.random_state)
     names = [name_of_start(number, init) for number in range(options.n_init)]
-    far |= options.n_init > 1
-    sums, of_sums = summed(counts, problem) if far else (counts, problem)
-    with stage(1.0 if sums is counts else STARTS_IN_SUMS):
-        found = _best_of(sums, of_sums, names, rng, options)
-    if sums is not counts:
+    several = options.n_init > 1
+    sums = Sums.suited_to(counts, problem) if several else None
+    if sums is None:
+        found = _best_of(counts, problem, names, rng, options)
+    else:
+        coarse = sums.of_counts(counts), sums.of_problem(problem)
+        with stage(STARTS_IN_SUMS):
+            found = _best_of(*coarse, names, rng, options)
         first = found.W, np.asarray(found.H)  # which lies as the sums do
         found = _gone_on(counts, problem, first, found, options)
     return _in_fractions(found, problem)

@@ -11,7 +11,6 @@ from functools import partial
 import numpy as np
 from joblib import effective_n_jobs
 
-from espm_hs.factorization.channel_sums import summed
 from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.factorization.cross_validation import strips, thin
 from espm_hs.factorization.executors import one_blas_thread, passes_over
@@ -240,8 +239,10 @@ def uptake(
     whole = np.where(whole > 0, whole, 1.0)
     W, H = W / whole, H * whole
     information = profiled_information(counts, problem, W, H, n_jobs)
-    sums = summed(counts, problem)
-    slopes = [slope_of_parts(*sums, W, whole, N_PARTS, seed, n_jobs) for seed in SEEDS]
+    slopes = [
+        slope_of_parts(counts, problem, W, whole, N_PARTS, seed, n_jobs)
+        for seed in SEEDS
+    ]
     slope = np.mean(slopes, axis=0)
     for i, j in pairs:
         step = W[:, j] - W[:, i]

@@ -209,6 +209,34 @@ def test_a_precipitate_that_no_pixel_shows_alone(end_members):
     assert high > 50
 
 
+@pytest.mark.parametrize("end_members", ["auto", "observed"])
+def test_grains_inside_of_the_foil_have_none_of_their_matrix(end_members):
+    """Silicon in aluminium, which lies over it in every pixel."""
+    given = Namespace(smoke=False, half="fresh", only="cast_alloy", forward="own")
+    found = phases(next(cases(given)).signal, 3, end_members=end_members)
+    silicon = int(np.argmax(found.composition[found.elements.index("Si")]))
+    place = found.elements.index("Al")
+    aluminium = 100 * found.composition[place, silicon]
+    told = any("lies in phase" in step for step in found.steps)
+    if end_members == "observed":
+        assert aluminium == pytest.approx(6, abs=3)
+        assert not told
+    else:
+        assert aluminium < 1
+        assert told
+    low, high = 100 * found.ranges[:, place, silicon]
+    assert low < 1
+    assert high > 3
+
+
+def test_cores_under_shells_of_other_elements():
+    given = Namespace(smoke=False, half="held_out", only="quantum_dots", forward="own")
+    found = phases(next(cases(given)).signal, 3)
+    core = int(np.argmax(found.composition[found.elements.index("Cd")]))
+    shell = [found.elements.index(symbol) for symbol in ("Zn", "S")]
+    assert found.composition[shell, core].sum() < 0.05
+
+
 def test_no_phase_is_taken_out_of_another_if_it_should_not_be():
     s = simulation.core_shell((64, 64), counts_per_pixel=40, seed=0)
     found = {x: phases(s, 3, separation=x) for x in (True, False)}

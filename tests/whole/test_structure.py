@@ -29,8 +29,8 @@ from benchmarks.robustness.structure import PACKAGE, code_lines, modules
 # file, segments of a detector (the stack of their models, its fit, its thickness),
 # frames of a series. Two are halves of modules that had become too long: the patterns
 # of lines beside their evidence, and what HyperSpy does with factors and loadings
-# beside what finds phases.
-MOST_MODULES = 196
+# beside what finds phases. One is the coating of a bulk sample.
+MOST_MODULES = 197
 MOST_LINES = 12_000
 # What it has come down to so far. It rose for the refinement of the energy scale, for
 # cautions, ranges and series, for the search that goes on, for the errors of lines (a
@@ -45,8 +45,8 @@ MOST_LINES = 12_000
 # of segments, frames and the number of phases of maps together; 130 of tails that are
 # refined, weak signals that were cut off, and repetitions drawn from the spectra of
 # places; 80 of sums of channels; 67 of what is left of a matrix in grains; 50 of Python
-# without zarr and the heads of halves; 280 of what leaves a bulk sample.
-LINES_SO_FAR = 27_900
+# without zarr and the heads of halves; 280 of what leaves a bulk sample; 60 of its coating.
+LINES_SO_FAR = 27_960
 # Three since: options of maps taken together, the paragraph of methods, which names all
 # strengths, and net counts of elements, which are fitted without one.
 MOST_WITH_SPARSITY = 15

@@ -45,7 +45,8 @@ MOST_LINES = 12_000
 # of segments, frames and the number of phases of maps together; 130 of tails that are
 # refined, weak signals that were cut off, and repetitions drawn from the spectra of
 # places; 80 of sums of channels; 67 of what is left of a matrix in grains; 50 of Python
-# without zarr and the heads of halves; 280 of what leaves a bulk sample; 60 of its coating.
+# without zarr and the heads of halves; 280 of what leaves a bulk sample; 60
+# of its coating.
 LINES_SO_FAR = 27_960
 # Three since: options of maps taken together, the paragraph of methods, which names all
 # strengths, and net counts of elements, which are fitted without one.

@@ -13,7 +13,7 @@ from espm_hs.calibration.automatic import AutomaticCalibration
 from espm_hs.calibration.pile_up import sum_peak_share
 from espm_hs.compounds.formulas import parse_formula
 from espm_hs.factorization import deviance_ratio, fit_spectrum
-from espm_hs.physics import SpectrumModel, atomic_to_mass_fractions
+from espm_hs.physics import BulkModel, SpectrumModel, atomic_to_mass_fractions
 from espm_hs.physics.xray.elements import normalised_fractions
 from espm_hs.physics.xray.emission import FAMILIES
 from espm_hs.physics.xray.kfactors import detected
@@ -207,8 +207,9 @@ def measured(
     emitting = free.emitting_mass
     absolute = electrons is not None and emitting is not None
     per_mass = emitting * electrons if emitting and electrons else 1.0
-    # two photons of each sum are missing in their lines
-    per_mass *= 1 - 2 * float(sum_peak_share(free, weights))
+    if isinstance(free, BulkModel):
+        # two photons of each sum are missing in their lines, as the total knows
+        per_mass *= 1 - 2 * float(sum_peak_share(free, weights))
     responses = -unknown.responses[:, kept]
     if absolute and THICKNESS in unknown.names:
         # a thicker film is more matter, which absorbs more

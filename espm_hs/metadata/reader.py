@@ -22,7 +22,7 @@ import numpy as np
 from scipy.constants import elementary_charge
 
 from espm_hs.arguments import did_you_mean
-from espm_hs.metadata.quirks import QUIRKS
+from espm_hs.metadata.quirks import QUIRKS, emsa
 from espm_hs.metadata.schema import (
     BULK_TYPE,
     FIT,
@@ -211,6 +211,13 @@ thickness, density = partial(read, "thickness"), partial(read, "density")
 def stray_elements(metadata: Tree, original_metadata: Tree | None = None) -> list[str]:
     """Return the symbols of the stray elements; see `read`."""
     return read("stray_elements", metadata, original_metadata) or []
+
+
+def standard_composition(original_metadata: Tree | None) -> dict[str, float] | None:
+    """Return the mass fractions of a standard that its file states; None: none."""
+    if original_metadata is None:
+        return None
+    return emsa.standard_composition(partial(item, original_metadata))
 
 
 def take_off_angle(metadata: Tree, original_metadata: Tree | None = None) -> float:

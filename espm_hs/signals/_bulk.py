@@ -17,6 +17,7 @@ from espm_hs.physics import Detector
 from espm_hs.physics.xray.kfactors import KFactorTable
 from espm_hs.physics.xray.line_factors import LineFactors
 from espm_hs.quantification.areal_density import mass_totals, mean_totals
+from espm_hs.quantification.coating import coating_thicknesses
 from espm_hs.quantification.percent_with_errors import Basis
 from espm_hs.signals._preparation import Preparation
 from espm_hs.signals._quantification import (
@@ -145,6 +146,7 @@ class BulkPreparation(Preparation, EDSSEMSpectrum):
             or what `espm_hs.physics.read_kfactors` returns.
         composition
             Of the standard: atoms by element, in any unit, or a formula such as "MgO".
+            None: what the file states, as those of NIST do (``##D2STDCMP``).
         composition_error
             Relative standard error of the atoms of each element, or by element; None:
             it is exact.
@@ -182,6 +184,29 @@ class BulkPreparation(Preparation, EDSSEMSpectrum):
 
 class BulkQuantification(Quantification):
     """The total as a check; part of `EDSespmSEMSpectrum`."""
+
+    def estimate_coating(self) -> BaseSignal:
+        """Thickness of the carbon on each phase, from C K, which is a stray element.
+
+        Returns
+        -------
+        hyperspy.api.signals.BaseSignal
+            nm, with the variance by counts, atomic data of carbon and the window.
+
+        Raises
+        ------
+        RuntimeError, ValueError
+            If there is no decomposition, or carbon is not a stray element in it.
+
+        Examples
+        --------
+        >>> s.set_analysis_parameters(stray_elements=["C"])  # doctest: +SKIP
+        >>> s.decomposition(algorithm="espm", output_dimension=2)  # doctest: +SKIP
+        >>> s.estimate_coating()  # doctest: +SKIP
+        """
+        found = self.analysis_results()
+        thickness, error = coating_thicknesses(found)
+        return signal_of("Coating of carbon", phase_axis(found), thickness, error**2)
 
     def estimate_mass_total(
         self,

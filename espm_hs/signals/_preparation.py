@@ -52,7 +52,7 @@ from espm_hs.metadata.writer import (
     write_calibration,
     write_parameters,
 )
-from espm_hs.physics import SpectrumModel
+from espm_hs.physics import SpectrumModel, mass_to_atomic_fractions
 from espm_hs.physics.xray.arguments import checked_elements
 from espm_hs.physics.xray.kfactors import KFactorTable
 from espm_hs.physics.xray.line_factors import LineFactors, Standard
@@ -329,6 +329,10 @@ class Preparation(EDSSpectrum):
         **known: Any,
     ) -> tuple[str, Standard]:
         """Return a key of these counts, and what they say of the lines of a model."""
+        if composition is None and (
+            mass := reader.standard_composition(self._trees[1])
+        ):
+            composition = mass_to_atomic_fractions(mass)
         atoms, errors = checked_film(composition, composition_error)
         elements = film_elements(reader.read("elements", self.metadata), atoms)
         given = {"elements": elements, "composition": atoms, **self._of_sample(**known)}

@@ -13,6 +13,7 @@ import pytest
 from espm_hs import metrics, simulation
 from espm_hs.calibration.pile_up import at_sums, convolved
 from espm_hs.physics import BulkModel, Detector, SpectrumModel
+from espm_hs.physics.xray.absorption import material_data
 from espm_hs.signals import (
     EDSespmSEMSpectrum,
     EDSespmSpectrum,
@@ -200,6 +201,21 @@ def test_photons_in_sum_peaks_are_missing_in_the_lines_of_a_standard():
     assert again.solid_angle == pytest.approx(factors.solid_angle, rel=0.01)
 
 
+def test_files_that_state_the_composition_of_a_standard():
+    standard = spectrum({"O": 1, "Mg": 1}, counts=1e5, seed=1)
+    given, read = (spectrum({"O": 3, "Mg": 1, "Si": 1}) for _ in range(2))
+    expected = given.calibrate_line_factors(standard, "MgO", print_info=False)
+    with pytest.raises(TypeError, match="composition"):
+        read.calibrate_line_factors(standard, print_info=False)
+    # in mass percent, and not normalised
+    text = "MgO,(O:39.30),(Mg:59.70),3.58"
+    standard.original_metadata.add_dictionary({"D2STDCMP": text})
+    found = read.calibrate_line_factors(standard, print_info=False)
+    for one, other in zip(expected.entries, found.entries, strict=True):
+        assert one.family == other.family
+        assert one.factor == pytest.approx(other.factor, rel=1e-3)
+
+
 def test_standards_refuse_what_only_films_have():
     s = spectrum({"O": 1, "Mg": 1}, counts=2e4)
     with pytest.raises(TypeError, match="thickness"):
@@ -214,6 +230,37 @@ def test_total_needs_the_dose():
     del s.metadata.EDS_espm.solid_angle
     with pytest.raises(ValueError, match="solid angle"):
         s.estimate_mass_total()
+
+
+def test_coating_from_the_line_of_carbon():
+    """Counts of a free film of carbon, times phi(0) of MgO, on the sample."""
+    detector = Detector.preset("polymer_window", carbon=0.03)
+    energy, electrons = 0.01 * np.arange(1600), 1e11
+    bulk, film = (
+        kind(energy, 15.0, elements, take_off_angle=40.0, detector=detector, **more)
+        for kind, elements, more in (
+            (BulkModel, ["O", "Mg"], {"composition": {"O": 1, "Mg": 1}}),
+            (SpectrumModel, ["C"], {}),
+        )
+    )
+    # of 1 mg/cm2 with the mass fractions, and of 15 nm with 2.2 g/cm3; atoms in barn
+    avogadro = 6.02214076e23
+    weights = np.zeros(len(bulk.columns))
+    weights[:2] = 1e-3 * avogadro / 40.304 * 1e-24 * electrons
+    sample = bulk.G @ weights
+    atoms = 15e-7 * material_data("C")[1] * avogadro / 12.011
+    carbon = film.G[:, 0] * atoms * 1e-24 * electrons * 1.27
+    s = spectrum({"O": 1, "Mg": 1})
+    s.data = np.random.default_rng(3).poisson(sample + 200 + carbon)
+    s.decomposition(output_dimension=1, **QUIET)
+    with pytest.raises(ValueError, match="line of carbon is not part"):
+        s.estimate_coating()
+    s.set_analysis_parameters(stray_elements=["C"])
+    s.decomposition(output_dimension=1, calibration="never", **QUIET)
+    found = s.estimate_coating()
+    assert found.data == pytest.approx([15], rel=0.1)
+    error = np.sqrt(found.metadata.Signal.Noise_properties.variance.data)
+    assert 6 < error.item() < 12
 
 
 def test_four_minerals_in_a_map():

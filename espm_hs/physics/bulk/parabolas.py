@@ -36,9 +36,8 @@ from espm_hs.physics.xray.elements import atomic_number
 
 Array = np.ndarray
 
-# Nodes of the integrals over a parabola times an exponential, which are right within
-# 1e-6 where a thousandth of a line is left.
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
+# Least absorption, over 1 / R_x, at which the integral has a closed form.
+_LEAST_ABSORPTION = 0.01
 # Bounds that keep the parabolas joined: of R_x, in area over phi(0), and of R_m / R_x.
 _ENDS, _LEAST_SUMMIT = (1.001, 2.8), 1e-3
 
@@ -75,19 +74,6 @@ class Parabolas(OfShells):
         deep = np.where(t < self.end, last * (t - self.end) ** 2, 0.0)
         return np.where(t < self.joint, first * (t - self.summit) ** 2 + top, deep)
 
-    @cached_property
-    def _nodes(self) -> tuple[Array, Array]:
-        """Depths, and what is made around them; shape (n_nodes, n_shells)."""
-        first, top, last = self._coefficients
-        shallow, deep = (
-            0.5 * (low + high + (high - low) * _NODES[:, None])
-            for low, high in ((0.0, self.joint), (self.joint, self.end))
-        )
-        phi = first * (shallow - self.summit) ** 2 + top, last * (deep - self.end) ** 2
-        widths = 0.5 * self.joint, 0.5 * (self.end - self.joint)
-        made = [one * _WEIGHTS[:, None] * w for one, w in zip(phi, widths, strict=True)]
-        return np.concatenate([shallow, deep]), np.concatenate(made)
-
     def escaping(self, absorption: ArrayLike) -> Array:
         """Return the share of the photons that leaves the sample.
 
@@ -99,11 +85,17 @@ class Parabolas(OfShells):
         Returns
         -------
         numpy.ndarray
-            The integral of phi(t) exp(-absorption t), over that of phi(t).
+            The integral of phi(t) exp(-absorption t), over that of phi(t). Value and
+            slope are the same on both sides of R_c, where only the curvature counts.
         """
-        depths, made = self._nodes
+        first, _, last = self._coefficients
         chi = np.asarray(absorption, dtype=float)
-        return (made * np.exp(-chi * depths)).sum(axis=0) / self.area
+        k = np.maximum(chi, _LEAST_ABSORPTION / self.end)
+        bent = first + (last - first) * np.exp(-k * self.joint)
+        bent = bent - last * np.exp(-k * self.end)
+        total = self.surface / k - 2 * first * self.summit / k**2 + 2 * bent / k**3
+        # next to nothing is lost in proportion, where the terms would cancel
+        return 1 - (1 - total / self.area) * np.minimum(chi / k, 1.0)
 
 
 def parabolas(

@@ -29,9 +29,9 @@ from benchmarks.robustness.structure import PACKAGE, code_lines, modules
 # file, segments of a detector (the stack of their models, its fit, its thickness),
 # frames of a series. Two are halves of modules that had become too long: the patterns
 # of lines beside their evidence, and what HyperSpy does with factors and loadings
-# beside what finds phases. And what a report hands to browsers.
-# beside what finds phases. One is the coating of a bulk sample.
-MOST_MODULES = 197
+# beside what finds phases. And what a report hands to browsers, and the coating of a
+# bulk sample.
+MOST_MODULES = 198
 MOST_LINES = 12_000
 # What it has come down to so far. It rose for the refinement of the energy scale, for
 # cautions, ranges and series, for the search that goes on, for the errors of lines (a
@@ -45,14 +45,11 @@ MOST_LINES = 12_000
 # three commands; 100 of one progress for whole calls; 600 of figures and widgets; 1300
 # of segments, frames and the number of phases of maps together; 130 of tails that are
 # refined, weak signals that were cut off, and repetitions drawn from the spectra of
-# places; 80 of sums of channels; 67 of what is left of a matrix in grains; 50 of Python
-# without zarr and the heads of halves; 280 of what leaves a bulk sample; 220 of the
-# report that browsers zoom into, and of advice at the command line.
 # places; 115 of sums of channels; 67 of what is left of a matrix in grains; 50 of
-# Python without zarr and the heads of halves; 280 of what leaves a bulk sample.
-# without zarr and the heads of halves; 280 of what leaves a bulk sample; 60
-# of its coating.
-LINES_SO_FAR = 28_130
+# Python without zarr and the heads of halves; 340 of what leaves a bulk sample and of
+# its coating; 220 of the report that browsers zoom into, and of advice at the command
+# line.
+LINES_SO_FAR = 28_250
 # Three since: options of maps taken together, the paragraph of methods, which names all
 # strengths, and net counts of elements, which are fitted without one.
 MOST_WITH_SPARSITY = 15

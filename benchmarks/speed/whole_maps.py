@@ -4,8 +4,7 @@ Run it with
 
     python benchmarks/speed/whole_maps.py [--size 512] [--phases 3 5]
 
-The map is the simulated data set `particles`. CPU seconds are those of all threads;
-on a quiet machine of two cores the decomposition takes little more than half of them.
+The map is the simulated data set `particles`. CPU seconds are those of all threads.
 scikit-learn factorises the same counts (CSR, Kullback-Leibler, multiplicative updates)
 without bins, penalties and errors; 200 of its iterations are counted, of which a few
 are measured.

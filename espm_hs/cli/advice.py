@@ -56,6 +56,13 @@ def _decompose(arguments: str) -> str | None:
     return _by_options(arguments.replace("algorithm='espm'", ""))
 
 
+def _elements(arguments: str) -> str:
+    """Return the option with the elements of a list, where there is one."""
+    listed = re.findall(r"[A-Z][a-z]?", arguments)
+    more = ["..."] if "..." in arguments else []
+    return f"`--elements {','.join(listed + more)}`" if listed else "`--elements`"
+
+
 # Method -> what stands for a call of it, made of its arguments; None: nothing does.
 _INSTEAD: dict[str, Callable[[str], str | None]] = {
     "add_elements": lambda _: "`--elements`",
@@ -67,7 +74,7 @@ _INSTEAD: dict[str, Callable[[str], str | None]] = {
     "print_quantification": lambda _: "the table in the report",
     "refine_calibration": lambda _: "`--calibrate`",
     "set_analysis_parameters": _parameters,
-    "set_elements": lambda _: "`--elements`",
+    "set_elements": _elements,
     "set_microscope_parameters": _by_options,
 }
 

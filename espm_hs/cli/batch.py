@@ -86,7 +86,7 @@ def file_info(path: str | Path) -> str:
             found = Info(found.title, (*facts, ("parameters", f"as of {first}", "")))
         mark = "  <- decompose uses this one" if signal is chosen else ""
         paragraphs.append(found.text(f"{number}. ", mark))
-    return "\n\n".join(paragraphs)
+    return for_command_line("\n\n".join(paragraphs))
 
 
 # -- decomposing ---------------------------------------------------------------------

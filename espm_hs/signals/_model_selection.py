@@ -11,6 +11,7 @@ from exspy.signals import EDSSpectrum
 
 from espm_hs import plotting
 from espm_hs.calibration.automatic import calibration_text
+from espm_hs.decomposition.result import BAD_FIT
 from espm_hs.factorization import USUAL_SPARSITY, Penalties
 from espm_hs.metadata.reader import item
 from espm_hs.metadata.schema import NODE
@@ -31,6 +32,11 @@ if TYPE_CHECKING:
 
 PHASE_NUMBER = f"{NODE}.number_of_phases"
 BINNING = f"{NODE}.best_binning"
+# What is said where a model does not fit after it was refined.
+MISFIT = (
+    "The model does not fit, and what it lacks may be counted as phases. Ask "
+    "s.identify_elements() which elements are missing."
+)
 
 
 class ModelSelection(EDSSpectrum):
@@ -206,6 +212,8 @@ class ModelSelection(EDSSpectrum):
             write_parameters(self.metadata, {kept: found.to_dict()})
         for line in calibration_text(trial.calibration):
             print(line)
+        if trial.calibration.get("deviance_after", 0) > BAD_FIT:
+            print(MISFIT)
         return found
 
     @takes_look("ax", "figsize")

@@ -152,3 +152,12 @@ def test_loss_of_places_is_that_of_their_own_counts():
     floor = 1e-6 * others.mean_counts / others.n_channels
     expected = 2 * means[own].sum() - (x * np.log(np.maximum(means, floor)))[own].sum()
     assert loss == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_model_that_lacks_an_element_is_said_not_to_fit(capsys):
+    s = DATASETS["particles"](shape=(16, 16), counts_per_pixel=200)
+    for missing in (False, True):
+        if missing:
+            s.set_elements([e for e in s.metadata.Sample.elements if e != "Ti"])
+        s.estimate_number_of_phases([1, 2], **QUICK)
+        assert ("The model does not fit" in capsys.readouterr().out) is missing

@@ -13,7 +13,7 @@ from espm_hs.calibration.pile_up import sum_peak_share
 from espm_hs.metadata import reader
 from espm_hs.metadata.schema import SEM, TEM
 from espm_hs.metadata.writer import AllOrNothing, check_parameters, write_parameters
-from espm_hs.physics import Detector
+from espm_hs.physics import Detector, SpectrumModel
 from espm_hs.physics.xray.kfactors import KFactorTable
 from espm_hs.physics.xray.line_factors import LineFactors
 from espm_hs.quantification.areal_density import mass_totals, mean_totals
@@ -27,12 +27,21 @@ from espm_hs.signals._quantification import (
     signal_of,
 )
 
+# Arguments of a model that do not depend on what the sample is.
+_OF_ANY_SAMPLE = "detector", "minimum_energy", "background"
+
 
 class BulkPreparation(Preparation, EDSSEMSpectrum):
     """Parameters and standards of bulk samples; part of `EDSespmSEMSpectrum`."""
 
     _SAMPLE = "sample"
     _UNABSORBED: Mapping[str, None] = {}
+
+    def _model_of_any_elements(self) -> SpectrumModel:
+        """Return the model of a film: a bulk sample would absorb as what it is not."""
+        bulk = super()._model_of_any_elements()
+        kept = {name: getattr(bulk, name) for name in _OF_ANY_SAMPLE}
+        return SpectrumModel(bulk.energy, bulk.beam_energy, bulk.elements, **kept)
 
     def set_analysis_parameters(
         self,

@@ -228,7 +228,9 @@ def test_errors_of_pixels_are_computed_once(s, monkeypatch):
 
 def test_the_lazy_twin(s):
     lazy = s.as_lazy()
-    np.testing.assert_array_equal(lazy.phase_map().labels, s.phase_map().labels)
+    found, expected = lazy.phase_map(), s.phase_map()
+    np.testing.assert_array_equal(found.labels, expected.labels)
+    np.testing.assert_allclose(found.area, expected.area)
 
 
 def test_hand_over_to_hyperspy(s, tmp_path):

@@ -172,10 +172,13 @@ class PhaseMaps(EDSSpectrum):
 
         Notes
         -----
-        Fractions of the area count all pixels with counts, those that are not labelled
-        by their probabilities: leaving out the uncertain ones would leave out
-        boundaries. Their errors hold the noise of the pixels, as many of which err
-        together as are smoothed over, and the errors of the spectra of the phases.
+        Fractions of the area count all pixels with counts: leaving out the uncertain
+        ones would leave out boundaries. Where maps are smooth, which rounds off what is
+        thin, the pixels are counted again, each by its own counts, as far as these
+        suffice to say which phase leads; so the fractions differ a little from those of
+        the labels, which are those of the smooth maps. The errors hold the noise of the
+        pixels, as many of which err together as are smoothed over, the errors of the
+        spectra of the phases, and how far the second count moves the fraction.
 
         Examples
         --------

@@ -1,5 +1,7 @@
 """Which phase each pixel is: labels, fractions with their errors, figures and files."""
 
+from dataclasses import replace
+
 import hyperspy.api as hs
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,7 +14,12 @@ from espm_hs import simulation
 from espm_hs.factorization.matching import match_phases
 from espm_hs.plotting.style import phase_colour
 from espm_hs.quantification import pixels
-from espm_hs.quantification.phase_map import _Leads, outlines
+from espm_hs.quantification.phase_map import (
+    _Leads,
+    _recounted,
+    _without_neighbours,
+    outlines,
+)
 
 QUIET = {"print_info": False, "show_progressbar": False}
 SHAPE = (28, 24)
@@ -70,6 +77,64 @@ def test_fractions_are_those_of_the_truth_within_their_errors():
     deviations = np.abs(deviations)
     assert (deviations < 2).mean() > 0.8
     assert 0.4 < np.sqrt((deviations**2).mean()) < 1.6
+
+
+def test_the_area_of_a_film_that_smoothness_makes_thinner():
+    """Against the truth, the area that leads on the smooth maps, and a plain EM."""
+    smooth, found = [], []
+    for seed in range(3):
+        s = simulation.grain_boundary((32, 32), counts_per_pixel=60, seed=seed)
+        s.decomposition(algorithm="espm", output_dimension=3, n_init=2, **QUIET)
+        one, film = s.phase_map(), order(s)[2]
+        loadings = s.learning_results.loadings
+        counts = loadings * np.nansum(s.analysis_results().spectra, axis=0)
+        smooth.append(100 * (counts.argmax(axis=1) == film).mean())
+        found.append((one.area[film], one.area_error[film]))
+    # a pixel in forty, by counts of a nanometre fitted to a map of many counts
+    area, error = np.transpose(found)
+    true = 2.44
+    assert np.mean(smooth) < true - 1.2
+    assert abs(area.mean() - true) < 0.6 * (true - np.mean(smooth))
+    assert (np.abs(area - true) < 2 * error).all()
+    # rows of a map without their neighbours, across the film
+    analysis = replace(s.analysis_results(), sparsity=0.0)
+    own = _without_neighbours(analysis, s.data, loadings)
+    used = analysis.channels
+    spectra = analysis.spectra[used] / np.nansum(analysis.spectra[used], axis=0)
+    rows = s.data[:3].reshape(96, -1)[:, used].astype(float)
+    expected = np.full((96, 3), rows.sum(axis=1).mean() / 3)
+    for _ in range(1000):
+        expected *= (rows / (expected @ spectra.T)) @ spectra
+    own = own[:96]
+    assert (own.argmax(axis=1) == expected.argmax(axis=1)).mean() > 0.98
+    assert np.abs(own - expected).max() < 1.0
+
+
+def test_few_counts_leave_the_area_to_the_smooth_map():
+    """By themselves pixels of five counts are a phase or another by chance."""
+    s = simulated(counts_per_pixel=5)
+    found, (area, _, main) = s.phase_map(), truth(s)
+    analysis = s.analysis_results()
+    own = _without_neighbours(analysis, s.data, s.learning_results.loadings)
+    own = own[:, order(s)]
+    alone = 100 * np.bincount(own.argmax(axis=1), minlength=3) / len(main)
+    off = np.abs(found.area[order(s)] - area).max()
+    assert off < 0.7 * np.abs(alone - area).max()
+
+
+def test_recounted_pixels_by_hand():
+    smooth = np.tile([0.9, 0.1], (10, 1))
+    own = np.array([[9.0, 1.0]] * 6 + [[1.0, 9.0]] * 3 + [[0.0, 0.0]])
+    # certain: 3 of 9 pixels and not 0.9, and the one without counts stays as it was
+    moved, left = _recounted(own, np.full((1, 10), 1e-6), smooth)
+    np.testing.assert_allclose(moved, (-2.1, 2.1))
+    np.testing.assert_allclose(left, 0, atol=1e-12)
+    # noise of half of the difference: 2 sigma, 3 (1 - 2 p) more pixels for the second
+    moved, left = _recounted(own, np.full((1, 10), 4.0), smooth)
+    noise = 0.5 * 3 * norm.cdf(-2)
+    weight = 2.1**2 / (2.1**2 + noise**2)
+    np.testing.assert_allclose(moved, (-2.1 * weight, 2.1 * weight))
+    np.testing.assert_allclose(left, (-noise * weight, noise * weight))
 
 
 def test_labels_are_right_where_they_are_given(s):
@@ -163,7 +228,9 @@ def test_errors_of_pixels_are_computed_once(s, monkeypatch):
 
 def test_the_lazy_twin(s):
     lazy = s.as_lazy()
-    np.testing.assert_array_equal(lazy.phase_map().labels, s.phase_map().labels)
+    found, expected = lazy.phase_map(), s.phase_map()
+    np.testing.assert_array_equal(found.labels, expected.labels)
+    np.testing.assert_allclose(found.area, expected.area)
 
 
 def test_hand_over_to_hyperspy(s, tmp_path):

@@ -190,7 +190,8 @@ class PhaseAnalysis:
         one expect, about 1 for a model that has all elements and the right axis.
     history
         F during the fit. Where G depends on the composition of each phase, the fit is
-        repeated, and F starts again with every new G.
+        repeated, and F starts again with every new G, as it does after each of the
+        steps that take something out of a phase.
     n_iter
         Iterations of the fit.
     converged, interrupted

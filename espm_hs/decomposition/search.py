@@ -518,7 +518,9 @@ class PhaseSearch:
             self.places = replace(self.places, atoms=atoms)
             return replace(found, H=H)
         if self.problem.G is not None and self.problem.G.ndim == 3:
-            shares = np.maximum(mixing, 0.0)  # nothing absorbs less than nothing
+            shares = np.maximum(
+                mixing, 0.0
+            )  # no phase holds less than nothing of another
             shares /= shares.sum(axis=1, keepdims=True)
             G = np.tensordot(shares, self.problem.G, 1)
             self.problem = replace(self.problem, G=G)

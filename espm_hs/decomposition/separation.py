@@ -321,7 +321,8 @@ def _replaced(H: np.ndarray, grid: Grid) -> np.ndarray:
 
     What is outside of the map takes no place.
     """
-    neighbours = np.asarray(grid.neighbours)
+    # on a cluster, amounts are no array that neighbours could be taken from
+    neighbours, H = np.asarray(grid.neighbours), np.asarray(H)
     shares = H / np.maximum(H.sum(axis=1, keepdims=True), np.finfo(float).tiny)
     there = (neighbours >= 0)[..., None]
     less = shares[:, None] - np.where(there, shares[neighbours], 0.0)

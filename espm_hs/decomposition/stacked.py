@@ -195,17 +195,17 @@ def with_gains(
     used, counts = np.concatenate(channels), np.concatenate(spectra)
     stack = StackedModel(tuple(models), (1.0,) * len(models))
     for _ in range(MOST_ROUNDS):
-        absorbing: Any = self_consistent_model(stack, counts, used)
-        weights, _ = fit_spectrum(absorbing.G[used], counts)
+        settled: Any = self_consistent_model(stack, counts, used)
+        weights, _ = fit_spectrum(settled.G[used], counts)
         of_sample = np.arange(len(weights)) < stack.n_shared
         steps = []
         for i, part in enumerate(stack.parts):
             here = np.zeros(used.size, bool)
             here[part] = channels[i]
-            own = absorbing.places[i]
+            own = settled.places[i]
             others = own[~of_sample[own]]
-            sample = absorbing.G[here] @ np.where(of_sample, weights, 0.0)
-            D = np.column_stack([sample, absorbing.G[np.ix_(here, others)]])
+            sample = settled.G[here] @ np.where(of_sample, weights, 0.0)
+            D = np.column_stack([sample, settled.G[np.ix_(here, others)]])
             steps.append(max(float(fit_spectrum(D, spectra[i])[0][0]), LEAST_GAIN))
         moved = np.array(steps) / steps[0]
         stack = replace(stack, gains=tuple((np.array(stack.gains) * moved).tolist()))

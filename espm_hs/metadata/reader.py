@@ -27,6 +27,7 @@ from espm_hs.metadata.schema import (
     BULK_TYPE,
     FIT,
     ITEMS,
+    RESULTS,
     UNCOATED,
     Tree,
     as_detector,
@@ -42,6 +43,7 @@ from espm_hs.physics.xray.unknowns import ANGLE, COATING, DETECTOR, THICKNESS
 
 if TYPE_CHECKING:
     from hyperspy.axes import DataAxis
+    from hyperspy.signals import BaseSignal
 
 
 # Units in which a thickness may be, by their names in pint.
@@ -108,6 +110,15 @@ def item(metadata: Tree | None, path: str) -> Any:
     if metadata is not None:
         found = metadata.get_item(instrument_path(metadata, path))
     return found.as_dictionary() if hasattr(found, "as_dictionary") else found
+
+
+def without_results(signal: BaseSignal) -> dict[str, dict[str, Any]]:
+    """Return copies of both trees of a signal, as arguments of its class."""
+    trees = {name: getattr(signal, name) for name in ("metadata", "original_metadata")}
+    copies = {name: tree.as_dictionary() for name, tree in trees.items()}
+    node, name = RESULTS.split(".")
+    copies["metadata"].get(node, {}).pop(name, None)
+    return copies
 
 
 def of_file(metadata: Tree) -> str:

@@ -16,6 +16,7 @@ from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.decomposition.together import OneOfMaps, in_one_map
 from espm_hs.factorization import Counts
 from espm_hs.factorization.counts.reading import read_counts
+from espm_hs.metadata.reader import without_results
 from espm_hs.signals._masks import used_channels, used_pixels
 from espm_hs.signals._phases import pixel_size
 
@@ -201,12 +202,8 @@ class Series:
                 else:
                     known |= {"axis": np.asarray(axis.axis)[start : start + size]}
             axes.append(known)
-        metadata = self.signal.metadata.as_dictionary()
-        metadata.get("EDS_espm", {}).pop("results", None)
-        original = self.signal.original_metadata.as_dictionary()
-        kind = type(self.signal)
-        made = kind(data, axes=axes, metadata=metadata, original_metadata=original)
-        return made
+        trees = without_results(self.signal)
+        return type(self.signal)(data, axes=axes, **trees)
 
     def maps(
         self, refinement: Any, navigation_mask: Any, signal_mask: Any

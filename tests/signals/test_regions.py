@@ -320,8 +320,11 @@ def test_the_figure_of_a_profile(s):
     figure = s.plot_profile(((2, 4), (34, 40)), width=6)
     elements, phases = figure.axes
     profile = s.quantify_profile(((2, 4), (34, 40)), width=6)
-    for line, one in zip(elements.lines, profile, strict=True):
-        np.testing.assert_array_equal(line.get_ydata(), one.data)
+    drawn = {line.get_label(): line.get_ydata() for line in elements.lines}
+    assert len(drawn) == len(profile)
+    for one in profile:
+        (symbol,) = one.metadata.Sample.elements
+        np.testing.assert_array_equal(drawn[symbol], one.data)
     assert len(phases.lines) == 3
     assert phases.get_xlabel() == "Distance (nm)"
     plt.close("all")

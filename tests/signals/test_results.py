@@ -133,9 +133,9 @@ def test_what_becomes_of_what(compared):
 def test_the_figure(s):
     figure = s.plot_comparison()
     assert len(figure.axes) == 8
-    titles = [one.get_title(loc="left") for one in figure.axes[:6:2]]
+    titles = [one.get_title(loc="left") for one in figure.axes[:3]]
     assert titles == ["k2", "k3 (chosen)", "k4"]
-    bars = figure.axes[1].patches
+    bars = figure.axes[3].patches
     found = s.results["k2"]
     heights = np.array([bar.get_height() for bar in bars]).reshape(-1, 2)
     expected = 100 * found.composition / found.composition.sum(axis=0)

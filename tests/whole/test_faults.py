@@ -613,6 +613,9 @@ def test_callbacks_that_fail(small_map, monkeypatch):
         def update(self, n):
             raise Broken
 
+        def set_description_str(self, desc, refresh=True):
+            pass
+
         def close(self):
             pass
 

@@ -36,8 +36,8 @@ MAX_BLOCKS = 64
 # Reading all channels is faster than reading non-zeros, and takes no more memory, where
 # so much of the counts is not zero.
 DENSE = 0.4
-# Up to so many entries, kernels are given values of two bytes or more.
-WIDENED_NONZEROS = 1 << 24
+# Up to so many entries, kernels are given values of two bytes or more (8 MB).
+WIDENED_NONZEROS = 1 << 22
 # Entries from which a common factor of integers is none by chance.
 ENOUGH_TO_TELL = 20
 # The smallest value may be up to so many times what all are multiples of.

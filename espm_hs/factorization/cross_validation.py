@@ -111,7 +111,7 @@ def block_loss(part: Counts, D: np.ndarray, H: np.ndarray, floor: float) -> floa
     scale = Scale(1.0, 1.0, D.shape[1], no_tie)
     loss = loss_pass(emitted_width(D.shape[1]), True)
     return loss(
-        Block(part.indptr, part.channels, part.values, 0, part.n_pixels, False),
+        Block(part.indptr, part.channels, part.read_values, 0, part.n_pixels, False),
         Spectra(widened(D), D.sum(axis=0), floor),
         Rules(False, everywhere, no_tie.colours, 0),
         Penalties().terms(scale),

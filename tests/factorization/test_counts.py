@@ -161,3 +161,25 @@ def test_words_end_anywhere(dtype, shape, seed):
     channels = rng.random(shape[1]) < 0.8
     counts = Counts.from_array(X, channels=channels)
     np.testing.assert_array_equal(dense(counts), X[:, channels])
+
+
+def test_kernels_read_one_type_of_values(cube, monkeypatch):
+    """Every further type would be another compilation of all kernels."""
+    from espm_hs.factorization.counts import counts as module
+
+    few, many, shares = (Counts.from_array(cube * np.float64(n)) for n in (1, 999, 0.3))
+    for counts, stored, read in (
+        (few, np.uint8, np.uint16),
+        (many, np.uint16, np.uint16),
+        (shares, np.float64, np.float64),
+    ):
+        assert counts.values.dtype == stored
+        assert counts.read_values.dtype == read
+        np.testing.assert_array_equal(counts.read_values, counts.values)
+    # what is wide enough is not copied, and nothing is where memory counts
+    assert many.read_values is many.values
+    monkeypatch.setattr(module, "WIDENED_NONZEROS", few.n_nonzeros - 1)
+    large = Counts.from_array(cube)
+    assert large.read_values is large.values
+    np.testing.assert_array_equal(large.spectrum, few.spectrum)
+    assert large.saturated == few.saturated

@@ -1,5 +1,6 @@
 """How kernels are compiled."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -105,6 +106,36 @@ def test_kernels_that_python_calls_are_held():
     if not hasattr(kernels[0], "compile"):
         pytest.skip("compilation is switched off")
     assert all("_compile_for_args" in vars(kernel) for kernel in kernels)
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_nothing_is_collected_while_compiling(collects):
+    """And afterwards it is as before."""
+    from numba.core import event
+
+    class Listener(event.Listener):
+        def on_start(self, _):
+            seen.append(gc.isenabled())
+
+        def on_end(self, _):
+            pass
+
+    @compiled(cache=False)
+    def twice(x):
+        return 2 * x
+
+    if not hasattr(twice, "compile"):
+        pytest.skip("compilation is switched off")
+    seen, before = [], gc.isenabled()
+    (gc.enable if collects else gc.disable)()
+    try:
+        with event.install_listener("numba:compile", Listener()):
+            assert twice(2.0) == 4.0
+        assert gc.isenabled() == collects
+    finally:
+        (gc.enable if before else gc.disable)()
+    assert seen
+    assert not any(seen)
 
 
 # A folder for compiled code that cannot be written to, if asked for; then two kernels.

@@ -36,6 +36,8 @@ MAX_BLOCKS = 64
 # Reading all channels is faster than reading non-zeros, and takes no more memory, where
 # so much of the counts is not zero.
 DENSE = 0.4
+# Up to so many entries, kernels are given values of two bytes or more (8 MB).
+WIDENED_NONZEROS = 1 << 22
 # Entries from which a common factor of integers is none by chance.
 ENOUGH_TO_TELL = 20
 # The smallest value may be up to so many times what all are multiples of.
@@ -360,21 +362,33 @@ class Counts(AnyCounts):
 
     @property
     def nbytes(self) -> int:
-        """Memory held, in bytes."""
+        """Memory held, in bytes, without `read_values`."""
         return self.indptr.nbytes + self.channels.nbytes + self.values.nbytes
+
+    @cached_property
+    def read_values(self) -> np.ndarray:
+        """Values as the kernels read them: of two bytes at least, if not too many.
+
+        Every further type is another compilation of all kernels, and the sums of pixels
+        whose counts fit a byte often do not.
+        """
+        if self.n_nonzeros > WIDENED_NONZEROS:
+            return self.values
+        kind = np.result_type(self.values.dtype, np.uint16)
+        return self.values.astype(kind, copy=False)
 
     @cached_property
     def per_pixel(self) -> np.ndarray:
         """Counts of each pixel, shape (n_pixels,), float64."""
         sums = np.zeros(self.n_pixels)
-        _sum_rows(self.indptr, self.values, sums)
+        _sum_rows(self.indptr, self.read_values, sums)
         return sums
 
     @cached_property
     def spectrum(self) -> np.ndarray:  # type: ignore[override]
         """Counts of each channel, shape (n_channels,), float64."""
         sums = np.zeros(self.n_channels)
-        _sum_channels(self.channels, self.values, sums)
+        _sum_channels(self.channels, self.read_values, sums)
         return sums
 
     def own_spectra(self, labels: np.ndarray, n: int) -> np.ndarray:
@@ -386,7 +400,7 @@ class Counts(AnyCounts):
 
     def own_saturated(self) -> float:
         """Return `saturated` of a few pixels."""
-        return _saturated(self.values)
+        return _saturated(self.read_values)
 
     def own_multiples(self, scale: float) -> bool:
         """Return whether the values of a few pixels are multiples of a number."""
@@ -426,7 +440,7 @@ class Counts(AnyCounts):
         if not self.dense:
             return None
         shape = self.n_pixels, padded(self.n_channels)
-        counts = np.zeros(shape, self.values.dtype)
+        counts = np.zeros(shape, self.read_values.dtype)
         pixels = np.repeat(np.arange(self.n_pixels), np.diff(self.indptr))
         counts[pixels, self.channels] = self.values
         return counts

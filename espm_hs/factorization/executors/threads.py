@@ -301,7 +301,7 @@ class Passes(Executor):
     @property
     def _entries(self):
         """Return indptr, channels and values."""
-        return self.counts.indptr, self.counts.channels, self.counts.values
+        return self.counts.indptr, self.counts.channels, self.counts.read_values
 
     @cached_property
     def _all_entries(self):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import threading
@@ -27,7 +28,13 @@ def _kept_on_disk() -> bool:
     return True
 
 
-COMPILE = {"cache": _kept_on_disk(), "nogil": True, "error_model": "numpy"}
+COMPILE = {
+    "cache": _kept_on_disk(),
+    "nogil": True,
+    "error_model": "numpy",
+    # what C would need to call it, for which nothing asks
+    "no_cfunc_wrapper": True,
+}
 # Nothing is made in what is called for each pixel: without counting references to its
 # arrays, which would take longer than the arithmetic, and without what Python would
 # need to call it.
@@ -54,7 +61,7 @@ def compiled(**options: Any) -> Callable:
 
         def held(*arguments: Any, **named: Any) -> Any:
             told = event.install_listener("numba:compile", _Teller())
-            with without_interrupts(), told:
+            with without_interrupts(), _without_collecting(), told:
                 return compile_for(*arguments, **named)
 
         kernel._compile_for_args = held
@@ -92,6 +99,21 @@ def _say_once() -> None:
         file=sys.stdout if shown else sys.stderr,
         flush=True,
     )
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Leave what a compiler has made and no longer needs until it has ended.
+
+    To look through all that is in memory, again and again, is a tenth of its time.
+    """
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
 
 
 @contextmanager

@@ -97,6 +97,7 @@ HOOK = {**CALLED, "forceinline": True, "cache": False}
 _OVERLOAD = {
     "error_model": "numpy",
     "_nrt": False,
+    "no_cfunc_wrapper": True,
     "forceinline": True,
     "fastmath": CONTRACT,
 }
@@ -124,6 +125,8 @@ def not_alone(term):
     return False
 
 
+# What adds nothing is not called at all: each call is a function to compile.
+NOTHING = no_quadratic, no_bound, no_slope, not_alone
 # Type of a term -> its hooks.
 HOOKS: dict[type, Hooks] = {}
 
@@ -140,8 +143,11 @@ def _calls(name: str, follow: Callable, none: Callable) -> Callable:
         if not kinds:
             return none
         *before, last = kinds
+        hook = getattr(HOOKS[last], name)
+        if hook in NOTHING:
+            return for_terms(*before)
         others = njit(**HOOK)(for_terms(*before))
-        return follow(others, getattr(HOOKS[last], name), len(before))
+        return follow(others, hook, len(before))
 
     def function(terms: tuple, *given: Any) -> Any:
         return for_terms(*map(type, terms))(terms, *given)

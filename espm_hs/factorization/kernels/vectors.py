@@ -227,13 +227,16 @@ class _Array:
 
     def chosen(self, places: list[Any], left: list[Any]) -> _Vector:
         """Return four entries as floats, 0 for those that are not left."""
-        entries = ir.VectorType(self.data.type.pointee, LANES)
+        kind = self.kind.dtype
+        # one by one, as a vector of short numbers takes longer to put together
+        short = isinstance(kind, types.Integer) and kind.bitwidth < 32
+        entry = _I32 if short else self.data.type.pointee
         value, zero = (
-            ir.Constant(entries, None),
-            ir.Constant(self.data.type.pointee, None),
+            ir.Constant(ir.VectorType(entry, LANES), None),
+            ir.Constant(entry, None),
         )
         for lane, (place, wanted) in enumerate(zip(places, left, strict=True)):
-            one = self.b.load(self.b.gep(self.data, [place]))
+            one = self._converted(self.b.load(self.b.gep(self.data, [place])), entry)
             one = self.b.select(wanted, one, zero)
             value = self.b.insert_element(value, one, _I32(lane))
         return _Vector(self.b, self._to_floats(value))

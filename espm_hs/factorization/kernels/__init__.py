@@ -91,7 +91,7 @@ def _say_once() -> None:
     terminal = sys.stdout is not None and sys.stdout.isatty()
     shown = terminal or "ipykernel" in sys.modules
     print(
-        "Compiling for this processor, which takes up to half a minute,",
+        "Compiling for this processor, which takes about ten seconds,",
         "once (espm-hs compile does so beforehand)."
         if COMPILE["cache"]
         else "each time: numba finds no folder to keep compiled code in. Set "

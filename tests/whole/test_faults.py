@@ -459,8 +459,10 @@ def test_memory_limit(small_map):
 def _with_little_memory(s, n_bytes) -> int:
     """1 for an error that left the signal alone, 0 for a result, 2 for less."""
     before, failed = state(s), False
-    # what was freed goes back, or it would be enough; and what other tests have left
-    # in the heap is not used for arrays, which are mapped each by itself
+    # what was freed goes back, or it would be enough, and so does what nobody can reach
+    # any more; what other tests have left in the heap is not used for arrays, which are
+    # mapped each by itself
+    gc.collect()
     libc, mmap_threshold = ctypes.CDLL(None), -3
     libc.malloc_trim(0)
     libc.mallopt(mmap_threshold, 1 << 17)

@@ -302,6 +302,11 @@ class Refinement(Protocol):
         """Return how peaks are wider in the last of two spectra, if they are."""
 
 
+def asked_channels(model: LinearModel, channels: np.ndarray | None) -> np.ndarray:
+    """Return the channels to fit, boolean: of those asked for, what the model fits."""
+    return model.channels if channels is None else model.channels & channels
+
+
 def read_to_fit(
     data: Any,
     model: LinearModel,
@@ -558,7 +563,7 @@ def read_map(
     ``n_together``: pixels of all maps in which the phases are found, if of several.
     """
     navigation = data.shape[:-1] or (1,)
-    used = model.channels if channels is None else model.channels & channels
+    used = asked_channels(model, channels)
     # everything but the data is checked before the data are read
     _, problem = _problem(model, n_phases, options, navigation, pixels, used)
     n_pixels = int(np.prod(navigation) if pixels is None else pixels.sum())

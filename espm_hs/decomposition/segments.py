@@ -18,6 +18,7 @@ from espm_hs.decomposition.decompose import (
     DecompositionOptions,
     MapToFit,
     NoCounts,
+    asked_channels,
     check_lines,
     check_size,
     map_to_fit,
@@ -242,15 +243,12 @@ def read_segments(
     navigation = maps[0].data.shape[:-1] or (1,)
     pixels = _same_pixels(maps)
     _check_known(options, len(maps))
-    for one in maps:
-        used = one.model.channels
-        used = used if one.channels is None else used & one.channels
+    asked = [asked_channels(one.model, one.channels) for one in maps]
+    for one, used in zip(maps, asked, strict=True):
         check_size(n_phases, navigation, pixels, used)
         check_lines(one.model, used)
     read: list[Any] = []
-    for one in maps:
-        used = one.model.channels
-        used = used if one.channels is None else used & one.channels
+    for one, used in zip(maps, asked, strict=True):
         found = read_to_fit(one.data, one.model, pixels, used, one.refinement)
         if found[0].n_nonzeros == 0:
             raise NoCounts(

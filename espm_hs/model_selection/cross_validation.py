@@ -19,6 +19,7 @@ from espm_hs.decomposition.decompose import (
     Changes,
     DecompositionOptions,
     Refinement,
+    asked_channels,
     check_counts,
     check_lines,
     check_size,
@@ -219,8 +220,7 @@ class CrossValidation(Trial):
     @cached_property
     def _asked(self) -> np.ndarray:
         """Channels that are to be fitted, boolean."""
-        channels = self.start.channels
-        return channels if self.channels is None else channels & self.channels
+        return asked_channels(self.start, self.channels)
 
     @cached_property
     def _read(self) -> tuple[Counts, LinearModel, np.ndarray, Changes]:
@@ -295,8 +295,7 @@ class JointCrossValidation(Trial):
     def check(self, *sizes: int) -> None:
         """Raise ValueError if the data cannot bear one of some numbers of phases."""
         for one in self.maps:
-            asked = one.model.channels
-            asked = asked if one.channels is None else asked & one.channels
+            asked = asked_channels(one.model, one.channels)
             for n_phases in sizes:
                 navigation = one.data.shape[:-1] or (1,)
                 check_size(n_phases, navigation, one.pixels, asked)

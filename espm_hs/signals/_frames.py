@@ -11,7 +11,7 @@ import numpy as np
 from exspy.signals import EDSSpectrum
 
 from espm_hs.calibration.frames import FrameShifts, common_area, shifts_of_frames
-from espm_hs.decomposition.decompose import read_to_fit
+from espm_hs.decomposition.decompose import asked_channels, read_to_fit
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.decomposition.together import OneOfMaps, in_one_map
 from espm_hs.factorization import Counts
@@ -220,8 +220,7 @@ class Series:
         signal._check_not_empty()
         model = signal._model_to_fit(refinement, False)
         pixels = used_pixels(signal, navigation_mask)
-        channels = used_channels(signal, signal_mask)
-        asked = model.channels if channels is None else model.channels & channels
+        asked = asked_channels(model, used_channels(signal, signal_mask))
         _, model, channels, _ = read_to_fit(
             signal.data, model, pixels, asked, refinement, read_counts
         )

@@ -541,8 +541,8 @@ class PhaseSearch:
         of_matrix = [
             (is_trace(found.W, x), x) for x in remnants(found.W, counts, *known)
         ]
-        # where just a trace is known to be gone, a refit with sparsity would put back
-        # the rest: these come last
+        # where just a trace is known to be gone, penalties would put back the rest in a
+        # refit: these come last
         for trace, one in sorted(of_matrix, key=itemgetter(0)):
             if (one.phase, one.other) in self.taken:
                 continue

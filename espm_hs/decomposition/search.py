@@ -547,9 +547,14 @@ class PhaseSearch:
             if (one.phase, one.other) in self.taken:
                 continue
             again = self._without(found, [one], _told_of_matrix, as_it_is=trace)
-            if again is not None:
-                found, errors = again, self._errors(again)
-                self.taken.add((one.phase, one.other))
+            if again is None:
+                continue
+            mixing, rest = np.eye(len(free)), 1 - one.amount
+            mixing[one.phase, one.phase] = 1 / rest
+            mixing[one.phase, one.other] = -one.amount / rest
+            # parts of the counts do not tell what is held at zero
+            found, errors = again, _of_mixtures(errors, mixing)
+            self.taken.add((one.phase, one.other))
         return found, errors
 
     def _mapped(self, found: Factorization, W: np.ndarray) -> Factorization:

@@ -278,8 +278,7 @@ class PhaseSearch:
         """
         penalties = self.problem.penalties
         undecided = found.n_agreeing < LEAST_AGREEING * len(found.objectives)
-        ready = penalties.acts and found.converged and not found.interrupted
-        if not (undecided and ready):
+        if not (undecided and self._settled(found)):
             return found, errors
         before = self.problem, self.steps, self.rise, self.taken
         # elements agreed that what was taken out is not there: a few nats are no reason
@@ -315,7 +314,7 @@ class PhaseSearch:
         mixing = purest_mixtures(H, counts)
         fixed = ~self.known.free | self.known.located
         mixing[fixed] = np.eye(len(mixing))[fixed]
-        if found.interrupted or np.array_equal(mixing, np.eye(len(mixing))):
+        if not self._settled(found) or np.array_equal(mixing, np.eye(len(mixing))):
             return found
         lowest = found.objective - NATS_PER_NUMBER * len(self.rows)
         again, start = found, (found.W @ mixing.T, off_zero(found.H))
@@ -325,6 +324,11 @@ class PhaseSearch:
                 return self._continued(again, self.problem.penalties, self.options)
         self.problem = before
         return replace(found, n_iter=again.n_iter, interrupted=again.interrupted)
+
+    def _settled(self, found: Factorization) -> bool:
+        """Whether penalties may keep a fit where it is for no other reason."""
+        acts = self.problem.penalties.acts
+        return acts and found.converged and not found.interrupted
 
     @property
     def _short(self) -> FitOptions:

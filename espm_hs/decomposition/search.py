@@ -66,6 +66,8 @@ FIRST_FIT, ALL_ROUNDS, A_ROUND = 0.6, 0.5, 0.2
 # What is taken out of phases lowers F by less than this, in nats: what is further
 # behind is not asked for its errors.
 MOST_GAINED = 100.0
+# Where the purest pixels lead elsewhere, F falls by more than this, in nats.
+ELSEWHERE = 50.0
 # What is taken out of phases may cost the counts so many nats for each number in them.
 NATS_PER_NUMBER = 2.0
 
@@ -316,7 +318,7 @@ class PhaseSearch:
         mixing[fixed] = np.eye(len(mixing))[fixed]
         if not self._settled(found) or np.array_equal(mixing, np.eye(len(mixing))):
             return found
-        lowest = found.objective - NATS_PER_NUMBER * len(self.rows)
+        lowest = found.objective - ELSEWHERE
         again, start = found, (found.W @ mixing.T, off_zero(found.H))
         with suppress(LostComponent):
             again = continued(found, self._fit(start, self._short))

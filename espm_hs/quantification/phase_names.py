@@ -24,7 +24,7 @@ from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.physics import LinearModel, SpectrumModel
 from espm_hs.quantification.percent_with_errors import FOUND, VALENCES, Basis, closed
 from espm_hs.quantification.regions import Regions, Totals, of_phases, of_regions
-from espm_hs.quantification.report import ShownTable, data_frame
+from espm_hs.shown_table import ShownTable, data_frame
 
 if TYPE_CHECKING:
     import pandas

@@ -29,9 +29,9 @@ from benchmarks.robustness.structure import PACKAGE, code_lines, modules
 # file, segments of a detector (the stack of their models, its fit, its thickness),
 # frames of a series. Two are halves of modules that had become too long: the patterns
 # of lines beside their evidence, and what HyperSpy does with factors and loadings
-# beside what finds phases. And what a report hands to browsers, and the coating of a
-# bulk sample.
-MOST_MODULES = 198
+# beside what finds phases. And what a report hands to browsers, the coating of a
+# bulk sample, and tables, which are shown below all floors.
+MOST_MODULES = 199
 MOST_LINES = 12_000
 # What it has come down to so far. It rose for the refinement of the energy scale, for
 # cautions, ranges and series, for the search that goes on, for the errors of lines (a
@@ -49,8 +49,9 @@ MOST_LINES = 12_000
 # Python without zarr and the heads of halves; 340 of what leaves a bulk sample and of
 # its coating; 220 of the report that browsers zoom into, and of advice at the command
 # line; 50 of areas that are counted again without smoothness, 15 of what keeps
-# compilation short.
-LINES_SO_FAR = 28_330
+# compilation short; 40 of names that feasible ranges leave open, and of stray elements
+# among those that a program guessed.
+LINES_SO_FAR = 28_370
 # Four since: options of maps taken together, the paragraph of methods, which names all
 # strengths, net counts of elements, which are fitted without one, and areas of phases,
 # whose pixels are fitted again with the one of the map.

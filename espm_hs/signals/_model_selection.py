@@ -44,10 +44,7 @@ _MISFIT = (
 def say_refinements(changes: Mapping[str, Changes]) -> None:
     """Print what was refined in the model of each map, and where it does not fit.
 
-    Parameters
-    ----------
-    changes
-        Name of a map -> what was changed in its model; "" is the name of a map alone.
+    "" is the name of a map alone.
     """
     for name, changed in changes.items():
         for line in calibration_text(changed):

@@ -148,8 +148,11 @@ def decompose_together(
         if n_phases == "auto":
             names_of_both = "n_init", "random_state", "n_jobs"
             both = {name: given[name] for name in names_of_both}
+            both |= {"shared": shared, "penalties": Penalties(USUAL_SPARSITY)}
             with stage(OF_NUMBER):
-                number = estimate_number(_trial(asked, shared, **both), range(1, 8))
+                number = estimate_number(
+                    JointCrossValidation(asked, **both), range(1, 8)
+                )
             n_phases, compared = number.best, {PHASE_NUMBER: number.to_dict()}
         if shared == PIXELS and len(asked) > 1 and all(map(_of_any_thickness, asked)):
             with stage(OF_THICKNESS, "thickness"):
@@ -229,10 +232,10 @@ def estimate_number_together(
     """
     together = _together(maps, axis, calibration, navigation_mask, signal_mask)
     together.check(shared)
-    trial = _trial(
+    trial = JointCrossValidation(
         together.asked,
-        shared,
-        sparsity=sparsity,
+        shared=shared,
+        penalties=Penalties(sparsity),
         n_thinnings=n_thinnings,
         n_init=n_init,
         random_state=random_state,
@@ -247,17 +250,6 @@ def estimate_number_together(
             write_parameters(signal.metadata, {PHASE_NUMBER: found.to_dict()})
     say_refinements(dict(zip(together.named(None), trial.calibrations, strict=True)))
     return found.best
-
-
-def _trial(
-    asked: Sequence[OneOfMaps],
-    shared: str,
-    sparsity: float = USUAL_SPARSITY,
-    **options: Any,
-) -> JointCrossValidation:
-    """Return what compares numbers of phases of several maps."""
-    penalties = Penalties(sparsity)
-    return JointCrossValidation(asked, shared=shared, penalties=penalties, **options)
 
 
 @dataclass(frozen=True, eq=False)

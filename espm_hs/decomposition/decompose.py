@@ -234,18 +234,18 @@ class DecompositionOptions(FitOptions):
         Phases of a pixel are told apart by its counts: few of them must not be
         overruled by a penalty that was chosen for many.
         """
-        if self.sparsity != "auto":
-            strength = weight_of_sparsity(counts) * problem.penalties.sparsity
-            return replace(problem.penalties, sparsity=strength)
-        with stage(OF_SPARSITY, "sparsity"):
-            strength = choose_sparsity(
-                counts,
-                problem,
-                n_init=self.n_init,
-                random_state=self.random_state,
-                n_jobs=self.n_jobs,
-            )
-        return replace(problem.penalties, sparsity=strength)
+        strength, weight = problem.penalties.sparsity, weight_of_sparsity(counts)
+        if self.sparsity == "auto":
+            with stage(OF_SPARSITY, "sparsity"):
+                strength = choose_sparsity(
+                    counts,
+                    problem,
+                    weight=weight,
+                    n_init=self.n_init,
+                    random_state=self.random_state,
+                    n_jobs=self.n_jobs,
+                )
+        return replace(problem.penalties, sparsity=weight * strength)
 
 
 def chosen_options(

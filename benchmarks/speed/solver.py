@@ -1,4 +1,4 @@
-"""Speed of the fit: passes, convergence, starts, scaling, filling, memory, peers.
+"""Speed of the fit: passes, convergence, starts, scaling, filling, peers.
 
 Run all of it, or some parts, with
 
@@ -27,7 +27,6 @@ from benchmarks.speed.cases import (
     shortest,
     trace,
 )
-from benchmarks.speed.from_array import FEW, MAPS, memory
 from benchmarks.speed.peers import peers
 from espm_hs.factorization import Counts, Problem
 from espm_hs.factorization.counts import counts as counts_module
@@ -36,7 +35,7 @@ from espm_hs.factorization.solvers.initialization import start
 
 USUAL_DENSE = counts_module.DENSE
 FRACTIONS = (1e-3, 1e-4, 1e-6)
-PARTS = ("passes", "convergence", "starts", "scaling", "dense", "memory", "peers")
+PARTS = ("passes", "convergence", "starts", "scaling", "dense", "peers")
 
 
 def passes(names, threads):
@@ -200,7 +199,6 @@ def main(given):
         "starts": lambda: starts(names, n_jobs),
         "scaling": lambda: scaling(given.threads),
         "dense": lambda: dense(n_jobs),
-        "memory": lambda: memory(n_jobs, FEW if given.smoke else MAPS),
         "peers": lambda: peers(names[:2], n_jobs, given.espm),
     }
     for name in given.parts:
@@ -216,7 +214,7 @@ if __name__ == "__main__":
             nargs="+",
             choices=PARTS,
             default=PARTS,
-            smoke=("passes", "memory"),
+            smoke=("passes",),
             help="these only",
         ),
         argument(

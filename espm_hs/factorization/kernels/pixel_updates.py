@@ -154,16 +154,18 @@ def _has_settled(before, rows, i, tol):
 
 
 @cache
-def block_pass(wide: int, plain: bool, keep: bool):
-    """Return the kernel for a width, ``plain`` without penalties on H.
+def block_pass(wide: int, keep: bool):
+    """Return the kernel for a width.
 
     ``wide``: see `emitted_width`; ``keep``: compiled code is kept on disk.
     """
 
     @compiled(cache=keep, fastmath=CONTRACT)
-    def run(block, spectra, rules, terms, H, n_steps, step_tol, A):
+    def run(block, spectra, rules, terms, H, plain, n_steps, step_tol, A):
         """Pass over the pixels of a block of one colour of the chessboard.
 
+        ``plain``: without penalties on H, and without the simplex. One kernel does
+        both, as most of it is the same and would be compiled twice.
         H (p, k) is updated in place n_steps times, or until no abundance moves by more
         than step_tol times their sum; A (e, w), or (0, w) if not wanted, is added to:
         A += (x / y) h. Of dense counts it is (w, e) or (w, 0).

@@ -2,11 +2,11 @@
 
 Run all of it, or some parts, with
 
-    python benchmarks/speed/beside_others.py [--parts first whole number]
-        [--espm PYTHON] [--cache FILE] [--again espm_hs] [--write docs/speed.md]
+    python benchmarks/speed/beside_others.py [--parts first whole ...]
+        [--espm PYTHON] [--folder FOLDER] [--again espm_hs] [--write docs/speed.md]
 
 Each program runs in a process of its own (Linux). CPU seconds are those of all threads.
-What is measured can be kept in a file, so that a long run goes on where it ended.
+A folder keeps the maps and what is measured, so that a long run goes on where it ended.
 Programs that hold all channels of all pixels as floats are first given a map of
 `PROBE` pixels: from its memory follows what a larger one takes.
 """
@@ -29,7 +29,7 @@ from benchmarks.speed.program import DENSE, ITERATIONS, NUMBER, PHASES
 from espm_hs.factorization import Counts
 from espm_hs.simulation import metrics, particles
 
-PARTS = ("first", "whole", "number")
+PARTS = ("first", "whole", "more", "number")
 
 
 class Case(NamedTuple):
@@ -51,7 +51,8 @@ class Case(NamedTuple):
         return self.size**2 * self.n_channels
 
 
-# All programs can do the first of the whole maps; the particles have 1024 channels.
+# All programs can do the first of the whole maps; more of them are for those that read
+# sparse counts. The particles have 1024 channels.
 FIRST = Case("particles", 64, 1024, 100, 3)
 NUMBERS = Case("particles", 32, 1024, 100, 3), Case("grains", 32, 2048, 100, 5)
 WHOLE = (
@@ -59,6 +60,8 @@ WHOLE = (
     Case("grains", 512, 2048, 20, 5),
     Case("grains", 512, 2048, 100, 5),
     Case("grains", 1024, 2048, 20, 5),
+)
+MORE = (
     Case("grains", 512, 2048, 20, 3),
     Case("grains", 512, 4096, 308_000 / 512**2, 3),
     Case("particles", 512, 1024, 100, 3),
@@ -100,15 +103,13 @@ class Runner:
 
     def __init__(self, given: Any, folder: Path):
         self.given, self.folder = given, folder
-        self.kept: dict[str, dict] = {}
-        if given.cache and given.cache.exists():
-            stored = json.loads(given.cache.read_text())
-            again = {str(one) for one in given.again}
-            self.kept = {
-                key: value
-                for key, value in stored.items()
-                if key.split(" | ")[1] not in again
-            }
+        self.file = folder / "measured.json"
+        stored = json.loads(self.file.read_text()) if self.file.exists() else {}
+        self.kept: dict[str, dict] = {
+            key: told
+            for key, told in stored.items()
+            if key.split(" | ")[1] not in given.again
+        }
 
     def programs(self, task: str) -> list[str]:
         """Names of those that can be run."""
@@ -120,8 +121,7 @@ class Runner:
         key = f"{task} | {program} | {case}"
         if key not in self.kept:
             self.kept[key] = self._measure(task, program, case)
-            if self.given.cache:
-                self.given.cache.write_text(json.dumps(self.kept, indent=1))
+            self.file.write_text(json.dumps(self.kept, indent=1))
             print(key, self.kept[key], file=sys.stderr, flush=True)
         return self.kept[key]
 
@@ -160,7 +160,8 @@ class Runner:
         path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
         known = {**os.environ, "PYTHONPATH": path}
         if not self.given.smoke:
-            known["NUMBA_CACHE_DIR"] = str(self.folder / f"compiled {case}")
+            place = "first" if case == FIRST else "others"
+            known["NUMBA_CACHE_DIR"] = str(self.folder / f"compiled {place}")
         return known
 
 
@@ -203,10 +204,20 @@ def first(runner: Runner, cases: tuple[Case, ...]) -> None:
 
 def whole(runner: Runner, cases: tuple[Case, ...]) -> None:
     """Time and memory of whole maps."""
+    maps(runner, cases, runner.programs("phases"), "whole maps")
+
+
+def more(runner: Runner, cases: tuple[Case, ...]) -> None:
+    """Time and memory of other maps, beside the peer that most people have."""
+    maps(runner, cases, ["espm_hs", "scikit-learn, KL, CSR"], "more maps")
+
+
+def maps(runner: Runner, cases: tuple[Case, ...], names: list[str], place: str) -> None:
+    """Print time and memory of maps by some programs."""
     rows = []
     for case in cases:
         ours = runner.measured("phases", "espm_hs", case)
-        for name in runner.programs("phases"):
+        for name in names:
             told = runner.measured("phases", name, case)
             if "needs" in told:
                 cells = ("–", "–", "–", f"≈ {1024 * told['needs']:.0f}", "–", "–")
@@ -217,7 +228,7 @@ def whole(runner: Runner, cases: tuple[Case, ...]) -> None:
             rows.append((str(case) if name == "espm_hs" else "", name, *cells))
     header = ("map", "program", "CPU s", "seconds", "times ours")
     header += ("memory, MB", "of it the map", "largest angle, °")
-    publish(header, rows, runner.given.write, "whole maps")
+    publish(header, rows, runner.given.write, place)
 
 
 def number(runner: Runner, cases: tuple[Case, ...]) -> None:
@@ -234,14 +245,21 @@ def number(runner: Runner, cases: tuple[Case, ...]) -> None:
 
 
 def main(given):
-    cases = {"first": (FIRST,), "whole": WHOLE, "number": NUMBERS}
-    with tempfile.TemporaryDirectory() as folder:
-        runner = Runner(given, Path(folder))
+    parts = {
+        "first": (first, (FIRST,)),
+        "whole": (whole, WHOLE),
+        "more": (more, MORE),
+        "number": (number, NUMBERS),
+    }
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = given.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        runner = Runner(given, folder)
         for name in given.parts:
-            some = cases[name]
+            part, cases = parts[name]
             if given.smoke:
-                some = (some[0]._replace(size=16),)
-            {"first": first, "whole": whole, "number": number}[name](runner, some)
+                cases = (cases[0]._replace(size=16),)
+            part(runner, cases)
 
 
 if __name__ == "__main__":
@@ -257,8 +275,8 @@ if __name__ == "__main__":
             help="these only",
         ),
         argument("--espm", help="interpreter with espm 1.1.3"),
-        argument("--cache", type=Path, help="file that keeps what is measured"),
-        argument("--again", nargs="+", default=(), help="programs not to take from it"),
+        argument("--folder", type=Path, help="keeps maps and what is measured"),
+        argument("--again", nargs="+", default=(), help="programs to measure anew"),
         argument(
             "--seconds", type=float, default=60, help="what takes longer is foretold"
         ),

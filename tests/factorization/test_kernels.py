@@ -101,7 +101,7 @@ def test_kernels_that_python_calls_are_held():
         curvature_pass(0),
         newton_pass(0, False),
         loss_pass(0, False),
-        block_pass(0, False),
+        block_pass(0, False, False),
     ]
     if not hasattr(kernels[0], "compile"):
         pytest.skip("compilation is switched off")

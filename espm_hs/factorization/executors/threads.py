@@ -195,7 +195,7 @@ class Passes(Executor):
             spectra = spectra._replace(D=widened(spectra.D.T))
         A = self._zeros(spectra.D.shape if with_A else (0, spectra.D.shape[1]))
         loss = self._zeros(())
-        kernel = block_pass(self.wide, penalties.ours)
+        kernel = block_pass(self.wide, self.on_simplex, penalties.ours)
 
         def work(n, colour):
             fixed = self._block(n, dense), spectra, self.rules[colour], self.terms

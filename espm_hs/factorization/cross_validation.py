@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
+from espm_hs.factorization.channel_sums import Sums
 from espm_hs.factorization.counts.counts import AnyCounts, Counts
 from espm_hs.factorization.counts.grid import Grid
 from espm_hs.factorization.counts.rows import Rows
@@ -32,7 +33,7 @@ SMOOTHNESS_TRIED = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 100
 CHANCE_FALL = 1.0
 # Visits of a pixel for each: the maps of one strength are the start of the next.
 VISITS = 30
-VISIT_TOL = 1e-3
+VISIT_TOL = 3e-4
 # Of large maps no more pixels are looked at, in so many strips.
 PIXELS_TO_TELL = 1 << 14
 STRIPS = 8
@@ -175,6 +176,11 @@ def choose_smoothness(
     seen, mean_counts = strips(counts.n_pixels), counts.mean_counts
     few = mean_counts < FEW_COUNTS
     counts, problem, start = counts.take(seen), problem.take(seen), start[seen]
+    sums = Sums.suited_to(counts, problem)
+    if sums is not None:
+        # which are here, as what they are made of is
+        counts = cast(Counts, sums.of_counts(counts))
+        problem = sums.of_problem(problem)
     rng = np.random.default_rng(random_state)
     fitted, others = thin(counts, FITTED, rng)
     if not (fitted.n_nonzeros and others.n_nonzeros):

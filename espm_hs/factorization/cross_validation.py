@@ -176,15 +176,15 @@ def choose_smoothness(
     seen, mean_counts = strips(counts.n_pixels), counts.mean_counts
     few = mean_counts < FEW_COUNTS
     counts, problem, start = counts.take(seen), problem.take(seen), start[seen]
-    sums = Sums.suited_to(counts, problem)
-    if sums is not None:
-        # which are here, as what they are made of is
-        counts = cast(Counts, sums.of_counts(counts))
-        problem = sums.of_problem(problem)
     rng = np.random.default_rng(random_state)
     fitted, others = thin(counts, FITTED, rng)
     if not (fitted.n_nonzeros and others.n_nonzeros):
         return none
+    sums = Sums.suited_to(counts, problem)
+    if sums is not None:
+        problem = sums.of_problem(problem)
+        # these are here, as what they are made of is
+        fitted, others = (cast(Counts, sums.of_counts(x)) for x in (fitted, others))
     # shares add up to 1 whatever the counts, which then are in W
     on_simplex = problem.simplex == "abundances"
     W, H = (FITTED * W, start) if on_simplex else (W, FITTED * start)

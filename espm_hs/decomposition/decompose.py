@@ -790,6 +790,7 @@ def _on_pixels(
                     *fit,
                     start=first,
                     totals=totals,
+                    until_lost=weaker is penalties and weaker.smooth,
                     callback=options.callback,
                     **limits,
                 )

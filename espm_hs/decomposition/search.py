@@ -207,9 +207,12 @@ class PhaseSearch:
             G = phase_matrices(self.model, closed(found.W[self.rows]))
         n_channels, G = counts.n_channels, self._in_use(G)
         self.problem = replace(self.problem, n_channels=n_channels, G=G)
-        # what was interrupted is brought to them, no more
-        most = 1 if found.interrupted else self.options.max_iter
-        options = replace(self.options, n_init=1, max_iter=most)
+        options = replace(self.options, n_init=1)
+        if found.interrupted:  # it is brought to them, no more
+            options = replace(options, max_iter=1)
+        elif options.solver == "auto":
+            # the end is close by, in a valley along which small steps creep
+            options = replace(options, solver="newton")
         again = self._fit((found.W, np.asarray(found.H)), options)
         return replace(
             again,

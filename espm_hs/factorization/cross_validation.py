@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
+from espm_hs.factorization.channel_sums import Sums
 from espm_hs.factorization.counts.counts import AnyCounts, Counts
 from espm_hs.factorization.counts.grid import Grid
 from espm_hs.factorization.counts.rows import Rows
@@ -32,7 +33,7 @@ SMOOTHNESS_TRIED = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 100
 CHANCE_FALL = 1.0
 # Visits of a pixel for each: the maps of one strength are the start of the next.
 VISITS = 30
-VISIT_TOL = 1e-3
+VISIT_TOL = 3e-4
 # Of large maps no more pixels are looked at, in so many strips.
 PIXELS_TO_TELL = 1 << 14
 STRIPS = 8
@@ -179,6 +180,11 @@ def choose_smoothness(
     fitted, others = thin(counts, FITTED, rng)
     if not (fitted.n_nonzeros and others.n_nonzeros):
         return none
+    sums = Sums.suited_to(counts, problem)
+    if sums is not None:
+        problem = sums.of_problem(problem)
+        # these are here, as what they are made of is
+        fitted, others = (cast(Counts, sums.of_counts(x)) for x in (fitted, others))
     # shares add up to 1 whatever the counts, which then are in W
     on_simplex = problem.simplex == "abundances"
     W, H = (FITTED * W, start) if on_simplex else (W, FITTED * start)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from operator import itemgetter
 
 import numpy as np
 
@@ -27,10 +28,15 @@ from espm_hs.decomposition.separation import (
     find_inclusion,
     find_overlap,
     inclusions,
+    is_trace,
     remnants,
     separate,
 )
-from espm_hs.decomposition.solid_solution import as_observed, find_series
+from espm_hs.decomposition.solid_solution import (
+    as_observed,
+    find_series,
+    purest_mixtures,
+)
 from espm_hs.factorization import (
     Factorization,
     FitOptions,
@@ -148,6 +154,8 @@ class PhaseSearch:
         with stage(FIRST_FIT, "looking for phases"):
             found = first = self._fit(init, self.options)
         if named:
+            with stage(A_ROUND, "looking at the purest pixels"):
+                found = self._from_purest(found)
             unknown = self.known.free & ~self.known.located
             found, self.problem = _largest_first(found, self.problem, unknown)
         with stage(A_ROUND, "errors"):
@@ -161,6 +169,9 @@ class PhaseSearch:
             with stage(ALL_ROUNDS, "all channels"):
                 found = self._in_all_channels(found, counts)
                 errors = self._errors(found)
+        if named and self.end_members != "observed" and self.separation:
+            with stage(A_ROUND, "taking out the matrix"):
+                found, errors = self._without_matrix(found, errors)
         if first.ends:
             self.alternatives = self._alternatives(found, first)
         if self.local and not found.interrupted:
@@ -172,8 +183,6 @@ class PhaseSearch:
             errors = self._with_feasible_ranges(found, errors)
         if named and self.end_members != "outside":
             found, errors = self._as_shown(found, errors)
-        if named and self.end_members != "observed" and self.separation:
-            found, errors = self._without_matrix(found, errors)
         return found, errors
 
     def begin(self) -> None:
@@ -281,13 +290,12 @@ class PhaseSearch:
         worth = NATS_PER_NUMBER * len(self.rows) if self.steps else 0.0
         lowest = found.objective - self.rise - worth
         self.steps, self.rise, self.taken = [], 0.0, set()
-        short = replace(self.options, max_iter=min(MOST_PASSES, self.options.max_iter))
         other, others = found, errors
         with suppress(LostComponent):  # which the counts do not bear out: nothing else
             with stage(A_ROUND):
-                other = self._continued(found, Penalties(), short)
+                other = self._continued(found, Penalties(), self._short)
             with stage(A_ROUND):
-                other = self._continued(other, penalties, short)
+                other = self._continued(other, penalties, self._short)
             if other.objective < lowest + MOST_GAINED:
                 other, others = self._separated(other, self._errors(other))
             if other.objective - self.rise < lowest and not other.interrupted:
@@ -298,6 +306,34 @@ class PhaseSearch:
         self.problem, self.steps, self.rise, self.taken = before
         spent = replace(found, n_iter=other.n_iter, interrupted=other.interrupted)
         return spent, errors
+
+    def _from_purest(self, found: Factorization) -> Factorization:
+        """Begin again where phases are what their purest pixels show, if F falls.
+
+        A phase that no pixel shows alone may be what two others have in common, and one
+        of these what is left: no small step leads from there to the two.
+        """
+        H, before = np.asarray(found.H), self.problem
+        counts = self.problem.spectra(found.W).sum(axis=0) * H
+        mixing = purest_mixtures(H, counts)
+        fixed = ~self.known.free | self.known.located
+        mixing[fixed] = np.eye(len(mixing))[fixed]
+        if found.interrupted or np.array_equal(mixing, np.eye(len(mixing))):
+            return found
+        lowest = found.objective - NATS_PER_NUMBER * len(self.rows)
+        again, start = found, (found.W @ mixing.T, off_zero(found.H))
+        with suppress(LostComponent):
+            again = continued(found, self._fit(start, self._short))
+            if again.objective < lowest and not again.interrupted:
+                return self._continued(again, self.problem.penalties, self.options)
+        self.problem = before
+        return replace(found, n_iter=again.n_iter, interrupted=again.interrupted)
+
+    @property
+    def _short(self) -> FitOptions:
+        """Options of a fit that tries whether there is a lower F elsewhere."""
+        passes = min(MOST_PASSES, self.options.max_iter)
+        return replace(self.options, n_init=1, max_iter=passes)
 
     def _continued(
         self, found: Factorization, penalties: Penalties, options: FitOptions
@@ -332,12 +368,11 @@ class PhaseSearch:
     ) -> tuple[Factorization, Errors]:
         """Take phases out of others for as long as some are found in others."""
         k = self.problem.n_components
-        in_counts = self.problem.simplex != "abundances"
         # what is known not to be in a phase, and still is everywhere with it
         counts = self.problem.spectra(found.W).sum(axis=0) * found.H
         hosts = accompanying(counts, ~self.known.free)
         allowed = self.known.apart(self.rows)
-        for _ in range(k * (k - 1) if in_counts and self.separation else 0):
+        for _ in range(k * (k - 1) if self._in_counts and self.separation else 0):
             if found.interrupted:
                 break
             overlaps = self._overlaps(found, errors, hosts, allowed)
@@ -361,33 +396,62 @@ class PhaseSearch:
         return found, errors
 
     def _without(
-        self, found: Factorization, overlaps: list[Overlap]
+        self,
+        found: Factorization,
+        overlaps: list[Overlap],
+        told: Callable[[Overlap], str] | None = None,
+        as_it_is: bool = False,
     ) -> Factorization | None:
         """Take phases out of others and fit again; None if the counts speak against it.
 
         What is left out of the spectra the maps can make up for, so that the counts
-        have no reason to be fitted worse.
+        have no reason to be fitted worse. ``told`` says what was done, if not that.
+        With ``as_it_is`` the refit is the judge alone: what is left of the phases stays
+        what it is, and has its maps.
         """
-        before, start = self.problem, (found.W, found.H)
+        start = found.W, found.H
         for overlap in overlaps:
             start = separate(*start, overlap, self.rows)
-        try:
-            again = self._fit(start, replace(self.options, n_init=1))
-        except LostComponent:  # there is nothing left of a phase
-            return None
-        again = continued(found, again)
-        worse = self._divergence(again) - divergence_of_fit(
-            self.counts, before, found.W, found.H, n_jobs=self.n_jobs
-        )
+        once = replace(self.options, n_init=1)
         changed = {overlap.phase for overlap in overlaps}
-        if worse > NATS_PER_NUMBER * len(changed) * len(self.rows):
-            self.problem = before
+        again = self._tried(
+            found, len(changed), lambda: continued(found, self._fit(start, once))
+        )
+        if again is None:
             return None
-        gone = {overlap.other for overlap in overlaps}
+        if as_it_is:
+            again = self._mapped(again, start[0])
         rise = again.objective - found.objective
         self.rise += max(rise, 0.0)
-        self.steps.append(_told(gone, changed, rise))
+        gone = {overlap.other for overlap in overlaps}
+        text = _told(gone, changed) if told is None else told(overlaps[0])
+        self.steps.append(f"{text}; F {rise:+.1f}.")
         return again
+
+    def _tried(
+        self, found: Factorization, n_changed: int, step: Callable[[], Factorization]
+    ) -> Factorization | None:
+        """Take a step; None, and all as it was, if the counts speak against it.
+
+        Each step that takes something out of so many phases is judged here: by a refit,
+        in the counts that the phases are found from.
+        """
+        before = self.problem
+        worse = -self._divergence(found)
+        try:
+            again = step()
+        except LostComponent:  # there is nothing left of a phase
+            return None
+        worse += self._divergence(again)
+        if worse > NATS_PER_NUMBER * n_changed * len(self.rows):
+            self.problem = before
+            return None
+        return again
+
+    @property
+    def _in_counts(self) -> bool:
+        """Whether a pixel may hold any amount of a phase."""
+        return self.problem.simplex != "abundances"
 
     def _divergence(self, found: Factorization) -> float:
         """Return what the counts say of a fit, in nats."""
@@ -435,7 +499,8 @@ class PhaseSearch:
             ends = one.ends
             if self.end_members == "observed":
                 mixing = one.mixing(len(free))
-                found, errors = self._as_mixtures(found, errors, mixing)
+                found = self._as_mixtures(found, mixing)
+                errors = _of_mixtures(errors, mixing)
                 ends = "as far as pixels show"
             text = one.text(found.W[self.rows], self.model.elements, self.known.labels)
             self.steps.append(f"{text}, {ends}.")
@@ -462,55 +527,46 @@ class PhaseSearch:
                 f"Phase {phase} is nowhere alone: the {100 * share:.0f} % of phase "
                 f"{host} that all pixels show with it are left in it."
             )
-            self.taken.add((phase, host))
-        return self._mapped_again(found, errors, mixing)
+        mixed = self._as_mixtures(found, mixing)
+        found = self._mapped(mixed, np.maximum(mixed.W, 0.0))
+        return found, self._with_feasible_ranges(found, _of_mixtures(errors, mixing))
 
     def _without_matrix(
         self, found: Factorization, errors: Errors
     ) -> tuple[Factorization, Errors]:
         """Take what little phases have of the phase that they lie in out of them."""
-        if errors.interrupted or found.interrupted or self.problem.n_components == 1:
+        stopped = errors.interrupted or found.interrupted
+        if stopped or self.problem.n_components == 1 or not self._in_counts:
             return found, errors
         free = self.known.free & ~self.known.located
         counts = self.problem.spectra(found.W).sum(axis=0) * found.H
         known = errors.covariance, self.rows, self.grid, free
-        shares = remnants(found.W, counts, *known)
-        shares = {pair: x for pair, x in shares.items() if pair not in self.taken}
-        if not shares:
-            return found, errors
-        mixing = np.eye(len(free))
-        for (phase, host), share in shares.items():
-            mixing[phase, phase] = 1 / (1 - share)
-            mixing[phase, host] = -share / (1 - share)
-            self.steps.append(
-                f"Phase {phase} lies in phase {host}: the {100 * share:.0f} % of it "
-                "that all pixels show are taken out."
-            )
-        return self._mapped_again(found, errors, mixing)
+        of_matrix = [
+            (is_trace(found.W, x), x) for x in remnants(found.W, counts, *known)
+        ]
+        # where just a trace is known to be gone, a refit with sparsity would put back
+        # the rest: these come last
+        for trace, one in sorted(of_matrix, key=itemgetter(0)):
+            if (one.phase, one.other) in self.taken:
+                continue
+            again = self._without(found, [one], _told_of_matrix, as_it_is=trace)
+            if again is not None:
+                found, errors = again, self._errors(again)
+                self.taken.add((one.phase, one.other))
+        return found, errors
 
-    def _mapped_again(
-        self, found: Factorization, errors: Errors, mixing: np.ndarray
-    ) -> tuple[Factorization, Errors]:
-        """Make mixtures the phases, and find their maps and feasible ranges anew."""
-        found, errors = self._as_mixtures(found, errors, mixing)
-        W = np.maximum(found.W, 0.0)
+    def _mapped(self, found: Factorization, W: np.ndarray) -> Factorization:
+        """Return the fit with spectra that are known, and their maps."""
         H, F = fit_maps(self.counts, self.problem, W, n_jobs=self.n_jobs)
-        found = replace(found, W=W, H=H, objective=F)
-        return found, self._with_feasible_ranges(found, errors)
+        return replace(found, W=W, H=H, objective=F)
 
-    def _as_mixtures(
-        self, found: Factorization, errors: Errors, mixing: np.ndarray
-    ) -> tuple[Factorization, Errors]:
+    def _as_mixtures(self, found: Factorization, mixing: np.ndarray) -> Factorization:
         """Make mixtures the phases.
 
         Their matrices are mixed as well, which is exact where all are the same; those
         of places stay.
         """
-        found = self._with_matrices(as_observed(found, mixing), mixing)
-        covariance = np.tensordot(mixing**2, errors.covariance, 1)
-        return found, replace(
-            errors, covariance=covariance, bias=errors.bias @ mixing.T
-        )
+        return self._with_matrices(as_observed(found, mixing), mixing)
 
     def _with_matrices(self, found: Factorization, mixing: np.ndarray) -> Factorization:
         """Give mixtures of the phases their matrices; return the fit with these."""
@@ -556,12 +612,24 @@ class PhaseSearch:
         return replace(errors, feasible_ranges=ranges)
 
 
-def _told(gone: set[int], changed: set[int], rise: float) -> str:
-    """Say what was taken out of which phases, and what it cost."""
+def _of_mixtures(errors: Errors, mixing: np.ndarray) -> Errors:
+    """Return the errors of mixtures of the phases."""
+    covariance = np.tensordot(mixing**2, errors.covariance, 1)
+    return replace(errors, covariance=covariance, bias=errors.bias @ mixing.T)
+
+
+def _told(gone: set[int], changed: set[int]) -> str:
+    """Say what was taken out of which phases."""
     of, out_of = ("phase" + "s" * (len(some) > 1) for some in (gone, changed))
     names = [", ".join(map(str, sorted(some))) for some in (gone, changed)]
+    return f"{of.capitalize()} {names[0]} taken out of {out_of} {names[1]}"
+
+
+def _told_of_matrix(one: Overlap) -> str:
+    """Say what a phase had of the one that it lies in."""
     return (
-        f"{of.capitalize()} {names[0]} taken out of {out_of} {names[1]}; F {rise:+.1f}."
+        f"Phase {one.phase} lies in phase {one.other}: the {100 * one.amount:.0f} % of "
+        "it that all pixels show are taken out"
     )
 
 

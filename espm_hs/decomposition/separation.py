@@ -48,6 +48,9 @@ MOST_OF_FILM = 0.7
 # the place of so much of it where it ends. An element of which the matrix has so much
 # is one of its main ones.
 LARGEST_REMNANT, SURROUNDED, MAIN = 0.3, 0.5, 0.4
+# Of elements that make up less of a phase there is probably nothing in it: then more of
+# the matrix may be left in it, this much.
+TRACE, MOST_WITH_TRACE = 0.03, 0.6
 # A film is everywhere, and varies from place to place by this part at most.
 UNEVEN = 0.4
 # What lies on a film has at least this part of what its elements say missing from the
@@ -280,7 +283,7 @@ def remnants(
     elements: np.ndarray,
     grid: Grid,
     free: np.ndarray,
-) -> dict[tuple[int, int], float]:
+) -> list[Overlap]:
     """Return what phases have of the phase that they lie in.
 
     Parameters
@@ -292,12 +295,6 @@ def remnants(
     free
         Boolean, shape (n_phases,): phases of which nothing is known.
 
-    Returns
-    -------
-    dict
-        (phase, other) -> share of the phase that is the other one, as far as elements
-        permit.
-
     Notes
     -----
     A grain that nowhere reaches through the foil shows some of its matrix in every
@@ -308,12 +305,17 @@ def remnants(
     """
     around, amounts = _replaced(H, grid), _Amounts(W, covariance, elements)
     inside = (around > SURROUNDED) & (around > around.T) & free & free[:, None]
-    return {
-        (one.phase, one.other): one.amount
+    return [
+        one
         for one in amounts.shared_parts(inside)
-        if one.amount < LARGEST_REMNANT
+        if one.amount < (MOST_WITH_TRACE if is_trace(W, one) else LARGEST_REMNANT)
         and (W[one.columns, one.other].max() > MAIN or not amounts.solid_solution(one))
-    }
+    ]
+
+
+def is_trace(W: np.ndarray, one: Overlap) -> bool:
+    """Whether a phase has just a trace of what it would lose altogether."""
+    return bool(W[one.columns, one.phase].sum() < TRACE)
 
 
 def _replaced(H: np.ndarray, grid: Grid) -> np.ndarray:

@@ -23,6 +23,9 @@ LEAST_MIXED, LEAST_EXTENDED, LEAST_OF_QUARTER = 0.3, 0.3, 0.1
 LEAST_COMMON = 0.5
 # The outermost compositions that pixels show, without the tails of the noise.
 OUTERMOST = (0.01, 0.99)
+# A phase is somewhere alone if it has so much of the counts of its purest pixels, those
+# that hold this part of its counts.
+ALONE, PUREST = 0.9, 0.1
 
 
 @dataclass(frozen=True)
@@ -143,3 +146,30 @@ def as_observed(found: Factorization, mixing: np.ndarray) -> Factorization:
     total = np.maximum(H.sum(axis=1, keepdims=True), np.finfo(float).tiny)
     H *= found.H.sum(axis=1, keepdims=True) / total
     return replace(found, W=found.W @ mixing.T, H=H)
+
+
+def purest_mixtures(H: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return what the purest pixels hold of phases that none of them shows alone.
+
+    Parameters
+    ----------
+    H, counts
+        Loadings of the phases, and their counts, shape (n_pixels, n_phases).
+
+    Returns
+    -------
+    numpy.ndarray
+        Shares of all phases (columns) in the mixtures, shape (n_phases, n_phases); 1 of
+        itself for a phase that is somewhere alone.
+    """
+    mixing = np.eye(counts.shape[1])
+    shares = counts / np.maximum(
+        counts.sum(axis=1, keepdims=True), np.finfo(float).tiny
+    )
+    for j, own in enumerate(counts.T):
+        order = np.argsort(-shares[:, j], kind="stable")
+        enough = np.searchsorted(np.cumsum(own[order]), PUREST * own.sum())
+        purest = order[: enough + 1]
+        if own[purest].sum() < ALONE * counts[purest].sum():
+            mixing[j] = H[purest].sum(axis=0) / H[purest].sum()
+    return mixing

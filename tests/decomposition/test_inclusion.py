@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.accuracy.zoo import cases
 from espm_hs import metrics, simulation
+from espm_hs.decomposition import search
 from espm_hs.decomposition.separation import find_inclusion, inclusions
 from espm_hs.factorization import Counts, Penalties, Problem, factorize, uptake
 
@@ -227,6 +228,52 @@ def test_grains_inside_of_the_foil_have_none_of_their_matrix(end_members):
     low, high = 100 * found.ranges[:, place, silicon]
     assert low < 1
     assert high > 3
+
+
+def test_what_the_counts_speak_against_is_left_in_a_grain(monkeypatch):
+    """The matrix is taken out of a grain by a trial, as all other phases are."""
+    s = next(
+        cases(Namespace(smoke=False, half="fresh", only="cast_alloy", forward="own"))
+    ).signal
+    monkeypatch.setattr(search, "NATS_PER_NUMBER", -np.inf)
+    found = phases(s, 3, end_members="outside")
+    assert found.steps == ()
+    silicon = int(np.argmax(found.composition[found.elements.index("Si")]))
+    aluminium = 100 * found.composition[found.elements.index("Al"), silicon]
+    assert aluminium == pytest.approx(6, abs=3)
+
+
+def many_counts(half, material):
+    """Return the signal and the experiment of a map of the zoo of many counts."""
+    given = Namespace(smoke=False, half=half, only=material, forward="own")
+    _, case = cases(given)
+    return case.signal, case.experiment
+
+
+def percent(found, experiment, name):
+    """Return at.% of the elements of a phase, as they are found."""
+    order, _ = metrics.match_phases(found.spectra, experiment.spectra)
+    place = [phase.name for phase in experiment.phases].index(name)
+    composition = 100 * found.composition[:, order[place]]
+    return dict(zip(found.elements, composition, strict=True))
+
+
+def test_a_trace_of_the_matrix_tells_of_more_of_it():
+    """A third of the boundary that is found is the grains on either side of it."""
+    s, experiment = many_counts("fresh", "magnet")
+    boundary = percent(phases(s, 3), experiment, "boundary")
+    assert boundary["Nd"] == pytest.approx(55, abs=5)
+    assert boundary["Fe"] == pytest.approx(32, abs=5)
+    assert boundary["Dy"] == 0
+
+
+def test_what_two_phases_have_in_common_is_no_phase():
+    """Oxygen, with silicon silica, with hafnium hafnia, is nowhere alone."""
+    s, experiment = many_counts("training", "gate_stack")
+    found = phases(s, 6)
+    assert found.steps == ()
+    assert percent(found, experiment, "silica")["O"] == pytest.approx(67, abs=5)
+    assert percent(found, experiment, "hafnia")["O"] == pytest.approx(65, abs=5)
 
 
 def test_cores_under_shells_of_other_elements():

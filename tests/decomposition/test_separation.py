@@ -7,6 +7,7 @@ from espm_hs.decomposition.constraints import Knowledge
 from espm_hs.decomposition.separation import (
     accompanying,
     find_overlap,
+    is_trace,
     remnants,
     separate,
 )
@@ -181,9 +182,9 @@ NICKEL = np.array([0.0, 0.0, 0.0, 0.95, 0.0, 0.05, 0.2, 0.5])
 @pytest.mark.parametrize("share", [0.07, 0.25])
 def test_what_is_left_of_a_matrix_is_found_in_a_grain(share):
     W = with_some(share, NICKEL)
-    found = remnants(W, maps(), errors(), ELEMENTS, GRID, FREE)
-    assert list(found) == [(1, 0)]
-    assert found[1, 0] == pytest.approx(share, rel=1e-6)
+    (found,) = remnants(W, maps(), errors(), ELEMENTS, GRID, FREE)
+    assert (found.phase, found.other) == (1, 0)
+    assert found.amount == pytest.approx(share, rel=1e-6)
 
 
 def test_what_may_be_of_the_grain_itself_stays():
@@ -201,3 +202,21 @@ def test_what_may_be_of_the_grain_itself_stays():
     series = np.array([0.0, 0.0, 0.6, 0.1, 0.0, 0.3, 0.2, 0.5])
     assert not found(matrix=series)
     assert found(matrix=series, grain=GUEST)
+
+
+def test_a_trace_of_what_a_matrix_has_little_of_tells_of_more_of_the_matrix():
+    """The grain has most elements of the matrix itself, and none of the last."""
+    matrix = np.array([0.6, 0.0, 0.0, 0.35, 0.0, 0.05, 0.2, 0.5])
+    grain = np.array([0.4, 0.4, 0.0, 0.2, 0.0, 0.0, 0.1, 0.5])
+
+    def found(share, grain=grain):
+        W = with_some(share, matrix, grain)
+        return W, remnants(W, maps(), errors(0.001), ELEMENTS, GRID, FREE)
+
+    W, (one,) = found(0.45)
+    assert one.amount == pytest.approx(0.45, rel=1e-3)
+    assert one.columns.tolist() == [5]
+    assert is_trace(W, one)
+    assert not found(0.65)[1]  # more than half of it is the matrix: what is left?
+    W, (one,) = found(0.2)
+    assert one.amount == pytest.approx(0.2, rel=1e-3)

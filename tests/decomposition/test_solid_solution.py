@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from espm_hs import simulation
-from espm_hs.decomposition.solid_solution import Series, as_observed, find_series
+from espm_hs.decomposition.solid_solution import (
+    Series,
+    as_observed,
+    find_series,
+    purest_mixtures,
+)
 from espm_hs.factorization import Factorization, Grid
 from espm_hs.physics import SpectrumModel
 from espm_hs.simulation import Experiment, Phase, record
@@ -125,3 +130,19 @@ def test_no_series_where_there_is_none(name):
 def test_the_choices_are_checked(eds):
     with pytest.raises(ValueError, match="'outside' or 'observed'"):
         eds.decomposition(output_dimension=2, end_members="inside", **QUIET)
+
+
+def test_what_the_purest_pixels_hold_of_a_phase_that_is_nowhere_alone():
+    H = np.zeros((100, 3))
+    H[:50, 0] = 4.0
+    H[50:, 1] = 2.0
+    H[90:, 2] = 6.0
+    # five of the last ten pixels hold more of the other phase
+    H[95:, 1] = 6.0
+    mixing = purest_mixtures(H, 3 * H)
+    np.testing.assert_allclose(mixing, [[1, 0, 0], [0, 1, 0], [0, 0.25, 0.75]])
+    H[90:95, 1] = 0.1  # alone, but for the noise
+    np.testing.assert_array_equal(purest_mixtures(H, 3 * H), np.eye(3))
+    # counts, not atoms, say what is alone; atoms are shared out
+    heavy = H * [1.0, 20.0, 1.0]
+    assert purest_mixtures(H, heavy)[2, 1] == pytest.approx(0.1 / 6.1)

@@ -52,6 +52,7 @@ from espm_hs.factorization import (
     off_zero,
     uptake,
 )
+from espm_hs.factorization.alike import LEAST_SUMS, AlikePixels
 from espm_hs.factorization.channel_sums import Sums
 from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.physics.linear_model import LinearModel
@@ -68,6 +69,11 @@ FIRST_FIT, ALL_ROUNDS, A_ROUND = 0.6, 0.5, 0.2
 MOST_GAINED = 100.0
 # What is taken out of phases may cost the counts so many nats for each number in them.
 NATS_PER_NUMBER = 2.0
+# Pixels are compared anew by what was found from the last comparison, so often at most,
+# and what each must gain is this part of what the one before had to.
+MOST_ROUNDS, GOES_ON = 4, 0.5
+# What so many passes do not gain this part of is not promising.
+FEW_PASSES, PROMISING = 20, 0.25
 
 
 @dataclass(frozen=True)
@@ -111,6 +117,9 @@ class PhaseSearch:
         As in `espm_hs.decomposition.decompose.DecompositionOptions`.
     sizes
         How many pixels of the map each of these is the sum of; needed if ``local``.
+    alike
+        The pixels of the map, of which other sums can be made than these bins; None: no
+        others.
     """
 
     counts: AnyCounts
@@ -124,8 +133,10 @@ class PhaseSearch:
     separation: bool = True
     local: bool = False
     sizes: np.ndarray | None = None
+    alike: AlikePixels | None = None
 
     def __post_init__(self):
+        self.bins = self.counts  # which have neighbours
         self.places: Places | None = None
         self.sums: Sums | None = None  # of channels, from which phases are found
         # what was chosen among answers that the counts allow, and between which
@@ -169,6 +180,9 @@ class PhaseSearch:
             with stage(ALL_ROUNDS, "all channels"):
                 found = self._in_all_channels(found, counts)
                 errors = self._errors(found)
+        if named and self._tells_more:
+            with stage(A_ROUND, "comparing pixels"):
+                found, errors = self._among_alike(found, errors)
         if named and self.end_members != "observed" and self.separation:
             with stage(A_ROUND, "taking out the matrix"):
                 found, errors = self._without_matrix(found, errors)
@@ -183,6 +197,9 @@ class PhaseSearch:
             errors = self._with_feasible_ranges(found, errors)
         if named and self.end_members != "outside":
             found, errors = self._as_shown(found, errors)
+        if self.counts is not self.bins:
+            self.counts = self.bins
+            found = self._mapped(found, found.W)
         return found, errors
 
     def begin(self) -> None:
@@ -210,7 +227,7 @@ class PhaseSearch:
         self, found: Factorization, counts: AnyCounts
     ) -> Factorization:
         """Go on with all channels from what was found in sums of them."""
-        self.counts, self.sums = counts, None
+        self.counts, self.bins, self.sums = counts, counts, None
         G = self.model.G
         if self.problem.G is not None and self.problem.G.ndim == 3:
             G = phase_matrices(self.model, closed(found.W[self.rows]))
@@ -318,7 +335,8 @@ class PhaseSearch:
         mixing = purest_mixtures(H, counts)
         fixed = ~self.known.free | self.known.located
         mixing[fixed] = np.eye(len(mixing))[fixed]
-        if found.interrupted or np.array_equal(mixing, np.eye(len(mixing))):
+        ready = found.converged and not found.interrupted
+        if not ready or np.array_equal(mixing, np.eye(len(mixing))):
             return found
         lowest = found.objective - NATS_PER_NUMBER * len(self.rows)
         again, start = found, (found.W @ mixing.T, off_zero(found.H))
@@ -328,6 +346,69 @@ class PhaseSearch:
                 return self._continued(again, self.problem.penalties, self.options)
         self.problem = before
         return replace(found, n_iter=again.n_iter, interrupted=again.interrupted)
+
+    @property
+    def _tells_more(self) -> bool:
+        """Whether pixels that look alike may tell what bins do not."""
+        known = self.known.single_elements or self.known.located.any()
+        least = LEAST_SUMS * self.problem.n_components
+        return not (
+            self.alike is None
+            or known
+            or self.local
+            or not self._in_counts
+            or self.problem.n_components == 1
+            or self.alike.to_tell.n_sums < least
+        )
+
+    def _among_alike(
+        self, found: Factorization, errors: Errors
+    ) -> tuple[Factorization, Errors]:
+        """Go on from sums of pixels that look alike, if bins have mixed these.
+
+        A phase that is nowhere wider than a bin is found with what lies beside it. Sums
+        of pixels that look alike hold less of that, and where they fit other phases
+        better, by more than these have numbers, bins have hidden them.
+        """
+        if self.alike is None or found.interrupted:
+            return found, errors
+        places = [self.alike.to_tell] + [self.alike] * MOST_ROUNDS
+        gained, needed = 0.0, NATS_PER_NUMBER * len(self.rows) * found.W.shape[1]
+        for alike in places[self.alike.whole :]:
+            again, gain = self._fit_alike(alike, found, needed)
+            if again is None:
+                break
+            found, gained, needed = again, gained + gain, GOES_ON * needed
+        if gained == 0.0:
+            return found, errors
+        self.steps.append(
+            "Bins mix what single pixels show apart: the phases are those of sums of "
+            f"pixels that look alike; F {-gained:+.1f}."
+        )
+        return found, self._errors(found)
+
+    def _fit_alike(
+        self, alike: AlikePixels, found: Factorization, needed: float
+    ) -> tuple[Factorization | None, float]:
+        """Fit sums of pixels that look alike; None, and all as it was, without gain.
+
+        ``needed`` is what the counts must gain, in nats.
+        """
+        before = self.counts, self.problem
+        spectra, once = self.problem.spectra(found.W), replace(self.options, n_init=1)
+        mean = spectra @ np.asarray(found.H).sum(axis=0)
+        self.counts = alike.sums(spectra, mean, self.n_jobs)
+        start = self._mapped(found, found.W)
+        old, begun = self._divergence(start), (start.W, off_zero(start.H))
+        few = replace(once, max_iter=min(FEW_PASSES, once.max_iter))
+        tried = factorize(self.counts, self.problem, init=begun, options=few)
+        if old - self._divergence(tried) > PROMISING * needed:
+            again = continued(found, self._fit((tried.W, tried.H), once))
+            gain = old - self._divergence(again)
+            if gain > needed:
+                return again, gain
+        self.counts, self.problem = before
+        return None, 0.0
 
     @property
     def _short(self) -> FitOptions:
@@ -493,7 +574,8 @@ class PhaseSearch:
         Those of which something is known stay where they are.
         """
         free = self.known.free & ~self.known.located
-        for one in find_series(found.W, found.H, self.rows, self.grid):
+        H = self._on_grid(found)
+        for one in find_series(found.W, H, self.rows, self.grid):
             if not (free[one.phase] and free[one.other]):
                 continue
             ends = one.ends
@@ -539,12 +621,12 @@ class PhaseSearch:
         if stopped or self.problem.n_components == 1 or not self._in_counts:
             return found, errors
         free = self.known.free & ~self.known.located
-        counts = self.problem.spectra(found.W).sum(axis=0) * found.H
+        counts = self.problem.spectra(found.W).sum(axis=0) * self._on_grid(found)
         known = errors.covariance, self.rows, self.grid, free
         of_matrix = [
             (is_trace(found.W, x), x) for x in remnants(found.W, counts, *known)
         ]
-        # where just a trace is known to be gone, a refit with sparsity would put back
+        # where just a trace is known to be gone, a refit with penalties would put back
         # the rest: these come last
         for trace, one in sorted(of_matrix, key=itemgetter(0)):
             if (one.phase, one.other) in self.taken:
@@ -559,6 +641,13 @@ class PhaseSearch:
         """Return the fit with spectra that are known, and their maps."""
         H, F = fit_maps(self.counts, self.problem, W, n_jobs=self.n_jobs)
         return replace(found, W=W, H=H, objective=F)
+
+    def _on_grid(self, found: Factorization) -> np.ndarray:
+        """Return the maps of a fit, in bins."""
+        if self.counts is self.bins:
+            return found.H
+        H, _ = fit_maps(self.bins, self.problem, found.W, n_jobs=self.n_jobs)
+        return H
 
     def _as_mixtures(self, found: Factorization, mixing: np.ndarray) -> Factorization:
         """Make mixtures the phases.

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.runner import ROOT, argument, publish, run
+from benchmarks.runner import ESPM, ROOT, argument, parts, publish, run
 from benchmarks.speed.cases import grains
 from benchmarks.speed.program import DENSE, ITERATIONS, NUMBER, PHASES
 from espm_hs.factorization import Counts
@@ -165,10 +165,10 @@ class Runner:
         return known
 
 
-def seconds(told: dict, key: str) -> str:
-    """Return a time, with a mark where it follows from a few iterations."""
+def seconds(told: dict) -> str:
+    """Return CPU seconds, with a mark where they follow from a few iterations."""
     about = told["made"] not in (None, ITERATIONS)
-    return ("≈ " if about else "") + f"{told[key]:.3g}"
+    return ("≈ " if about else "") + f"{told['cpu']:.3g}"
 
 
 def ratio(told: dict, ours: dict, key: str = "cpu") -> str:
@@ -192,7 +192,7 @@ def first(runner: Runner, cases: tuple[Case, ...]) -> None:
                 name,
                 f"{told['first']:.1f}",
                 ratio(told, ours, "first"),
-                seconds(told, "cpu"),
+                seconds(told),
                 ratio(told, ours),
                 angle(told),
             )
@@ -220,13 +220,12 @@ def maps(runner: Runner, cases: tuple[Case, ...], names: list[str], place: str) 
         for name in names:
             told = runner.measured("phases", name, case)
             if "needs" in told:
-                cells = ("–", "–", "–", f"≈ {1024 * told['needs']:.0f}", "–", "–")
+                cells = ("–", "–", f"≈ {1024 * told['needs']:.0f}", "–", "–")
             else:
                 memory = (f"{told[key]:.0f}" for key in ("memory", "input"))
-                times = seconds(told, "cpu"), seconds(told, "seconds")
-                cells = (*times, ratio(told, ours), *memory, angle(told))
+                cells = (seconds(told), ratio(told, ours), *memory, angle(told))
             rows.append((str(case) if name == "espm_hs" else "", name, *cells))
-    header = ("map", "program", "CPU s", "seconds", "times ours")
+    header = ("map", "program", "CPU s", "times ours")
     header += ("memory, MB", "of it the map", "largest angle, °")
     publish(header, rows, runner.given.write, place)
 
@@ -245,7 +244,7 @@ def number(runner: Runner, cases: tuple[Case, ...]) -> None:
 
 
 def main(given):
-    parts = {
+    every = {
         "first": (first, (FIRST,)),
         "whole": (whole, WHOLE),
         "more": (more, MORE),
@@ -256,7 +255,7 @@ def main(given):
         folder.mkdir(parents=True, exist_ok=True)
         runner = Runner(given, folder)
         for name in given.parts:
-            part, cases = parts[name]
+            part, cases = every[name]
             if given.smoke:
                 cases = (cases[0]._replace(size=16),)
             part(runner, cases)
@@ -266,15 +265,8 @@ if __name__ == "__main__":
     run(
         main,
         __doc__,
-        argument(
-            "--parts",
-            nargs="+",
-            choices=PARTS,
-            default=PARTS,
-            smoke=("whole",),
-            help="these only",
-        ),
-        argument("--espm", help="interpreter with espm 1.1.3"),
+        parts(*PARTS, smoke=("whole",)),
+        ESPM,
         argument("--folder", type=Path, help="keeps maps and what is measured"),
         argument("--again", nargs="+", default=(), help="programs to measure anew"),
         argument(

@@ -19,7 +19,7 @@ from functools import partial
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from benchmarks.runner import argument, publish, run
+from benchmarks.runner import ESPM, argument, parts, publish, run
 from benchmarks.speed.cases import (
     data_set,
     iteration_time,
@@ -211,17 +211,10 @@ if __name__ == "__main__":
     run(
         main,
         __doc__,
-        argument(
-            "--parts",
-            nargs="+",
-            choices=PARTS,
-            default=PARTS,
-            smoke=("passes",),
-            help="these only",
-        ),
+        parts(*PARTS, smoke=("passes",)),
         argument(
             "--threads", type=int, nargs="+", default=[1, 2], smoke=[1], help="numbers"
         ),
-        argument("--espm", help="interpreter with espm 1.1.3"),
+        ESPM,
         page=True,
     )

@@ -61,6 +61,9 @@ from espm_hs.progress import stage
 # The search goes on without penalties and back with them, in so many passes each: where
 # the counts alone leave much open they take more, and lead nowhere.
 MOST_PASSES = 150
+# If something was taken out of phases the last fit looks at F, and extrapolates, after
+# so many passes, and ends where F falls by so many times more.
+OFTEN, ROUGHLY = 5, 10.0
 # Shares of the time that is left, as a rule: of the fit from all starts, of what may
 # take several rounds, and of one of these.
 FIRST_FIT, ALL_ROUNDS, A_ROUND = 0.6, 0.5, 0.2
@@ -233,13 +236,22 @@ class PhaseSearch:
             G = phase_matrices(self.model, closed(found.W[self.rows]))
         n_channels, G = counts.n_channels, self._in_use(G)
         self.problem = replace(self.problem, n_channels=n_channels, G=G)
-        options = replace(self.options, n_init=1)
+        options, fixed = replace(self.options, n_init=1), self.problem.fixed
         if found.interrupted:  # it is brought to them, no more
             options = replace(options, max_iter=1)
+        elif self.steps or self.problem.ties is not None:
+            # what was taken out of a phase comes back, little by little, on a way that
+            # lowers F by a few nats
+            options = replace(options, tol=ROUGHLY * options.tol, check_every=OFTEN)
         elif options.solver == "auto":
-            # the end is close by, in a valley along which small steps creep
+            # the end is close by, in a valley along which small steps creep; elements
+            # that are not in a phase stay out, as they do with these
             options = replace(options, solver="newton")
+            gone = (found.W == 0) & found.W.any(axis=0)
+            known = np.full(found.W.shape, np.nan) if fixed is None else fixed
+            self.problem = replace(self.problem, fixed=np.where(gone, 0.0, known))
         again = self._fit((found.W, np.asarray(found.H)), options)
+        self.problem = replace(self.problem, fixed=fixed)
         return replace(
             again,
             objectives=found.objectives,

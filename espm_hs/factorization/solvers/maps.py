@@ -21,7 +21,7 @@ from espm_hs.progress import tell
 # How often F is computed.
 SWEEPS_PER_CHECK = 2
 # A component with less than this share of its total, after so many sweeps, is lost.
-LOST, SWEEPS_TO_RETURN = 0.05, 6
+LOST, SWEEPS_TO_RETURN = 0.05, 4
 # A coarser map has bins of as many pixels along each axis at most.
 COARSER = 4
 # Maps start at this share of their mean at least.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import cast
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from joblib import effective_n_jobs
@@ -35,6 +35,8 @@ PART_TOL = 1e-4
 # penalties have to say.
 N_PARTS = 8
 SEEDS = (0, 1, 2)
+# Parts of counts, for as long as these are needed.
+_DEALT: WeakKeyDictionary = WeakKeyDictionary()
 
 
 def profiled_information(
@@ -169,10 +171,11 @@ def slope_of_parts(
     share = counts.n_pixels / seen.sum()
     penalties = problem.penalties.separable()
     problem = replace(problem, penalties=penalties, grid=None).take(seen)
-    local = counts.take(seen)
+    here = isinstance(counts, Counts)
+    local = counts if here and seen.all() else counts.take(seen)
     sums = Sums.suited_to(local, problem)
     if sums is not None:
-        local = cast(Counts, sums.of_counts(local))
+        local = sums.of_counts(local)
         problem = sums.of_problem(problem)
     slope = np.zeros_like(W)
     for part, given, weight in _weighted(local, n_parts, seeds):
@@ -189,12 +192,22 @@ def _weighted(counts, n_parts, seeds):
     """Yield the whole and its parts, their share of the counts, and their weight."""
     yield counts, 1.0, -1.0
     for seed in seeds:
-        for part in _dealt(counts, n_parts, np.random.default_rng(seed)):
+        for part in _dealt(counts, n_parts, seed):
             yield part, 1 / n_parts, 1 / len(seeds)
 
 
-def _dealt(counts, n_parts, rng):
-    """Return the counts in as many parts, which are Poisson and independent."""
+def _dealt(counts, n_parts, seed):
+    """Return the counts in as many parts, which are Poisson and independent.
+
+    A search asks for the same parts again and again.
+    """
+    known = _DEALT.setdefault(counts, {})
+    if (n_parts, seed) not in known:
+        known[n_parts, seed] = _draw(counts, n_parts, np.random.default_rng(seed))
+    return known[n_parts, seed]
+
+
+def _draw(counts, n_parts, rng):
     parts = []
     for left in range(n_parts, 1, -1):
         part, counts = thin(counts, 1 / left, rng)

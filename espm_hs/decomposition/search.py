@@ -70,6 +70,8 @@ FIRST_FIT, ALL_ROUNDS, A_ROUND = 0.6, 0.5, 0.2
 # What is taken out of phases lowers F by less than this, in nats: what is further
 # behind is not asked for its errors.
 MOST_GAINED = 100.0
+# Where the purest pixels lead elsewhere, F falls by more than this, in nats.
+ELSEWHERE = 50.0
 # What is taken out of phases may cost the counts so many nats for each number in them.
 NATS_PER_NUMBER = 2.0
 # Pixels are compared anew by what was found from the last comparison, so often at most,
@@ -310,8 +312,7 @@ class PhaseSearch:
         """
         penalties = self.problem.penalties
         undecided = found.n_agreeing < LEAST_AGREEING * len(found.objectives)
-        ready = penalties.acts and found.converged and not found.interrupted
-        if not (undecided and ready):
+        if not (undecided and self._settled(found)):
             return found, errors
         before = self.problem, self.steps, self.rise, self.taken
         # elements agreed that what was taken out is not there: a few nats are no reason
@@ -347,10 +348,9 @@ class PhaseSearch:
         mixing = purest_mixtures(H, counts)
         fixed = ~self.known.free | self.known.located
         mixing[fixed] = np.eye(len(mixing))[fixed]
-        ready = found.converged and not found.interrupted
-        if not ready or np.array_equal(mixing, np.eye(len(mixing))):
+        if not self._settled(found) or np.array_equal(mixing, np.eye(len(mixing))):
             return found
-        lowest = found.objective - NATS_PER_NUMBER * len(self.rows)
+        lowest = found.objective - ELSEWHERE
         again, start = found, (found.W @ mixing.T, off_zero(found.H))
         with suppress(LostComponent):
             again = continued(found, self._fit(start, self._short))
@@ -358,6 +358,11 @@ class PhaseSearch:
                 return self._continued(again, self.problem.penalties, self.options)
         self.problem = before
         return replace(found, n_iter=again.n_iter, interrupted=again.interrupted)
+
+    def _settled(self, found: Factorization) -> bool:
+        """Whether penalties may keep a fit where it is for no other reason."""
+        acts = self.problem.penalties.acts
+        return acts and found.converged and not found.interrupted
 
     @property
     def _tells_more(self) -> bool:
@@ -638,15 +643,20 @@ class PhaseSearch:
         of_matrix = [
             (is_trace(found.W, x), x) for x in remnants(found.W, counts, *known)
         ]
-        # where just a trace is known to be gone, a refit with penalties would put back
-        # the rest: these come last
+        # where just a trace is known to be gone, penalties would put back the rest in a
+        # refit: these come last
         for trace, one in sorted(of_matrix, key=itemgetter(0)):
             if (one.phase, one.other) in self.taken:
                 continue
             again = self._without(found, [one], _told_of_matrix, as_it_is=trace)
-            if again is not None:
-                found, errors = again, self._errors(again)
-                self.taken.add((one.phase, one.other))
+            if again is None:
+                continue
+            mixing, rest = np.eye(len(free)), 1 - one.amount
+            mixing[one.phase, one.phase] = 1 / rest
+            mixing[one.phase, one.other] = -one.amount / rest
+            # parts of the counts do not tell what is held at zero
+            found, errors = again, _of_mixtures(errors, mixing)
+            self.taken.add((one.phase, one.other))
         return found, errors
 
     def _mapped(self, found: Factorization, W: np.ndarray) -> Factorization:

@@ -44,10 +44,10 @@ LIES_ON = 0.25
 LEAST_INCLUSION = 0.2
 # Most of a film says how much of it is in a phase: so much of its atoms.
 MOST_OF_FILM = 0.7
-# What is left of a matrix in what lies in it is less than this, and the matrix takes
-# the place of so much of it where it ends. An element of which the matrix has so much
-# is one of its main ones.
-LARGEST_REMNANT, SURROUNDED, MAIN = 0.3, 0.5, 0.4
+# What is left of a matrix in what lies in it is less than this, if no elements agree,
+# and the matrix takes the place of so much of it where it ends. An element of which the
+# matrix has so much is one of its main ones.
+LARGEST_REMNANT, SURROUNDED, MAIN = 1 / 3, 0.5, 0.4
 # Of elements that make up less of a phase there is probably nothing in it: then more of
 # the matrix may be left in it, this much.
 TRACE, MOST_WITH_TRACE = 0.03, 0.6
@@ -300,17 +300,23 @@ def remnants(
     A grain that nowhere reaches through the foil shows some of its matrix in every
     pixel, the same in all of them: neither counts nor penalties take that out.
     That an element of the matrix is not in the grain at all is more likely than that
-    there is just a little of it, the more so the less that is. Among members of a
-    series that is true of main elements alone.
+    there is just a little of it, the more so the less that is. A trace of it tells of
+    more of the matrix, and several elements that agree of any amount. Among members of
+    a series main elements alone are likely not to be there.
     """
     around, amounts = _replaced(H, grid), _Amounts(W, covariance, elements)
     inside = (around > SURROUNDED) & (around > around.T) & free & free[:, None]
     return [
         one
         for one in amounts.shared_parts(inside)
-        if one.amount < (MOST_WITH_TRACE if is_trace(W, one) else LARGEST_REMNANT)
+        if (_little(W, one) or one.chance < CHANCE_OF_ALL)
         and (W[one.columns, one.other].max() > MAIN or not amounts.solid_solution(one))
     ]
+
+
+def _little(W: np.ndarray, one: Overlap) -> bool:
+    """Whether so little of a phase is another one that it is hardly part of it."""
+    return one.amount < (MOST_WITH_TRACE if is_trace(W, one) else LARGEST_REMNANT)
 
 
 def is_trace(W: np.ndarray, one: Overlap) -> bool:

@@ -53,6 +53,13 @@ def argument(flag: str, **options: Any) -> Argument:
     return Argument(flag, options, smoke)
 
 
+def parts(*names: str, smoke: Sequence[str]) -> Argument:
+    """Describe the argument by which a benchmark runs some of its parts only."""
+    options = {"nargs": "+", "choices": names, "default": names}
+    return argument("--parts", **options, smoke=smoke, help="these only")
+
+
+ESPM = argument("--espm", help="interpreter of an environment with espm 1.1.3")
 SEEDS = argument("--seeds", type=int, default=1, smoke=1, help="draws of the counts")
 
 

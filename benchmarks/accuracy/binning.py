@@ -7,7 +7,7 @@ error of the maps that `decomposition` makes in full resolution by default, in t
 unit; and the largest angle of the phases that `decomposition` finds with the first two.
 Run with
 
-    python benchmarks/accuracy/binning.py [--seeds 1]
+    python benchmarks/accuracy/binning.py [--seeds 1] [--write docs/validation.md]
 """
 
 import time
@@ -39,14 +39,14 @@ N_PHASES = 3
 HEADER = (
     "data",
     "counts",
-    "binning: auto",
+    "auto",
     "estimated",
     "best",
-    "error of maps: auto",
-    "estimated",
-    "full",
-    "angle (°): auto",
-    "estimated",
+    "error, auto",
+    "error, estimated",
+    "error, full resolution",
+    "angle, auto",
+    "angle, estimated",
     "CPU s",
 )
 
@@ -117,8 +117,8 @@ def main(given):
             s = DATASETS[name](counts_per_pixel=dose, seed=seed, **size(given))
             rows.append(row(s, name, dose))
             print(*rows[-1], flush=True)
-    publish(HEADER, rows)
+    publish(HEADER, rows, given.write, "binning")
 
 
 if __name__ == "__main__":
-    run(main, __doc__, SEEDS)
+    run(main, __doc__, SEEDS, page=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from benchmarks.accuracy.defaults import DOSES
 from benchmarks.runner import argument, listed, publish, run, size, some
 from espm_hs import metrics
+from espm_hs.decomposition.decompose import weight_of_sparsity
 from espm_hs.decomposition.self_consistency import self_consistent_model
 from espm_hs.factorization import (
     Bins,
@@ -50,7 +51,8 @@ def losses(signal):
         G=model.G[used],
         simplex_rows=model.element_columns,
     )
-    loss = sparsity_losses(counts, problem, n_init=4, random_state=0, n_jobs=-1)
+    how = {"weight": weight_of_sparsity(counts), "n_init": 4, "n_jobs": -1}
+    loss = sparsity_losses(counts, problem, random_state=0, **how)
     return (loss - loss[:, [USUAL]]).mean(axis=0)
 
 

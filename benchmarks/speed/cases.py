@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from functools import cache, partial
+from typing import NamedTuple
 
+import hyperspy.api as hs
 import numpy as np
 from threadpoolctl import threadpool_limits
 
@@ -13,8 +15,12 @@ from espm_hs.factorization import Counts, Penalties, Problem, factorize
 from espm_hs.factorization.executors.threads import Passes
 from espm_hs.factorization.solvers.initialization import start
 from espm_hs.physics import SpectrumModel
-from espm_hs.simulation import mantle
+from espm_hs.simulation import mantle, particles
 from espm_hs.simulation.phantoms import random_fields
+
+# Of `grains`; energies in keV.
+SCALE, BEAM_ENERGY = 0.01, 200.0
+ELEMENTS = ["Al", "Ca", "Fe", "K", "Mg", "O", "Si", "Ti"]
 
 
 @cache
@@ -36,8 +42,6 @@ def _of_signal(signal):
 
 
 def _minerals():
-    import hyperspy.api as hs
-
     signal = hs.load(measured("mantle_minerals_80x80.hspy"))
     signal.set_signal_type("EDS_espm")
     signal.set_elements(["Mg", "Al", "Si", "Ca", "Fe", "Ti", "Nd", "Sm", "Lu", "Hf"])
@@ -45,12 +49,25 @@ def _minerals():
     return _of_signal(signal)
 
 
-def large_map(size, n_channels, dose, k=3, seed=0):
+class Grains(NamedTuple):
+    """A simulated map: its counts, what is known of them, and the truth."""
+
+    counts: Counts
+    model: SpectrumModel
+    # (n_channels in use, k), of sum 1
+    spectra: np.ndarray
+
+
+def large_map(size, n_channels, dose):
+    """Return (counts, G, simplex_rows) of a map of three phases."""
+    counts, model, _ = grains(size, n_channels, dose)
+    return counts, model.G[model.channels], model.element_columns
+
+
+def grains(size, n_channels, dose, k=3, seed=0):
     """Draw counts of a map of blurred grains, ``size`` x ``size`` pixels."""
     rng = np.random.default_rng(seed)
-    energy = 0.01 * np.arange(n_channels)
-    elements = ["Al", "Ca", "Fe", "Mg", "O", "Si", "Ti"]
-    model = SpectrumModel(energy, 200.0, elements)
+    model = SpectrumModel(SCALE * np.arange(n_channels), BEAM_ENERGY, ELEMENTS)
     G = model.G[model.channels]
     W = rng.dirichlet(np.full(G.shape[1], 0.5), k).T
     D = G @ W
@@ -64,7 +81,28 @@ def large_map(size, n_channels, dose, k=3, seed=0):
         rows.append(np.repeat(np.arange(size**2), events))
         channels.append(rng.choice(len(D), events.sum(), p=D[:, j]))
     table = _table(np.concatenate(rows), np.concatenate(channels), size**2, len(D))
-    return Counts.from_array(table), G, model.element_columns
+    return Grains(Counts.from_array(table), model, D)
+
+
+def signal_of(given):
+    """Return the signal of counts in a file, see `program.Map`, ready to decompose."""
+    used, size = given.stored["used"], given.size
+    data = np.zeros((size**2, used.size), np.min_scalar_type(given.csr.data.max()))
+    rows = np.repeat(np.arange(size**2), np.diff(given.csr.indptr))
+    data[rows, np.flatnonzero(used)[given.csr.indices]] = given.csr.data
+    data = data.reshape(size, size, -1)
+    if given.stored["name"] == "particles":
+        s = particles((8, 8))
+        s.data = data
+        s.get_dimensions_from_data()
+        return s
+    s = hs.signals.Signal1D(data)
+    axis = s.axes_manager[-1]
+    axis.name, axis.units, axis.offset, axis.scale = "Energy", "keV", 0.0, SCALE
+    s.set_signal_type("EDS_espm")
+    s.set_microscope_parameters(beam_energy=BEAM_ENERGY)
+    s.set_elements(ELEMENTS)
+    return s
 
 
 def _table(rows, channels, n_rows, n_channels):

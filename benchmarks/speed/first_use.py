@@ -2,7 +2,7 @@
 
 Run it with
 
-    python benchmarks/speed/first_use.py
+    python benchmarks/speed/first_use.py [--write docs/speed.md]
 
 Each table is made in a process of its own, whose compiled kernels go to a new folder.
 The time of an event counts with those that it has caused.
@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 
-from benchmarks.runner import ROOT, argument, print_table, run
+from benchmarks.runner import ROOT, argument, publish, run
 
 # What is printed: a name and the CPU seconds, those of compilation beside.
 PROGRAM = """
@@ -80,7 +80,7 @@ def main(given):
         labels = ("estimate_number_of_phases", "the same again")
         rows += [(label, *row[1:]) for label, row in zip(labels, twice, strict=True)]
     header = ("call", "CPU seconds", "of compilation")
-    print_table("First use", header, rows)
+    publish(header, rows, given.write, "first use")
 
 
 if __name__ == "__main__":
@@ -88,4 +88,5 @@ if __name__ == "__main__":
         main,
         __doc__,
         argument("--size", type=int, default=32, smoke=16, help="pixels of a side"),
+        page=True,
     )

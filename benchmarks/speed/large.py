@@ -27,7 +27,7 @@ import dask
 import hyperspy.api as hs
 import numpy as np
 
-from benchmarks.runner import ROOT, argument, print_table, run
+from benchmarks.runner import ROOT, argument, parts, print_table, run
 from espm_hs.factorization import Counts
 from espm_hs.simulation import grain_boundary
 
@@ -273,14 +273,7 @@ if __name__ == "__main__":
         main,
         __doc__,
         argument("--folder", type=Path, default=Path("build/large"), help="of the map"),
-        argument(
-            "--parts",
-            nargs="+",
-            choices=PARTS,
-            default=PARTS,
-            smoke=("ingest", "stream"),
-            help="these only",
-        ),
+        parts(*PARTS, smoke=("ingest", "stream")),
         argument("--size", type=int, default=2048, smoke=64, help="rows and columns"),
         argument(
             "--clusters", nargs="+", default=("1", "2", "2, one killed"), help="workers"

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.decomposition import NMF
 from threadpoolctl import threadpool_limits
 
-from benchmarks.runner import print_table
+from benchmarks.runner import publish
 from benchmarks.speed.cases import iteration_time, problem_of, shortest, trace
 from espm_hs.factorization.executors.threads import Passes
 from espm_hs.factorization.solvers.base import update_composition
@@ -44,7 +44,7 @@ np.savez(sys.argv[3], seconds=(many - few) / (n - 2), losses=losses)
 """
 
 
-def peers(names, n_jobs, espm):
+def peers(page, names, n_jobs, espm):
     """Print time per iteration, and to the optimum, beside other programs."""
     rows, ways = [], []
     for name in names:
@@ -66,13 +66,13 @@ def peers(names, n_jobs, espm):
             times = 1e3 * seconds / ours
             rows.append((name, program, f"{1e3 * seconds:.1f}", f"{times:.0f}"))
     header = ("data", "program", "ms per iteration", "times ours")
-    print_table("An iteration of other programs", header, rows)
+    publish(header, rows, page, "an iteration")
     if ways:
         n = ESPM_ITERATIONS
         header = ("data", "start", f"espm after {n}", f"updates after {n}")
         more = ("there: espm / espm_hs, s", "times less", "updates to 1e-6")
         last = ("to 1e-6: espm / espm_hs, s", "times less")
-        print_table("espm and espm_hs on their way", (*header, *more, *last), ways)
+        publish((*header, *more, *last), ways, page, "ways")
 
 
 def _scikit_learn(X):

@@ -1,8 +1,9 @@
-"""Speed of the fit: passes, convergence, starts, scaling, filling, memory, peers.
+"""Speed of the fit: passes, convergence, starts, scaling, filling, peers.
 
 Run all of it, or some parts, with
 
     python benchmarks/speed/solver.py [--parts passes convergence ...] [--threads 1 2]
+        [--espm PYTHON] [--write docs/speed.md]
 
 The measured map takes the folder named by ESPM_HS_TEST_DATA, the estimator of espm the
 interpreter of an environment that has espm 1.1.3, given with ``--espm``. Times are the
@@ -18,7 +19,7 @@ from functools import partial
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from benchmarks.runner import argument, print_table, run
+from benchmarks.runner import ESPM, argument, parts, publish, run
 from benchmarks.speed.cases import (
     data_set,
     iteration_time,
@@ -27,7 +28,6 @@ from benchmarks.speed.cases import (
     shortest,
     trace,
 )
-from benchmarks.speed.from_array import FEW, MAPS, memory
 from benchmarks.speed.peers import peers
 from espm_hs.factorization import Counts, Problem
 from espm_hs.factorization.counts import counts as counts_module
@@ -36,10 +36,10 @@ from espm_hs.factorization.solvers.initialization import start
 
 USUAL_DENSE = counts_module.DENSE
 FRACTIONS = (1e-3, 1e-4, 1e-6)
-PARTS = ("passes", "convergence", "starts", "scaling", "dense", "memory", "peers")
+PARTS = ("passes", "convergence", "starts", "scaling", "dense", "peers")
 
 
-def passes(names, threads):
+def passes(page, names, threads):
     """Time of each kind of pass over the counts."""
     rows = []
     for name in names:
@@ -60,7 +60,8 @@ def passes(names, threads):
                 times = [f"{unit * seconds:.2f}" for seconds in (mu, exact, bend)]
                 rows.append((name, sparsity, n_jobs, f"{1e3 * mu:.2f}", *times))
     header = ("data", "sparsity", "threads", "MU, ms", "MU, ns per non-zero")
-    print_table("Passes", (*header, "pixels solved, ns", "curvature, ns"), rows)
+    header += ("pixels solved, ns", "curvature, ns")
+    publish(header, rows, page, "passes")
 
 
 def reached(seen, first, last):
@@ -72,7 +73,7 @@ def reached(seen, first, last):
     return cells
 
 
-def convergence(names, n_jobs):
+def convergence(page, names, n_jobs):
     """Print passes and seconds to a fraction of the range above the own optimum."""
     rows = []
     for name in names:
@@ -88,10 +89,10 @@ def convergence(names, n_jobs):
                 rows.append((name, seed, solver, *cells, f"{last:.3f}", above))
     fractions = [f"{fraction:g}" for fraction in FRACTIONS]
     header = ("data", "start", "solver", *fractions, "F of newton", "end above it")
-    print_table("Passes / seconds to a fraction of the range", header, rows)
+    publish(header, rows, page, "convergence")
 
 
-def starts(names, n_jobs):
+def starts(page, names, n_jobs):
     """Where ten random starts end, each alone to its end."""
     rows = []
     for name in names:
@@ -106,10 +107,10 @@ def starts(names, n_jobs):
             cells = " ".join(f"{x:.3g}" for x in above)
             rows.append((name, sparsity, f"{min(F):.3f}", agree, cells))
     header = ("data", "sparsity", "best F", "agree", "above the best")
-    print_table("Ten starts", header, rows)
+    publish(header, rows, page, "starts")
 
 
-def scaling(threads):
+def scaling(page, threads):
     """Time of a multiplicative iteration against all that a map is made of."""
     rows, found, most = [], {}, max(threads)
 
@@ -140,7 +141,7 @@ def scaling(threads):
         problem = Problem(counts.n_channels, k, G=G, simplex_rows=element_rows)
         add(f"mantle 293, k = {k}", counts, problem)
     header = ("data", "non-zeros", "ms per iteration", "ns per non-zero")
-    print_table("Scaling", header, rows)
+    publish(header, rows, page, "scaling")
     for n_jobs, points in found.items():
         n, t = np.log(points).T
         exponent = np.polyfit(n, t, 1)[0]
@@ -167,7 +168,7 @@ def _with_empty_pixels(counts):
     return replace(counts, indptr=indptr)
 
 
-def dense(n_jobs):
+def dense(page, n_jobs):
     """Time of a multiplicative iteration against the share of non-zeros."""
     rows = []
     for share in (0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0):
@@ -182,7 +183,7 @@ def dense(n_jobs):
         cells = [f"{x:.2f}" for x in times]
         rows.append((f"{share:.0%}", *cells, f"{times[0] / times[1]:.2f}"))
     header = ("not zero", "non-zeros read, ns per entry", "all channels, ns per entry")
-    print_table("Filling", (*header, "ratio"), rows)
+    publish((*header, "ratio"), rows, page, "filling")
     print(f"\nAll channels are read from {USUAL_DENSE:.0%} on.")
 
 
@@ -191,17 +192,16 @@ def main(given):
     if not given.smoke:
         names.append("mantle 293")
         names += ["minerals"] if "ESPM_HS_TEST_DATA" in os.environ else []
-    n_jobs = max(given.threads)
+    page, n_jobs = given.write, max(given.threads)
     part = {
         "passes": lambda: passes(
-            names if given.smoke else [*names, "large"], given.threads
+            page, names if given.smoke else [*names, "large"], given.threads
         ),
-        "convergence": lambda: convergence(names, n_jobs),
-        "starts": lambda: starts(names, n_jobs),
-        "scaling": lambda: scaling(given.threads),
-        "dense": lambda: dense(n_jobs),
-        "memory": lambda: memory(n_jobs, FEW if given.smoke else MAPS),
-        "peers": lambda: peers(names[:2], n_jobs, given.espm),
+        "convergence": lambda: convergence(page, names, n_jobs),
+        "starts": lambda: starts(page, names, n_jobs),
+        "scaling": lambda: scaling(page, given.threads),
+        "dense": lambda: dense(page, n_jobs),
+        "peers": lambda: peers(page, names[:2], n_jobs, given.espm),
     }
     for name in given.parts:
         part[name]()
@@ -211,16 +211,10 @@ if __name__ == "__main__":
     run(
         main,
         __doc__,
-        argument(
-            "--parts",
-            nargs="+",
-            choices=PARTS,
-            default=PARTS,
-            smoke=("passes", "memory"),
-            help="these only",
-        ),
+        parts(*PARTS, smoke=("passes",)),
         argument(
             "--threads", type=int, nargs="+", default=[1, 2], smoke=[1], help="numbers"
         ),
-        argument("--espm", help="interpreter with espm 1.1.3"),
+        ESPM,
+        page=True,
     )

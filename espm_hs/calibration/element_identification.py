@@ -23,9 +23,10 @@ from espm_hs.factorization.executors import one_blas_thread
 from espm_hs.physics import SpectrumModel
 from espm_hs.physics.xray.elements import symbol
 from espm_hs.physics.xray.emission import emission_lines
+from espm_hs.shown_table import data_frame
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pandas
 
 # Never in a sample or a microscope: light or noble gases, and short-lived elements.
 UNLIKELY = {"He", "Ne", "Tc", "Pm", "Po", "At", "Rn", "Fr", "Ra", "Ac", "Pa"}
@@ -200,10 +201,14 @@ class Suggestions:
         lines.append(f"{fit} {before:.2f}, with those found {after:.2f}.")
         return "\n".join(lines)
 
-    def to_dataframe(self) -> pd.DataFrame:
-        """Return a table with a row for each element."""
-        import pandas as pd
+    def to_dataframe(self) -> pandas.DataFrame:
+        """Return a table of pandas with a row for each element.
 
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
         new = {one.element for one in self.missing}
         kinds = [
             *(("missing" if x.element in new else "there", x) for x in self.found),
@@ -223,7 +228,7 @@ class Suggestions:
             }
             for kind, one in kinds
         ]
-        return pd.DataFrame(rows, columns=COLUMNS)
+        return data_frame(rows, COLUMNS)
 
 
 class Search:

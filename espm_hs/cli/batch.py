@@ -421,7 +421,7 @@ def compile_kernels() -> tuple[str, float]:
         If there is no folder to keep them in.
     """
     begun = time.perf_counter()
-    folder = block_pass(0, True, True).stats.cache_path
+    folder = block_pass(0, False, True).stats.cache_path
     if folder is None:
         raise ValueError(
             "There is no folder that can be written to, for compiled code: set the "

@@ -121,14 +121,14 @@ def _belongs(name: str) -> str:
 
 def _check_there(path: Path) -> int:
     """Return the size of a file; raise OSError if there is none to read."""
+    if not path.exists():
+        raise FileNotFoundError("there is no such file.")
+    if path.suffix == ".zspy" and not has_zspy():
+        raise OSError(NO_ZSPY)
     if path.is_dir():
         if path.suffix != ".zspy":
             raise IsADirectoryError("this is a folder; give the files in it.")
-        if not has_zspy():
-            raise OSError(NO_ZSPY)
         return 0
-    if not path.exists():
-        raise FileNotFoundError("there is no such file.")
     if not os.access(path, os.R_OK):
         raise PermissionError("permission to read the file is denied.")
     n_bytes = path.stat().st_size

@@ -108,7 +108,13 @@ def _batch() -> ModuleType:
     # of saving and the like; that of the fit is asked for
     hs.preferences.General.show_progressbar = False
     warnings.filterwarnings("ignore", module=r"(hyperspy|exspy|rsciio)\b")
+    warnings.formatwarning = _in_words
     return batch
+
+
+def _in_words(message: Warning | str, *_: object, **__: object) -> str:
+    """Return a warning as a line of text, without the place in the code."""
+    return f"Warning: {printable(for_command_line(str(message)))}\n"
 
 
 def _print(outcomes: Generator[pool.Outcome], n_files: int) -> list[pool.Outcome]:

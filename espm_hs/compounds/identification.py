@@ -6,7 +6,8 @@ the density of p: N(p; c, C) of a compound, and its mean over all positions of a
 solution. Compounds are seldom ideal; with a small probability, the elements that were
 found may be off by `IMPURITIES` besides. The alternatives are a mixture of two
 candidates, and "none of these": some of the elements, in any proportion. Evidence times
-prior probability, divided by the sum over all, is the probability.
+prior probability, divided by the sum over all, is the probability. What the errors
+leave open is "none of these", too: there the prior alone would choose a name.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ _STEPS = 5
 # Mixtures have no more than so many parts to choose from, and a chi-square that is by
 # so much larger than the least one makes them improbable.
 _MOST_MIXED, _FAR = 800, 50.0
+# Variance of a percentage of which nothing is known.
+_NOTHING_KNOWN = 100.0**2 / 12
 # Points that stand for the normal distribution of a position.
 _POINTS = 512
 # Of the names of one entry, so many are shown.
@@ -453,10 +456,14 @@ def identify(
         some = _mixtures(points, series, exact)
         found += [(np.log(mixed) + log, match) for log, match in some]
     logs = np.array([log for log, _ in found])
-    shares = np.exp(logs - np.logaddexp.reduce(logs)).tolist()
+    shares = np.exp(logs - np.logaddexp.reduce(logs))
+    worst = np.diag(covariance).max(initial=0.0)
+    left_open = worst / (worst + _NOTHING_KNOWN)
+    shares *= 1 - left_open
+    shares[0] += left_open
     return [
-        replace(found[i][1], probability=shares[i])
-        for i in np.argsort(-logs, kind="stable")
+        replace(found[i][1], probability=float(shares[i]))
+        for i in np.lexsort((-logs, -shares))
     ]
 
 

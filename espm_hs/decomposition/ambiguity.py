@@ -250,6 +250,41 @@ def ranges(
     return np.stack([low, high])
 
 
+def spread(
+    composition: np.ndarray,
+    feasible_ranges: np.ndarray | None = None,
+    alternatives: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return the covariance of fractions that stands for what the counts leave open.
+
+    The ends of a feasible range are 2 nats worse than what was found, as two standard
+    errors are. Answers of other starts are taken for as far away.
+
+    Parameters
+    ----------
+    composition, feasible_ranges, alternatives
+        As in `ranges`.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n_phases, n_elements, n_elements).
+    """
+    fractions = closed(composition)
+    n_elements, n_phases = fractions.shape
+    whole = np.zeros((n_phases, n_elements, n_elements))
+    for i, found in enumerate(fractions.T):
+        if feasible_ranges is not None:
+            ends = [end for *_, end in _ends(fractions, feasible_ranges, i)]
+            half = (np.array(ends).reshape(-1, n_elements) - found) / 2
+            whole[i] += half.T @ half
+        if alternatives is not None:
+            half = np.abs(alternatives[:, :, i] - found).max(axis=0) / 2
+            closing = np.eye(n_elements) - found[:, None]
+            whole[i] += (closing * half**2) @ closing.T
+    return whole
+
+
 def apart(composition: np.ndarray, spectra: np.ndarray) -> np.ndarray:
     """Return how different phases are, infinite on the diagonal.
 

@@ -39,6 +39,7 @@ from espm_hs.factorization import (
     off_zero,
     usual_binning,
 )
+from espm_hs.factorization.alike import AlikePixels
 from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.factorization.counts.grid import ENOUGH_COUNTS
 from espm_hs.factorization.counts.reading import read_counts
@@ -113,7 +114,9 @@ class DecompositionOptions(FitOptions):
         for each phase.
     binning
         Phases are found from the sums of ``binning`` pixels along each axis, and then
-        mapped in full resolution; "auto" bins until there are some 300 counts.
+        mapped in full resolution; "auto" bins until there are some 300 counts, and
+        goes on from sums of pixels that look alike where these show that bins mix
+        phases, see `espm_hs.factorization.alike`.
     end_members
         What phases are that no pixel shows alone. "outside": what fits the counts and
         has the fewest elements; "observed": the outermost compositions that pixels
@@ -234,18 +237,18 @@ class DecompositionOptions(FitOptions):
         Phases of a pixel are told apart by its counts: few of them must not be
         overruled by a penalty that was chosen for many.
         """
-        if self.sparsity != "auto":
-            strength = weight_of_sparsity(counts) * problem.penalties.sparsity
-            return replace(problem.penalties, sparsity=strength)
-        with stage(OF_SPARSITY, "sparsity"):
-            strength = choose_sparsity(
-                counts,
-                problem,
-                n_init=self.n_init,
-                random_state=self.random_state,
-                n_jobs=self.n_jobs,
-            )
-        return replace(problem.penalties, sparsity=strength)
+        strength, weight = problem.penalties.sparsity, weight_of_sparsity(counts)
+        if self.sparsity == "auto":
+            with stage(OF_SPARSITY, "sparsity"):
+                strength = choose_sparsity(
+                    counts,
+                    problem,
+                    weight=weight,
+                    n_init=self.n_init,
+                    random_state=self.random_state,
+                    n_jobs=self.n_jobs,
+                )
+        return replace(problem.penalties, sparsity=weight * strength)
 
 
 def chosen_options(
@@ -463,8 +466,17 @@ class MapToFit:
         return kind(
             *(counts, grid, problem, self.model, self.channels, known),
             sizes=np.bincount(self.bins.number),
+            alike=self._alike if kind is PhaseSearch else None,
             **self.options.of_search,
         )
+
+    @property
+    def _alike(self) -> AlikePixels | None:
+        """Pixels, for sums of those that look alike; None where bins are pixels."""
+        wanted = self.options.binning == "auto" and self.binning > 1
+        if not wanted or not self.counts.integer or self.problem.grid is None:
+            return None
+        return AlikePixels(self.counts, self.problem.grid, self.binning)
 
     def search(self) -> tuple[Factorization, Errors, PhaseSearch]:
         """Return the phases, their errors, and the search that found them."""
@@ -790,6 +802,7 @@ def _on_pixels(
                     *fit,
                     start=first,
                     totals=totals,
+                    until_lost=weaker is penalties and weaker.smooth,
                     callback=options.callback,
                     **limits,
                 )

@@ -10,7 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from espm_hs.decomposition.ambiguity import Ambiguity, ambiguities, apart, ranges
+from espm_hs.decomposition.ambiguity import (
+    Ambiguity,
+    ambiguities,
+    apart,
+    ranges,
+    spread,
+)
 from espm_hs.decomposition.cautions import (
     FEW_COUNTS,
     KINDS,
@@ -406,6 +412,18 @@ class PhaseAnalysis:
             ranges(found, self.feasible_ranges, self.alternatives) * self.amount_factors
         )
         return np.minimum(wide, 1.0)
+
+    @property
+    def range_covariance(self) -> np.ndarray:
+        """Covariance of `composition` that stands for `ranges`, in addition to errors.
+
+        Shape (n_phases, n_elements, n_elements); see
+        `espm_hs.decomposition.ambiguity.spread`.
+        """
+        found = self.W[self.element_columns]
+        wide = spread(found, self.feasible_ranges, self.alternatives)
+        factors = (self.amount_factors * found.sum(axis=0)).T
+        return wide * factors[:, :, None] * factors[:, None, :]
 
     @cached_property
     def empty(self) -> np.ndarray:

@@ -52,6 +52,7 @@ from espm_hs.factorization import (
     off_zero,
     uptake,
 )
+from espm_hs.factorization.alike import LEAST_SUMS, AlikePixels
 from espm_hs.factorization.channel_sums import Sums
 from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.physics.linear_model import LinearModel
@@ -60,6 +61,9 @@ from espm_hs.progress import stage
 # The search goes on without penalties and back with them, in so many passes each: where
 # the counts alone leave much open they take more, and lead nowhere.
 MOST_PASSES = 150
+# If something was taken out of phases the last fit looks at F, and extrapolates, after
+# so many passes, and ends where F falls by so many times more.
+OFTEN, ROUGHLY = 5, 10.0
 # Shares of the time that is left, as a rule: of the fit from all starts, of what may
 # take several rounds, and of one of these.
 FIRST_FIT, ALL_ROUNDS, A_ROUND = 0.6, 0.5, 0.2
@@ -70,6 +74,11 @@ MOST_GAINED = 100.0
 ELSEWHERE = 50.0
 # What is taken out of phases may cost the counts so many nats for each number in them.
 NATS_PER_NUMBER = 2.0
+# Pixels are compared anew by what was found from the last comparison, so often at most,
+# and what each must gain is this part of what the one before had to.
+MOST_ROUNDS, GOES_ON = 4, 0.5
+# What so many passes do not gain this part of is not promising.
+FEW_PASSES, PROMISING = 20, 0.25
 
 
 @dataclass(frozen=True)
@@ -113,6 +122,9 @@ class PhaseSearch:
         As in `espm_hs.decomposition.decompose.DecompositionOptions`.
     sizes
         How many pixels of the map each of these is the sum of; needed if ``local``.
+    alike
+        The pixels of the map, of which other sums can be made than these bins; None: no
+        others.
     """
 
     counts: AnyCounts
@@ -126,8 +138,10 @@ class PhaseSearch:
     separation: bool = True
     local: bool = False
     sizes: np.ndarray | None = None
+    alike: AlikePixels | None = None
 
     def __post_init__(self):
+        self.bins = self.counts  # which have neighbours
         self.places: Places | None = None
         self.sums: Sums | None = None  # of channels, from which phases are found
         # what was chosen among answers that the counts allow, and between which
@@ -171,6 +185,9 @@ class PhaseSearch:
             with stage(ALL_ROUNDS, "all channels"):
                 found = self._in_all_channels(found, counts)
                 errors = self._errors(found)
+        if named and self._tells_more:
+            with stage(A_ROUND, "comparing pixels"):
+                found, errors = self._among_alike(found, errors)
         if named and self.end_members != "observed" and self.separation:
             with stage(A_ROUND, "taking out the matrix"):
                 found, errors = self._without_matrix(found, errors)
@@ -185,6 +202,9 @@ class PhaseSearch:
             errors = self._with_feasible_ranges(found, errors)
         if named and self.end_members != "outside":
             found, errors = self._as_shown(found, errors)
+        if self.counts is not self.bins:
+            self.counts = self.bins
+            found = self._mapped(found, found.W)
         return found, errors
 
     def begin(self) -> None:
@@ -212,16 +232,28 @@ class PhaseSearch:
         self, found: Factorization, counts: AnyCounts
     ) -> Factorization:
         """Go on with all channels from what was found in sums of them."""
-        self.counts, self.sums = counts, None
+        self.counts, self.bins, self.sums = counts, counts, None
         G = self.model.G
         if self.problem.G is not None and self.problem.G.ndim == 3:
             G = phase_matrices(self.model, closed(found.W[self.rows]))
         n_channels, G = counts.n_channels, self._in_use(G)
         self.problem = replace(self.problem, n_channels=n_channels, G=G)
-        # what was interrupted is brought to them, no more
-        most = 1 if found.interrupted else self.options.max_iter
-        options = replace(self.options, n_init=1, max_iter=most)
+        options, fixed = replace(self.options, n_init=1), self.problem.fixed
+        if found.interrupted:  # it is brought to them, no more
+            options = replace(options, max_iter=1)
+        elif self.steps or self.problem.ties is not None:
+            # what was taken out of a phase comes back, little by little, on a way that
+            # lowers F by a few nats
+            options = replace(options, tol=ROUGHLY * options.tol, check_every=OFTEN)
+        elif options.solver == "auto":
+            # the end is close by, in a valley along which small steps creep; elements
+            # that are not in a phase stay out, as they do with these
+            options = replace(options, solver="newton")
+            gone = (found.W == 0) & found.W.any(axis=0)
+            known = np.full(found.W.shape, np.nan) if fixed is None else fixed
+            self.problem = replace(self.problem, fixed=np.where(gone, 0.0, known))
         again = self._fit((found.W, np.asarray(found.H)), options)
+        self.problem = replace(self.problem, fixed=fixed)
         return replace(
             again,
             objectives=found.objectives,
@@ -331,6 +363,69 @@ class PhaseSearch:
         """Whether penalties may keep a fit where it is for no other reason."""
         acts = self.problem.penalties.acts
         return acts and found.converged and not found.interrupted
+
+    @property
+    def _tells_more(self) -> bool:
+        """Whether pixels that look alike may tell what bins do not."""
+        known = self.known.single_elements or self.known.located.any()
+        least = LEAST_SUMS * self.problem.n_components
+        return not (
+            self.alike is None
+            or known
+            or self.local
+            or not self._in_counts
+            or self.problem.n_components == 1
+            or self.alike.to_tell.n_sums < least
+        )
+
+    def _among_alike(
+        self, found: Factorization, errors: Errors
+    ) -> tuple[Factorization, Errors]:
+        """Go on from sums of pixels that look alike, if bins have mixed these.
+
+        A phase that is nowhere wider than a bin is found with what lies beside it. Sums
+        of pixels that look alike hold less of that, and where they fit other phases
+        better, by more than these have numbers, bins have hidden them.
+        """
+        if self.alike is None or found.interrupted:
+            return found, errors
+        places = [self.alike.to_tell] + [self.alike] * MOST_ROUNDS
+        gained, needed = 0.0, NATS_PER_NUMBER * len(self.rows) * found.W.shape[1]
+        for alike in places[self.alike.whole :]:
+            again, gain = self._fit_alike(alike, found, needed)
+            if again is None:
+                break
+            found, gained, needed = again, gained + gain, GOES_ON * needed
+        if gained == 0.0:
+            return found, errors
+        self.steps.append(
+            "Bins mix what single pixels show apart: the phases are those of sums of "
+            f"pixels that look alike; F {-gained:+.1f}."
+        )
+        return found, self._errors(found)
+
+    def _fit_alike(
+        self, alike: AlikePixels, found: Factorization, needed: float
+    ) -> tuple[Factorization | None, float]:
+        """Fit sums of pixels that look alike; None, and all as it was, without gain.
+
+        ``needed`` is what the counts must gain, in nats.
+        """
+        before = self.counts, self.problem
+        spectra, once = self.problem.spectra(found.W), replace(self.options, n_init=1)
+        mean = spectra @ np.asarray(found.H).sum(axis=0)
+        self.counts = alike.sums(spectra, mean, self.n_jobs)
+        start = self._mapped(found, found.W)
+        old, begun = self._divergence(start), (start.W, off_zero(start.H))
+        few = replace(once, max_iter=min(FEW_PASSES, once.max_iter))
+        tried = factorize(self.counts, self.problem, init=begun, options=few)
+        if old - self._divergence(tried) > PROMISING * needed:
+            again = continued(found, self._fit((tried.W, tried.H), once))
+            gain = old - self._divergence(again)
+            if gain > needed:
+                return again, gain
+        self.counts, self.problem = before
+        return None, 0.0
 
     @property
     def _short(self) -> FitOptions:
@@ -496,7 +591,8 @@ class PhaseSearch:
         Those of which something is known stay where they are.
         """
         free = self.known.free & ~self.known.located
-        for one in find_series(found.W, found.H, self.rows, self.grid):
+        H = self._on_grid(found)
+        for one in find_series(found.W, H, self.rows, self.grid):
             if not (free[one.phase] and free[one.other]):
                 continue
             ends = one.ends
@@ -542,7 +638,7 @@ class PhaseSearch:
         if stopped or self.problem.n_components == 1 or not self._in_counts:
             return found, errors
         free = self.known.free & ~self.known.located
-        counts = self.problem.spectra(found.W).sum(axis=0) * found.H
+        counts = self.problem.spectra(found.W).sum(axis=0) * self._on_grid(found)
         known = errors.covariance, self.rows, self.grid, free
         of_matrix = [
             (is_trace(found.W, x), x) for x in remnants(found.W, counts, *known)
@@ -567,6 +663,13 @@ class PhaseSearch:
         """Return the fit with spectra that are known, and their maps."""
         H, F = fit_maps(self.counts, self.problem, W, n_jobs=self.n_jobs)
         return replace(found, W=W, H=H, objective=F)
+
+    def _on_grid(self, found: Factorization) -> np.ndarray:
+        """Return the maps of a fit, in bins."""
+        if self.counts is self.bins:
+            return found.H
+        H, _ = fit_maps(self.bins, self.problem, found.W, n_jobs=self.n_jobs)
+        return H
 
     def _as_mixtures(self, found: Factorization, mixing: np.ndarray) -> Factorization:
         """Make mixtures the phases.

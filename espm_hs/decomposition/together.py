@@ -21,6 +21,7 @@ from espm_hs.decomposition.ambiguity import closed
 from espm_hs.decomposition.constraints import Knowledge
 from espm_hs.decomposition.decompose import (
     READING,
+    Changes,
     DecompositionOptions,
     MapToFit,
     Refinement,
@@ -175,6 +176,11 @@ class MapsToFit:
     def spectra(self) -> list[np.ndarray]:
         """Sum of the counts of each map."""
         return [one.counts.spectrum for one in self.maps]
+
+    @property
+    def changed(self) -> tuple[Changes, ...]:
+        """What was changed in the model of each to fit its sum."""
+        return tuple(one.changed for one in self.maps)
 
     def solved(self) -> tuple[list[PhaseAnalysis], dict[int, Path]]:
         """Return the result of each map, and the paths of phases that drift."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
+from espm_hs.factorization.channel_sums import Sums
 from espm_hs.factorization.counts.counts import AnyCounts, Counts
 from espm_hs.factorization.counts.grid import Grid
 from espm_hs.factorization.counts.rows import Rows
@@ -32,7 +33,7 @@ SMOOTHNESS_TRIED = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 100
 CHANCE_FALL = 1.0
 # Visits of a pixel for each: the maps of one strength are the start of the next.
 VISITS = 30
-VISIT_TOL = 1e-3
+VISIT_TOL = 3e-4
 # Of large maps no more pixels are looked at, in so many strips.
 PIXELS_TO_TELL = 1 << 14
 STRIPS = 8
@@ -179,6 +180,11 @@ def choose_smoothness(
     fitted, others = thin(counts, FITTED, rng)
     if not (fitted.n_nonzeros and others.n_nonzeros):
         return none
+    sums = Sums.suited_to(counts, problem)
+    if sums is not None:
+        problem = sums.of_problem(problem)
+        # these are here, as what they are made of is
+        fitted, others = (cast(Counts, sums.of_counts(x)) for x in (fitted, others))
     # shares add up to 1 whatever the counts, which then are in W
     on_simplex = problem.simplex == "abundances"
     W, H = (FITTED * W, start) if on_simplex else (W, FITTED * start)
@@ -257,6 +263,7 @@ def choose_sparsity(
     counts: AnyCounts,
     problem: Problem,
     *,
+    weight: float = 1.0,
     n_init: int = 1,
     random_state=None,
     n_jobs: int | None = None,
@@ -269,6 +276,8 @@ def choose_sparsity(
         The data, n_pixels x n_channels.
     problem
         G and constraints.
+    weight
+        Part of each strength that acts, less than 1 where there are few counts.
     n_init
         Starts of the fit with the usual strength, from which the others go on.
     random_state
@@ -288,9 +297,8 @@ def choose_sparsity(
     noise, too strong it makes mixtures pure. They do not see how far components are
     mixed with each other, since that leaves all means as they are.
     """
-    loss = sparsity_losses(
-        counts, problem, n_init=n_init, random_state=random_state, n_jobs=n_jobs
-    )
+    options = {"n_init": n_init, "random_state": random_state, "n_jobs": n_jobs}
+    loss = sparsity_losses(counts, problem, weight=weight, **options)
     gain = loss[:, [USUAL]] - loss
     error = gain.std(axis=0, ddof=1) / np.sqrt(N_DRAWS)
     certain = gain.mean(axis=0) > SIGNIFICANT * error
@@ -302,6 +310,7 @@ def sparsity_losses(
     counts: AnyCounts,
     problem: Problem,
     *,
+    weight: float = 1.0,
     n_init: int = 1,
     random_state=None,
     n_jobs: int | None = None,
@@ -310,7 +319,7 @@ def sparsity_losses(
 
     Parameters
     ----------
-    counts, problem, n_init, random_state, n_jobs
+    counts, problem, weight, n_init, random_state, n_jobs
         As in `choose_sparsity`.
 
     Returns
@@ -333,12 +342,12 @@ def sparsity_losses(
         fitted, others = thin(counts, FITTED, rng)
         if not (fitted.n_nonzeros and others.n_nonzeros):
             return np.zeros_like(loss)
-        fits = _fits(fitted, problem, n_init, options, fits_left)
+        fits = _fits(fitted, problem, weight, n_init, options, fits_left)
         row[:] = [_loss(others, problem, fits[x]) for x in SPARSITY_TRIED]
     return loss
 
 
-def _fits(counts, problem, n_init, options, fits_left):
+def _fits(counts, problem, weight, n_init, options, fits_left):
     """Fit with each strength, outwards from the usual one."""
     fits: dict[float, tuple] = {}
     for way in (SPARSITY_TRIED[USUAL:], SPARSITY_TRIED[USUAL::-1]):
@@ -346,7 +355,7 @@ def _fits(counts, problem, n_init, options, fits_left):
         for strength in way:
             if strength not in fits:
                 start = {"n_init": n_init} if last is None else {"init": last}
-                penalties = replace(problem.penalties, sparsity=strength)
+                penalties = replace(problem.penalties, sparsity=weight * strength)
                 sparse = replace(problem, penalties=penalties)
                 with stage(1 / next(fits_left)):
                     found = factorize(counts, sparse, **start, **options)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from espm_hs.metadata.learning import kept_beside
-from espm_hs.metadata.reader import density, kev_per_unit, read
+from espm_hs.metadata.reader import density, guessed_by, kev_per_unit, read
 from espm_hs.metadata.schema import (
     ITEMS,
     NODE,
@@ -234,16 +234,44 @@ def check_parameters(**given: Any) -> dict[str, Any]:
     return items
 
 
-def check_stray(metadata: Tree, stray: Iterable[str]) -> None:
-    """Raise ValueError for stray elements that the sample has, too."""
-    sample = read("elements", metadata) or []
-    if both := [element for element in stray if element in sample]:
-        names = ", ".join(both)
-        raise ValueError(
-            f"{names} cannot be both in the sample and stray: the same lines would "
-            f"count twice. Leave {names} out of `stray_elements`, or set the elements "
-            "of the sample without it first, with `s.set_elements([...])`."
-        )
+def check_stray(
+    metadata: Tree, stray: Iterable[str], original_metadata: Tree | None = None
+) -> tuple[list[str], str]:
+    """Return the elements of the sample that stray ones leave, and who guessed them.
+
+    Parameters
+    ----------
+    metadata, original_metadata
+        The two trees of a signal.
+    stray
+        Symbols of elements that are to be stray.
+
+    Returns
+    -------
+    elements
+        Of the sample.
+    program
+        Name of the program that took stray elements for some of the sample; empty if
+        the sample has none of them.
+
+    Raises
+    ------
+    ValueError
+        If somebody has put one of them among the elements of the sample.
+    """
+    trees = metadata, original_metadata
+    sample = read("elements", *trees) or []
+    left = [element for element in sample if element not in stray]
+    if left == sample:
+        return sample, ""
+    if program := guessed_by("elements", *trees):
+        return left, program
+    names = ", ".join(element for element in sample if element not in left)
+    raise ValueError(
+        f"{names} cannot be both in the sample and stray: the same lines would count "
+        f"twice. Leave {names} out of `stray_elements`, or set the elements of the "
+        f"sample without it first, with `{ITEMS['elements'].call(left or None)}`."
+    )
 
 
 def check_calibration(metadata: Tree, parameters: Collection[str]) -> None:

@@ -302,10 +302,20 @@ class JointCrossValidation(Trial):
             check_lines(one.model, asked)
 
     @cached_property
+    def _read(self) -> tuple[MapsToFit | SegmentsToFit, list[int]]:
+        """The maps in an order of their own, and where each of those given is."""
+        options = DecompositionOptions(binning="auto", n_jobs=self.n_jobs)
+        return read_maps(self.maps, 1, options, self.shared)
+
+    @property
     def read(self) -> MapsToFit | SegmentsToFit:
         """The maps as they were read, each with the model that fits its sum."""
-        options = DecompositionOptions(binning="auto", n_jobs=self.n_jobs)
-        return read_maps(self.maps, 1, options, self.shared)[0]
+        return self._read[0]
+
+    @property
+    def calibrations(self) -> list[Changes]:
+        """What was changed in the model of each map to fit its sum."""
+        return [self.read.changed[i] for i in self._read[1]]
 
     @cached_property
     def binned(self) -> tuple[Counts, int]:

@@ -12,7 +12,7 @@ from scipy.optimize import linear_sum_assignment
 
 from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.quantification.percent_with_errors import to_percent
-from espm_hs.quantification.report import ShownTable, data_frame
+from espm_hs.shown_table import ShownTable, data_frame
 
 if TYPE_CHECKING:
     import pandas

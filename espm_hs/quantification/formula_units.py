@@ -21,11 +21,8 @@ from espm_hs.quantification.percent_with_errors import (
     oxygen_per_atom,
     propagated,
 )
-from espm_hs.quantification.report import (
-    ShownTable,
-    data_frame,
-    total_covariance,
-)
+from espm_hs.quantification.report import total_covariance
+from espm_hs.shown_table import ShownTable, data_frame
 
 if TYPE_CHECKING:
     import pandas

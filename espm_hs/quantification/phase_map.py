@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,7 +14,7 @@ from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.factorization import Penalties, Problem, fit_loadings
 from espm_hs.quantification.percent_with_errors import closed, fit_response
 from espm_hs.quantification.pixels import Array, own_counts, pixel_variances
-from espm_hs.quantification.report import data_frame, html_table, text_table
+from espm_hs.shown_table import ShownTable, data_frame
 
 if TYPE_CHECKING:
     import pandas
@@ -32,8 +31,8 @@ FAR = 30.0
 FIRST_NOISE = 0.5
 
 
-@dataclass(frozen=True, eq=False)
-class PhaseFractions:
+@dataclass(frozen=True, eq=False, repr=False)
+class PhaseFractions(ShownTable):
     """Labels of pixels, and how much of the map is which phase.
 
     Parameters
@@ -82,23 +81,12 @@ class PhaseFractions:
         pixels = map(str, self.n_pixels.tolist())
         return list(zip(self.names, *numbers, pixels, strict=True))
 
-    def footer(self) -> Iterator[str]:
+    def footer(self) -> list[str]:
         """Say how many pixels have no label."""
-        yield (
+        return [
             f"Without a label: {self.n_uncertain} uncertain pixels, and "
             f"{self.n_left_out} left out or of too few counts."
-        )
-
-    def __str__(self) -> str:
-        unique = [f"{name}{' ' * i}" for i, name in enumerate(self.header)]
-        table = text_table(unique, self.rows(), unique[:1])
-        return "\n".join([table, *self.footer()])
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        unique = [f"{name}{' ' * i}" for i, name in enumerate(self.header)]
-        return html_table(unique, self.rows(), list(self.footer()))
+        ]
 
     def to_dataframe(self) -> pandas.DataFrame:
         """Return the fractions as a table of pandas.

@@ -24,7 +24,8 @@ from espm_hs.decomposition.result import PhaseAnalysis
 from espm_hs.physics import LinearModel, SpectrumModel
 from espm_hs.quantification.percent_with_errors import FOUND, VALENCES, Basis, closed
 from espm_hs.quantification.regions import Regions, Totals, of_phases, of_regions
-from espm_hs.quantification.report import ShownTable, data_frame
+from espm_hs.quantification.report import total_covariance
+from espm_hs.shown_table import ShownTable, data_frame
 
 if TYPE_CHECKING:
     import pandas
@@ -210,12 +211,13 @@ def name_phases(
     basis = Basis(elements=choice.elements)
     elements, _ = basis.of(analysis.elements)
     labels = analysis.labels if regions is None else list(regions[0])
+    # a phase that may be another mixture may have another name, too
+    known = total_covariance(analysis) + analysis.range_covariance
     if regions is None or loadings is None:
-        found = of_phases(analysis, basis)
+        found = of_phases(analysis, basis, known)
     else:
-        found = of_regions(
-            analysis, basis, Totals.of(analysis, loadings, Regions.of(regions[1]))
-        )
+        totals = Totals.of(analysis, loadings, Regions.of(regions[1]))
+        found = of_regions(analysis, basis, totals, known)
     unseen = unseen_elements(analysis.model)
     # what was decomposed and is not compared may be there, too
     hidden = unseen | (set(analysis.elements) - set(elements))

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import html
 import sys
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from prettytable import PrettyTable
 
 from espm_hs.arguments import check_mapping
 from espm_hs.calibration.automatic import calibration_text, drift_text
@@ -48,6 +45,7 @@ from espm_hs.quantification.percent_with_errors import (
     oxygen_text,
     propagated,
 )
+from espm_hs.shown_table import ShownTable, data_frame, html_table, text_table
 
 if TYPE_CHECKING:
     import pandas
@@ -296,36 +294,6 @@ class Entry(NamedTuple):
         return self.atomic_data
 
 
-class ShownTable(ABC):
-    """A table with remarks, shown as text, and in notebooks as HTML."""
-
-    #: So many columns, from the first on, are flush left.
-    n_left: ClassVar[int] = 1
-
-    @property
-    @abstractmethod
-    def header(self) -> tuple[str, ...]:
-        """Names of the columns."""
-
-    @abstractmethod
-    def rows(self) -> list[tuple[str, ...]]:
-        """Return the lines as text."""
-
-    def footer(self) -> list[str]:
-        """Return what is to be said below the table."""
-        return []
-
-    def __str__(self) -> str:
-        table = text_table(self.header, self.rows(), self.header[: self.n_left])
-        return "\n".join([table, *self.footer()])
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _repr_html_(self) -> str:
-        return html_table(self.header, self.rows(), self.footer())
-
-
 def _ipython() -> Any:
     """Return the shell of IPython in which this runs; None where it runs elsewhere."""
     # who is in IPython has it imported; others need not wait for it
@@ -443,61 +411,6 @@ class Report(ShownTable):
         }
         frame = frame.assign(**named).rename(columns={"error": "total"})
         return frame.assign(low=low, high=high)
-
-
-def text_table(
-    header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str]
-) -> str:
-    """Return a table as text, in which each phase is named once.
-
-    Parameters
-    ----------
-    header
-        Names of the columns.
-    rows
-        Lines, the phase first.
-    left
-        Columns that are flush left.
-    """
-    before = ["", *(row[0] for row in rows)]
-    lines = [
-        ["" if row[0] == last else row[0], *row[1:]]
-        for row, last in zip(rows, before[:-1], strict=True)
-    ]
-    table = PrettyTable(header, border=False)
-    table.align = "r"
-    for name in left:
-        table.align[name] = "l"
-    table.add_rows(lines)
-    return table.get_string()
-
-
-def html_table(
-    header: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str]
-) -> str:
-    """Return a table and what is to be said below it, as HTML."""
-    table = PrettyTable(header)
-    table.add_rows([list(row) for row in rows])
-    below = "<br>".join(map(html.escape, notes))
-    return f"{table.get_html_string()}<p>{below}</p>"
-
-
-def data_frame(rows: Any, columns: Sequence[str]) -> pandas.DataFrame:
-    """Return a table of pandas.
-
-    Raises
-    ------
-    ImportError
-        If pandas is not installed.
-    """
-    try:
-        import pandas
-    except ImportError:
-        raise ImportError(
-            "A data frame needs pandas: install it, `pip install pandas`, or take what "
-            "the object holds."
-        ) from None
-    return pandas.DataFrame(rows, columns=columns)
 
 
 def _shown(entry: Entry) -> str:

@@ -67,7 +67,8 @@ class FilmPreparation(Preparation):
             Mean density of the sample in g/cm3.
         stray_elements
             Elements of grid, holder, column and contamination. They are fitted, one
-            column for each family of lines, and never quantified.
+            column for each family of lines, and never quantified. Those among elements
+            of the sample that the program of the file has guessed leave the sample.
         split_lines
             Element -> which of its lines count for the composition: "families" (one
             column per family), an energy in keV (lines above it count, those below
@@ -111,6 +112,11 @@ class FilmPreparation(Preparation):
         ------
         ValueError, TypeError
             If a value makes no sense; nothing is written then.
+
+        Warns
+        -----
+        UserWarning
+            If stray elements leave the sample.
 
         Examples
         --------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,8 @@ from exspy.signals import EDSSpectrum
 
 from espm_hs import plotting
 from espm_hs.calibration.automatic import calibration_text
+from espm_hs.decomposition.cautions import listed
+from espm_hs.decomposition.decompose import Changes
 from espm_hs.decomposition.result import BAD_FIT
 from espm_hs.factorization import USUAL_SPARSITY, Penalties
 from espm_hs.metadata.reader import item
@@ -33,10 +35,23 @@ if TYPE_CHECKING:
 PHASE_NUMBER = f"{NODE}.number_of_phases"
 BINNING = f"{NODE}.best_binning"
 # What is said where a model does not fit after it was refined.
-MISFIT = (
-    "The model does not fit, and what it lacks may be counted as phases. Ask "
+_MISFIT = (
+    "The model does not fit{where}, and what it lacks may be counted as phases. Ask "
     "s.identify_elements() which elements are missing."
 )
+
+
+def say_refinements(changes: Mapping[str, Changes]) -> None:
+    """Print what was refined in the model of each map, and where it does not fit.
+
+    "" is the name of a map alone.
+    """
+    for name, changed in changes.items():
+        for line in calibration_text(changed):
+            print(f"{name}: {line}" if name else line)
+    bad = [x for x, y in changes.items() if y.get("deviance_after", 0) > BAD_FIT]
+    if bad:
+        print(_MISFIT.format(where=f" ({listed(bad)})" if any(bad) else ""))
 
 
 class ModelSelection(EDSSpectrum):
@@ -210,10 +225,7 @@ class ModelSelection(EDSSpectrum):
             found = estimate(trial)
         with AllOrNothing(self):
             write_parameters(self.metadata, {kept: found.to_dict()})
-        for line in calibration_text(trial.calibration):
-            print(line)
-        if trial.calibration.get("deviance_after", 0) > BAD_FIT:
-            print(MISFIT)
+        say_refinements({"": trial.calibration})
         return found
 
     @takes_look("ax", "figsize")

@@ -80,9 +80,19 @@ class Preparation(EDSSpectrum):
             standards=None if line_factors is None else {},
             live_time_pixels=self._pixels_of(live_time_of),
         )
-        check_stray(self.metadata, items.get(ITEMS["stray_elements"].path, ()))
+        stray = items.get(ITEMS["stray_elements"].path, ())
+        left, program = check_stray(self.metadata, stray, self.original_metadata)
         with AllOrNothing(self):
+            if program:
+                self.set_elements(left)
             write_parameters(self.metadata, items)
+        if program:
+            warnings.warn(
+                f"The elements of the sample were a guess of {program}, with stray "
+                f"ones among them. They are {', '.join(left) or 'none'} now.",
+                UserWarning,
+                stacklevel=3,
+            )
 
     def info(self) -> Info:
         """Say what there is, what is a default, what is missing and what sets it.

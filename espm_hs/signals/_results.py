@@ -24,7 +24,7 @@ from espm_hs.model_selection.n_phases_and_binning import PhaseNumber
 from espm_hs.plotting.look import Look, takes_look
 from espm_hs.progress import stage
 from espm_hs.quantification.comparison import ResultComparison, check_same_pixels
-from espm_hs.quantification.report import html_table, text_table
+from espm_hs.shown_table import html_table, text_table
 from espm_hs.signals._masks import shown_progress
 from espm_hs.signals._model_selection import PHASE_NUMBER
 from espm_hs.signals._phases import RECORD

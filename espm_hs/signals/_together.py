@@ -20,14 +20,14 @@ from espm_hs.decomposition.together import PIXELS, OneOfMaps, decompose_maps
 from espm_hs.factorization import USUAL_SPARSITY, Penalties
 from espm_hs.metadata.writer import AllOrNothing, write_parameters
 from espm_hs.model_selection.cross_validation import JointCrossValidation
-from espm_hs.model_selection.n_phases_and_binning import PhaseNumber, estimate_number
+from espm_hs.model_selection.n_phases_and_binning import estimate_number
 from espm_hs.output import warn_unconverged
 from espm_hs.physics.xray.unknowns import THICKNESS
 from espm_hs.progress import stage
 from espm_hs.quantification.joint import JointResult, names_of, warned_of
 from espm_hs.signals._frames import Series
 from espm_hs.signals._masks import arrays_of, shown_progress, used_channels, used_pixels
-from espm_hs.signals._model_selection import PHASE_NUMBER
+from espm_hs.signals._model_selection import PHASE_NUMBER, say_refinements
 from espm_hs.signals._phases import NAMES_ELSEWHERE, Phases, pixel_size
 
 # Shares of the time that is left: of the number of phases, and of the mass thickness.
@@ -148,8 +148,11 @@ def decompose_together(
         if n_phases == "auto":
             names_of_both = "n_init", "random_state", "n_jobs"
             both = {name: given[name] for name in names_of_both}
+            both |= {"shared": shared, "penalties": Penalties(USUAL_SPARSITY)}
             with stage(OF_NUMBER):
-                number = _number(asked, range(1, 8), shared, **both)
+                number = estimate_number(
+                    JointCrossValidation(asked, **both), range(1, 8)
+                )
             n_phases, compared = number.best, {PHASE_NUMBER: number.to_dict()}
         if shared == PIXELS and len(asked) > 1 and all(map(_of_any_thickness, asked)):
             with stage(OF_THICKNESS, "thickness"):
@@ -229,36 +232,24 @@ def estimate_number_together(
     """
     together = _together(maps, axis, calibration, navigation_mask, signal_mask)
     together.check(shared)
+    trial = JointCrossValidation(
+        together.asked,
+        shared=shared,
+        penalties=Penalties(sparsity),
+        n_thinnings=n_thinnings,
+        n_init=n_init,
+        random_state=random_state,
+        n_jobs=n_jobs,
+    )
     with shown_progress(show_progressbar, "held-out counts"):
-        found = _number(
-            together.asked,
-            numbers,
-            shared,
-            sparsity=sparsity,
-            n_thinnings=n_thinnings,
-            n_init=n_init,
-            random_state=random_state,
-            n_jobs=n_jobs,
-        )
+        found = estimate_number(trial, numbers)
     with ExitStack() as stack:
         for signal in together.signals:
             stack.enter_context(AllOrNothing(signal))
         for signal in together.signals:
             write_parameters(signal.metadata, {PHASE_NUMBER: found.to_dict()})
+    say_refinements(dict(zip(together.named(None), trial.calibrations, strict=True)))
     return found.best
-
-
-def _number(
-    asked: Sequence[OneOfMaps],
-    numbers: Iterable[int],
-    shared: str,
-    sparsity: float = USUAL_SPARSITY,
-    **options: Any,
-) -> PhaseNumber:
-    """Compare numbers of phases of several maps."""
-    penalties = Penalties(sparsity)
-    trial = JointCrossValidation(asked, shared=shared, penalties=penalties, **options)
-    return estimate_number(trial, numbers)
 
 
 @dataclass(frozen=True, eq=False)

@@ -269,6 +269,21 @@ def test_a_standard_counts_once(standard, sample):
         sample.line_factors()
 
 
+def test_data_frame(standard, sample):
+    sample.calibrate_line_factors(standard, "SrTiO3", **SILENT)
+    table = sample.line_factors("Ti_K")
+    frame = table.to_dataframe().set_index("family")
+    assert list(frame.index) == [one.family for one in table.entries]
+    assert frame.kfactor["Ti_K"] == 1
+    lines = str(table).splitlines()[1 : 1 + len(frame)]
+    shown = {line.split()[0]: line.split() for line in lines}
+    for family, row in frame.iterrows():
+        assert shown[family][1] == f"{row.factor:.4g}"
+        assert shown[family][4] == f"{row.kfactor:.4g}"
+        assert shown[family][5] == f"{100 * row.kfactor_error:.1f}"
+    assert frame.zeta["Sr_K"] == pytest.approx(float(shown["Sr_K"][7]), rel=1e-3)
+
+
 def test_names_of_standards_are_no_html(standard, sample):
     sample.calibrate_line_factors(standard, "SrTiO3", **SILENT)
     sample.calibrate_line_factors({"Ti_K": 1.0, "Sr_K": 8.0}, error=0.02, **SILENT)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -50,6 +51,8 @@ def in_this_process(monkeypatch):
 
     on_workers = many.run_all
     monkeypatch.setattr(many, "run_all", run_all)
+    # the command line has a form of its own for warnings, which ends with each test
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
 
 
 @pytest.fixture(scope="module")
@@ -796,3 +799,10 @@ def test_elements(map_file, bare_file):
 )  # fmt: skip
 def test_advice_names_commands_and_options(told, shown):
     assert for_command_line(told) == shown
+
+
+def test_warnings_are_lines_of_text():
+    cli._batch()
+    told = UserWarning("Too thin: `s.set_analysis_parameters(thickness=50)`.\x1b")
+    line = warnings.formatwarning(told, UserWarning, "file.py", 7)
+    assert line == "Warning: Too thin: `--thickness`.\ufffd\n"

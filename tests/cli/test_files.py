@@ -63,22 +63,23 @@ def archive(path):
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
 UNREADABLE = "cannot be read: is it complete, and of the format that its name says"
+NO_ZARR = UNREADABLE if output.has_zspy() else "the format .zspy needs zarr 2"
 # Name -> how it is made, what is said of it.
 FOREIGN = {
     "text.hspy": (lambda p: p.write_text("text " * 99), UNREADABLE),
     "text.emd": (lambda p: p.write_text("text " * 99), UNREADABLE),
     "text.bcf": (lambda p: p.write_text("text " * 99), UNREADABLE),
-    "text.zspy": (lambda p: p.write_text("text " * 99), UNREADABLE),
+    "text.zspy": (lambda p: p.write_text("text " * 99), NO_ZARR),
     "no extension": (lambda p: p.write_text("text"), UNREADABLE),
     "picture.hspy": (lambda p: p.write_bytes(PNG), UNREADABLE),
     "picture.png": (lambda p: p.write_bytes(PNG), UNREADABLE),
     "zip.hspy": (archive, UNREADABLE),
-    "zip.zspy": (archive, UNREADABLE),
+    "zip.zspy": (archive, NO_ZARR),
     "zip.zip": (archive, UNREADABLE),
     "empty.hspy": (lambda p: p.touch(), "file is empty"),
     "empty.bcf": (lambda p: p.touch(), "file is empty"),
     "folder.hspy": (lambda p: p.mkdir(), "is a folder"),
-    "folder.zspy": (lambda p: p.mkdir(), UNREADABLE),
+    "folder.zspy": (lambda p: p.mkdir(), NO_ZARR),
     "of others.hspy": (foreign_hdf5, UNREADABLE),
     "of others.emd": (foreign_hdf5, UNREADABLE),
     "missing.hspy": (lambda p: None, "no such file"),
@@ -100,6 +101,15 @@ def test_a_missing_companion_is_named(tmp_path):
     (tmp_path / "map.raw").unlink()
     with pytest.raises(OSError, match=r"belongs to this one is missing: map\.raw"):
         files.read_spectra(tmp_path / "map.rpl")
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, Path.touch])
+def test_what_needs_zarr_says_so(tmp_path, monkeypatch, make):
+    """No reader says what Python 3.14 lacks."""
+    monkeypatch.setattr(files, "has_zspy", lambda: False)
+    make(tmp_path / "map.zspy")
+    with pytest.raises(OSError, match=r"needs zarr 2.*Use \.hspy"):
+        files.read_spectra(tmp_path / "map.zspy")
 
 
 @pytest.mark.parametrize(

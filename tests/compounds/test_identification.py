@@ -96,7 +96,10 @@ def test_probabilities_add_up_to_one():
 
 
 def test_probability_is_evidence_times_prior():
-    """Without impurities, which the spread of the elements hides here."""
+    """Without impurities, which the spread of the elements hides here.
+
+    What the spread leaves open is none of them.
+    """
     wide = 1e4 * SPREAD / SPREAD.max()
     two = among("Mg2SiO4", "MgSiO3")
     names = {one.name: one for one in identify(PERCENT, wide, two, mixtures=False)}
@@ -104,8 +107,23 @@ def test_probability_is_evidence_times_prior():
     logs = [errors.of_points(one.members[0])[0] for one in two]
     nothing = np.exp(errors.of_nothing()) * NONE
     parts = np.array([*np.exp(logs) * (1 - NONE) / 2, nothing])
+    known = 1 / (1 + 1e4 / (100**2 / 12))
+    expected = known * parts / parts.sum() + [0, 0, 1 - known]
     found = [names[x].probability for x in ("Mg2SiO4", "MgSiO3", "none of these")]
-    assert found == pytest.approx(parts / parts.sum(), rel=0.01)
+    assert found == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("error", "low", "high"), [(1, 0.95, 0.98), (10, 0.8, 0.9), (29, 0.4, 0.5)]
+)
+def test_what_is_barely_known_has_no_name(error, low, high):
+    """A series of all compositions would have one, whatever the composition is."""
+    series = among("Fe | Mg", elements=("Mg", "Fe"))
+    percent = np.array([50.0, 50.0])
+    spread = error**2 * np.array([[1.0, -1.0], [-1.0, 1.0]])
+    names = {x.kind: x for x in identify(percent, spread, series)}
+    assert low < names["solid solution"].probability < high
+    assert sum(x.probability for x in names.values()) == pytest.approx(1)
 
 
 def test_position_in_a_series():

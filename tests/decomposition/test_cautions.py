@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 import espm_hs
-from espm_hs.decomposition.ambiguity import Answer, alternatives, apart, ranges
+from espm_hs.decomposition.ambiguity import (
+    Answer,
+    alternatives,
+    apart,
+    ranges,
+    spread,
+)
 from espm_hs.decomposition.cautions import (
     Caution,
     PhaseWarning,
@@ -80,6 +86,26 @@ def test_ranges_hold_mixtures_and_other_answers():
     others = np.stack([composition - [[0.3, 0.0], [0.0, 0.0]], composition])
     low, high = ranges(composition, feasible, others)
     np.testing.assert_allclose([low[0], high[0]], [[0.2, 1.0], [0.5, 1.0]])
+
+
+def test_spread_of_what_the_counts_leave_open():
+    """Its ends are two standard errors away; the sum of all fractions stays."""
+    composition = np.array([[0.5, 1.0], [0.5, 0.0]])
+    np.testing.assert_array_equal(spread(composition), np.zeros((2, 2, 2)))
+    feasible = np.zeros((2, 2, 2))
+    feasible[0, 0, 1] = 0.25  # a third of the first, less a quarter of the second
+    half = (1 / 3 - 0.5) / 2
+    expected = half**2 * np.array([[1, -1], [-1, 1]])
+    np.testing.assert_allclose(spread(composition, feasible)[0], expected, atol=1e-15)
+    feasible[1, 0, 1] = 0.1  # and it may lack a tenth of it
+    more = 0.05 / 2
+    both = spread(composition, feasible)[0]
+    np.testing.assert_allclose(both[0], (half**2 + more**2) * np.array([1, -1]))
+    others = np.stack([composition - [[0.2, 0.0], [0.0, 0.0]], composition])
+    wide = spread(composition, None, others)
+    # of an element that is half of it, the other takes half of the change
+    assert wide[0] == pytest.approx(0.1**2 * np.array([[0.25, -0.25], [-0.25, 0.25]]))
+    np.testing.assert_array_equal(wide[1], 0)
 
 
 # -- cautions ------------------------------------------------------------------------

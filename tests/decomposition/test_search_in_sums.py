@@ -1,8 +1,11 @@
 """Phases of large maps are found in sums of channels: the result is that of all."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from espm_hs.decomposition.search import PhaseSearch
 from espm_hs.factorization import channel_sums
 from espm_hs.simulation import DATASETS, metrics
 
@@ -79,3 +82,25 @@ def test_an_interruption_brings_what_there_is_to_all_channels(s, monkeypatch):
     assert n_steps[39] < n_steps[-1] == found.channels.sum()
     assert furthest(s, found) < 20
     assert s.quantify()[0].data.shape == (3,)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("steps", [[], ["Phase 1 taken out of phase 0."]])
+def test_elements_that_are_not_in_a_phase_stay_out(s, monkeypatch, steps):
+    monkeypatch.setattr(channel_sums, "MANY", 0)
+    last_fit, left = PhaseSearch._in_all_channels, []
+
+    def without_one(self, found, counts):
+        W, fixed = found.W.copy(), self.problem.fixed
+        there = self.rows & (W[:, 0] > 0.01)
+        gone = np.argmin(np.where(there, W[:, 0], np.inf))
+        W[gone, 0] = 0.0
+        self.steps += steps
+        found = last_fit(self, replace(found, W=W), counts)
+        assert self.problem.fixed is fixed
+        left.append(found.W[gone, 0])
+        return found
+
+    monkeypatch.setattr(PhaseSearch, "_in_all_channels", without_one)
+    assert s.decomposition(**QUIET).converged
+    assert left == [0.0]

@@ -36,7 +36,7 @@ from espm_hs.factorization.kernels.arguments import (
     no_slope,
     not_alone,
 )
-from espm_hs.factorization.kernels.pixel_updates import _penalised_update
+from espm_hs.factorization.kernels.pixel_updates import _bounded
 
 SHAPE = (12, 10)
 STARTED = time.time()
@@ -289,7 +289,7 @@ def test_nothing_of_them_is_kept_on_disk(data):
     indices = [one for one in Path(root).rglob("*.nbi") if "espm_hs" in str(one)]
     kept = [one for one in indices if one.stat().st_mtime >= STARTED]
     assert not [one for one in kept if __name__.encode() in one.read_bytes()]
-    ours = no_bound, no_quadratic, no_slope, not_alone, _penalised_update
+    ours = no_bound, no_quadratic, no_slope, not_alone, _bounded
     assert all(isinstance(one._cache, NullCache) for one in ours)
 
 

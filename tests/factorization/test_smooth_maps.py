@@ -245,6 +245,10 @@ def test_coarse_maps_begin_close_to_smooth_ones(masked):
     np.testing.assert_allclose(start, best, atol=0.25 * counts.dose)
     # what is not smooth has nothing to gain, shares of a pixel do not add up
     assert coarse_maps(counts, problem(3.9), W, even) is even
+    # bins of very smooth maps begin with bins of their own
+    flat, _ = fit_maps(counts, problem(300.0), W, tol=1e-7)
+    start = coarse_maps(counts, problem(300.0), W, even)
+    np.testing.assert_allclose(start, flat, atol=0.1 * counts.dose)
     assert coarse_maps(counts, problem(40.0, simplex="abundances"), W, even) is even
     # where a component may not be, it is not
     support = np.ones((used.sum(), 2), bool)
@@ -252,6 +256,30 @@ def test_coarse_maps_begin_close_to_smooth_ones(masked):
     kept = coarse_maps(counts, problem(40.0, support=support), W, even)
     assert not kept[:50, 0].any()
     assert kept[50:].all()
+
+
+def test_a_map_without_its_component_is_left_early():
+    shape = (24, 24)
+    data = make_problem(4, shape, 50, 5, 3, 2.0)
+    W, D = unit_spectra(data)
+    across = np.linspace(0, 1, 24)[:, None] * np.ones(24)
+    H = 50 * np.stack((across.ravel(), 1 - across.ravel()), axis=1)
+    counts = Counts.from_array(np.random.default_rng(0).poisson(H @ D[:, :2].T))
+    penalties, grid = Penalties(1.0, 500.0), Grid.from_shape(shape)
+    problem = Problem(50, 3, G=data.G, penalties=penalties, grid=grid)
+    start = np.column_stack((H, np.full(H.shape[0], 1e-3)))
+
+    def visits(totals, until_lost):
+        seen = []
+        options = {"totals": np.array(totals), "until_lost": until_lost}
+        options["callback"] = lambda n, F: seen.append(n)
+        fit_maps(counts, problem, W, start=start, **options)
+        return seen[-1]
+
+    there = [*H.sum(axis=0), 0.0]
+    missing = [*H.sum(axis=0), 0.2 * H.sum()]
+    assert visits(missing, True) < visits(missing, False)
+    assert visits(there, True) == visits(there, False)
 
 
 class TestMapsOfFewCounts:

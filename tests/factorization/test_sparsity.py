@@ -58,3 +58,14 @@ def test_of_a_signal(lazy):
     np.testing.assert_array_equal(s.analysis_results().W, found.W)
     # and repetitions of the measurement are fitted with it
     assert len(s.bootstrap_quantification(2)) == len(found.elements)
+
+
+def test_of_few_counts_the_usual_strength_is_the_default():
+    """Of few counts a part of any strength acts, chosen or not."""
+    s = make_map(shape=(12, 12), counts_per_pixel=3)
+    options = {"algorithm": "espm", "output_dimension": 2, "print_info": False}
+    s.decomposition(sparsity="auto", **options)
+    found = s.analysis_results()
+    assert found.sparsity == pytest.approx(1.0)
+    s.decomposition(**options)
+    np.testing.assert_array_equal(s.analysis_results().W, found.W)

@@ -181,6 +181,36 @@ def test_the_elements_of_velox_are_a_guess(segmented, capsys):
     assert said not in rows(segmented)["elements"][1]
 
 
+def test_stray_elements_leave_the_guess_of_velox(segmented):
+    segmented.set_elements(["O", "Si", "Fe"])
+    said = "were a guess of Velox, with stray ones among them. They are O, Si now"
+    with pytest.warns(UserWarning, match=said):
+        segmented.set_analysis_parameters(stray_elements=["Fe", "Cu"])
+    assert segmented.metadata.Sample.elements == ["O", "Si"]
+    model = segmented.physical_model()
+    assert (list(model.elements), list(model.stray_elements)) == (
+        ["O", "Si"],
+        ["Fe", "Cu"],
+    )
+
+
+def test_stray_elements_do_not_leave_what_a_user_says(segmented):
+    segmented.set_elements(["O", "Si", "Fe", "Ti"])
+    before = segmented.metadata.as_dictionary()
+    call = r"`s\.set_elements\(\['O', 'Si', 'Ti'\]\)`"
+    with pytest.raises(ValueError, match=f"Fe cannot be both.*{call}"):
+        segmented.set_analysis_parameters(stray_elements=["Fe"], thickness=50)
+    assert segmented.metadata.as_dictionary() == before
+
+
+def test_nothing_is_left_of_a_guess_that_is_all_stray(segmented):
+    segmented.set_elements(["O", "Si", "Fe"])
+    with pytest.warns(UserWarning, match="They are none now"):
+        segmented.set_analysis_parameters(stray_elements=["O", "Si", "Fe"])
+    with pytest.raises(ValueError, match="No elements are set"):
+        segmented.physical_model()
+
+
 @pytest.mark.parametrize("value", ["", "x", "nan", None, {"a": 1}, "-1", "0"])
 @pytest.mark.parametrize(
     "name", ["LiveTime", "RealTime", "BeginEnergy", "AzimuthAngle", "Enabled"]

@@ -161,3 +161,30 @@ def test_a_model_that_lacks_an_element_is_said_not_to_fit(capsys):
             s.set_elements([e for e in s.metadata.Sample.elements if e != "Ti"])
         s.estimate_number_of_phases([1, 2], **QUICK)
         assert ("The model does not fit" in capsys.readouterr().out) is missing
+
+
+@pytest.mark.parametrize("shared", ["auto", "pixels"])
+def test_of_several_maps_it_is_said_which_model_does_not_fit(shared, capsys):
+    """In the words that each map has alone."""
+    maps = [DATASETS["particles"]((16, 16), 200, seed=seed) for seed in range(2)]
+    lacks, shifted = maps
+    truth = shifted.ground_truth()
+    # ilmenite, the last, is the phase that has titanium
+    means = truth.maps[..., :2] @ truth.spectra[:, :2].T
+    shifted.data = np.random.default_rng(2).poisson(means)
+    shifted.axes_manager[-1].offset += 0.02
+    for title, s in {"one": lacks, "other": shifted}.items():
+        s.metadata.General.title = title
+        s.set_elements([e for e in s.metadata.Sample.elements if e != "Ti"])
+    alone = []
+    for s in maps:
+        s.deepcopy().estimate_number_of_phases([1, 2], **QUICK)
+        alone.append(capsys.readouterr().out.splitlines())
+    (refined, misfit), (moved,) = alone
+    assert "offset -20 eV" in moved
+    estimate_number_together(maps, [1, 2], shared=shared, **QUICK)
+    assert capsys.readouterr().out.splitlines() == [
+        f"one: {refined}",
+        f"other: {moved}",
+        misfit.replace("does not fit", "does not fit (one)"),
+    ]

@@ -1,5 +1,7 @@
 """Names for phases and regions of signals."""
 
+from dataclasses import replace
+
 import hyperspy.api as hs
 import numpy as np
 import pytest
@@ -65,6 +67,23 @@ def test_errors_are_those_of_the_report(s):
             assert error == pytest.approx(errors[j, element], rel=1e-6, abs=1e-9)
     # what is closed has no error along the sum
     assert np.abs(covariance.sum(axis=1)).max() < 1e-6
+
+
+def test_a_phase_that_may_be_mixed_may_have_another_name(s):
+    """The metal holds nothing of others, unless the counts leave that open."""
+    analysis = s.analysis_results()
+    names = name_phases(analysis, Choice())
+    metal = next(j for j, x in enumerate(names.matches) if x[0].name == "FeNi")
+    wide = np.zeros((2, 3, 3))
+    wide[1, metal] = 0.5
+    wide[:, metal, metal] = 0
+    open_ = name_phases(replace(analysis, feasible_ranges=wide), Choice())
+    assert names.matches[metal][0].probability > 0.9
+    assert {x.name: x.probability for x in open_.matches[metal]}["FeNi"] < 0.8
+    # the others are as well known as before
+    for j in {0, 1, 2} - {metal}:
+        assert open_.matches[j][0].name == names.matches[j][0].name
+        assert open_.matches[j][0].probability > 0.9
 
 
 def test_what_quantify_does_not_know_has_no_name(s):

@@ -80,6 +80,21 @@ def test_insignificant_pixels_are_hidden(measured, maps):
         np.testing.assert_array_equal(np.isnan(one.data), before.data < 3 * error)
 
 
+def test_masked_pixels_are_left_out(measured):
+    """The others are as if the masked ones had never been measured."""
+    mask = np.zeros(measured.axes_manager.navigation_shape, dtype=bool)
+    mask[:, :10] = True
+    masked = measured.net_counts(navigation_mask=mask, **QUIET)
+    cropped = measured.inav[:, 10:].net_counts(**QUIET)
+    for whole, part in zip(masked, cropped, strict=True):
+        for one, other in (
+            (whole, part),
+            (x.metadata.Signal.Noise_properties.variance for x in (whole, part)),
+        ):
+            assert np.isnan(one.data[:10]).all()
+            np.testing.assert_allclose(one.data[10:], other.data, rtol=1e-4, atol=1e-4)
+
+
 def test_the_result_of_a_decomposition_stays(measured):
     before = measured.analysis_results()
     measured.net_counts(**QUIET)

@@ -520,12 +520,12 @@ def test_help_shows_all_options(kind, parent, others):
     )
     assert theirs | has <= set(shown)
     assert not (has_not - has) & set(shown)
-    documented = kind.decomposition.__doc__
+    documented = inspect.getdoc(kind.decomposition)
     for name in DecompositionOptions.__dataclass_fields__:
         if name not in ("pixel_size", "callback", "check_every", "names"):
             name = {"local": "local_absorption"}.get(name, name)
             assert name in shown
-            assert f"\n        {name}\n" in documented
+            assert f"\n{name}\n" in documented
 
 
 @pytest.mark.parametrize("given", [{}, {"max_iter": 300}, {"navigation_mask": None}])

@@ -195,11 +195,11 @@ class Passes(Executor):
             spectra = spectra._replace(D=widened(spectra.D.T))
         A = self._zeros(spectra.D.shape if with_A else (0, spectra.D.shape[1]))
         loss = self._zeros(())
-        kernel = block_pass(self.wide, plain, penalties.ours)
+        kernel = block_pass(self.wide, self.on_simplex, penalties.ours)
 
         def work(n, colour):
             fixed = self._block(n, dense), spectra, self.rules[colour], self.terms
-            kernel(*fixed, H, n_steps, step_tol, A[n])
+            kernel(*fixed, H, plain, n_steps, step_tol, A[n])
             if with_loss:
                 loss[n] += self._loss(*fixed, H)
 

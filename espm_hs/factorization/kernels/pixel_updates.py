@@ -119,8 +119,11 @@ def _keep_steepest(b):
 
 
 @njit(**HOOK, fastmath=CONTRACT)
-def _penalised_update(a, D_sum, rules, terms, H, p, h, b, q):
-    """Update h (k,) of pixel p under constraints and penalties, a = sum(d x / y)."""
+def _bounded(a, D_sum, rules, terms, H, p, h, b, q):
+    """Set a, b, q (k,) so that sum(-a log h + b h + q h**2 / 2) bounds F of pixel p.
+
+    Given are a = sum(d x / y) and the present h (k,).
+    """
     total = 0.0
     for j in range(h.size):
         total += h[j]
@@ -136,11 +139,6 @@ def _penalised_update(a, D_sum, rules, terms, H, p, h, b, q):
         _keep_steepest(b)
     for j in range(h.size):
         a[j] *= h[j]
-    if rules.on_simplex:
-        solve_on_simplex(a, b, q, 1.0, h)
-        return
-    for j in range(h.size):
-        h[j] = _positive_root(a[j], b[j], q[j])
 
 
 @njit(**CALLED)
@@ -154,16 +152,19 @@ def _has_settled(before, rows, i, tol):
 
 
 @cache
-def block_pass(wide: int, plain: bool, keep: bool):
-    """Return the kernel for a width, ``plain`` without penalties on H.
+def block_pass(wide: int, on_simplex: bool, keep: bool):
+    """Return the kernel for a width, and for abundances that sum to 1 or do not.
 
-    ``wide``: see `emitted_width`; ``keep``: compiled code is kept on disk.
+    ``wide``: see `emitted_width`; ``keep``: compiled code is kept on disk. What only
+    the simplex needs, which few ask for, is compiled with it.
     """
 
     @compiled(cache=keep, fastmath=CONTRACT)
-    def run(block, spectra, rules, terms, H, n_steps, step_tol, A):
+    def run(block, spectra, rules, terms, H, plain, n_steps, step_tol, A):
         """Pass over the pixels of a block of one colour of the chessboard.
 
+        ``plain``: without penalties on H, and without the simplex. One kernel does
+        both, as most of it is the same and would be compiled twice.
         H (p, k) is updated in place n_steps times, or until no abundance moves by more
         than step_tol times their sum; A (e, w), or (0, w) if not wanted, is added to:
         A += (x / y) h. Of dense counts it is (w, e) or (w, 0).
@@ -195,7 +196,12 @@ def block_pass(wide: int, plain: bool, keep: bool):
                     else:
                         for j in range(k):
                             a[j] = sums[j]
-                        _penalised_update(a, D_sum, rules, terms, H, p, h, b, q)
+                        _bounded(a, D_sum, rules, terms, H, p, h, b, q)
+                        if on_simplex:
+                            solve_on_simplex(a, b, q, 1.0, h)
+                        else:
+                            for j in range(k):
+                                h[j] = _positive_root(a[j], b[j], q[j])
                         for j in range(k):
                             a[j] = rows[i, j]
                             rows[i, j] = h[j] if h[j] >= TINY else 0.0

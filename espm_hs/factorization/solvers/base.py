@@ -160,7 +160,7 @@ class Descent:
 
     def finish(self) -> None:
         """Leave F of the last V and H at the end of the history."""
-        _, F = self.passes.run(self.V, self.H, n_steps=0, with_loss=True)
+        _, F = self.passes.run(self.V, self.H, n_steps=0, with_A=False, with_loss=True)
         self.history.append(F)
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from joblib import effective_n_jobs
 
+from espm_hs.factorization.channel_sums import Sums
 from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.factorization.counts.grid import Bins, Grid
 from espm_hs.factorization.executors import passes_over
@@ -18,7 +19,11 @@ from espm_hs.factorization.solvers.newton import WARM_UP
 from espm_hs.progress import tell
 
 # How often F is computed.
-SWEEPS_PER_CHECK = 3
+SWEEPS_PER_CHECK = 2
+# A component with less than this share of its total, after so many sweeps, is lost.
+LOST, SWEEPS_TO_RETURN = 0.05, 4
+# A coarser map has bins of as many pixels along each axis at most.
+COARSER = 4
 # Maps start at this share of their mean at least.
 LEAST_OF_MAP = 1e-3
 # Maps whose totals are further off than this factor are not scaled to them.
@@ -28,10 +33,11 @@ FURTHEST = 2.0
 class MapDescent(Descent):
     """Newton steps on the pixels of a smooth map, the spectra being known."""
 
-    def __init__(self, passes, V, H, tol):
+    def __init__(self, passes, V, H, tol, least=None):
         super().__init__(passes, V, H)
         self.settled = tol * passes.counts.unit * H.size
         self.n_sweeps = 0
+        self.least = least  # sums of H below which it ends, (n_components,) or None
 
     def step(self, max_passes):
         """Visit every pixel once."""
@@ -41,8 +47,10 @@ class MapDescent(Descent):
         if check:
             self.history.append(F)
             # over-relaxed maps swing about their minimum: F rests where they turn back
-            last = (self.history, self.history[:-1], self.history[:-2])
+            last = self.history, self.history[:-1]
             self.converged = max(map(expected_fall, last)) <= self.settled
+            if self.least is not None and self.n_sweeps > SWEEPS_TO_RETURN:
+                self.converged |= bool((self.H.sum(axis=0) < self.least).any())
 
 
 def fit_loadings(
@@ -107,6 +115,7 @@ def fit_maps(
     *,
     start: np.ndarray | None = None,
     totals: np.ndarray | None = None,
+    until_lost: bool = False,
     max_iter: int = 1000,
     tol: float = 1e-4,
     n_jobs: int | None = None,
@@ -130,6 +139,8 @@ def fit_maps(
         the end, smoothness having pulled down what is high. None: as they come, and so
         are maps with a component that is off by more than `FURTHEST`: it is not there
         to be scaled.
+    until_lost
+        Whether to end once a smooth map is certain to come out so.
     max_iter
         Largest number of iterations.
     tol
@@ -152,7 +163,8 @@ def fit_maps(
             H = problem.allowed(start * scale)
         H = passes.hold(H)
         if not problem.penalties.of_shares:
-            descent = MapDescent(passes, V, H, tol)
+            least = LOST * totals * scale if until_lost and totals is not None else None
+            descent = MapDescent(passes, V, H, tol, least)
 
             def heard(n_iter, F):
                 tell(descent.come(max_iter))
@@ -202,8 +214,12 @@ def divergence_of_fit(
 
 
 def coarse_maps(
-    counts: AnyCounts, problem: Problem, W: np.ndarray, start: np.ndarray, **options
-) -> np.ndarray:
+    counts: AnyCounts,
+    problem: Problem,
+    W: np.ndarray,
+    start: np.ndarray | None,
+    **options,
+) -> np.ndarray | None:
     """First H of a smooth map, for `fit_maps`: that of a coarser one.
 
     Parameters
@@ -220,11 +236,12 @@ def coarse_maps(
     Long waves in a map take many visits of each pixel, but few of each bin. Bins of b
     pixels along each axis differ b times as much as neighbours do, and there are fewer
     pairs of them: their smoothness is less by b**2. Bins are as large as leaves 1 to
-    the smoothest component.
+    the smoothest component, and those of many pixels begin with bins of their own.
     """
     penalties = problem.penalties
     strengths = penalties.strengths(problem.n_components)
     factor = 2 ** int(np.log2(max(strengths.max(), 1.0)) / 2)
+    factor = min(factor, COARSER)
     # shares do not add up as counts do
     grid = problem.grid
     if grid is None or factor == 1 or problem.simplex == "abundances":
@@ -238,7 +255,12 @@ def coarse_maps(
         support=None if support is None else bins.sum(support) > 0,
     )
     # neighbours are alike in what a pixel has, not in how many pixels they have
-    H, _ = fit_maps(bins.merge(counts, as_full=True), coarse, W, **options)
+    merged = bins.merge(counts, as_full=True)
+    sums = Sums.suited_to(merged, coarse)
+    if sums is not None:
+        merged, coarse = sums.of_counts(merged), sums.of_problem(coarse)
+    first = coarse_maps(merged, coarse, W, None, **options)
+    H, _ = fit_maps(merged, coarse, W, start=first, **options)
     return problem.allowed(off_zero(bins.spread(H, counts.edges, as_full=True)))
 
 

@@ -9,6 +9,7 @@ from joblib import effective_n_jobs
 from scipy.linalg import block_diag
 from scipy.optimize import nnls
 
+from espm_hs.factorization.channel_sums import Sums
 from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.factorization.executors import one_blas_thread, passes_over
 from espm_hs.factorization.problem import Problem
@@ -68,6 +69,9 @@ def mixing_ranges(
     W_i' = (1 - a) W_i + a W_j, as far as pixels have enough of j; those that have not
     are solved again. The rest of W cannot help: it is not there that pixels lack.
     """
+    sums = Sums.suited_to(counts, problem)
+    if sums is not None:
+        counts, problem = sums.of_counts(counts), sums.of_problem(problem)
     k = W.shape[1]
     whole = W[problem.rows_on_simplex].sum(axis=0)
     unit = np.where(whole > 0, whole, 1.0)

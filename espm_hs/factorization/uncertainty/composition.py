@@ -16,8 +16,8 @@ from espm_hs.factorization.uncertainty.information import (
     slope_of_parts,
 )
 
-# Seed of the halves: the same fit has the same errors.
-HALVES_SEED = 0
+# Seeds of the halves: the same fit has the same errors.
+HALVES_SEEDS = (0,)
 
 
 def composition_covariance(
@@ -174,7 +174,7 @@ def _jackknife_bias(
     information, prior = known
     if k == 1 or not counts.integer:
         return np.zeros_like(W)
-    halves = slope_of_parts(counts, problem, W, whole, 2, HALVES_SEED, n_jobs)
+    halves = slope_of_parts(counts, problem, W, whole, 2, HALVES_SEEDS, n_jobs)
     mixtures = np.zeros((k, k - 1, k, W.shape[0]))
     for j in range(k):
         mixtures[j, :, j] = (np.delete(W, j, axis=1) - W[:, [j]]).T

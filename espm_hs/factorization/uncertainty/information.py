@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from joblib import effective_n_jobs
 
-from espm_hs.factorization.counts.counts import AnyCounts
+from espm_hs.factorization.channel_sums import Sums
+from espm_hs.factorization.counts.counts import AnyCounts, Counts
 from espm_hs.factorization.cross_validation import strips, thin
 from espm_hs.factorization.executors import one_blas_thread, passes_over
 from espm_hs.factorization.problem import Problem
@@ -33,6 +35,8 @@ PART_TOL = 1e-4
 # penalties have to say.
 N_PARTS = 8
 SEEDS = (0, 1, 2)
+# Parts of counts, for as long as these are needed.
+_DEALT: WeakKeyDictionary = WeakKeyDictionary()
 
 
 def profiled_information(
@@ -141,13 +145,14 @@ def slope_of_parts(
     W: np.ndarray,
     whole: np.ndarray,
     n_parts: int,
-    seed: int,
+    seeds: tuple[int, ...],
     n_jobs: int,
 ) -> np.ndarray:
     """Slope in W of F for parts of the counts, all of these, less that of the whole.
 
     Each count goes to one of the parts, and abundances are found for each. The noise
-    that parts and whole have in common is left out, to first order.
+    that parts and whole have in common is left out, to first order. Returned is the
+    mean over several draws.
 
     Parameters
     ----------
@@ -159,29 +164,50 @@ def slope_of_parts(
         Sum of the simplex rows before, shape (n_components,).
     n_parts
         Number of parts, of as many counts each.
-    seed, n_jobs
-        Of the draw, and number of threads.
+    seeds, n_jobs
+        Of the draws, and number of threads.
     """
     seen = strips(counts.n_pixels)
     share = counts.n_pixels / seen.sum()
     penalties = problem.penalties.separable()
     problem = replace(problem, penalties=penalties, grid=None).take(seen)
-    counts = counts.take(seen)
+    here = isinstance(counts, Counts)
+    local = counts if here and seen.all() else counts.take(seen)
+    sums = Sums.suited_to(local, problem)
+    if sums is not None:
+        local = sums.of_counts(local)
+        problem = sums.of_problem(problem)
     slope = np.zeros_like(W)
-    rng = np.random.default_rng(seed)
-    parts = [(part, 1 / n_parts, 1) for part in _dealt(counts, n_parts, rng)]
-    for part, given, sign in (*parts, (counts, 1, -1)):
+    for part, given, weight in _weighted(local, n_parts, seeds):
         if part.n_nonzeros > 0:
             # shares add up to 1 whatever the counts, whose share then is in W
             unit = given * whole if problem.simplex == "abundances" else 1.0
             H = fit_loadings(part, problem, W * unit, tol=PART_TOL, n_jobs=n_jobs)
             one = slope_of_composition(part, problem, W, H * unit)
-            slope += sign * share * one
+            slope += weight * share * one
     return slope
 
 
-def _dealt(counts, n_parts, rng):
-    """Return the counts in as many parts, which are Poisson and independent."""
+def _weighted(counts, n_parts, seeds):
+    """Yield the whole and its parts, their share of the counts, and their weight."""
+    yield counts, 1.0, -1.0
+    for seed in seeds:
+        for part in _dealt(counts, n_parts, seed):
+            yield part, 1 / n_parts, 1 / len(seeds)
+
+
+def _dealt(counts, n_parts, seed):
+    """Return the counts in as many parts, which are Poisson and independent.
+
+    A search asks for the same parts again and again.
+    """
+    known = _DEALT.setdefault(counts, {})
+    if (n_parts, seed) not in known:
+        known[n_parts, seed] = _draw(counts, n_parts, np.random.default_rng(seed))
+    return known[n_parts, seed]
+
+
+def _draw(counts, n_parts, rng):
     parts = []
     for left in range(n_parts, 1, -1):
         part, counts = thin(counts, 1 / left, rng)
@@ -239,11 +265,7 @@ def uptake(
     whole = np.where(whole > 0, whole, 1.0)
     W, H = W / whole, H * whole
     information = profiled_information(counts, problem, W, H, n_jobs)
-    slopes = [
-        slope_of_parts(counts, problem, W, whole, N_PARTS, seed, n_jobs)
-        for seed in SEEDS
-    ]
-    slope = np.mean(slopes, axis=0)
+    slope = slope_of_parts(counts, problem, W, whole, N_PARTS, SEEDS, n_jobs)
     for i, j in pairs:
         step = W[:, j] - W[:, i]
         own = slice(i * len(W), (i + 1) * len(W))

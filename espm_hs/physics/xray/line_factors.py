@@ -13,14 +13,12 @@ detector.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from prettytable import PrettyTable
 
 from espm_hs.arguments import check_mapping, check_number
 from espm_hs.physics.xray.arguments import checked_line_errors
@@ -30,6 +28,10 @@ from espm_hs.physics.xray.emission import parse_line
 from espm_hs.physics.xray.kfactors import KFactorTable, checked_factor, detected
 from espm_hs.physics.xray.uncertainty import LineErrors
 from espm_hs.physics.xray.unknowns import DETECTOR, GROWN, LAYER_ERROR
+from espm_hs.shown_table import ShownTable, data_frame
+
+if TYPE_CHECKING:
+    import pandas
 
 #: Name of the solid angle among the line factors that zeta factors imply.
 SOLID_ANGLE = "solid angle"
@@ -39,7 +41,6 @@ _ZETA = 4 * np.pi * 1.66053906892e-27 / 1e-4
 _FINEST = 1e-6
 # A table disagrees with others where it is off by so many standard errors.
 _DISAGREES = 3.0
-HEADER = ("family", "factor", "error", "k", "error of k", "zeta (kg/m2)", "its error")
 
 
 class Standard(NamedTuple):
@@ -188,8 +189,8 @@ class LineFactor(NamedTuple):
     zeta_error: float
 
 
-@dataclass(frozen=True, eq=False)
-class LineFactors:
+@dataclass(frozen=True, eq=False, repr=False)
+class LineFactors(ShownTable):
     """What tables of k-factors, zeta factors and standards make of atomic data.
 
     Parameters
@@ -215,6 +216,11 @@ class LineFactors:
     reference: str
     unused: tuple[str, ...] = ()
     disagreements: tuple[str, ...] = ()
+
+    header = (
+        *("family", "factor", "error", "k", "error of k"),
+        *("zeta (kg/m2)", "its error"),
+    )
 
     @property
     def solid_angle(self) -> float | None:
@@ -276,18 +282,17 @@ class LineFactors:
             for family, base in self.bases.items()
         }
 
-    def _table(self) -> PrettyTable:
-        table = PrettyTable(HEADER, border=False)
-        table.align = "r"
-        table.align["family"] = "l"
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return the lines as text, with errors in percent."""
+        rows = []
         for name, *numbers in self.entries:
             cells = [f"{x:.4g}" for x in numbers]
-            # errors are relative inside, and in percent here
             cells[1::2] = [f"{100 * x:.1f} %" for x in numbers[1::2]]
-            table.add_row([name, *("-" if "nan" in x else x for x in cells)])
-        return table
+            rows.append((name, *("-" if "nan" in x else x for x in cells)))
+        return rows
 
-    def _notes(self) -> list[str]:
+    def footer(self) -> list[str]:
+        """Say what k-factors are relative to, and what tables do not agree on."""
         notes = [f"k-factors by weight, relative to {self.reference}."]
         if self.solid_angle is not None:
             error = float(np.linalg.norm(self.errors[SOLID_ANGLE]))
@@ -299,14 +304,15 @@ class LineFactors:
             notes.append(f"Known better by atomic data, and not used: {unused}.")
         return [*notes, *self.disagreements]
 
-    def __str__(self) -> str:
-        return "\n".join([self._table().get_string(), *self._notes()])
+    def to_dataframe(self) -> pandas.DataFrame:
+        """Return the entries as a table of pandas, with relative errors.
 
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        notes = "<br>".join(map(html.escape, self._notes()))
-        return f"{self._table().get_html_string()}<p>{notes}</p>"
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        return data_frame(list(self.entries), LineFactor._fields)
 
 
 def combined(

@@ -1,0 +1,58 @@
+"""Phases that are nowhere wider than a bin."""
+
+import hyperspy.api as hs
+import numpy as np
+import pytest
+
+from espm_hs.metrics import match_phases
+from espm_hs.physics import SpectrumModel
+from espm_hs.simulation import Experiment, Phase, particles
+
+SHAPE, COUNTS = (48, 48), 40.0
+ELEMENTS = ["Fe", "Ni", "Ti"]
+# both have all elements, so that none tells how much of the matrix is in the layers
+PHASES = [{"Fe": 0.85, "Ni": 0.1, "Ti": 0.05}, {"Fe": 0.3, "Ni": 0.1, "Ti": 0.6}]
+
+
+@pytest.fixture(scope="module")
+def layered():
+    """Map of a matrix with layers of one pixel, and the spectra of both."""
+    model = SpectrumModel(-0.1 + 0.02 * np.arange(500), 200.0, ELEMENTS)
+    column = np.arange(SHAPE[1]) % 16
+    layer = np.broadcast_to(column == 5, SHAPE).astype(float)
+    shares = np.stack([1 - layer, layer], axis=-1)
+    phases = [Phase(str(i), PHASES[i], 5.0, 0.05) for i in range(2)]
+    made = Experiment(model, phases, shares, COUNTS)
+    s = hs.signals.Signal1D(made.counts(0).toarray().reshape(*SHAPE, -1))
+    axis = s.axes_manager[-1]
+    axis.name, axis.units, axis.offset, axis.scale = "Energy", "keV", -0.1, 0.02
+    s.set_signal_type("EDS_espm")
+    s.set_microscope_parameters(beam_energy=200, live_time=10.0)
+    s.set_elements(ELEMENTS)
+    s.set_analysis_parameters(mass_thickness=0, detector="windowless")
+    return s, made.spectra
+
+
+def error_of(s, spectra, **options):
+    """Angle between the layer that is found and the true one, in degrees."""
+    s.decomposition(algorithm="espm", output_dimension=2, **options)
+    _, angles = match_phases(s.analysis_results().spectra, spectra)
+    return angles[1]
+
+
+def test_layers_are_found_from_pixels_that_look_alike(layered):
+    s, spectra = layered
+    mixed = error_of(s, spectra, binning=4)
+    assert not any("look alike" in step for step in s.analysis_results().steps)
+    alone = error_of(s, spectra)
+    assert s.analysis_results().binning > 1
+    assert any("look alike" in step for step in s.analysis_results().steps)
+    assert mixed > 20
+    assert alone < 4
+
+
+def test_what_bins_show_is_left_as_it_is():
+    s = particles(shape=(32, 32), counts_per_pixel=60)
+    s.decomposition(algorithm="espm", output_dimension=3)
+    assert s.analysis_results().binning > 1
+    assert not any("look alike" in step for step in s.analysis_results().steps)

@@ -48,9 +48,9 @@ MOST_OF_FILM = 0.7
 # and the matrix takes the place of so much of it where it ends. An element of which the
 # matrix has so much is one of its main ones.
 LARGEST_REMNANT, SURROUNDED, MAIN = 1 / 3, 0.5, 0.4
-# Of elements that make up less of a phase there is probably nothing in it: then more of
-# the matrix may be left in it, this much.
-TRACE, MOST_WITH_TRACE = 0.03, 0.6
+# More of the matrix may be left, but not most of the phase, where elements agree, or
+# where they make up so little of the phase that it probably has none of them.
+MOST_REMNANT, TRACE = 0.6, 0.03
 # A film is everywhere, and varies from place to place by this part at most.
 UNEVEN = 0.4
 # What lies on a film has at least this part of what its elements say missing from the
@@ -301,22 +301,22 @@ def remnants(
     pixel, the same in all of them: neither counts nor penalties take that out.
     That an element of the matrix is not in the grain at all is more likely than that
     there is just a little of it, the more so the less that is. A trace of it tells of
-    more of the matrix, and several elements that agree of any amount. Among members of
-    a series main elements alone are likely not to be there.
+    more of the matrix, and so do several elements that agree. Among members of a series
+    main elements alone are likely not to be there.
     """
     around, amounts = _replaced(H, grid), _Amounts(W, covariance, elements)
     inside = (around > SURROUNDED) & (around > around.T) & free & free[:, None]
     return [
         one
         for one in amounts.shared_parts(inside)
-        if (_little(W, one) or one.chance < CHANCE_OF_ALL)
+        if one.amount < (MOST_REMNANT if _likely_none(W, one) else LARGEST_REMNANT)
         and (W[one.columns, one.other].max() > MAIN or not amounts.solid_solution(one))
     ]
 
 
-def _little(W: np.ndarray, one: Overlap) -> bool:
-    """Whether so little of a phase is another one that it is hardly part of it."""
-    return one.amount < (MOST_WITH_TRACE if is_trace(W, one) else LARGEST_REMNANT)
+def _likely_none(W: np.ndarray, one: Overlap) -> bool:
+    """Whether what a phase would lose is not in it, more likely than by chance."""
+    return is_trace(W, one) or one.chance < CHANCE_OF_ALL
 
 
 def is_trace(W: np.ndarray, one: Overlap) -> bool:

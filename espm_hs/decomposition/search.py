@@ -74,6 +74,8 @@ MOST_GAINED = 100.0
 ELSEWHERE = 50.0
 # What is taken out of phases may cost the counts so many nats for each number in them.
 NATS_PER_NUMBER = 2.0
+# Where bins mix phases, sums of pixels that look alike gain this for each number.
+NATS_GAINED = 2.0
 # Pixels are compared anew by what was found from the last comparison, so often at most,
 # and what each must gain is this part of what the one before had to.
 MOST_ROUNDS, GOES_ON = 4, 0.5
@@ -141,7 +143,7 @@ class PhaseSearch:
     alike: AlikePixels | None = None
 
     def __post_init__(self):
-        self.bins = self.counts  # which have neighbours
+        self.bins: AnyCounts | None = None  # where phases are those of other sums
         self.places: Places | None = None
         self.sums: Sums | None = None  # of channels, from which phases are found
         # what was chosen among answers that the counts allow, and between which
@@ -202,8 +204,8 @@ class PhaseSearch:
             errors = self._with_feasible_ranges(found, errors)
         if named and self.end_members != "outside":
             found, errors = self._as_shown(found, errors)
-        if self.counts is not self.bins:
-            self.counts = self.bins
+        if self.bins is not None:
+            self.counts, self.bins = self.bins, None
             found = self._mapped(found, found.W)
         return found, errors
 
@@ -232,7 +234,7 @@ class PhaseSearch:
         self, found: Factorization, counts: AnyCounts
     ) -> Factorization:
         """Go on with all channels from what was found in sums of them."""
-        self.counts, self.bins, self.sums = counts, counts, None
+        self.counts, self.sums = counts, None
         G = self.model.G
         if self.problem.G is not None and self.problem.G.ndim == 3:
             G = phase_matrices(self.model, closed(found.W[self.rows]))
@@ -387,10 +389,10 @@ class PhaseSearch:
         of pixels that look alike hold less of that, and where they fit other phases
         better, by more than these have numbers, bins have hidden them.
         """
-        if self.alike is None or found.interrupted:
+        if self.alike is None or not found.converged or found.interrupted:
             return found, errors
-        places = [self.alike.to_tell] + [self.alike] * MOST_ROUNDS
-        gained, needed = 0.0, NATS_PER_NUMBER * len(self.rows) * found.W.shape[1]
+        bins, places = self.counts, [self.alike.to_tell] + [self.alike] * MOST_ROUNDS
+        gained, needed = 0.0, NATS_GAINED * len(self.rows) * found.W.shape[1]
         for alike in places[self.alike.whole :]:
             again, gain = self._fit_alike(alike, found, needed)
             if again is None:
@@ -398,6 +400,7 @@ class PhaseSearch:
             found, gained, needed = again, gained + gain, GOES_ON * needed
         if gained == 0.0:
             return found, errors
+        self.bins = bins
         self.steps.append(
             "Bins mix what single pixels show apart: the phases are those of sums of "
             f"pixels that look alike; F {-gained:+.1f}."
@@ -634,8 +637,8 @@ class PhaseSearch:
         self, found: Factorization, errors: Errors
     ) -> tuple[Factorization, Errors]:
         """Take what little phases have of the phase that they lie in out of them."""
-        stopped = errors.interrupted or found.interrupted
-        if stopped or self.problem.n_components == 1 or not self._in_counts:
+        ready = found.converged and not (errors.interrupted or found.interrupted)
+        if not ready or self.problem.n_components == 1 or not self._in_counts:
             return found, errors
         free = self.known.free & ~self.known.located
         counts = self.problem.spectra(found.W).sum(axis=0) * self._on_grid(found)
@@ -666,7 +669,7 @@ class PhaseSearch:
 
     def _on_grid(self, found: Factorization) -> np.ndarray:
         """Return the maps of a fit, in bins."""
-        if self.counts is self.bins:
+        if self.bins is None:
             return found.H
         H, _ = fit_maps(self.bins, self.problem, found.W, n_jobs=self.n_jobs)
         return H

@@ -466,12 +466,12 @@ class MapToFit:
         return kind(
             *(counts, grid, problem, self.model, self.channels, known),
             sizes=np.bincount(self.bins.number),
-            alike=self._alike if kind is PhaseSearch else None,
+            pixels=self._to_compare if kind is PhaseSearch else None,
             **self.options.of_search,
         )
 
     @property
-    def _alike(self) -> AlikePixels | None:
+    def _to_compare(self) -> AlikePixels | None:
         """Pixels, for sums of those that look alike; None where bins are pixels."""
         wanted = self.options.binning == "auto" and self.binning > 1
         if not wanted or not self.counts.integer or self.problem.grid is None:

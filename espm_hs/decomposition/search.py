@@ -124,8 +124,8 @@ class PhaseSearch:
         As in `espm_hs.decomposition.decompose.DecompositionOptions`.
     sizes
         How many pixels of the map each of these is the sum of; needed if ``local``.
-    alike
-        The pixels of the map, of which other sums can be made than these bins; None: no
+    pixels
+        Those of the map, of which other sums can be made than these bins; None: no
         others.
     """
 
@@ -140,7 +140,7 @@ class PhaseSearch:
     separation: bool = True
     local: bool = False
     sizes: np.ndarray | None = None
-    alike: AlikePixels | None = None
+    pixels: AlikePixels | None = None
 
     def __post_init__(self):
         self.bins: AnyCounts | None = None  # where phases are those of other sums
@@ -187,7 +187,7 @@ class PhaseSearch:
             with stage(ALL_ROUNDS, "all channels"):
                 found = self._in_all_channels(found, counts)
                 errors = self._errors(found)
-        if named and self._tells_more:
+        if named:
             with stage(A_ROUND, "comparing pixels"):
                 found, errors = self._among_alike(found, errors)
         if named and self.end_members != "observed" and self.separation:
@@ -345,12 +345,14 @@ class PhaseSearch:
         A phase that no pixel shows alone may be what two others have in common, and one
         of these what is left: no small step leads from there to the two.
         """
+        if not self._settled(found):
+            return found
         H, before = np.asarray(found.H), self.problem
         counts = self.problem.spectra(found.W).sum(axis=0) * H
         mixing = purest_mixtures(H, counts)
-        fixed = ~self.known.free | self.known.located
-        mixing[fixed] = np.eye(len(mixing))[fixed]
-        if not self._settled(found) or np.array_equal(mixing, np.eye(len(mixing))):
+        fixed, alone = ~self.known.free | self.known.located, np.eye(len(mixing))
+        mixing[fixed] = alone[fixed]
+        if np.array_equal(mixing, alone):
             return found
         lowest = found.objective - ELSEWHERE
         again, start = found, (found.W @ mixing.T, off_zero(found.H))
@@ -366,19 +368,12 @@ class PhaseSearch:
         acts = self.problem.penalties.acts
         return acts and found.converged and not found.interrupted
 
-    @property
-    def _tells_more(self) -> bool:
+    def _tells_more(self, pixels: AlikePixels) -> bool:
         """Whether pixels that look alike may tell what bins do not."""
+        k = self.problem.n_components
         known = self.known.single_elements or self.known.located.any()
-        least = LEAST_SUMS * self.problem.n_components
-        return not (
-            self.alike is None
-            or known
-            or self.local
-            or not self._in_counts
-            or self.problem.n_components == 1
-            or self.alike.to_tell.n_sums < least
-        )
+        enough = pixels.to_tell.n_sums >= LEAST_SUMS * k
+        return k > 1 and enough and not (known or self.local)
 
     def _among_alike(
         self, found: Factorization, errors: Errors
@@ -389,15 +384,19 @@ class PhaseSearch:
         of pixels that look alike hold less of that, and where they fit other phases
         better, by more than these have numbers, bins have hidden them.
         """
-        if self.alike is None or not found.converged or found.interrupted:
+        pixels, bins = self.pixels, self.counts
+        ready = found.converged and not found.interrupted
+        if pixels is None or not ready or not self._tells_more(pixels):
             return found, errors
-        bins, places = self.counts, [self.alike.to_tell] + [self.alike] * MOST_ROUNDS
+        compared = [pixels] * MOST_ROUNDS
+        if pixels.to_tell is not pixels:
+            compared.insert(0, pixels.to_tell)
         gained, needed = 0.0, NATS_GAINED * len(self.rows) * found.W.shape[1]
-        for alike in places[self.alike.whole :]:
-            again, gain = self._fit_alike(alike, found, needed)
-            if again is None:
+        for some in compared:
+            found, gain = self._fit_alike(some, found, needed)
+            if gain == 0.0:
                 break
-            found, gained, needed = again, gained + gain, GOES_ON * needed
+            gained, needed = gained + gain, GOES_ON * needed
         if gained == 0.0:
             return found, errors
         self.bins = bins
@@ -408,27 +407,29 @@ class PhaseSearch:
         return found, self._errors(found)
 
     def _fit_alike(
-        self, alike: AlikePixels, found: Factorization, needed: float
-    ) -> tuple[Factorization | None, float]:
-        """Fit sums of pixels that look alike; None, and all as it was, without gain.
+        self, pixels: AlikePixels, found: Factorization, needed: float
+    ) -> tuple[Factorization, float]:
+        """Fit sums of pixels that look alike; return what the counts gain, in nats.
 
-        ``needed`` is what the counts must gain, in nats.
+        Where that is less than ``needed``, or a phase is lost, all is as it was.
         """
         before = self.counts, self.problem
         spectra, once = self.problem.spectra(found.W), replace(self.options, n_init=1)
         mean = spectra @ np.asarray(found.H).sum(axis=0)
-        self.counts = alike.sums(spectra, mean, self.n_jobs)
+        self.counts = pixels.sums(spectra, mean, self.n_jobs)
         start = self._mapped(found, found.W)
         old, begun = self._divergence(start), (start.W, off_zero(start.H))
-        few = replace(once, max_iter=min(FEW_PASSES, once.max_iter))
-        tried = factorize(self.counts, self.problem, init=begun, options=few)
-        if old - self._divergence(tried) > PROMISING * needed:
-            again = continued(found, self._fit((tried.W, tried.H), once))
-            gain = old - self._divergence(again)
-            if gain > needed:
-                return again, gain
+        few, stopped = replace(once, max_iter=min(FEW_PASSES, once.max_iter)), False
+        with suppress(LostComponent):
+            tried = factorize(self.counts, self.problem, init=begun, options=few)
+            stopped = tried.interrupted
+            if not stopped and old - self._divergence(tried) > PROMISING * needed:
+                again = continued(found, self._fit((tried.W, tried.H), once))
+                gain, stopped = old - self._divergence(again), again.interrupted
+                if gain > needed:
+                    return again, gain
         self.counts, self.problem = before
-        return None, 0.0
+        return replace(found, interrupted=stopped), 0.0
 
     @property
     def _short(self) -> FitOptions:

@@ -21,7 +21,7 @@ from espm_hs.factorization.cross_validation import strips, thin
 
 # Each sum has as many counts, more where there would be too many sums.
 COUNTS, MOST_SUMS = 1000.0, 1024
-# Both halves of a map without neighbours need some sums to be told apart by.
+# Components are compared with those of bins where each half has so many sums for each.
 LEAST_SUMS = 8
 # Pixels are smoothed before they are compared, by this part of the width of a bin: it
 # lowers the noise of small bins and of few counts by about as much.
@@ -29,7 +29,6 @@ WIDTH = 0.15
 # Directions in which components do not differ are left out, relative to the largest.
 RANK = 1e-9
 SEED = 0
-HALVES = "first", "second"
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,14 +59,9 @@ class AlikePixels:
         return AlikePixels(some, self.grid.take(seen), self.binning)
 
     @property
-    def whole(self) -> bool:
-        """Whether `to_tell` are all pixels."""
-        return self.to_tell is self
-
-    @property
     def n_sums(self) -> int:
         """How many sums are made of each half."""
-        return int(min(self.counts.total / COUNTS, MOST_SUMS)) // len(HALVES)
+        return int(min(self.counts.total / COUNTS, MOST_SUMS)) // 2
 
     def sums(self, D: np.ndarray, mean: np.ndarray, n_jobs: int | None = 1) -> Counts:
         """Return the sums: twice `n_sums` pixels, each count in one of them.
@@ -88,7 +82,7 @@ class AlikePixels:
         first, second = map(self._labels, np.concatenate(looks, axis=1))
         # each half is summed by the labels of the other one
         labels = counts.hold(np.column_stack([second, first + self.n_sums]))
-        add = partial(_summed, len(HALVES) * self.n_sums)
+        add = partial(_summed, 2 * self.n_sums)
         sums = counts.over_blocks(add, numbers, labels, n_jobs=jobs)
         reader = Reader(counts.n_channels)
         return Counts.from_rows([reader.read(sum(sums[1:], sums[0]))], len(D))

@@ -4,6 +4,9 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 
+from espm_hs.decomposition import search
+from espm_hs.decomposition.search import PhaseSearch
+from espm_hs.factorization import LostComponent
 from espm_hs.metrics import match_phases
 from espm_hs.physics import SpectrumModel
 from espm_hs.simulation import Experiment, Phase, particles
@@ -56,3 +59,21 @@ def test_what_bins_show_is_left_as_it_is():
     s.decomposition(algorithm="espm", output_dimension=3)
     assert s.analysis_results().binning > 1
     assert not any("look alike" in step for step in s.analysis_results().steps)
+
+
+def test_a_phase_that_is_lost_in_these_sums_leaves_all_as_it_was(layered, monkeypatch):
+    s, spectra = layered
+    fit, binning = PhaseSearch._fit_alike, s.analysis_results().binning
+    before = error_of(s, spectra, binning=binning)
+
+    def lost(*_, **__):
+        raise LostComponent
+
+    def fit_and_lose(self, *given):
+        with monkeypatch.context() as patched:
+            patched.setattr(search, "factorize", lost)
+            return fit(self, *given)
+
+    monkeypatch.setattr(PhaseSearch, "_fit_alike", fit_and_lose)
+    assert error_of(s, spectra) == before
+    assert s.analysis_results().steps == ()

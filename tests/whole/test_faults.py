@@ -16,9 +16,10 @@ benchmarks/robustness/faults.py takes many.
 import contextlib
 import ctypes
 import gc
+import inspect
+import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 import threading
 import traceback
@@ -42,8 +43,6 @@ from espm_hs.output import finished_files
 
 resource = pytest.importorskip("resource")
 MOMENTS = int(os.environ.get("ESPM_HS_MOMENTS", "8"))
-# Set where a test runs in a process that has run no other.
-ALONE = "ESPM_HS_TEST_ALONE"
 # Modules in whose functions no fault is raised.
 SPARED = {"threading", "concurrent", "queue", "importlib", "weakref", "contextlib"}
 QUIET = {"algorithm": "espm", "print_info": False, "show_progressbar": False}
@@ -87,6 +86,8 @@ class Fault:
         spared |= self.ours and package != "espm_hs"
         # the way out of a `with`, before which CPython lets nothing happen
         spared |= event == "c_call" and argument.__name__ == "__exit__"
+        # what comes out of a `yield` here would pass by the `with` around it
+        spared |= event == "return" and frame.f_code.co_flags & inspect.CO_GENERATOR
         if spared or self.where is not None:
             return self
         self.count += 1
@@ -221,20 +222,35 @@ def sweep(what, start, action, check, errors, n=MOMENTS, **options):
     assert all(raised.values())
 
 
-def in_child(function) -> int:
-    """Exit code of a copy of this process that calls a function; 3 for errors."""
-    with silence():
-        pid = os.fork()
-    if pid == 0:
-        code = 3
-        signal.alarm(300)  # ends it
-        try:
-            code = int(function() or 0)
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+def in_child(function, *args) -> int:
+    """Exit code of a new process that calls a function; 1 for errors."""
+    # a fork of a process with threads can lock up, and this one has some
+    context = multiprocessing.get_context("spawn")
+    child = context.Process(target=_call, args=(function, *args))
+    child.start()
+    child.join(300)
+    child.kill()
+    child.join()
+    return child.exitcode
+
+
+def _call(function, *args):
+    sys.exit(function(*args))
+
+
+def in_fork(function, *args) -> int:
+    """Exit code of a copy of this process, which must have no threads."""
+    assert threading.active_count() == 1
+    if child := os.fork():
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    code = 1
+    try:
+        function(*args)
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
 
 
 class Broken(Exception):
@@ -443,34 +459,29 @@ def test_ctrl_c_ends_an_estimate_and_not_one_fit_of_it(decomposed, monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and glibc")
-def test_memory_limit(small_map):
+def test_memory_limit():
     """The system grants only so much more than there is, in another process.
 
     That begins anew: in one with other tests, what they leave behind may be enough.
     """
-    if ALONE not in os.environ:
-        test = f"{__file__}::test_memory_limit"
-        call = (sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", test)
-        done = subprocess.run(call, env=os.environ | {ALONE: "1"}, capture_output=True)
-        assert done.returncode == 0, done.stdout.decode()
-        return
-    s = small_map.deepcopy()
-    s.data = np.tile(s.data, (75, 100, 1))
-    s.axes_manager._axes[0].size, s.axes_manager._axes[1].size = s.data.shape[:2]
-    decompose(small_map.deepcopy(), n_jobs=1)
     extra = np.linspace(0, 20e6, max(2, MOMENTS // 8)).astype(int).tolist()
-    raised = 0
-    for n_bytes in extra:
-        code = in_child(partial(_with_little_memory, s, n_bytes))
-        assert code in (0, 1), (n_bytes, code)
-        raised += code
+    codes = [in_child(_with_little_memory, n_bytes) for n_bytes in extra]
+    assert set(codes) <= {0, 2}, dict(zip(extra, codes, strict=True))
+    raised = codes.count(2)
     record("faults", "limit of the memory in decomposition", len(extra), raised)
     assert raised
 
 
-def _with_little_memory(s, n_bytes) -> int:
-    """1 for an error that left the signal alone, 0 for a result, 2 for less."""
-    before, failed = state(s), False
+def _with_little_memory(n_bytes) -> int:
+    """2 for an error that left the signal alone, 0 for a whole result."""
+    s, failed = make_map((4, 3), 200, size=300), False
+    s.data = np.tile(s.data, (75, 100, 1))
+    s.axes_manager._axes[0].size, s.axes_manager._axes[1].size = s.data.shape[:2]
+    options = {"n_jobs": 1, "n_init": 1, "max_iter": 3}
+    before = state(s)
+    # compiles and reads, and makes the stack as deep as it will be: if that gets no
+    # memory, the system ends the process
+    decompose(s.deepcopy(), **options)
     # what was freed goes back, or it would be enough; and what is left in the heap is
     # not used for arrays, which are mapped each by itself
     libc, mmap_threshold = ctypes.CDLL(None), -3
@@ -485,13 +496,14 @@ def _with_little_memory(s, n_bytes) -> int:
     # a thread that gets none
     try:
         with dask.config.set({"espm_hs.counts-in-memory": "1 TB"}):
-            decompose(s, n_jobs=1, n_init=1, max_iter=3)
+            decompose(s, **options)
     except (MemoryError, OSError, RuntimeError):  # of maps of memory, of threads
         failed = True
     finally:
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
     if failed:
-        return 1 if state(s) == before else 2
+        assert state(s) == before
+        return 2
     assert_whole(s, before)
     return 0
 
@@ -661,24 +673,34 @@ def test_estimator_stays_unfitted(small_map):
 # -- files that are being written ----------------------------------------------------
 
 
-@pytest.fixture
-def results(decomposed, tmp_path, monkeypatch):
-    """Folder with results, and a function that writes others over them."""
-
-    def write(title):
-        s = decomposed.deepcopy()
-        s.metadata.EDS_espm.set_item("batch", title)
-        maps.write_results(s, tmp_path / "map.hspy", tmp_path)
+@contextlib.contextmanager
+def plain_files():
+    """What is beside a map is text that can be compared."""
 
     def text(signal, path, *_):
         path.write_text(signal.metadata.EDS_espm.batch * 9000)
 
-    monkeypatch.setattr(maps.plotting, "plot_phases", lambda signal: signal)
-    monkeypatch.setattr(maps, "save_figure", text)
-    monkeypatch.setattr(maps, "write_report", text)
-    monkeypatch.setattr(maps, "write_composition", text)
-    write("old")
-    return tmp_path, write
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(maps.plotting, "plot_phases", lambda signal: signal)
+        patch.setattr(maps, "save_figure", text)
+        patch.setattr(maps, "write_report", text)
+        patch.setattr(maps, "write_composition", text)
+        yield
+
+
+def write(folder, s, title):
+    """Write results of a map over others."""
+    s.metadata.EDS_espm.set_item("batch", title)
+    maps.write_results(s, folder / "map.hspy", folder)
+
+
+@pytest.fixture
+def results(decomposed, tmp_path):
+    """Folder with results, and the map that has them."""
+    s = decomposed.deepcopy()
+    with plain_files():
+        write(tmp_path, s, "old")
+        yield tmp_path, s
 
 
 def titles(folder):
@@ -701,99 +723,120 @@ def assert_only_results(folder):
     }
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_kill_while_files_are_written(results):
-    folder, write = results
+    folder, _ = results
+    assert in_child(_killed_again_and_again, folder) == 0
 
-    def kill():
-        os.kill(os.getpid(), signal.SIGKILL)
 
-    with Fault(0) as counter:
-        write("old")
-    last = counter.count
-    # files are moved to their places at the end
-    places = {*moments(lambda: write("old")), *range(last - 9 * MOMENTS, last + 1, 6)}
+def _killed_again_and_again(folder):
+    def action():
+        write(folder, s, "old")
 
-    def killed(place):
-        with Fault(place, kill):
-            write("new")
+    def killed(place, ours):
+        kill = partial(os.kill, os.getpid(), signal.SIGKILL)
+        with Fault(place, kill, ours=ours):
+            write(folder, s, "new")
 
+    s = hs.load(results_of(folder / "map.hspy", folder)[0])
     seen, codes = set(), set()
-    for place in sorted(places):
-        write("old")
-        codes.add(in_child(partial(killed, place)))
-        seen.add(tuple(titles(folder)))
+    with plain_files(), dask.config.set(scheduler="synchronous"):
+        anywhere = moments(action)
+        with Fault(0, ours=True) as counter:
+            action()
+        # files are moved to their places at the end
+        at_the_end = range(counter.count - 20, counter.count + 1, 2)
+        places = [(n, False) for n in anywhere] + [(n, True) for n in at_the_end]
+        for place in places:
+            action()
+            codes.add(in_fork(killed, *place))
+            seen.add(tuple(titles(folder)))
     n = len(places)
     record("faults", "kill -9 while files are written", n, n)
     assert codes <= {-signal.SIGKILL, 0}
     assert ("old",) * 4 in seen
-    # the map comes last: where it is new, all are
+    # one comes after the other, the map last: where it is new, all are
+    assert len(seen) == 5
     assert all(set(found) == {"new"} for found in seen if found[0] == "new")
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError, MemoryError])
 def test_errors_while_files_are_written(results, error):
-    folder, write = results
-    places = moments(lambda: write("old"))
+    folder, s = results
+    places = moments(lambda: write(folder, s, "old"))
     for place in places:
-        write("old")
+        write(folder, s, "old")
         # what is lost on the way is found by reading what was written, and traits
         # makes errors of its own of any
         with contextlib.suppress(error, Exception), Fault(place, error):
-            write("new")
+            write(folder, s, "new")
         assert set(titles(folder)) <= {"old", "new"}
         assert_only_results(folder)
     n = len(places)
     record("faults", f"{error.__name__} while files are written", n, n)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_full_disk(results):
     """Files may not grow beyond a limit, as on a disk that is full."""
-    folder, write = results
-    size = results_of(folder / "map.hspy", folder)[0].stat().st_size
-    limits = np.linspace(100, size - 100, MOMENTS).astype(int).tolist()
+    folder, _ = results
+    assert in_child(_results_on_a_full_disk, folder) == 0
 
+
+@contextlib.contextmanager
+def largest_file(n_bytes):
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+
+def _results_on_a_full_disk(folder):
     def fail(limit):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-        with pytest.raises(OSError, match=r"map_\w+[.]\w+ cannot .* the disk is full"):
-            write("new")
+        with (
+            largest_file(limit),
+            pytest.raises(OSError, match=r"map_\w+[.]\w+ cannot .* the disk is full"),
+        ):
+            write(folder, s, "new")
 
-    for limit in limits:
-        assert in_child(partial(fail, limit)) == 0, limit
-        assert titles(folder) == ["old"] * 4
-        assert_only_results(folder)
+    file = results_of(folder / "map.hspy", folder)[0]
+    s, size = hs.load(file), file.stat().st_size
+    limits = np.linspace(100, size - 100, MOMENTS).astype(int).tolist()
+    with plain_files(), dask.config.set(scheduler="synchronous"):
+        for limit in limits:
+            # HDF5 does not get over many of them
+            assert in_fork(fail, limit) == 0, limit
+            assert titles(folder) == ["old"] * 4
+            assert_only_results(folder)
     n = len(limits)
     record("faults", "full disk while files are written", n, n)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_full_disk_of_counts(small_map, tmp_path):
+def test_full_disk_of_counts(tmp_path):
     """Those that are too many for the memory go to temporary files."""
-    lazy = small_map.as_lazy()
-    settings = {"espm_hs.counts-in-memory": 0, "temporary-directory": str(tmp_path)}
+    assert in_child(_counts_on_a_full_disk, tmp_path) == 0
+
+
+def _counts_on_a_full_disk(folder):
+    small = make_map((4, 3), 200, size=300)
+    lazy = small.as_lazy()
+    settings = {"espm_hs.counts-in-memory": 0, "temporary-directory": str(folder)}
     with dask.config.set(settings):
         decompose(lazy.deepcopy())  # what is compiled goes to files, too
-    # the counts are kept for as long as the array
-    lazy.data = da.from_array(small_map.data, chunks=(1, 3, 300))
-    gc.collect()
-    assert list(tmp_path.iterdir()) == []
-
-    def fail(limit):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-        before = plain([lazy.metadata, vars(lazy.learning_results)])
-        with (
-            # a copy of a process has no threads
-            dask.config.set(settings | {"scheduler": "synchronous"}),
-            pytest.raises(OSError, match=r"is the disk full.*temporary-directory"),
-        ):
-            decompose(lazy)
-        assert plain([lazy.metadata, vars(lazy.learning_results)]) == before
+        # the counts are kept for as long as the array
+        lazy.data = da.from_array(small.data, chunks=(1, 3, 300))
         gc.collect()
-
-    for limit in (0, 100, 300, 700):
-        assert in_child(partial(fail, limit)) == 0, limit
-        assert list(tmp_path.iterdir()) == []
+        assert list(folder.iterdir()) == []
+        before = plain([lazy.metadata, vars(lazy.learning_results)])
+        for limit in (0, 100, 300, 700):
+            with (
+                largest_file(limit),
+                pytest.raises(OSError, match=r"is the disk full.*temporary-directory"),
+            ):
+                decompose(lazy)
+            assert plain([lazy.metadata, vars(lazy.learning_results)]) == before
+            gc.collect()
+            assert list(folder.iterdir()) == []
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")

@@ -202,7 +202,7 @@ def _height(expected: np.ndarray, fitted: np.ndarray, smooth: np.ndarray) -> flo
     """Return standard deviations of expected counts that bremsstrahlung cannot be."""
     sigma = np.sqrt(fitted + expected)
     peaks, below = expected / sigma, smooth / sigma[:, None]
-    left = peaks - below @ np.linalg.lstsq(below, peaks)[0]
+    left = peaks - below @ np.linalg.lstsq(below, peaks, rcond=None)[0]
     return float(np.sqrt(left @ left))
 
 

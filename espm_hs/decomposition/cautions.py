@@ -11,7 +11,7 @@ import numpy as np
 from espm_hs.decomposition.ambiguity import SAME
 
 # A phase with fewer counts is empty, whatever their errors are; ...
-FEW_COUNTS = 20.0
+EMPTY = 20.0
 # ... one with fewer atoms to a count than this part of what the others have has no
 # element; and one with larger errors of its fractions tells nothing of them.
 FEW_ATOMS = 1e-6
@@ -131,7 +131,7 @@ def empty_phases(
     variance = np.diagonal(covariance, axis1=1, axis2=2)
     empty = (fractions.sum(axis=0) <= 0) | (variance > UNKNOWN**2).any(axis=1)
     empty |= atoms < FEW_ATOMS * atoms.max(initial=0.0)
-    return empty if counts is None else empty | (counts < FEW_COUNTS)
+    return empty if counts is None else empty | (counts < EMPTY)
 
 
 def without_elements(
@@ -154,7 +154,7 @@ def without_elements(
         Their counts in the phase, in any unit, shape (len(others),).
     """
     found = f"none of {', '.join(elements)} found"
-    if counts is not None and counts < FEW_COUNTS:
+    if counts is not None and counts < EMPTY:
         number = f"{counts:.0f}"
         return f"{found} in its {number} count{'' if number == '1' else 's'}"
     whole = shares.sum()

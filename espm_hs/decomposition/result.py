@@ -18,7 +18,7 @@ from espm_hs.decomposition.ambiguity import (
     spread,
 )
 from espm_hs.decomposition.cautions import (
-    FEW_COUNTS,
+    EMPTY,
     KINDS,
     LEAST_AGREEING,
     Caution,
@@ -475,7 +475,7 @@ class PhaseAnalysis:
         Backgrounds are free to resemble each other.
         """
         counts = float(self.fingerprint[1]) / (self.scale or 1.0)
-        if counts <= FEW_COUNTS * self.n_phases and self.n_phases > 1:
+        if counts <= EMPTY * self.n_phases and self.n_phases > 1:
             yield Caution.of("few", None, counts, self.n_phases)
         agree = self.n_agreeing >= LEAST_AGREEING * self.n_starts
         if self.alternatives is None and not agree:

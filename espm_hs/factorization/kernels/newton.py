@@ -207,7 +207,7 @@ def direction(M, bent, g, h, keeps_sum, free, L, one, d):
 
 
 @njit(**CALLED)
-def step_length(M, bent, g, h, d, concordance, strength, c):
+def step_length(M, g, h, d, concordance, strength, c):
     """Return (t, promised): how far to go along d so that phi falls for certain."""
     k = h.size
     a = square = bend2 = bend3 = 0.0
@@ -283,7 +283,7 @@ def _safe_length(M, h, g, d, q, weight, concordance):
 
 
 @njit(**CALLED)
-def _fill_empty(H, p, rules, D_sum, h):
+def _fill_empty(p, rules, D_sum, h):
     """Set h (k,) of a pixel without counts to 0, or give all to what costs least."""
     best = -1
     for j in range(h.size):
@@ -366,7 +366,7 @@ def newton_pass(wide: int, keep: bool):
                 counts += x[t]
             total = _feasible(H, p, rules, counts, keeps_sum, h)
             if exact and start == stop:
-                _fill_empty(H, p, rules, D_sum, h)
+                _fill_empty(p, rules, D_sum, h)
             for _ in range(how.n_steps if start < stop or not exact else 0):
                 for j in range(k):
                     b[j] = D_sum[j] if on_simplex or not exact else 1.0
@@ -404,7 +404,7 @@ def newton_pass(wide: int, keep: bool):
                 if exact:
                     c = shares.bend * total
                     t, promised = step_length(
-                        M, bent, g, h, d, how.concordance, shares.strength, c
+                        M, g, h, d, how.concordance, shares.strength, c
                     )
                 else:
                     t = _safe_length(told, h, g, d, q, weight, how.concordance)

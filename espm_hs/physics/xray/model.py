@@ -625,7 +625,9 @@ class SpectrumModel(LinearModel):
         # of even shares: the laws of a phase can take from each other
         even = laws.G[self.channels, first : first + BACKGROUNDS["laws"][1]].sum(axis=1)
         ratio = found / even
-        fitted = np.linalg.lstsq(splines(self.energy[self.channels]), ratio)[0]
+        fitted = np.linalg.lstsq(
+            splines(self.energy[self.channels]), ratio, rcond=None
+        )[0]
         # where the electronics cut off all counts a little is left to divide by
         bends = np.maximum(fitted / max(fitted.max(), np.finfo(float).tiny), LEAST_BEND)
         return laws.replace(background_bends=bends)

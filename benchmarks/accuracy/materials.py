@@ -3,7 +3,8 @@
 Each is a function of a random generator and the shape of the map that returns a
 `Sample`. `TRAINING` may be looked at while defaults are chosen; `HELD_OUT` may not: it
 was written down, with its seeds, before any default was tuned on the other half. Its
-results have been read since: `FRESH` was written down to judge what is changed later.
+results have been read since: `FRESH` was written down to judge what is changed later,
+and has been read, too. `BLIND` was committed before anything was fitted to it.
 """
 
 from __future__ import annotations
@@ -429,6 +430,137 @@ def thermoelectric(rng, shape):
     return Sample(phases, embedded(90, precipitates), stray={"Cu": 0.05})
 
 
+# -- blind set: committed before it was run; no choice may be made by it ---------------
+
+
+def barrier_coating(rng, shape):
+    """Bond coat of two phases, its oxides, and the ceramic above: six phases."""
+    coat, alumina, spinel, ceramic = np.moveaxis(layers(shape, (24, 8, 5)), -1, 0)
+    bond = grains(rng, shape, 2, 12) * coat[..., None]
+    pegs = alumina * np.minimum(spheres(rng, shape, 16, (2, 4)) / 6, 1)
+    phases = [
+        Phase("gamma", {"Ni": 42, "Co": 25, "Cr": 25, "Al": 7.5, "Y": 0.5}, 8.1, 0.06),
+        Phase("beta", {"Ni": 46, "Co": 11, "Cr": 7, "Al": 36}, 6.6, 0.06),
+        Phase("alumina", {"Al": 40, "O": 60}, 3.95, 0.08),
+        Phase("garnet", {"Y": 15, "Al": 25, "O": 60}, 4.55, 0.08),
+        Phase("spinel", {"Ni": 10, "Co": 4, "Cr": 9, "Al": 20, "O": 57}, 4.8, 0.07),
+        Phase("zirconia", {"Zr": 30.7, "Y": 2.6, "O": 66.7}, 6.0, 0.1),
+    ]
+    maps = [bond[..., 0], bond[..., 1], alumina - pegs, pegs, spinel, ceramic]
+    return Sample(phases, 80 * np.stack(maps, axis=-1))
+
+
+def hard_metal(rng, shape):
+    """Grains of two carbides of W, Ta and Ti, films and pools of binder between."""
+    cells = grains(rng, shape, 14, 14)
+    pools = np.minimum(spheres(rng, shape, 5, (2, 5)) / 3, 1)
+    binder = np.maximum(np.clip(3 * (1 - cells.max(axis=-1)), 0, 1), pools)
+    solid = np.stack((cells[..., 4:].sum(-1), cells[..., :4].sum(-1)), axis=-1)
+    phases = [
+        Phase("tungsten carbide", {"W": 50, "C": 50}, 15.6, 0.1),
+        Phase("cubic carbide", {"Ti": 28, "Ta": 9, "W": 13, "C": 50}, 9.8, 0.09),
+        Phase("binder", {"Co": 88, "W": 7, "Cr": 5}, 9.3, 0.06),
+    ]
+    binder = binder[..., None]
+    maps = np.concatenate(((1 - binder) * solid, binder), axis=-1)
+    return Sample(phases, 60 * maps)
+
+
+def sulphide_ore(rng, shape):
+    """Sulphides and quartz, one of them as exsolution lamellae in another."""
+    y, x = np.indices(shape)
+    lamellae = np.sin(2 * np.pi * (x + 0.6 * y) / 12) > 0.4
+    lamellae = gaussian_filter(lamellae.astype(float), 0.6)
+    host, *others = np.moveaxis(grains(rng, shape, 5, 22), -1, 0)
+    phases = [
+        Phase("chalcopyrite", {"Cu": 25, "Fe": 25, "S": 50}, 4.2, 0.06),
+        Phase("bornite", {"Cu": 50, "Fe": 10, "S": 40}, 5.1, 0.06),
+        Phase("sphalerite", {"Zn": 45, "Fe": 5, "S": 50}, 4.0, 0.06),
+        Phase("galena", {"Pb": 50, "S": 50}, 7.6, 0.1),
+        Phase(
+            "tetrahedrite", {"Cu": 34, "Zn": 4, "Fe": 3, "Sb": 14, "S": 45}, 5.0, 0.08
+        ),
+        Phase("quartz", {"Si": 33.3, "O": 66.7}, 2.65, 0.07),
+    ]
+    maps = [host * (1 - lamellae), host * lamellae, *others]
+    return Sample(phases, 80 * np.stack(maps, axis=-1), stray={"Ni": 0.03})
+
+
+def fibre_composite(rng, shape):
+    """Fibre, carbon interphase, matrix with silicon: all but the last have carbon."""
+    y, x = np.indices(shape)
+    radius = np.hypot(y + 20, x - 0.3 * shape[1])
+    silicon = np.minimum(spheres(rng, shape, 9, (3, 6)) / 5, 1)
+    outside = radius > 48
+    sharp = [radius < 43, (radius >= 43) & ~outside, outside * (1 - silicon)]
+    maps = np.stack([*sharp, outside * silicon], axis=-1).astype(float)
+    phases = [
+        Phase("fibre", {"Si": 37, "C": 49, "O": 14}, 2.55, 0.08),
+        Phase("interphase", {"C": 97, "O": 3}, 2.0, 0.2),
+        Phase("matrix", {"Si": 50, "C": 50}, 3.2, 0.07),
+        Phase("silicon", {"Si": 100}, 2.33, 0.06),
+    ]
+    return Sample(phases, 100 * gaussian_filter(maps, (0.6, 0.6, 0)))
+
+
+def dispersion_steel(rng, shape):
+    """Oxide particles and carbides within a foil of steel, nowhere alone."""
+    oxide = spheres(rng, shape, 30, (1.5, 3.5)) * 4
+    carbide = spheres(rng, shape, 5, (3, 6)) * 4
+    phases = [
+        Phase("ferrite", {"Fe": 83.5, "Cr": 15, "W": 1, "Ti": 0.5}, 7.8, 0.05),
+        Phase("oxide", {"Y": 18.2, "Ti": 18.2, "O": 63.6}, 5.0, 0.08),
+        Phase("carbide", {"Cr": 48, "Fe": 28, "W": 3, "C": 21}, 7.2, 0.06),
+    ]
+    maps = embedded(60, np.stack((oxide, carbide), axis=-1))
+    return Sample(phases, maps, counts=(30.0, 200.0))
+
+
+def kesterite_cell(rng, shape):
+    """Layers of S and Mo, whose lines coincide, about a graded absorber."""
+    back, seam, absorber, buffer, window = np.moveaxis(
+        layers(shape, (10, 4, 28, 4)), -1, 0
+    )
+    depth = np.clip((np.arange(shape[0]) - 12) / 30, 0.05, 0.95)[:, None]
+    phases = [
+        Phase("molybdenum", {"Mo": 100}, 10.2, 0.08),
+        Phase("seam", {"Mo": 34, "S": 14, "Se": 52}, 6.6, 0.08),
+        Phase("selenide", {"Cu": 22, "Zn": 13.5, "Sn": 12, "Se": 52.5}, 5.6, 0.07),
+        Phase("sulphide", {"Cu": 22, "Zn": 13.5, "Sn": 12, "S": 52.5}, 4.6, 0.07),
+        Phase("buffer", {"Cd": 50, "S": 50}, 4.8, 0.08),
+        Phase("window", {"Zn": 49, "Al": 1, "O": 50}, 5.6, 0.07),
+    ]
+    maps = [back, seam, absorber * (1 - depth), absorber * depth, buffer, window]
+    return Sample(phases, 80 * np.stack(maps, axis=-1), stray={"Ni": 0.03})
+
+
+def light_emitter(rng, shape):
+    """Quantum wells that the beam blurs, a barrier and a contact, at few counts."""
+    wells = (16, 2.5, 5, 2.5, 5, 2.5, 5, 2.5, 3, 5, 9)
+    of_layer = np.array([0, 1, 0, 1, 0, 1, 0, 1, 0, 2, 0, 3])
+    maps = layers(shape, wells, 0.8) @ np.eye(4)[of_layer]
+    phases = [
+        Phase("GaN", {"Ga": 50, "N": 50}, 6.1, 0.07),
+        Phase("well", {"In": 12.5, "Ga": 37.5, "N": 50}, 6.3, 0.08),
+        Phase("barrier", {"Al": 10, "Ga": 40, "N": 50}, 5.5, 0.07),
+        Phase("contact", {"In": 36, "Sn": 4, "O": 60}, 7.1, 0.08),
+    ]
+    return Sample(phases, 70 * maps, counts=(5.0, 60.0))
+
+
+def aerosol(rng, shape):
+    """Particles of sea salt in a sulphate, on a carbon film: at few counts."""
+    salt = spheres(rng, shape, 10, (3.5, 6)) * 6
+    droplet = np.maximum(1.4 * gaussian_filter(salt, 2.0) - 0.5 * salt, 0)
+    phases = [
+        Phase("film", {"C": 95, "O": 5}, 1.9, 0.2),
+        Phase("salt", {"Na": 46, "Cl": 50, "Mg": 4}, 2.2, 0.08),
+        Phase("sulphate", {"N": 27, "Na": 3, "S": 14, "O": 56}, 1.8, 0.1),
+    ]
+    maps = np.stack((np.full(shape, 25.0), salt, droplet), axis=-1)
+    return Sample(phases, maps, counts=(4.0, 40.0))
+
+
 Maker = Callable[[np.random.Generator, Shape], Sample]
 
 TRAINING: tuple[Maker, ...] = (
@@ -461,5 +593,20 @@ FRESH: tuple[Maker, ...] = (
     shale,
     thermoelectric,
 )
-# Seeds of samples, of forward models and of counts: one for each set.
-TRAINING_SEED, HELD_OUT_SEED, FRESH_SEED = 20_001, 70_003, 41_027
+BLIND: tuple[Maker, ...] = (
+    barrier_coating,
+    hard_metal,
+    sulphide_ore,
+    fibre_composite,
+    dispersion_steel,
+    kesterite_cell,
+    light_emitter,
+    aerosol,
+)
+# Each set with the seed of its samples, forward models and counts.
+HALVES: dict[str, tuple[tuple[Maker, ...], int]] = {
+    "training": (TRAINING, 20_001),
+    "held_out": (HELD_OUT, 70_003),
+    "fresh": (FRESH, 41_027),
+    "blind": (BLIND, 96_013),
+}

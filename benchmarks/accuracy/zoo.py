@@ -1,7 +1,7 @@
 """How right the defaults are on maps that they were not tuned on.
 
-    python benchmarks/accuracy/zoo.py [--half held_out or fresh] [--only steel,minerals]
-        [--write docs/validation.md]
+    python benchmarks/accuracy/zoo.py [--half held_out, fresh or blind]
+        [--only steel,minerals] [--write docs/validation.md]
 
 Samples of `materials.py`, measured by three forward models of which two differ from
 that of the fit, with two numbers of counts, 64 x 64 pixels. The user of each map knows
@@ -24,15 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.accuracy.materials import (
-    FRESH,
-    FRESH_SEED,
-    HELD_OUT,
-    HELD_OUT_SEED,
-    TRAINING,
-    TRAINING_SEED,
-    Sample,
-)
+from benchmarks.accuracy.materials import HALVES, Sample
 from benchmarks.runner import (
     argument,
     as_markdown,
@@ -150,11 +142,7 @@ def cases(
     given: argparse.Namespace, shape: tuple[int, int] | None = None
 ) -> Iterator[Case]:
     """Make the maps of a half of the zoo, one at a time."""
-    makers, seed = {
-        "training": (TRAINING, TRAINING_SEED),
-        "held_out": (HELD_OUT, HELD_OUT_SEED),
-        "fresh": (FRESH, FRESH_SEED),
-    }[given.half]
+    makers, seed = HALVES[given.half]
     shape = SMALL if given.smoke else shape or SHAPE
     wanted = given.only.split(",") if given.only else None
     for n, maker in enumerate(some(makers, given)):
@@ -434,7 +422,7 @@ def main(given: argparse.Namespace) -> None:
 
 
 ARGUMENTS = (
-    argument("--half", choices=("training", "held_out", "fresh"), default="training"),
+    argument("--half", choices=tuple(HALVES), default="training"),
     argument("--only", default="", help="materials, separated by commas"),
     argument("--forward", choices=("all", *FORWARD), default="all"),
     argument("--local", action="store_true", help="each place absorbs by itself"),

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from benchmarks.accuracy import zoo
-from benchmarks.accuracy.zoo_peers import absorbed, verdict
+from benchmarks.accuracy.materials import HALVES
+from benchmarks.accuracy.zoo_peers import NARROW, absorbed, verdict
 from espm_hs.decomposition.cautions import Caution
 
 
@@ -47,6 +48,26 @@ def off(nominal, by):
     wrong = nominal / 100
     wrong[np.argsort(wrong[:, 0])[-2:], 0] += (by, -by)
     return wrong
+
+
+@pytest.mark.parametrize(
+    ("half", "shape"), [*((half, zoo.SHAPE) for half in HALVES), ("blind", NARROW)]
+)
+def test_maps_of_samples_have_some_of_each_phase(half, shape):
+    makers, seed = HALVES[half]
+    assert len(makers) == 8
+    for n, maker in enumerate(makers):
+        sample = maker(np.random.default_rng([seed, n, 0]), shape)
+        maps = sample.thickness
+        assert maps.shape == (*shape, len(sample.phases)), maker.__name__
+        assert (maps >= 0).all(), maker.__name__
+        assert (maps.max(axis=(0, 1)) > 1).all(), maker.__name__
+
+
+def test_sets_share_neither_materials_nor_seeds():
+    makers = [maker.__name__ for set_, _ in HALVES.values() for maker in set_]
+    assert len(set(makers)) == len(makers)
+    assert len({seed for _, seed in HALVES.values()}) == len(HALVES)
 
 
 def test_the_reference_of_the_own_physics_is_the_truth(case, nominal):

@@ -81,6 +81,8 @@ NATS_GAINED = 2.0
 MOST_ROUNDS, GOES_ON = 4, 0.5
 # What so many passes do not gain this part of is not promising.
 FEW_PASSES, PROMISING = 20, 0.25
+# So many nats say that absorption follows what is in a place: odds of 20 to 1.
+NATS_OF_PLACES = 3.0
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ class PhaseSearch:
     options: FitOptions
     end_members: str = "auto"
     separation: bool = True
-    local: bool = False
+    local: bool | str = False
     sizes: np.ndarray | None = None
     pixels: AlikePixels | None = None
 
@@ -197,7 +199,7 @@ class PhaseSearch:
             self.alternatives = self._alternatives(found, first)
         if self.local and not found.interrupted:
             with stage(ALL_ROUNDS, "places"):
-                found, errors = self._in_places(found)
+                found, errors = self._in_places(found, errors)
         if not (found.interrupted or errors.interrupted):
             found, errors = self._with_end_members(found, errors)
         with stage(ALL_ROUNDS, "feasible ranges"):
@@ -265,25 +267,45 @@ class PhaseSearch:
             interrupted=found.interrupted or again.interrupted,
         )
 
-    def _in_places(self, found: Factorization) -> tuple[Factorization, Errors]:
+    def _in_places(
+        self, found: Factorization, errors: Errors
+    ) -> tuple[Factorization, Errors]:
         """Go on with the matrix of each place instead of that of each phase.
 
-        What starts and ranges are compared by moves with the phases.
+        With "auto" that is done if the counts prefer it: the two have as many free
+        numbers. What starts and ranges are compared by moves with the phases.
         """
+        if self.local == "auto":
+            if not self._may_be_local(found):
+                return found, errors
+            counts, problem, old = self.counts, self.problem, self._divergence(found)
+            few = replace(self.options, max_iter=min(FEW_PASSES, self.options.max_iter))
+            self.counts, tried, self.problem, _ = self._fit_places(found, few)
+            gain = old - self._divergence(tried)
+            self.counts, self.problem = counts, problem
+            if tried.interrupted or gain < NATS_OF_PLACES:
+                return replace(found, interrupted=tried.interrupted), errors
+            self.steps.append(
+                "Absorption follows the mixture and the thickness of each place; "
+                f"F {-gain:+.1f}."
+            )
         before = closed(found.W[self.rows])
-        self.counts, found, self.problem, self.places = phases_in_places(
-            self.counts,
-            self.problem,
-            found,
-            self.model,
-            self.channels,
-            self.options,
-            np.asarray(self.sizes),
-        )
+        again = self._fit_places(found, self.options)
+        self.counts, found, self.problem, self.places = again
         if self.alternatives is not None:
             moved = closed(found.W[self.rows]) - before
             self.alternatives = np.clip(self.alternatives + moved, 0.0, 1.0)
         return found, self._errors(found)
+
+    def _fit_places(self, found: Factorization, options: FitOptions):
+        """Fit with the matrix of each place, see `phases_in_places`."""
+        known = self.model, self.channels, options, np.asarray(self.sizes)
+        return phases_in_places(self.counts, self.problem, found, *known)
+
+    def _may_be_local(self, found: Factorization) -> bool:
+        """Whether the counts may be asked if each place has a matrix of its own."""
+        able = self.model.differs_locally and self._in_counts and self.bins is None
+        return able and found.converged and not self.known.single_elements
 
     def _alternatives(self, found: Factorization, first: Factorization) -> np.ndarray:
         """Return the fractions between which starts that fit about as well end.
@@ -373,7 +395,7 @@ class PhaseSearch:
         k = self.problem.n_components
         known = self.known.single_elements or self.known.located.any()
         enough = pixels.to_tell.n_sums >= LEAST_SUMS * k
-        return k > 1 and enough and not (known or self.local)
+        return k > 1 and enough and not (known or self.local is True)
 
     def _among_alike(
         self, found: Factorization, errors: Errors

@@ -236,6 +236,11 @@ class LinearModel(Protocol):
         return self
 
     @property
+    def differs_locally(self) -> bool:
+        """Whether it is known well enough how G follows what is in a pixel."""
+        return False
+
+    @property
     def advice(self) -> Mapping[str, str]:
         """What the user can do, in the words of this physics, by occasion.
 

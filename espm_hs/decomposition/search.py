@@ -275,32 +275,37 @@ class PhaseSearch:
         With "auto" that is done if the counts prefer it: the two have as many free
         numbers. What starts and ranges are compared by moves with the phases.
         """
-        if self.local == "auto":
+        pays, auto = None, self.local == "auto"
+        if auto:
             if not self._may_be_local(found):
                 return found, errors
-            counts, problem, old = self.counts, self.problem, self._divergence(found)
-            few = replace(self.options, max_iter=min(FEW_PASSES, self.options.max_iter))
-            self.counts, tried, self.problem, _ = self._fit_places(found, few)
-            gain = old - self._divergence(tried)
-            self.counts, self.problem = counts, problem
-            if tried.interrupted or gain < NATS_OF_PLACES:
-                return replace(found, interrupted=tried.interrupted), errors
+            pays = self._pays_by(NATS_OF_PLACES, found)
+        known = self.model, self.channels, self.options, np.asarray(self.sizes)
+        again = phases_in_places(self.counts, self.problem, found, *known, pays)
+        if again is None:
+            return found, errors
+        before, old = closed(found.W[self.rows]), self._divergence(found)
+        self.counts, found, self.problem, self.places = again
+        if auto:
             self.steps.append(
                 "Absorption follows the mixture and the thickness of each place; "
-                f"F {-gain:+.1f}."
+                f"F {self._divergence(found) - old:+.1f}."
             )
-        before = closed(found.W[self.rows])
-        again = self._fit_places(found, self.options)
-        self.counts, found, self.problem, self.places = again
         if self.alternatives is not None:
             moved = closed(found.W[self.rows]) - before
             self.alternatives = np.clip(self.alternatives + moved, 0.0, 1.0)
         return found, self._errors(found)
 
-    def _fit_places(self, found: Factorization, options: FitOptions):
-        """Fit with the matrix of each place, see `phases_in_places`."""
-        known = self.model, self.channels, options, np.asarray(self.sizes)
-        return phases_in_places(self.counts, self.problem, found, *known)
+    def _pays_by(self, nats: float, found: Factorization):
+        """Return whether another fit is better than one by so many nats, as asked."""
+        wanted = self._divergence(found) - nats
+
+        def pays(counts: AnyCounts, problem: Problem, again: Factorization) -> bool:
+            problem = replace(problem, free_scales=False)
+            of_fit = counts, problem, again.W, again.H
+            return divergence_of_fit(*of_fit, n_jobs=self.n_jobs) < wanted
+
+        return pays
 
     def _may_be_local(self, found: Factorization) -> bool:
         """Whether the counts may be asked if each place has a matrix of its own."""

@@ -32,6 +32,8 @@ SETTLED = 1e-3
 MAX_ROUNDS = 20
 # Share that a round has of the time that is left, as a rule: the first are the longest.
 A_ROUND = 0.5
+# What is fitted while matrices still move takes so many passes, and twice as many then.
+FIRST_PASSES = 22
 # Pixels are sorted into so many places at most, with channels of their own, of which
 # there may be so many that 16 bits hold their numbers.
 MOST_PLACES, MOST_CHANNELS = 32, 1 << 16
@@ -216,7 +218,8 @@ def phases_in_places(
     channels: np.ndarray,
     options: FitOptions,
     sizes: np.ndarray,
-) -> tuple[AnyCounts, Factorization, Problem, Places]:
+    pays: Callable[[AnyCounts, Problem, Factorization], bool] | None = None,
+) -> tuple[AnyCounts, Factorization, Problem, Places] | None:
     """Give each pixel the matrix of what it holds, until the composition settles.
 
     Parameters
@@ -227,11 +230,14 @@ def phases_in_places(
         Boolean, shape (n_channels,): channels in use.
     sizes
         How many pixels of the map each of these is the sum of, shape (n_pixels,).
+    pays
+        Asked once, after some passes, whether to go on; None: to the end.
 
     Returns
     -------
     counts, found, problem, places
-        Counts that have channels of their own in each place, and their fit.
+        Counts that have channels of their own in each place, and their fit; None if
+        that does not pay.
     """
     rows, left = model.element_columns, options.max_iter
 
@@ -244,6 +250,8 @@ def phases_in_places(
     number = _sorted(model, held(1.0), seen, MOST_CHANNELS // counts.n_channels)
     places = _places(model, number, held(1.0))
     counts = counts.in_places(number, len(places.amount))
+    # matrices that still move are no reason to fit them to the end
+    passes = FIRST_PASSES
     for _ in range(MAX_ROUNDS):
         matrices = places.matrices(model, channels)
         problem, H, atoms = in_places(problem, found, matrices, number)
@@ -252,9 +260,11 @@ def phases_in_places(
                 counts,
                 problem,
                 init=(found.W, H),
-                options=replace(options, n_init=1, max_iter=max(left, 1)),
+                options=replace(options, n_init=1, max_iter=max(min(passes, left), 1)),
             )
-        left -= again.n_iter
+        if pays is not None and not pays(counts, problem, again):
+            return None
+        pays, left = None, left - again.n_iter
         last, before = closed(found.W[rows]), places
         found = continued(found, again)
         places = replace(_places(model, number, held(atoms[number])), atoms=atoms)
@@ -262,8 +272,10 @@ def phases_in_places(
             np.abs(closed(found.W[rows]) - last).max(),
             np.abs(places.composition - before.composition).max(),
         )
-        if max(moved) < SETTLED or found.interrupted or left <= 0:
+        settled = max(moved) < SETTLED
+        if (settled and found.converged) or found.interrupted or left <= 0:
             return counts, found, problem, places
+        passes = left if settled else 2 * passes
     warn_unsettled(model)
     return counts, found, problem, places
 

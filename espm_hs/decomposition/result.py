@@ -567,7 +567,8 @@ class PhaseAnalysis:
 
     def _notes(self) -> list[str]:
         """Return what to know before trusting the phases, in a few lines."""
-        notes = [f"choices: {' '.join(self.steps)}"] if self.steps else []
+        notes = [self.places_text] if self.places_text else []
+        notes += [f"choices: {' '.join(self.steps)}"] if self.steps else []
         if self.ambiguities and all(one.kind == "overlap" for one in self.cautions):
             notes.append(self._openness())
         # how many starts agree is said above
@@ -579,6 +580,11 @@ class PhaseAnalysis:
         notes += [one.sentence for one in found[:last]]
         rest = in_short(found[last:], self.labels)
         return [*notes, f"also: {rest}"] if rest else notes
+
+    @property
+    def places_text(self) -> str:
+        """Say so, in the words of the physics, if places have matrices of their own."""
+        return "" if self.places is None else self.model.advice.get("places", "")
 
     def _openness(self) -> str:
         """Say what is open about phases of which nothing grave is to be said."""

@@ -275,8 +275,8 @@ class PhaseSearch:
         With "auto" that is done if the counts prefer it: the two have as many free
         numbers. What starts and ranges are compared by moves with the phases.
         """
-        pays, auto = None, self.local == "auto"
-        if auto:
+        pays = None
+        if self.local == "auto":
             if not self._may_be_local(found):
                 return found, errors
             pays = self._pays_by(NATS_OF_PLACES, found)
@@ -284,13 +284,8 @@ class PhaseSearch:
         again = phases_in_places(self.counts, self.problem, found, *known, pays)
         if again is None:
             return found, errors
-        before, old = closed(found.W[self.rows]), self._divergence(found)
+        before = closed(found.W[self.rows])
         self.counts, found, self.problem, self.places = again
-        if auto:
-            self.steps.append(
-                "Absorption follows the mixture and the thickness of each place; "
-                f"F {self._divergence(found) - old:+.1f}."
-            )
         if self.alternatives is not None:
             moved = closed(found.W[self.rows]) - before
             self.alternatives = np.clip(self.alternatives + moved, 0.0, 1.0)

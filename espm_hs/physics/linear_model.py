@@ -246,7 +246,8 @@ class LinearModel(Protocol):
 
         "unsettled" follows the warning that the composition and the model that
         depends on it do not settle, "local" the error that nothing differs from place
-        to place in a model that does not depend on the composition.
+        to place in a model that does not depend on the composition. "places" says that
+        places have matrices of their own.
         """
         return {}
 

@@ -709,5 +709,7 @@ _ADVICE = MappingProxyType(
         "local": "State the mean thickness (nm) and the density (g/cm3) with "
         "`s.set_analysis_parameters(thickness=..., density=...)`, or leave out "
         "`local_absorption`.",
+        "places": "Each place absorbs by the mixture and the mass thickness that are "
+        "there.",
     }
 )

@@ -13,6 +13,7 @@ from espm_hs.decomposition.ambiguity import Answer, alternatives, closed, matche
 from espm_hs.decomposition.cautions import LEAST_AGREEING
 from espm_hs.decomposition.constraints import Knowledge
 from espm_hs.decomposition.self_consistency import (
+    Judge,
     Places,
     continued,
     in_places,
@@ -45,6 +46,7 @@ from espm_hs.factorization import (
     Penalties,
     Problem,
     composition_covariance,
+    divergence,
     divergence_of_fit,
     factorize,
     fit_maps,
@@ -275,7 +277,7 @@ class PhaseSearch:
         With "auto" that is done if the counts prefer it: the two have as many free
         numbers. What starts and ranges are compared by moves with the phases.
         """
-        pays = None
+        pays: Judge | None = None
         if self.local == "auto":
             if not self._may_be_local(found):
                 return found, errors
@@ -291,16 +293,23 @@ class PhaseSearch:
             self.alternatives = np.clip(self.alternatives + moved, 0.0, 1.0)
         return found, self._errors(found)
 
-    def _pays_by(self, nats: float, found: Factorization):
-        """Return whether another fit is better than one by so many nats, as asked."""
-        wanted = self._divergence(found) - nats
+    def _pays_by(self, nats: float, found: Factorization) -> Judge:
+        """Return what says whether another fit is better than one by so many nats.
 
-        def pays(counts: AnyCounts, problem: Problem, again: Factorization) -> bool:
-            problem = replace(problem, free_scales=False)
-            of_fit = counts, problem, again.W, again.H
-            return divergence_of_fit(*of_fit, n_jobs=self.n_jobs) < wanted
+        What the sum of all pixels says does not count: wrong tables of lines look there
+        as another absorption does.
+        """
+        spectrum = self.counts.spectrum
 
-        return pays
+        def nats_of(counts: AnyCounts, problem: Problem, fit: Factorization) -> float:
+            H = np.asarray(fit.H)
+            mean = problem.mean_of(problem.spectra(fit.W)) @ H.sum(axis=0)
+            of_fit = counts, replace(problem, free_scales=False), fit.W, H
+            whole = divergence_of_fit(*of_fit, n_jobs=self.n_jobs)
+            return whole - divergence(spectrum, mean)
+
+        wanted = nats_of(self.counts, self.problem, found) - nats
+        return lambda *again: nats_of(*again) < wanted
 
     def _may_be_local(self, found: Factorization) -> bool:
         """Whether the counts may be asked if each place has a matrix of its own."""

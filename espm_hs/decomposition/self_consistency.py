@@ -45,6 +45,10 @@ LEAST_OF_COLUMN = 1e-3
 LEAST_AMOUNT = 0.1
 
 
+# Says of a fit whether it pays to go on.
+Judge = Callable[[AnyCounts, Problem, Factorization], bool]
+
+
 def phase_matrices(model: LinearModel, composition: np.ndarray) -> np.ndarray:
     """Return the matrix of each phase, refined with the phase's own composition.
 
@@ -218,7 +222,7 @@ def phases_in_places(
     channels: np.ndarray,
     options: FitOptions,
     sizes: np.ndarray,
-    pays: Callable[[AnyCounts, Problem, Factorization], bool] | None = None,
+    pays: Judge | None = None,
 ) -> tuple[AnyCounts, Factorization, Problem, Places] | None:
     """Give each pixel the matrix of what it holds, until the composition settles.
 

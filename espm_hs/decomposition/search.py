@@ -83,6 +83,8 @@ NATS_GAINED = 2.0
 MOST_ROUNDS, GOES_ON = 4, 0.5
 # What so many passes do not gain this part of is not promising.
 FEW_PASSES, PROMISING = 20, 0.25
+# The likelihood begins to fall so much, in nats, at half a standard error.
+BEGINS_TO_RISE = 0.125
 # So many nats say that absorption follows what is in a place: odds of 20 to 1.
 NATS_OF_PLACES = 3.0
 
@@ -654,8 +656,15 @@ class PhaseSearch:
         shares = {pair: x for pair, x in shares.items() if pair not in self.taken}
         if not shares:
             return found, errors
+        # what pixels show is where the counts begin to object, not where they forbid it
+        how = {"rise": BEGINS_TO_RISE, "pairs": list(shares), "n_jobs": self.n_jobs}
+        try:
+            shown = mixing_ranges(*self._state(found), **how)[1]
+        except KeyboardInterrupt:
+            return found, replace(errors, interrupted=True)
         mixing = np.eye(len(free))
-        for (phase, host), share in shares.items():
+        for phase, host in shares:
+            share = float(shown[phase, host])
             mixing[phase, phase], mixing[phase, host] = 1 - share, share
             self.steps.append(
                 f"Phase {phase} is nowhere alone: the {100 * share:.0f} % of phase "

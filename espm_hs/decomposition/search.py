@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from operator import itemgetter
 
 import numpy as np
 
@@ -32,6 +31,7 @@ from espm_hs.decomposition.separation import (
     is_trace,
     remnants,
     separate,
+    traces,
 )
 from espm_hs.decomposition.solid_solution import (
     as_observed,
@@ -683,16 +683,22 @@ class PhaseSearch:
             return found, errors
         free = self.known.free & ~self.known.located
         counts = self.problem.spectra(found.W).sum(axis=0) * self._on_grid(found)
-        known = errors.covariance, self.rows, self.grid, free
-        of_matrix = [
-            (is_trace(found.W, x), x) for x in remnants(found.W, counts, *known)
+        known = errors.covariance, self.rows
+        of_matrix = remnants(found.W, counts, *known, self.grid, free)
+        series = find_series(found.W, self._on_grid(found), self.rows, self.grid)
+        ends = [
+            pair for one in series if free[list(pair := (one.phase, one.other))].all()
         ]
+        what = [(one, _told_of_matrix) for one in of_matrix]
+        what += [(one, _told_of_series) for one in traces(found.W, *known, ends)]
         # where just a trace is known to be gone, penalties would put back the rest in a
         # refit: these come last
-        for trace, one in sorted(of_matrix, key=itemgetter(0)):
+        what.sort(key=lambda pair: is_trace(found.W, pair[0]))
+        for one, told in what:
             if (one.phase, one.other) in self.taken:
                 continue
-            again = self._without(found, [one], _told_of_matrix, as_it_is=trace)
+            trace = is_trace(found.W, one)
+            again = self._without(found, [one], told, as_it_is=trace)
             if again is None:
                 continue
             mixing, rest = np.eye(len(free)), 1 - one.amount
@@ -785,6 +791,14 @@ def _told_of_matrix(one: Overlap) -> str:
     return (
         f"Phase {one.phase} lies in phase {one.other}: the {100 * one.amount:.0f} % of "
         "it that all pixels show are taken out"
+    )
+
+
+def _told_of_series(one: Overlap) -> str:
+    """Say what an end of a series had of the other one."""
+    return (
+        f"Phase {one.phase} is an end of a series: the {100 * one.amount:.0f} % of "
+        f"phase {one.other} in it are taken out"
     )
 
 

@@ -7,7 +7,7 @@ searches return an `Overlap`, which `separate` takes out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -312,6 +312,28 @@ def remnants(
         if one.amount < (MOST_REMNANT if _likely_none(W, one) else LARGEST_REMNANT)
         and (W[one.columns, one.other].max() > MAIN or not amounts.solid_solution(one))
     ]
+
+
+def traces(
+    W: np.ndarray,
+    covariance: np.ndarray,
+    elements: np.ndarray,
+    pairs: Iterable[tuple[int, int]],
+) -> list[Overlap]:
+    """Return what ends of a series have of the other end, if that is just a trace.
+
+    Parameters
+    ----------
+    W, covariance, elements
+        As in `find_films`.
+    pairs
+        Phases that are the ends of a series.
+    """
+    allowed = np.zeros((W.shape[1], W.shape[1]), bool)
+    for pair in pairs:
+        allowed[pair] = allowed[pair[::-1]] = True
+    shared = _Amounts(W, covariance, elements).shared_parts(allowed)
+    return [one for one in shared if is_trace(W, one)]
 
 
 def _likely_none(W: np.ndarray, one: Overlap) -> bool:

@@ -543,6 +543,7 @@ class MapToFit:
             feasible_ranges=errors.feasible_ranges,
             calibration=self.changed,
             alternatives=search.alternatives,
+            surroundings=search.surroundings,
             steps=tuple(search.steps),
             unknowns=_unknowns(model, self.known, found.W),
             **_in_user_units(problem, found, self.channels, pixels),

@@ -31,6 +31,7 @@ from espm_hs.decomposition.separation import (
     is_trace,
     remnants,
     separate,
+    surroundings,
     traces,
 )
 from espm_hs.decomposition.solid_solution import (
@@ -158,6 +159,7 @@ class PhaseSearch:
         self.rise = 0.0  # of F, by these choices
         self.taken: set[tuple[int, int]] = set()  # (phase, what was taken out of it)
         self.alternatives: np.ndarray | None = None
+        self.surroundings: np.ndarray | None = None
         self.rows, self.n_jobs = self.model.element_columns, self.options.n_jobs
 
     def run(
@@ -213,6 +215,8 @@ class PhaseSearch:
         if self.bins is not None:
             self.counts, self.bins = self.bins, None
             found = self._mapped(found, found.W)
+        counts = self.problem.totals(self.problem.spectra(found.W)) * found.H
+        self.surroundings = surroundings(counts, self.grid)
         return found, errors
 
     def begin(self) -> None:
@@ -657,9 +661,11 @@ class PhaseSearch:
         if not shares:
             return found, errors
         # what pixels show is where the counts begin to object, not where they forbid it
-        how = {"rise": BEGINS_TO_RISE, "pairs": list(shares), "n_jobs": self.n_jobs}
+        asked, n_jobs = list(shares), self.n_jobs
         try:
-            shown = mixing_ranges(*self._state(found), **how)[1]
+            shown = mixing_ranges(
+                *self._state(found), rise=BEGINS_TO_RISE, pairs=asked, n_jobs=n_jobs
+            )[1]
         except KeyboardInterrupt:
             return found, replace(errors, interrupted=True)
         mixing = np.eye(len(free))

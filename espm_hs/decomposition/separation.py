@@ -304,7 +304,7 @@ def remnants(
     more of the matrix, and so do several elements that agree. Among members of a series
     main elements alone are likely not to be there.
     """
-    around, amounts = _replaced(H, grid), _Amounts(W, covariance, elements)
+    around, amounts = surroundings(H, grid), _Amounts(W, covariance, elements)
     inside = (around > SURROUNDED) & (around > around.T) & free & free[:, None]
     return [
         one
@@ -346,10 +346,21 @@ def is_trace(W: np.ndarray, one: Overlap) -> bool:
     return bool(W[one.columns, one.phase].sum() < TRACE)
 
 
-def _replaced(H: np.ndarray, grid: Grid) -> np.ndarray:
-    """Share of each phase (row) whose place another one takes from pixel to pixel.
+def surroundings(H: np.ndarray, grid: Grid) -> np.ndarray:
+    """Return how much of each phase (row) gives way to another one (column).
 
-    What is outside of the map takes no place.
+    Parameters
+    ----------
+    H
+        Shape (n_pixels, n_phases), in counts.
+    grid
+        Neighbours of the pixels.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shares of what changes from pixel to pixel, shape (n_phases, n_phases). What is
+        outside of the map takes no place.
     """
     # on a cluster, amounts are no array that neighbours could be taken from
     neighbours, H = np.asarray(grid.neighbours), np.asarray(H)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import permutations
 
 import numpy as np
 from joblib import effective_n_jobs
@@ -91,8 +92,7 @@ def mixing_ranges(
     n_jobs = effective_n_jobs(n_jobs)
     with one_blas_thread(), passes_over(counts, plain, n_jobs) as passes:
         moves = _Moves(passes, problem, W, H)
-        if pairs is None:
-            pairs = np.argwhere(~np.eye(k, dtype=bool)).tolist()
+        pairs = list(permutations(range(k), 2)) if pairs is None else pairs
         for n, (i, j) in enumerate(pairs):
             tell(n / len(pairs))
             if whole[i] > 0 and whole[j] > 0 and not _is_held(problem, W, i, j):

@@ -288,7 +288,10 @@ class PhaseSearch:
             if not self._may_be_local(found):
                 return found, errors
             pays = self._pays_by(NATS_OF_PLACES, found)
-        known = self.model, self.channels, self.options, np.asarray(self.sizes)
+        options = self.options
+        if options.solver == "auto" and not self.steps:
+            options = replace(options, solver="newton")
+        known = self.model, self.channels, options, np.asarray(self.sizes)
         again = phases_in_places(self.counts, self.problem, found, *known, pays)
         if again is None:
             return found, errors

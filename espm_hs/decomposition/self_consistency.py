@@ -37,8 +37,9 @@ FIRST_PASSES = 22
 # Pixels are sorted into so many places at most, with channels of their own, of which
 # there may be so many that 16 bits hold their numbers.
 MOST_PLACES, MOST_CHANNELS = 32, 1 << 16
-# Places in which the factors of columns have this standard deviation are not divided.
-ALIKE = 0.005
+# Places in which the factors of columns have this standard deviation are not divided,
+# nor those in which the counts could not tell what deviates, by so many nats.
+ALIKE, LEAST_TOLD = 0.005, 1.0
 # Columns with fewer of all counts do not say which pixels are alike.
 LEAST_OF_COLUMN = 1e-3
 # Pixels of less than this part of the amount of sample around a mean atom hold none.
@@ -250,8 +251,8 @@ def phases_in_places(
         return (np.asarray(found.H) * atoms) @ found.W[rows].T / sizes[:, None]
 
     made = model.G[channels].sum(axis=0) * (found.W @ found.H.sum(axis=0))
-    seen = made > LEAST_OF_COLUMN * counts.total
-    number = _sorted(model, held(1.0), seen, MOST_CHANNELS // counts.n_channels)
+    made = np.where(made > LEAST_OF_COLUMN * counts.total, made, 0.0)
+    number = _sorted(model, held(1.0), made, MOST_CHANNELS // counts.n_channels)
     places = _places(model, number, held(1.0))
     counts = counts.in_places(number, len(places.amount))
     # matrices that still move are no reason to fit them to the end
@@ -409,7 +410,7 @@ def _places(model: LinearModel, number: np.ndarray, held: np.ndarray) -> Places:
 
 
 def _sorted(
-    model: LinearModel, held: np.ndarray, seen: np.ndarray, most: int
+    model: LinearModel, held: np.ndarray, made: np.ndarray, most: int
 ) -> np.ndarray:
     """Sort pixels into places, in each of which columns have about the same factors.
 
@@ -420,8 +421,8 @@ def _sorted(
     ----------
     model, held
         The model, and atoms of each element in the pixels, (n_pixels, n_elements).
-    seen
-        Boolean, shape (n_columns,): columns that matter.
+    made
+        Counts of the columns, shape (n_columns,), 0 for those that do not matter.
     most
         Places that there may be, if these are fewer than `MOST_PLACES`.
 
@@ -430,14 +431,16 @@ def _sorted(
     numpy.ndarray
         Place of each pixel, shape (n_pixels,).
     """
-    logs = np.log(model.column_factors(*_mixtures(model, held))[:, seen])
-    number = np.zeros(len(logs), int)
+    logs = np.log(model.column_factors(*_mixtures(model, held))[:, made > 0])
+    number, per_pixel = np.zeros(len(logs), int), made[made > 0] / len(logs)
 
     def off(place: int) -> np.ndarray:
         """Return sums of squares in a place, 0 for columns in which it is even."""
         inside = logs[number == place]
         squares = ((inside - inside.mean(axis=0)) ** 2).sum(axis=0)
-        return np.where(squares > len(inside) * ALIKE**2, squares, 0.0)
+        uneven = squares > len(inside) * ALIKE**2
+        told = per_pixel * squares / 2 > LEAST_TOLD
+        return np.where(uneven & told, squares, 0.0)
 
     sums = [off(0)]
     while len(sums) < min(MOST_PLACES, most) and np.any(sums):

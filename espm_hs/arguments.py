@@ -55,7 +55,7 @@ def check_choice(name: str, value: Any, choices: Iterable[str | None]) -> None:
     raise ValueError(f"`{name}` must be {', '.join(first)} or {last}, got {value!r}.")
 
 
-def check_flag(name: str, value: Any) -> None:
+def check_flag(name: str, value: Any, auto: bool = False) -> None:
     """
     Refuse what is neither True nor False.
 
@@ -65,14 +65,17 @@ def check_flag(name: str, value: Any) -> None:
         Of the argument.
     value
         As given.
+    auto
+        Whether it may also be "auto".
 
     Raises
     ------
     ValueError
         Names the argument and what was given.
     """
-    if not isinstance(value, bool):
-        raise ValueError(f"`{name}` must be True or False, got {value!r}.")
+    if not (isinstance(value, bool) or (auto and value == "auto")):
+        choice = "True, False or 'auto'" if auto else "True or False"
+        raise ValueError(f"`{name}` must be {choice}, got {value!r}.")
 
 
 def check_mapping(name: str, value: Any, what: str) -> None:

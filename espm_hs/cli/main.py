@@ -376,8 +376,8 @@ def _read_settings(
     type=click.Choice(["auto", "outside", "observed"]),
     help="Of series and inclusions.",
 )
-@click.option("--local-absorption", is_flag=True, default=None,
-              help="By the mixture and thickness of each place.")  # fmt: skip
+@click.option("--local-absorption/--no-local-absorption", default=None,
+              help="By the mixture and thickness of each place. [auto]")  # fmt: skip
 @click.option("--starts", type=click.IntRange(1), help="The best of so many is kept.")
 @click.option("--seed", type=click.IntRange(0), help="Of the random numbers.")
 @_IDENTIFY

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from espm_hs.decomposition.separation import SURROUNDED
+
 # A composition that moves by less is not worth a word.
 LEAST_CHANGE = 0.005
 # Phases are the same if they are so close, in degrees or at.%.
@@ -47,6 +49,9 @@ class Ambiguity:
         found to the last mixture that the counts allow.
     labels
         What to call each phase.
+    beside
+        Whether most of the phase lies beside phases other than that one, so that it is
+        unlikely to hold that one in the same proportion everywhere.
     """
 
     phase: int
@@ -59,6 +64,7 @@ class Ambiguity:
     low: np.ndarray
     high: np.ndarray
     labels: tuple[str, ...]
+    beside: bool = False
 
     @property
     def width(self) -> float:
@@ -69,7 +75,8 @@ class Ambiguity:
     def is_wide(self) -> bool:
         """Whether so much is open that the composition may be another one."""
         much = WIDE if self.contained else WIDE_LACK
-        return self.angle >= SAME and self.width > much
+        likely = not (self.contained and self.beside)
+        return self.angle >= SAME and self.width > much and likely
 
     def __str__(self) -> str:
         own, nearest = self.labels[self.phase], self.labels[self.nearest]
@@ -97,6 +104,7 @@ def ambiguities(
     spectra: np.ndarray,
     feasible_ranges: np.ndarray,
     labels: Sequence[str] | None = None,
+    surroundings: np.ndarray | None = None,
 ) -> list[Ambiguity]:
     """Say for each of several phases what is least certain about it.
 
@@ -112,35 +120,39 @@ def ambiguities(
         Shape (2, n_phases, n_phases), see `espm_hs.factorization.mixing_ranges`.
     labels
         What to call each phase; None: by its number.
+    surroundings
+        Shape (n_phases, n_phases), see `espm_hs.decomposition.separation.surroundings`;
+        None: any phase may lie in any other one.
     """
-    labels = labels or [f"phase {j}" for j in range(feasible_ranges.shape[1])]
-    fractions = closed(composition)
-    angle = angles(spectra)
-    result = []
-    for i in range(feasible_ranges.shape[1]):
+    labels = tuple(labels or [f"phase {j}" for j in range(feasible_ranges.shape[1])])
+    fractions, angle = closed(composition), angles(spectra)
+
+    def may_be(i: int, contained: bool, other: int, end: np.ndarray) -> Ambiguity:
         found = fractions[:, i]
-        contained, other, end = max(
-            _ends(fractions, feasible_ranges, i),
-            key=lambda one: np.abs(one[-1] - found).max(),
-        )
         share = float(feasible_ranges[0 if contained else 1, i, other])
         none = np.abs(end - found).max() < LEAST_CHANGE
         end = found if none else end
-        result.append(
-            Ambiguity(
-                phase=i,
-                nearest=int(np.argmin(angle[i])),
-                angle=float(angle[i].min()),
-                other=None if none else other,
-                share=0.0 if none else share,
-                contained=contained,
-                elements=elements,
-                low=100 * np.minimum(found, end),
-                high=100 * np.maximum(found, end),
-                labels=tuple(labels),
-            )
+        return Ambiguity(
+            phase=i,
+            nearest=int(np.argmin(angle[i])),
+            angle=float(angle[i].min()),
+            other=None if none else other,
+            share=0.0 if none else share,
+            contained=contained,
+            elements=elements,
+            low=100 * np.minimum(found, end),
+            high=100 * np.maximum(found, end),
+            labels=labels,
+            beside=surroundings is not None and surroundings[i, other] < SURROUNDED,
         )
-    return result
+
+    return [
+        max(
+            (may_be(i, *one) for one in _ends(fractions, feasible_ranges, i)),
+            key=lambda one: (one.is_wide, one.width),
+        )
+        for i in range(feasible_ranges.shape[1])
+    ]
 
 
 def _ends(

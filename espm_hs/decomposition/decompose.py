@@ -130,7 +130,8 @@ class DecompositionOptions(FitOptions):
     local
         Whether G is that of the mixture and the amount of the sample in each place of
         the map, and not that of each phase, see
-        `espm_hs.decomposition.self_consistency.phases_in_places`.
+        `espm_hs.decomposition.self_consistency.phases_in_places`; "auto": where the
+        model is known well enough for that, and the counts prefer it.
     pixel_size
         Size of a pixel along each navigation axis, in one unit, for the smoothness;
         None: square.
@@ -154,7 +155,7 @@ class DecompositionOptions(FitOptions):
     binning: str | int = 1
     end_members: str = "auto"
     separation: bool = True
-    local: bool = False
+    local: bool | str = False
     pixel_size: tuple[float, ...] | None = None
     names: tuple[str, ...] | None = None
 
@@ -165,9 +166,9 @@ class DecompositionOptions(FitOptions):
             object.__setattr__(self, "sparsity", usual)
         self._check_binning()
         check_choice("end_members", self.end_members, END_MEMBERS)
-        for name in ("separation", "local"):
-            check_flag(name, getattr(self, name))
-        if self.local and self.simplex == "abundances":
+        check_flag("separation", self.separation)
+        check_flag("local", self.local, auto=True)
+        if self.local is True and self.simplex == "abundances":
             raise ValueError(
                 "With simplex='abundances' there is as much of the sample in every "
                 "pixel, so that nothing is local. Use simplex='elements'."
@@ -542,6 +543,7 @@ class MapToFit:
             feasible_ranges=errors.feasible_ranges,
             calibration=self.changed,
             alternatives=search.alternatives,
+            surroundings=search.surroundings,
             steps=tuple(search.steps),
             unknowns=_unknowns(model, self.known, found.W),
             **_in_user_units(problem, found, self.channels, pixels),
@@ -637,7 +639,7 @@ def _problem(
         n_phases = number_of_phases(n_phases, options.known_phases, model)
     n_phases = check_size(n_phases, navigation, pixels, channels)
     check_lines(model, channels)
-    if options.local and not model.depends_on_composition:
+    if options.local is True and not model.depends_on_composition:
         raise ValueError(
             "The spectra of the model do not depend on what is in a pixel, so that "
             f"nothing is local. {model.advice.get('local', '')}".strip()

@@ -69,6 +69,9 @@ def combined(
     optional: dict[str, Any] = {}
     if found.feasible_ranges is not None:
         optional["feasible_ranges"] = _largest(found.feasible_ranges, groups)
+    if found.surroundings is not None:
+        around = _largest(found.surroundings[None], groups)
+        optional["surroundings"] = None if around is None else around[0]
     if ranges is not None:
         optional["alternatives"] = ranges @ by_atoms
     if found.counts is not None:
@@ -119,7 +122,7 @@ def _largest(ranges: np.ndarray, groups: Sequence[Sequence[int]]) -> np.ndarray 
     n = len(groups)
     if n == 1:
         return None
-    wide = np.zeros((2, n, n))
+    wide = np.zeros((len(ranges), n, n))
     for i, one in enumerate(groups):
         for j, other in enumerate(groups):
             if i != j:
@@ -205,6 +208,7 @@ def with_phase(
         counts=counts,
         feasible_ranges=np.zeros((2, k + 1, k + 1)),
         alternatives=None,
+        surroundings=None,
         unknowns=unknowns,
         atoms_in_places=None
         if places is None

@@ -41,7 +41,7 @@ _ARRAYS = ("W", "covariance", "bias", "spectra", "atoms", "fingerprint", "histor
 _KEYS = {"bias": "pull", "feasible_ranges": "mixing"}
 # Arrays that are None in some results, as in all of older files.
 _OPTIONAL = (
-    *("feasible_ranges", "alternatives", "counts"),
+    *("feasible_ranges", "alternatives", "counts", "surroundings"),
     *("places", "atoms_in_places"),
 )
 # Numbers by type; older files lack those that have a default.
@@ -225,6 +225,9 @@ class PhaseAnalysis:
         where there was one start.
     counts
         Shape (n_phases,): counts of each phase in the map. None in older files.
+    surroundings
+        Shape (n_phases, n_phases): how much of each phase (row) gives way to another
+        one, see `espm_hs.decomposition.separation.surroundings`. None in older files.
     steps
         What the search chose among answers that the counts allow, a sentence each.
     places, atoms_in_places
@@ -265,6 +268,7 @@ class PhaseAnalysis:
     calibration: Mapping[str, float] = field(default_factory=dict)
     alternatives: np.ndarray | None = None
     counts: np.ndarray | None = None
+    surroundings: np.ndarray | None = None
     steps: tuple[str, ...] = ()
     unknowns: Unknowns | None = None
     scale: float = 1.0
@@ -398,6 +402,7 @@ class PhaseAnalysis:
             self.spectra,
             self.feasible_ranges,
             self.labels,
+            self.surroundings,
         )
 
     @cached_property
@@ -567,7 +572,8 @@ class PhaseAnalysis:
 
     def _notes(self) -> list[str]:
         """Return what to know before trusting the phases, in a few lines."""
-        notes = [f"choices: {' '.join(self.steps)}"] if self.steps else []
+        notes = [self.places_text] if self.places_text else []
+        notes += [f"choices: {' '.join(self.steps)}"] if self.steps else []
         if self.ambiguities and all(one.kind == "overlap" for one in self.cautions):
             notes.append(self._openness())
         # how many starts agree is said above
@@ -579,6 +585,11 @@ class PhaseAnalysis:
         notes += [one.sentence for one in found[:last]]
         rest = in_short(found[last:], self.labels)
         return [*notes, f"also: {rest}"] if rest else notes
+
+    @property
+    def places_text(self) -> str:
+        """Say so, in the words of the physics, if places have matrices of their own."""
+        return "" if self.places is None else self.model.advice.get("places", "")
 
     def _openness(self) -> str:
         """Say what is open about phases of which nothing grave is to be said."""
@@ -688,6 +699,7 @@ class PhaseAnalysis:
             "fingerprint": (3,),
             "alternatives": (2, len(self.elements), k),
             "counts": (k,),
+            "surroundings": (k, k),
             "atoms_in_places": (self.n_places, k),
         }
         if self.unknowns is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from operator import itemgetter
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from espm_hs.decomposition.ambiguity import Answer, alternatives, closed, matche
 from espm_hs.decomposition.cautions import LEAST_AGREEING
 from espm_hs.decomposition.constraints import Knowledge
 from espm_hs.decomposition.self_consistency import (
+    Judge,
     Places,
     continued,
     in_places,
@@ -31,6 +31,8 @@ from espm_hs.decomposition.separation import (
     is_trace,
     remnants,
     separate,
+    surroundings,
+    traces,
 )
 from espm_hs.decomposition.solid_solution import (
     as_observed,
@@ -45,6 +47,7 @@ from espm_hs.factorization import (
     Penalties,
     Problem,
     composition_covariance,
+    divergence,
     divergence_of_fit,
     factorize,
     fit_maps,
@@ -81,6 +84,10 @@ NATS_GAINED = 2.0
 MOST_ROUNDS, GOES_ON = 4, 0.5
 # What so many passes do not gain this part of is not promising.
 FEW_PASSES, PROMISING = 20, 0.25
+# The likelihood begins to fall so much, in nats, at half a standard error.
+BEGINS_TO_RISE = 0.125
+# So many nats say that absorption follows what is in a place: odds of 20 to 1.
+NATS_OF_PLACES = 3.0
 
 
 @dataclass(frozen=True)
@@ -138,7 +145,7 @@ class PhaseSearch:
     options: FitOptions
     end_members: str = "auto"
     separation: bool = True
-    local: bool = False
+    local: bool | str = False
     sizes: np.ndarray | None = None
     pixels: AlikePixels | None = None
 
@@ -152,6 +159,7 @@ class PhaseSearch:
         self.rise = 0.0  # of F, by these choices
         self.taken: set[tuple[int, int]] = set()  # (phase, what was taken out of it)
         self.alternatives: np.ndarray | None = None
+        self.surroundings: np.ndarray | None = None
         self.rows, self.n_jobs = self.model.element_columns, self.options.n_jobs
 
     def run(
@@ -197,7 +205,7 @@ class PhaseSearch:
             self.alternatives = self._alternatives(found, first)
         if self.local and not found.interrupted:
             with stage(ALL_ROUNDS, "places"):
-                found, errors = self._in_places(found)
+                found, errors = self._in_places(found, errors)
         if not (found.interrupted or errors.interrupted):
             found, errors = self._with_end_members(found, errors)
         with stage(ALL_ROUNDS, "feasible ranges"):
@@ -207,6 +215,8 @@ class PhaseSearch:
         if self.bins is not None:
             self.counts, self.bins = self.bins, None
             found = self._mapped(found, found.W)
+        counts = self.problem.totals(self.problem.spectra(found.W)) * found.H
+        self.surroundings = surroundings(counts, self.grid)
         return found, errors
 
     def begin(self) -> None:
@@ -265,25 +275,55 @@ class PhaseSearch:
             interrupted=found.interrupted or again.interrupted,
         )
 
-    def _in_places(self, found: Factorization) -> tuple[Factorization, Errors]:
+    def _in_places(
+        self, found: Factorization, errors: Errors
+    ) -> tuple[Factorization, Errors]:
         """Go on with the matrix of each place instead of that of each phase.
 
-        What starts and ranges are compared by moves with the phases.
+        With "auto" that is done if the counts prefer it: the two have as many free
+        numbers. What starts and ranges are compared by moves with the phases.
         """
+        pays: Judge | None = None
+        if self.local == "auto":
+            if not self._may_be_local(found):
+                return found, errors
+            pays = self._pays_by(NATS_OF_PLACES, found)
+        options = self.options
+        if options.solver == "auto" and not self.steps:
+            options = replace(options, solver="newton")
+        known = self.model, self.channels, options, np.asarray(self.sizes)
+        again = phases_in_places(self.counts, self.problem, found, *known, pays)
+        if again is None:
+            return found, errors
         before = closed(found.W[self.rows])
-        self.counts, found, self.problem, self.places = phases_in_places(
-            self.counts,
-            self.problem,
-            found,
-            self.model,
-            self.channels,
-            self.options,
-            np.asarray(self.sizes),
-        )
+        self.counts, found, self.problem, self.places = again
         if self.alternatives is not None:
             moved = closed(found.W[self.rows]) - before
             self.alternatives = np.clip(self.alternatives + moved, 0.0, 1.0)
         return found, self._errors(found)
+
+    def _pays_by(self, nats: float, found: Factorization) -> Judge:
+        """Return what says whether another fit is better than one by so many nats.
+
+        What the sum of all pixels says does not count: wrong tables of lines look there
+        as another absorption does.
+        """
+        spectrum = self.counts.spectrum
+
+        def nats_of(counts: AnyCounts, problem: Problem, fit: Factorization) -> float:
+            H = np.asarray(fit.H)
+            mean = problem.mean_of(problem.spectra(fit.W)) @ H.sum(axis=0)
+            of_fit = counts, replace(problem, free_scales=False), fit.W, H
+            whole = divergence_of_fit(*of_fit, n_jobs=self.n_jobs)
+            return whole - divergence(spectrum, mean)
+
+        wanted = nats_of(self.counts, self.problem, found) - nats
+        return lambda *again: nats_of(*again) < wanted
+
+    def _may_be_local(self, found: Factorization) -> bool:
+        """Whether the counts may be asked if each place has a matrix of its own."""
+        able = self.model.differs_locally and self._in_counts and self.bins is None
+        return able and found.converged and not self.known.single_elements
 
     def _alternatives(self, found: Factorization, first: Factorization) -> np.ndarray:
         """Return the fractions between which starts that fit about as well end.
@@ -373,7 +413,7 @@ class PhaseSearch:
         k = self.problem.n_components
         known = self.known.single_elements or self.known.located.any()
         enough = pixels.to_tell.n_sums >= LEAST_SUMS * k
-        return k > 1 and enough and not (known or self.local)
+        return k > 1 and enough and not (known or self.local is True)
 
     def _among_alike(
         self, found: Factorization, errors: Errors
@@ -623,8 +663,17 @@ class PhaseSearch:
         shares = {pair: x for pair, x in shares.items() if pair not in self.taken}
         if not shares:
             return found, errors
+        # what pixels show is where the counts begin to object, not where they forbid it
+        asked, n_jobs = list(shares), self.n_jobs
+        try:
+            shown = mixing_ranges(
+                *self._state(found), rise=BEGINS_TO_RISE, pairs=asked, n_jobs=n_jobs
+            )[1]
+        except KeyboardInterrupt:
+            return found, replace(errors, interrupted=True)
         mixing = np.eye(len(free))
-        for (phase, host), share in shares.items():
+        for phase, host in shares:
+            share = float(shown[phase, host])
             mixing[phase, phase], mixing[phase, host] = 1 - share, share
             self.steps.append(
                 f"Phase {phase} is nowhere alone: the {100 * share:.0f} % of phase "
@@ -643,16 +692,22 @@ class PhaseSearch:
             return found, errors
         free = self.known.free & ~self.known.located
         counts = self.problem.spectra(found.W).sum(axis=0) * self._on_grid(found)
-        known = errors.covariance, self.rows, self.grid, free
-        of_matrix = [
-            (is_trace(found.W, x), x) for x in remnants(found.W, counts, *known)
+        known = errors.covariance, self.rows
+        of_matrix = remnants(found.W, counts, *known, self.grid, free)
+        series = find_series(found.W, self._on_grid(found), self.rows, self.grid)
+        ends = [
+            pair for one in series if free[list(pair := (one.phase, one.other))].all()
         ]
+        what = [(one, _told_of_matrix) for one in of_matrix]
+        what += [(one, _told_of_series) for one in traces(found.W, *known, ends)]
         # where just a trace is known to be gone, penalties would put back the rest in a
         # refit: these come last
-        for trace, one in sorted(of_matrix, key=itemgetter(0)):
+        what.sort(key=lambda pair: is_trace(found.W, pair[0]))
+        for one, told in what:
             if (one.phase, one.other) in self.taken:
                 continue
-            again = self._without(found, [one], _told_of_matrix, as_it_is=trace)
+            trace = is_trace(found.W, one)
+            again = self._without(found, [one], told, as_it_is=trace)
             if again is None:
                 continue
             mixing, rest = np.eye(len(free)), 1 - one.amount
@@ -745,6 +800,14 @@ def _told_of_matrix(one: Overlap) -> str:
     return (
         f"Phase {one.phase} lies in phase {one.other}: the {100 * one.amount:.0f} % of "
         "it that all pixels show are taken out"
+    )
+
+
+def _told_of_series(one: Overlap) -> str:
+    """Say what an end of a series had of the other one."""
+    return (
+        f"Phase {one.phase} is an end of a series: the {100 * one.amount:.0f} % of "
+        f"phase {one.other} in it are taken out"
     )
 
 

@@ -32,15 +32,22 @@ SETTLED = 1e-3
 MAX_ROUNDS = 20
 # Share that a round has of the time that is left, as a rule: the first are the longest.
 A_ROUND = 0.5
+# What is fitted while matrices still move takes so many passes, and twice as many then.
+FIRST_PASSES = 22
 # Pixels are sorted into so many places at most, with channels of their own, of which
 # there may be so many that 16 bits hold their numbers.
 MOST_PLACES, MOST_CHANNELS = 32, 1 << 16
-# Places in which the factors of columns have this standard deviation are not divided.
-ALIKE = 0.005
+# Places in which the factors of columns have this standard deviation are not divided,
+# nor those in which the counts could not tell what deviates, by so many nats.
+ALIKE, LEAST_TOLD = 0.005, 1.0
 # Columns with fewer of all counts do not say which pixels are alike.
 LEAST_OF_COLUMN = 1e-3
 # Pixels of less than this part of the amount of sample around a mean atom hold none.
 LEAST_AMOUNT = 0.1
+
+
+# Says of a fit whether it pays to go on.
+Judge = Callable[[AnyCounts, Problem, Factorization], bool]
 
 
 def phase_matrices(model: LinearModel, composition: np.ndarray) -> np.ndarray:
@@ -216,7 +223,8 @@ def phases_in_places(
     channels: np.ndarray,
     options: FitOptions,
     sizes: np.ndarray,
-) -> tuple[AnyCounts, Factorization, Problem, Places]:
+    pays: Judge | None = None,
+) -> tuple[AnyCounts, Factorization, Problem, Places] | None:
     """Give each pixel the matrix of what it holds, until the composition settles.
 
     Parameters
@@ -227,11 +235,14 @@ def phases_in_places(
         Boolean, shape (n_channels,): channels in use.
     sizes
         How many pixels of the map each of these is the sum of, shape (n_pixels,).
+    pays
+        Asked once, after some passes, whether to go on; None: to the end.
 
     Returns
     -------
     counts, found, problem, places
-        Counts that have channels of their own in each place, and their fit.
+        Counts that have channels of their own in each place, and their fit; None if
+        that does not pay.
     """
     rows, left = model.element_columns, options.max_iter
 
@@ -240,10 +251,12 @@ def phases_in_places(
         return (np.asarray(found.H) * atoms) @ found.W[rows].T / sizes[:, None]
 
     made = model.G[channels].sum(axis=0) * (found.W @ found.H.sum(axis=0))
-    seen = made > LEAST_OF_COLUMN * counts.total
-    number = _sorted(model, held(1.0), seen, MOST_CHANNELS // counts.n_channels)
+    made = np.where(made > LEAST_OF_COLUMN * counts.total, made, 0.0)
+    number = _sorted(model, held(1.0), made, MOST_CHANNELS // counts.n_channels)
     places = _places(model, number, held(1.0))
     counts = counts.in_places(number, len(places.amount))
+    # matrices that still move are no reason to fit them to the end
+    passes = FIRST_PASSES
     for _ in range(MAX_ROUNDS):
         matrices = places.matrices(model, channels)
         problem, H, atoms = in_places(problem, found, matrices, number)
@@ -252,9 +265,11 @@ def phases_in_places(
                 counts,
                 problem,
                 init=(found.W, H),
-                options=replace(options, n_init=1, max_iter=max(left, 1)),
+                options=replace(options, n_init=1, max_iter=max(min(passes, left), 1)),
             )
-        left -= again.n_iter
+        if pays is not None and not pays(counts, problem, again):
+            return None
+        pays, left = None, left - again.n_iter
         last, before = closed(found.W[rows]), places
         found = continued(found, again)
         places = replace(_places(model, number, held(atoms[number])), atoms=atoms)
@@ -262,8 +277,10 @@ def phases_in_places(
             np.abs(closed(found.W[rows]) - last).max(),
             np.abs(places.composition - before.composition).max(),
         )
-        if max(moved) < SETTLED or found.interrupted or left <= 0:
+        settled = max(moved) < SETTLED
+        if (settled and found.converged) or found.interrupted or left <= 0:
             return counts, found, problem, places
+        passes = left if settled else 2 * passes
     warn_unsettled(model)
     return counts, found, problem, places
 
@@ -393,7 +410,7 @@ def _places(model: LinearModel, number: np.ndarray, held: np.ndarray) -> Places:
 
 
 def _sorted(
-    model: LinearModel, held: np.ndarray, seen: np.ndarray, most: int
+    model: LinearModel, held: np.ndarray, made: np.ndarray, most: int
 ) -> np.ndarray:
     """Sort pixels into places, in each of which columns have about the same factors.
 
@@ -404,8 +421,8 @@ def _sorted(
     ----------
     model, held
         The model, and atoms of each element in the pixels, (n_pixels, n_elements).
-    seen
-        Boolean, shape (n_columns,): columns that matter.
+    made
+        Counts of the columns, shape (n_columns,), 0 for those that do not matter.
     most
         Places that there may be, if these are fewer than `MOST_PLACES`.
 
@@ -414,14 +431,16 @@ def _sorted(
     numpy.ndarray
         Place of each pixel, shape (n_pixels,).
     """
-    logs = np.log(model.column_factors(*_mixtures(model, held))[:, seen])
-    number = np.zeros(len(logs), int)
+    logs = np.log(model.column_factors(*_mixtures(model, held))[:, made > 0])
+    number, per_pixel = np.zeros(len(logs), int), made[made > 0] / len(logs)
 
     def off(place: int) -> np.ndarray:
         """Return sums of squares in a place, 0 for columns in which it is even."""
         inside = logs[number == place]
         squares = ((inside - inside.mean(axis=0)) ** 2).sum(axis=0)
-        return np.where(squares > len(inside) * ALIKE**2, squares, 0.0)
+        uneven = squares > len(inside) * ALIKE**2
+        told = per_pixel * squares / 2 > LEAST_TOLD
+        return np.where(uneven & told, squares, 0.0)
 
     sums = [off(0)]
     while len(sums) < min(MOST_PLACES, most) and np.any(sums):

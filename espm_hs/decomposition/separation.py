@@ -7,7 +7,7 @@ searches return an `Overlap`, which `separate` takes out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -304,7 +304,7 @@ def remnants(
     more of the matrix, and so do several elements that agree. Among members of a series
     main elements alone are likely not to be there.
     """
-    around, amounts = _replaced(H, grid), _Amounts(W, covariance, elements)
+    around, amounts = surroundings(H, grid), _Amounts(W, covariance, elements)
     inside = (around > SURROUNDED) & (around > around.T) & free & free[:, None]
     return [
         one
@@ -312,6 +312,28 @@ def remnants(
         if one.amount < (MOST_REMNANT if _likely_none(W, one) else LARGEST_REMNANT)
         and (W[one.columns, one.other].max() > MAIN or not amounts.solid_solution(one))
     ]
+
+
+def traces(
+    W: np.ndarray,
+    covariance: np.ndarray,
+    elements: np.ndarray,
+    pairs: Iterable[tuple[int, int]],
+) -> list[Overlap]:
+    """Return what ends of a series have of the other end, if that is just a trace.
+
+    Parameters
+    ----------
+    W, covariance, elements
+        As in `find_films`.
+    pairs
+        Phases that are the ends of a series.
+    """
+    allowed = np.zeros((W.shape[1], W.shape[1]), bool)
+    for pair in pairs:
+        allowed[pair] = allowed[pair[::-1]] = True
+    shared = _Amounts(W, covariance, elements).shared_parts(allowed)
+    return [one for one in shared if is_trace(W, one)]
 
 
 def _likely_none(W: np.ndarray, one: Overlap) -> bool:
@@ -324,10 +346,21 @@ def is_trace(W: np.ndarray, one: Overlap) -> bool:
     return bool(W[one.columns, one.phase].sum() < TRACE)
 
 
-def _replaced(H: np.ndarray, grid: Grid) -> np.ndarray:
-    """Share of each phase (row) whose place another one takes from pixel to pixel.
+def surroundings(H: np.ndarray, grid: Grid) -> np.ndarray:
+    """Return how much of each phase (row) gives way to another one (column).
 
-    What is outside of the map takes no place.
+    Parameters
+    ----------
+    H
+        Shape (n_pixels, n_phases), in counts.
+    grid
+        Neighbours of the pixels.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shares of what changes from pixel to pixel, shape (n_phases, n_phases). What is
+        outside of the map takes no place.
     """
     # on a cluster, amounts are no array that neighbours could be taken from
     neighbours, H = np.asarray(grid.neighbours), np.asarray(H)

@@ -236,12 +236,18 @@ class LinearModel(Protocol):
         return self
 
     @property
+    def differs_locally(self) -> bool:
+        """Whether it is known well enough how G follows what is in a pixel."""
+        return False
+
+    @property
     def advice(self) -> Mapping[str, str]:
         """What the user can do, in the words of this physics, by occasion.
 
         "unsettled" follows the warning that the composition and the model that
         depends on it do not settle, "local" the error that nothing differs from place
-        to place in a model that does not depend on the composition.
+        to place in a model that does not depend on the composition. "places" says that
+        places have matrices of their own.
         """
         return {}
 

@@ -600,6 +600,8 @@ def _remarks(analysis: PhaseAnalysis) -> Iterator[str]:
     yield from calibration_text(analysis.calibration)
     yield from fit_problems(analysis)
     yield from unknowns_text(analysis)
+    if analysis.places_text:
+        yield analysis.places_text
     if analysis.steps:
         yield f"Choices: {' '.join(analysis.steps)}"
     if analysis.edits:

@@ -157,7 +157,7 @@ class Phases(Components):
         random_state: Any = 0,
         end_members: str = "auto",
         separation: bool = True,
-        local_absorption: bool = False,
+        local_absorption: bool | str = "auto",
         n_jobs: int = -1,
         show_progressbar: bool | None = None,
         navigation_mask: Any = None,
@@ -269,7 +269,8 @@ class Phases(Components):
             thickness that are there, for wedges and dense particles. Otherwise each
             phase absorbs as a film of itself, everywhere of the thickness that was set.
             That is then the mean over the map, without holes; the maps tell where there
-            is more or less.
+            is more or less. "auto" asks the counts, if thickness and density are
+            stated, and says so if they prefer it.
         n_jobs
             Number of threads, -1 for all cores. Results do not depend on it.
         show_progressbar
@@ -326,7 +327,7 @@ class Phases(Components):
         .. [1] A. Teurtrie et al., Mach. Learn.: Sci. Technol. 5 (2024),
            doi:10.1088/2632-2153/ad9192
         """
-        check_flag("local_absorption", local_absorption)
+        check_flag("local_absorption", local_absorption, auto=True)
         self._check_not_empty()
         options = DecompositionOptions(
             known_phases=known_phases and arrays_of(self, known_phases),

@@ -236,6 +236,7 @@ def worst(analysis):
         smoothness=analysis.smoothness[several],
         feasible_ranges=np.full((2, k, k), 0.9),
         alternatives=alternatives,
+        surroundings=None,
         counts=np.array([0.0] * 2 + [1e5] * 6),
         n_agreeing=1,
         steps=("A film was taken out.", "Another one was left."),

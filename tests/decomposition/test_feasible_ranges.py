@@ -37,6 +37,26 @@ def test_the_worst_mixture_is_named():
     np.testing.assert_allclose(third.low, third.high)
 
 
+def test_what_lies_beside_a_phase_is_hardly_in_it():
+    """It would have the same share of the phase everywhere, and end where that ends."""
+    mixing, around = np.zeros((2, 3, 3)), np.zeros((3, 3))
+    mixing[0, 1, 0], mixing[0, 1, 2] = 0.5, 0.35
+    given = ELEMENTS, COMPOSITION, SPECTRA, mixing, None
+    for unknown in (None, np.ones((3, 3))):
+        second = ambiguities(*given, unknown)[1]
+        assert (second.other, second.is_wide) == (0, True)
+    second = ambiguities(*given, around)[1]
+    assert (second.other, second.is_wide) == (0, False)
+    # of two that may be in it, the one around it is worth a word
+    around[1, 2] = 0.8
+    second = ambiguities(*given, around)[1]
+    assert (second.other, second.is_wide) == (2, True)
+    # nothing lies beside what the phase may lack
+    mixing[0], mixing[1, 1, 2] = 0, 0.5
+    second = ambiguities(*given, np.zeros((3, 3)))[1]
+    assert (second.contained, second.is_wide) == (False, True)
+
+
 def test_the_names_of_before(eds):
     assert (Doubt, doubts) == (Ambiguity, ambiguities)
     eds.decomposition(output_dimension=2, **QUIET)

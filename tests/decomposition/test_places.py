@@ -49,20 +49,21 @@ def a_model(phases, nm=100.0, density=4.0, **options):
     )
 
 
-def experiment(phases, thickness, counts=600.0):
+def experiment(phases, thickness, counts=600.0, local=True):
     """Return a measurement of which the mean mass thickness is known."""
     mass = thickness @ [phase.density for phase in phases]
     nm = thickness.sum(axis=-1).mean()
     model = a_model(phases, nm, mass.mean() / nm)
-    effects = Effects(local_absorption=True)
+    effects = Effects(local_absorption=local)
     return Experiment(model, phases, thickness, counts, effects=effects)
 
 
-def a_wedge():
+def a_wedge(local=True):
     y, x = np.indices(SHAPE)
     share = ((y // 6 + x // 6) % 2).astype(float)
     shares = np.stack((share, 1 - share), axis=-1)
-    return experiment(OXIDES, wedge(SHAPE, 20, 300)[..., None] * shares)
+    thickness = wedge(SHAPE, 20, 300)[..., None] * shares
+    return experiment(OXIDES, thickness, local=local)
 
 
 def particles():
@@ -95,7 +96,7 @@ def errors(source, s, found):
 def test_local_absorption_is_right_where_there_is_some(make):
     source = make()
     s = record(source, 0)
-    plain = decomposed(s)
+    plain = decomposed(s, local_absorption=False)
     without = errors(source, s, plain)
     found = decomposed(s, local_absorption=True)
     phases, maps = errors(source, s, found)
@@ -106,6 +107,23 @@ def test_local_absorption_is_right_where_there_is_some(make):
     # loadings are counts, as without
     total = np.nansum(found.loadings)
     np.testing.assert_allclose(total, np.asarray(s.data)[..., found.channels].sum())
+
+
+def test_the_counts_say_whether_absorption_is_local():
+    """It is in a wedge; it is not where all was simulated without, or is not known."""
+    wedged, here = record(a_wedge(), 0), "Each place absorbs"
+    asked, told = (decomposed(wedged, local_absorption=x) for x in ("auto", True))
+    np.testing.assert_array_equal(asked.places, told.places)
+    np.testing.assert_allclose(asked.composition, told.composition, atol=2e-3)
+    assert here in str(asked)
+    assert here in str(wedged.print_quantification())
+    even = record(a_wedge(local=False), 0)
+    plain, asked = (decomposed(even, local_absorption=x) for x in (False, "auto"))
+    assert asked.places is None
+    assert asked.objective == plain.objective
+    assert here not in str(asked)
+    del wedged.metadata.Sample.thickness
+    assert decomposed(wedged).places is None
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +201,7 @@ def test_an_even_sample_of_one_phase_absorbs_as_that_phase():
 def test_what_cannot_be_local_is_said(small):
     s = small.deepcopy()
     with pytest.raises(
-        ValueError, match="`local_absorption` must be True or False, got 'yes'"
+        ValueError, match="`local_absorption` must be True, False or 'auto', got 'yes'"
     ):
         decomposed(s, local_absorption="yes")
     with pytest.raises(ValueError, match="simplex='elements'"):

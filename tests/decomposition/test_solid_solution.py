@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from espm_hs import simulation
+from espm_hs.decomposition.separation import traces
 from espm_hs.decomposition.solid_solution import (
     Series,
     as_observed,
@@ -46,6 +47,38 @@ def test_a_gradient_is_a_series():
         "Phases 0 and 1 are ends of a series; In 0 to 50 at.%"
     )
     assert "observed" in series.ends
+
+
+def test_a_trace_of_the_other_end_is_more_likely_none():
+    covariance = 1e-6 * np.stack([np.eye(4)] * 3)
+    ends = W + np.array([[0, 0, 0], [0, 0.026, 0], [0, -0.026, 0], [0, 0, 0]])
+    (one,) = traces(ends, covariance, ROWS, [(0, 1)])
+    assert (one.phase, one.other) == (1, 0)
+    assert one.amount == pytest.approx(0.052)
+    assert one.columns.tolist() == [1]
+    more = W + np.array([[0, 0, 0], [0, 0.04, 0], [0, -0.04, 0], [0, 0, 0]])
+    assert traces(more, covariance, ROWS, [(0, 1)]) == []
+    assert traces(ends, covariance, ROWS, []) == []
+
+
+def test_members_that_nearly_reach_the_ends_are_these():
+    """Ends of 5 and 95 % are found as pure, and fit the counts as well."""
+    share = np.clip(np.linspace(-0.2, 1.2, 48), 0.05, 0.95)[:, None]
+    maps = 80 * np.stack(np.broadcast_arrays(1 - share, share + np.zeros(24)), axis=-1)
+    phases = [
+        Phase("CuInSe2", {"Cu": 25, "In": 25, "Se": 50}, 5.8, 0.1),
+        Phase("CuGaSe2", {"Cu": 25, "Ga": 25, "Se": 50}, 5.6, 0.1),
+    ]
+    model = SpectrumModel(0.01 * np.arange(2048), 200.0, ["Cu", "Ga", "In", "Se"])
+    s = record(Experiment(model, phases, maps, 150), seed=0)
+    s.decomposition(output_dimension=2, **QUIET)
+    result = s.analysis_results()
+    assert sum("is an end of a series" in step for step in result.steps) == 2
+    percent = 100 * result.composition
+    true = [[25, 25], [0, 25], [25, 0], [50, 50]]
+    first = int(np.argmin(percent[1]))
+    np.testing.assert_allclose(percent[:, [first, 1 - first]], true, atol=1.0)
+    assert result.misfit < 1.2
 
 
 def test_boundaries_and_grains_are_none():

@@ -158,6 +158,7 @@ class Passes(Executor):
         super().__init__(counts, problem, mean_counts)
         self.n_workers = min(n_jobs, counts.blocks.size - 1)
         self.k = problem.n_components
+        self._last_spectra = None, None
         self.wide = emitted_width(self.k)
         self._loss = loss_pass(self.wide, problem.penalties.ours)
         self.floor = MODEL_FLOOR * self.mean_counts / counts.n_channels
@@ -270,7 +271,17 @@ class Passes(Executor):
         return unpadded(dA.sum(axis=0), self.problem), dH_sum.sum(axis=0)
 
     def _spectra(self, V):
-        """Return D = G W and its sums over the channels, never zero."""
+        """Return D = G W and its sums over the channels, never zero.
+
+        Maps are found in many passes with the same V, for which this is kept.
+        """
+        last, spectra = self._last_spectra
+        if last is None or not np.array_equal(last, V):
+            spectra = self._made_spectra(V)
+            self._last_spectra = V.copy(), spectra
+        return spectra
+
+    def _made_spectra(self, V):
         W = self.problem.compose(V)
         D = self.problem.spectra(W)
         if self.problem.free_scales:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import permutations
 
 import numpy as np
 from joblib import effective_n_jobs
@@ -34,13 +35,15 @@ def mixing_ranges(
     W: np.ndarray,
     H: np.ndarray,
     *,
+    rise: float = RISE,
+    pairs: Sequence[tuple[int, int]] | None = None,
     n_jobs: int | None = None,
 ) -> np.ndarray:
     """How far each component may move away from and towards each other one.
 
     The abundances make up for every such move as long as nothing becomes negative, so
     the counts cannot tell. What objects is the likelihood alone, where it gets worse by
-    2 nats; no penalty counts.
+    so many nats; no penalty counts.
 
     Parameters
     ----------
@@ -51,6 +54,10 @@ def mixing_ranges(
         no component gets to pixels outside of its support.
     W, H
         The fit, shapes (n_columns, n_components) and (n_pixels, n_components).
+    rise
+        Nats; 2 are those of two standard errors.
+    pairs
+        Of components i and j that are asked for; None: all.
     n_jobs
         Number of threads, as in `factorize`.
 
@@ -85,13 +92,13 @@ def mixing_ranges(
     n_jobs = effective_n_jobs(n_jobs)
     with one_blas_thread(), passes_over(counts, plain, n_jobs) as passes:
         moves = _Moves(passes, problem, W, H)
-        pairs = np.argwhere(~np.eye(k, dtype=bool)).tolist()
+        pairs = list(permutations(range(k), 2)) if pairs is None else pairs
         for n, (i, j) in enumerate(pairs):
             tell(n / len(pairs))
             if whole[i] > 0 and whole[j] > 0 and not _is_held(problem, W, i, j):
                 if _may_follow(problem, H, i, j):
-                    ranges[0, i, j] = _largest_share(moves.away(i, j))
-                ranges[1, i, j] = _largest_share(moves.towards(i, j))
+                    ranges[0, i, j] = _largest_share(moves.away(i, j), rise)
+                ranges[1, i, j] = _largest_share(moves.towards(i, j), rise)
     return _of_simplex_rows(ranges, unit) if on_simplex else ranges
 
 
@@ -193,16 +200,16 @@ def _may_follow(problem, H, i, j):
     return not np.any((H[:, i] > 0) & ~problem.support[:, j])
 
 
-def _largest_share(rise: Callable[[float], float]) -> float:
-    """Share with which the likelihood gets worse by `RISE`, 0 below `LEAST`."""
-    if rise(LEAST) > RISE:
+def _largest_share(rise: Callable[[float], float], limit: float) -> float:
+    """Share with which the likelihood gets worse by a limit, 0 below `LEAST`."""
+    if rise(LEAST) > limit:
         return 0.0
     low, high = LEAST, MOST
-    if rise(high) <= RISE:
+    if rise(high) <= limit:
         return high
     while high > (1 + PRECISION) * low:
         middle = float(np.sqrt(low * high))
-        if rise(middle) > RISE:
+        if rise(middle) > limit:
             high = middle
         else:
             low = middle

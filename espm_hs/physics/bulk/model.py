@@ -289,6 +289,11 @@ class BulkModel(SpectrumModel):
         return LAYER_KG_M2
 
     @property
+    def differs_locally(self) -> bool:
+        """False: electrons and photons cross from pixel to pixel in bulk."""
+        return False
+
+    @property
     def parameters(self) -> dict[str, Parameter]:
         """What a spectrum may refine: energy scale and peak width."""
         found = super().parameters

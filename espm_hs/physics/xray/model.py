@@ -560,6 +560,11 @@ class SpectrumModel(LinearModel):
         return unknowns_of_columns(self, self._unabsorbed)
 
     @property
+    def differs_locally(self) -> bool:
+        """Whether absorption follows the mass in a pixel, whose mean is stated."""
+        return self.emitting_mass is not None
+
+    @property
     def emitting_mass(self) -> float | None:
         """Mass thickness that the weights of the columns are of, kg/m2.
 
@@ -706,5 +711,7 @@ _ADVICE = MappingProxyType(
         "local": "State the mean thickness (nm) and the density (g/cm3) with "
         "`s.set_analysis_parameters(thickness=..., density=...)`, or leave out "
         "`local_absorption`.",
+        "places": "Each place absorbs by the mixture and the mass thickness that are "
+        "there.",
     }
 )

@@ -86,7 +86,7 @@ MOST_ROUNDS, GOES_ON = 4, 0.5
 FEW_PASSES, PROMISING = 20, 0.25
 # The likelihood begins to fall so much, in nats, at half a standard error.
 BEGINS_TO_RISE = 0.125
-# So many nats say that absorption follows what is in a place: odds of 20 to 1.
+# So many nats say that the model follows what is in a place: odds of 20 to 1.
 NATS_OF_PLACES = 3.0
 
 
@@ -305,8 +305,8 @@ class PhaseSearch:
     def _pays_by(self, nats: float, found: Factorization) -> Judge:
         """Return what says whether another fit is better than one by so many nats.
 
-        What the sum of all pixels says does not count: wrong tables of lines look there
-        as another absorption does.
+        What the sum of all pixels says does not count: columns that are wrong for all
+        pixels look there as other places do.
         """
         spectrum = self.counts.spectrum
 

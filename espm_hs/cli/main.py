@@ -377,7 +377,7 @@ def _read_settings(
     help="Of series and inclusions.",
 )
 @click.option("--local-absorption/--no-local-absorption", default=None,
-              help="By the mixture and thickness of each place. [auto]")  # fmt: skip
+              help="Of each place, or the mean. [ask the counts]")  # fmt: skip
 @click.option("--starts", type=click.IntRange(1), help="The best of so many is kept.")
 @click.option("--seed", type=click.IntRange(0), help="Of the random numbers.")
 @_IDENTIFY

@@ -67,7 +67,7 @@ calibrate = true
 # smoothness = "auto"  # of the maps: "auto", or a number, 0 for none
 # binning = 4          # pixels along each axis summed to find phases
 # end_members = "auto"  # or "outside", or "observed": what pixels show
-# local_absorption = "auto"  # of each place, or true, false: of the mean
+# local_absorption = false  # or true: of each place; else the counts are asked
 # starts = 4           # the best of so many is kept
 # seed = 0             # of the random numbers
 

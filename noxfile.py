@@ -108,11 +108,14 @@ def check(
     one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     report_to = f"--junitxml={report}"
     environment = {**one_thread, **(variables or {})}
-    session.run("python", "-m", *run, report_to, *session.posargs, env=environment)
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    name = session.name.replace("(", " ").replace(")", "")
-    (RESULTS / f"{name}.json").write_text(json.dumps(versions))
-    shutil.copy(report, RESULTS / f"{name}.xml")
+    try:
+        session.run("python", "-m", *run, report_to, *session.posargs, env=environment)
+    finally:
+        if report.is_file():  # of failures, too
+            RESULTS.mkdir(parents=True, exist_ok=True)
+            name = session.name.replace("(", " ").replace(")", "")
+            (RESULTS / f"{name}.json").write_text(json.dumps(versions))
+            shutil.copy(report, RESULTS / f"{name}.xml")
 
 
 @nox.session(python=PYTHONS)

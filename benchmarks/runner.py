@@ -197,12 +197,13 @@ def read_between(page: Path, name: str) -> dict[str, list[list[str]]]:
     text = page.read_text(encoding="utf-8")
     inside = text.split(f"<!-- {name} -->")[1].split(f"<!-- /{name} -->")[0]
     tables: dict[str, list[list[str]]] = {}
-    rows: list[list[str]] = []
+    title = ""
     for line in inside.splitlines():
         if line.startswith("**"):
-            rows = tables.setdefault(line.strip("*"), [])
+            title = line.strip("*")
         elif line.startswith("|"):
-            rows.append([cell.strip() for cell in line.strip("|").split("|")])
+            cells = [cell.strip() for cell in line.strip("|").split("|")]
+            tables.setdefault(title, []).append(cells)
     # without header and rule
     return {title: rows[2:] for title, rows in tables.items()}
 

@@ -3,13 +3,15 @@
 Run after `nox` with
 
     python benchmarks/robustness/versions.py --write docs/trust.md
+
+Sessions that were not run keep the rows that they have in the page.
 """
 
 import json
 from pathlib import Path
 from xml.etree import ElementTree
 
-from benchmarks.runner import ROOT, publish, run
+from benchmarks.runner import ROOT, publish, read_between, run
 
 RESULTS = ROOT / "build" / "versions"
 
@@ -26,10 +28,13 @@ def row(result: Path) -> dict[str, str]:
 
 
 def main(given):
-    rows = [row(result) for result in sorted(RESULTS.glob("*.json"))]
-    if rows:
-        header, cells = tuple(rows[0]), [tuple(found.values()) for found in rows]
-        publish(header, cells, given.write, "versions")
+    found = [row(result) for result in sorted(RESULTS.glob("*.json"))]
+    if found:
+        before = read_between(given.write, "versions")[""] if given.write else ()
+        now = [list(one.values()) for one in found]
+        rows = {session: [session, *cells] for session, *cells in (*before, *now)}
+        ordered = [rows[session] for session in sorted(rows)]
+        publish(tuple(found[0]), ordered, given.write, "versions")
     elif not given.smoke:
         raise SystemExit(f"{RESULTS} is empty: run `nox` first.")
 

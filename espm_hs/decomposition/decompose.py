@@ -138,7 +138,8 @@ class DecompositionOptions(FitOptions):
     names
         Of phases that ``known_phases`` does not name, "" for none; None: of none.
     solver, n_init, max_iter, tol, random_state, n_jobs, check_every, callback
-        As in `espm_hs.factorization.FitOptions`.
+        As in `espm_hs.factorization.FitOptions`, but for the seed, which is 0: the same
+        call gives the same result.
 
     Raises
     ------
@@ -158,6 +159,7 @@ class DecompositionOptions(FitOptions):
     local: bool | str = False
     pixel_size: tuple[float, ...] | None = None
     names: tuple[str, ...] | None = None
+    random_state: Any = 0
 
     def __post_init__(self):
         super().__post_init__()

@@ -80,6 +80,12 @@ def test_insignificant_pixels_are_hidden(measured, maps):
         np.testing.assert_array_equal(np.isnan(one.data), before.data < 3 * error)
 
 
+def test_the_same_call_gives_the_same_bits(measured, maps):
+    for one in measured.net_counts(**QUIET):
+        before = maps[one.metadata.Sample.elements[0]]
+        np.testing.assert_array_equal(one.data, before.data)
+
+
 def test_masked_pixels_are_left_out(measured):
     """The others are as if the masked ones had never been measured."""
     mask = np.zeros(measured.axes_manager.navigation_shape, dtype=bool)

@@ -425,7 +425,13 @@ ARGUMENTS = (
     argument("--half", choices=tuple(HALVES), default="training"),
     argument("--only", default="", help="materials, separated by commas"),
     argument("--forward", choices=("all", *FORWARD), default="all"),
-    argument("--local", action="store_true", help="each place absorbs by itself"),
+    argument(
+        "--local",
+        action="store_const",
+        const=True,
+        default="auto",
+        help="each place absorbs by itself, whatever the counts say",
+    ),
 )
 
 

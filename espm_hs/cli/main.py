@@ -326,9 +326,12 @@ def _read_settings(
     except (OSError, ValueError) as error:
         raise click.BadParameter(in_a_line(error)) from None
     context.meta[_KNOWN] = found.pop(_KNOWN, None)
+    # what is neither on nor off is not given
+    flags = {one.name for one in context.command.params if getattr(one, "is_flag", 0)}
     context.default_map = {
         name: ",".join(map(str, value)) if isinstance(value, list) else value
         for name, value in found.items()
+        if not (name in flags and value == AUTO)
     }
     return file
 

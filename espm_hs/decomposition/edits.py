@@ -83,9 +83,15 @@ def combined(
         moved = (unknowns.responses * found.composition) @ by_atoms
         there = np.where(composition > 0, composition, 1.0)
         amounts = W[found.element_columns]
+        mean = np.where(
+            amounts > 0, composition / np.where(amounts > 0, amounts, 1), 1.0
+        )
+        # a phase that stays as it is keeps its bits
+        alone = whole.sum(axis=0) == 1
+        first = [group[0] for group in groups]
         optional["unknowns"] = Unknowns(
             unknowns.names,
-            np.where(amounts > 0, composition / np.where(amounts > 0, amounts, 1), 1.0),
+            np.where(alone, unknowns.factors[:, first], mean),
             np.where(composition > 0, moved / there, 0.0),
         )
     loadings = found.loadings

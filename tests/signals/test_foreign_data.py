@@ -210,7 +210,7 @@ def test_words_near_espm(word):
         s.decomposition(algorithm=word, output_dimension=1)
 
 
-@given(st.text(st.characters(categories=("L",)), min_size=1, max_size=8))
+@given(st.text(st.characters(whitelist_categories=("L",)), min_size=1, max_size=8))
 @settings(max_examples=20)
 def test_any_other_word(word):
     from espm_hs.signals._phases import ALGORITHMS

@@ -418,9 +418,9 @@ class PhaseSearch:
     def _may_tell(self, found: Factorization) -> bool:
         """Whether single pixels may tell what bins do not."""
         ready = found.converged and not found.interrupted
-        known = self.known.single_elements or self.known.located.any()
-        known |= self.local is True or self.pixels is None
-        return ready and self.problem.n_components > 1 and not known
+        known = self.known.single_elements or bool(self.known.located.any())
+        open_to_all = self.pixels is not None and self.local is not True
+        return ready and open_to_all and self.problem.n_components > 1 and not known
 
     @property
     def _few(self) -> bool:

@@ -141,15 +141,15 @@ class SinglePixels:
         Returns
         -------
         W : numpy.ndarray
-            Components that no pixel shows alone are as they were: how they are mixed
-            with others is not known from pixels.
+            Components that no pixel shows alone are as they were, and so are all where
+            there is just one other: how they are mixed is not known from pixels.
         gain : float
             What the counts gain, in nats; 0 if that is not worth it.
         alone : numpy.ndarray
             Which components pixels show alone, boolean.
         """
         free = np.ones(self.n_components, bool)
-        while free.any():
+        while free.sum() > 1:
             found, gain, free, lost = self._moved(problem, W, each, free)
             if not lost:
                 return found, gain, free
@@ -172,13 +172,14 @@ class SinglePixels:
                 begin, free = likelihood, alone
                 needed = each * free.sum() * (k - 1)
             gain = likelihood - begin
-            if n == FIRST + FEW and gain < PROMISING * needed:
+            few = n == FIRST + FEW and gain < PROMISING * needed
+            if few or (n == FIRST and free.sum() < 2):
                 break
             sums = self.counts.T @ known
             if n >= FIRST:
                 V = np.where(free, self._of_sums(problem, V, sums), V)
             self._hold(D, sums)
-        if gain <= needed or not free.any():
+        if gain <= needed or free.sum() < 2:
             return W, 0.0, free, False
         W = problem.compose(V)
         whole = W[problem.rows_on_simplex].sum(axis=0)

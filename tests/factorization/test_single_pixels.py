@@ -155,6 +155,26 @@ def test_a_component_that_is_nowhere_alone_stays():
     assert gain == 0.0
 
 
+def test_what_is_nowhere_alone_stays_beside_what_is_told_apart():
+    G = matrix()
+    W = np.array([[6, 2, 1, 1, 0], [1, 2, 1, 1, 5], [0, 0, 5, 5, 0]]).T / 10
+    column, row = np.arange(SHAPE[1]) % 6 >= 3, np.arange(SHAPE[0]) % 8 >= 4
+    second = np.broadcast_to(column, SHAPE).astype(float)
+    third = 0.5 * (row[:, None] & ~column)
+    H = np.stack([1 - second - third, second, third], axis=-1).reshape(-1, 3)
+    D = G @ W
+    counts = np.random.default_rng(0).poisson(12 * H @ (D / D.sum(axis=0)).T)
+    problem, grid = Problem(len(G), 3, G=G), Grid.from_shape(SHAPE)
+    start = W @ np.array([[1.0, 0.4, 0.0], [0.0, 0.6, 0.0], [0.0, 0.0, 1.0]])
+    single = SinglePixels(Counts.from_array(counts), grid, 3)
+    found, gain, alone = single.fit(problem, start, 2.0)
+    assert alone.tolist() == [True, True, False]
+    assert gain > 20
+    np.testing.assert_allclose(found[:, 2], W[:, 2])
+    assert far(start, W)[1] > 0.15
+    assert far(found, W).max() < 0.06
+
+
 def test_nothing_changes_where_nothing_is_gained():
     counts, problem, W = striped(6, width=16)
     single = SinglePixels(counts, Grid.from_shape(SHAPE), 2)

@@ -109,6 +109,7 @@ class SinglePixels:
 
     def __init__(self, counts: AnyCounts, grid: Grid, n_components: int):
         seen = strips(counts.n_pixels)
+        self.all = bool(seen.all())
         self.counts = counts.take(seen).to_csr()
         self.lines = grid.take(seen).lines()
         self.n_components = n_components
@@ -136,7 +137,8 @@ class SinglePixels:
             Where to begin, shape (n_columns, n_components).
         each
             What is worth it, in nats for each number that says how components are
-            mixed. Where a part of that is not gained soon, no more is tried.
+            mixed, or for each in W if these pixels are a part of the map. Where a part
+            of that is not gained soon, no more is tried.
 
         Returns
         -------
@@ -170,7 +172,9 @@ class SinglePixels:
             alone = free & (known[:, :k].sum(axis=0) >= ONE)
             if n == FIRST:
                 begin, free = likelihood, alone
-                needed = each * free.sum() * (k - 1)
+                # what was found from all pixels fits some of them worse by chance
+                numbers = free.sum() * (k - 1) if self.all else (V[:, free] > 0).sum()
+                needed = each * numbers
             gain = likelihood - begin
             few = n == FIRST + FEW and gain < PROMISING * needed
             if few or (n == FIRST and free.sum() < 2):

@@ -116,7 +116,9 @@ class DecompositionOptions(FitOptions):
         Phases are found from the sums of ``binning`` pixels along each axis, and then
         mapped in full resolution; "auto" bins until there are some 300 counts, and
         goes on from sums of pixels that look alike where these show that bins mix
-        phases, see `espm_hs.factorization.alike`.
+        phases, see `espm_hs.factorization.alike`, or, if pixels have few counts, from
+        what makes all of these most probable, see
+        `espm_hs.factorization.single_pixels`.
     end_members
         What phases are that no pixel shows alone. "outside": what fits the counts and
         has the fewest elements; "observed": the outermost compositions that pixels

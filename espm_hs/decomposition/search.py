@@ -58,6 +58,7 @@ from espm_hs.factorization import (
 from espm_hs.factorization.alike import LEAST_SUMS, AlikePixels
 from espm_hs.factorization.channel_sums import Sums
 from espm_hs.factorization.counts.counts import AnyCounts
+from espm_hs.factorization.single_pixels import MOST_COUNTS, SinglePixels
 from espm_hs.physics.linear_model import LinearModel
 from espm_hs.progress import stage
 
@@ -157,6 +158,8 @@ class PhaseSearch:
         # fractions these are
         self.steps: list[str] = []
         self.rise = 0.0  # of F, by these choices
+        # which phases are what single pixels show alone
+        self.alone = np.zeros(self.problem.n_components, bool)
         self.taken: set[tuple[int, int]] = set()  # (phase, what was taken out of it)
         self.alternatives: np.ndarray | None = None
         self.surroundings: np.ndarray | None = None
@@ -201,6 +204,9 @@ class PhaseSearch:
         if named and self.end_members != "observed" and self.separation:
             with stage(A_ROUND, "taking out the matrix"):
                 found, errors = self._without_matrix(found, errors)
+        if named:
+            with stage(A_ROUND, "single pixels"):
+                found, errors = self._of_single_pixels(found, errors)
         if first.ends:
             self.alternatives = self._alternatives(found, first)
         if self.local and not found.interrupted:
@@ -323,6 +329,7 @@ class PhaseSearch:
     def _may_be_local(self, found: Factorization) -> bool:
         """Whether the counts may be asked if each place has a matrix of its own."""
         able = self.model.differs_locally and self._in_counts and self.bins is None
+        able &= not self.alone.any()
         return able and found.converged and not self.known.single_elements
 
     def _alternatives(self, found: Factorization, first: Factorization) -> np.ndarray:
@@ -408,12 +415,49 @@ class PhaseSearch:
         acts = self.problem.penalties.acts
         return acts and found.converged and not found.interrupted
 
-    def _tells_more(self, pixels: AlikePixels) -> bool:
-        """Whether pixels that look alike may tell what bins do not."""
-        k = self.problem.n_components
-        known = self.known.single_elements or self.known.located.any()
-        enough = pixels.to_tell.n_sums >= LEAST_SUMS * k
-        return k > 1 and enough and not (known or self.local is True)
+    def _may_tell(self, found: Factorization) -> bool:
+        """Whether single pixels may tell what bins do not."""
+        ready = found.converged and not found.interrupted
+        known = self.known.single_elements or bool(self.known.located.any())
+        open_to_all = self.pixels is not None and self.local is not True
+        return ready and open_to_all and self.problem.n_components > 1 and not known
+
+    @property
+    def _few(self) -> bool:
+        """Whether pixels have few counts."""
+        return bool(self.pixels and self.pixels.counts.mean_counts <= MOST_COUNTS)
+
+    def _of_single_pixels(
+        self, found: Factorization, errors: Errors
+    ) -> tuple[Factorization, Errors]:
+        """Go on with what makes the few counts of single pixels most probable.
+
+        Bins mix phases, and what is found in each is noise to some part, which drives
+        phases apart. A phase that no pixel shows alone stays as it is.
+        """
+        pixels, k = self.pixels, found.W.shape[1]
+        if pixels is None or not (self._may_tell(found) and self._few):
+            return found, errors
+        before = self.problem
+        try:
+            single = SinglePixels(pixels.counts, pixels.grid, k)
+            W, gained, alone = single.fit(before, found.W, NATS_GAINED)
+            if gained == 0.0:
+                return found, errors
+            if before.G is not None and before.G.ndim == 3:
+                G = phase_matrices(self.model, closed(W[self.rows]))
+                self.problem = replace(before, G=self._in_use(G))
+                W, *_ = single.fit(self.problem, W, 0.0)
+        except KeyboardInterrupt:
+            self.problem = before
+            return replace(found, interrupted=True), errors
+        again, self.alone = self._mapped(found, W), alone
+        self.steps.append(
+            "Phases that single pixels show alone are those that make the counts of "
+            f"all pixels most probable, by {gained:.0f} nats more than those of bins; "
+            f"F {again.objective - found.objective:+.1f}."
+        )
+        return again, self._errors(again)
 
     def _among_alike(
         self, found: Factorization, errors: Errors
@@ -425,8 +469,9 @@ class PhaseSearch:
         better, by more than these have numbers, bins have hidden them.
         """
         pixels, bins = self.pixels, self.counts
-        ready = found.converged and not found.interrupted
-        if pixels is None or not ready or not self._tells_more(pixels):
+        if pixels is None or not self._may_tell(found) or self._few:
+            return found, errors
+        if pixels.to_tell.n_sums < LEAST_SUMS * self.problem.n_components:
             return found, errors
         compared = [pixels] * MOST_ROUNDS
         if pixels.to_tell is not pixels:
@@ -660,7 +705,11 @@ class PhaseSearch:
         free = self.known.free & ~self.known.located
         known = found.W, found.H, errors.covariance, self.rows
         shares = inclusions(*known, errors.feasible_ranges, free)
-        shares = {pair: x for pair, x in shares.items() if pair not in self.taken}
+        shares = {
+            pair: share
+            for pair, share in shares.items()
+            if pair not in self.taken and not self.alone[pair[0]]
+        }
         if not shares:
             return found, errors
         # what pixels show is where the counts begin to object, not where they forbid it

@@ -237,8 +237,9 @@ class Phases(Components):
             mapped in full resolution: noise of the maps then is not mistaken for
             differences of the phases. "auto" bins until there are 300 counts in a
             pixel, down to 256 pixels, and goes on from sums of pixels that look alike
-            where bins mix what these show apart; 1 does not bin. What
-            `estimate_binning` finds is for maps that you bin, not for this.
+            where bins mix what these show apart, or, of few counts, from what makes
+            those of all pixels most probable; 1 does not bin. What `estimate_binning`
+            finds is for maps that you bin, not for this.
         init
             The start is "nndsvd", "pure", "clusters", "random", or arrays ``(W, H)``,
             either of which may be None; "previous" goes on from the phases of the last

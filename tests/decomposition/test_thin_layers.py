@@ -7,6 +7,7 @@ import pytest
 from espm_hs.decomposition import search
 from espm_hs.decomposition.search import PhaseSearch
 from espm_hs.factorization import LostComponent
+from espm_hs.factorization.single_pixels import SinglePixels
 from espm_hs.metrics import match_phases
 from espm_hs.physics import SpectrumModel
 from espm_hs.simulation import Experiment, Phase, particles
@@ -20,12 +21,23 @@ PHASES = [{"Fe": 0.85, "Ni": 0.1, "Ti": 0.05}, {"Fe": 0.3, "Ni": 0.1, "Ti": 0.6}
 @pytest.fixture(scope="module")
 def layered():
     """Map of a matrix with layers of one pixel, and the spectra of both."""
+    return map_with_layers(COUNTS, [5])
+
+
+@pytest.fixture(scope="module")
+def few_counts():
+    """The same with layers of three pixels, at few counts."""
+    return map_with_layers(8.0, [4, 5, 6])
+
+
+def map_with_layers(counts, columns):
+    """Map with layers in some of 16 columns, and the spectra of both phases."""
     model = SpectrumModel(-0.1 + 0.02 * np.arange(500), 200.0, ELEMENTS)
     column = np.arange(SHAPE[1]) % 16
-    layer = np.broadcast_to(column == 5, SHAPE).astype(float)
+    layer = np.broadcast_to(np.isin(column, columns), SHAPE).astype(float)
     shares = np.stack([1 - layer, layer], axis=-1)
     phases = [Phase(str(i), PHASES[i], 5.0, 0.05) for i in range(2)]
-    made = Experiment(model, phases, shares, COUNTS)
+    made = Experiment(model, phases, shares, counts)
     s = hs.signals.Signal1D(made.counts(0).toarray().reshape(*SHAPE, -1))
     axis = s.axes_manager[-1]
     axis.name, axis.units, axis.offset, axis.scale = "Energy", "keV", -0.1, 0.02
@@ -77,3 +89,36 @@ def test_a_phase_that_is_lost_in_these_sums_leaves_all_as_it_was(layered, monkey
     monkeypatch.setattr(PhaseSearch, "_fit_alike", fit_and_lose)
     assert error_of(s, spectra) == before
     assert s.analysis_results().steps == ()
+
+
+def test_few_counts_of_single_pixels_show_layers_apart(few_counts):
+    s, spectra = few_counts
+    mixed = error_of(s, spectra, binning=5)
+    assert not s.analysis_results().steps
+    alone = error_of(s, spectra)
+    found = s.analysis_results()
+    assert found.binning > 1
+    assert any("single pixels" in step for step in found.steps)
+    assert mixed > 20
+    assert alone < 6
+    # the stated errors know of it
+    percent = 100 * found.composition[found.elements.index("Ti"), 1]
+    error = 100 * np.sqrt(found.covariance[1].diagonal()[found.element_columns][-1])
+    assert abs(percent - 60) < 3 * error + 5
+
+
+def test_single_pixels_that_nobody_waits_for_leave_all_as_it_was(
+    few_counts, monkeypatch
+):
+    s, spectra = few_counts
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SinglePixels, "fit", stopped)
+        with pytest.warns(UserWarning, match="interrupted"):
+            found = error_of(s, spectra)
+    assert s.analysis_results().interrupted
+    before = error_of(s, spectra, binning=s.analysis_results().binning)
+    assert found == pytest.approx(before, abs=1)

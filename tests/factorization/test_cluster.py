@@ -30,6 +30,7 @@ from espm_hs.factorization.counts import distributed as on_cluster
 from espm_hs.factorization.counts.distributed import Scattered
 from espm_hs.factorization.counts.reading import cluster_client, read_counts
 from espm_hs.factorization.executors import passes_over
+from espm_hs.factorization.single_pixels import SinglePixels
 from espm_hs.factorization.solvers.initialization import even_abundances
 
 distributed = pytest.importorskip("distributed")
@@ -452,3 +453,14 @@ def test_pixels_that_look_alike(client, data, monkeypatch):
     assert sums[0].n_pixels > 10
     for name in ("indptr", "channels", "values"):
         assert np.array_equal(*(getattr(one, name) for one in sums))
+
+
+def test_single_pixels(client, data):
+    lazy, G, W = data
+    problem = Problem(len(G), W.shape[1], G=G)
+    found = [
+        SinglePixels(counts, Grid.from_shape(SHAPE), W.shape[1]).fit(problem, W, 0.0)
+        for counts in both(client, lazy)
+    ]
+    assert np.array_equal(found[0][0], found[1][0])
+    assert found[0][1] == found[1][1]

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import scipy.sparse as sp
@@ -192,6 +192,27 @@ class Grid:
         if self.pixels is not None:
             per_row = self.pixels.reshape(self.shape[0], -1).sum(axis=1)
         return [0, *np.cumsum(per_row).tolist()]
+
+    def lines(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return the lines through the map, for each direction to a nearest pixel.
+
+        Diagonals are among these. For each the pixels, line after line, shape
+        (n_pixels,), and whether a line begins there: at the edge of the map or behind
+        pixels that are not in use. Only of maps that have a shape.
+        """
+        found = []
+        places = np.argwhere(self._used)
+        for step in product((1, 0, -1), repeat=len(self.shape)):
+            wide = all(n > 1 for n, one in zip(self.shape, step, strict=True) if one)
+            if step <= (0,) * len(step) or not wide:
+                continue  # the same lines backwards, or none
+            along = places[:, step.index(1)]
+            line = places - along[:, None] * np.array(step)
+            order = np.lexsort((along, *line.T))
+            line, along = line[order], along[order]
+            same = (line[1:] == line[:-1]).all(axis=1) & (np.diff(along) == 1)
+            found.append((order, np.concatenate(([True], ~same))))
+        return found
 
     @property
     def connected(self) -> bool:

@@ -179,7 +179,7 @@ def test_a_merged_phase_is_fitted_again(s):
     assert found.n_phases == 2
     expected = decompose(
         merged, output_dimension=2, init="previous", separation=False,
-        calibration="never",
+        calibration="never", local_absorption=False,
     )  # fmt: skip
     np.testing.assert_allclose(percent(s), percent(expected), atol=0.5)
 

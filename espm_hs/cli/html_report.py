@@ -83,6 +83,7 @@ def write_report(
         remarks=[
             table.footer()[0],
             *calibration_text(found.calibration),
+            *found.gains,
             *found.steps,
             *map(str, some),
         ],

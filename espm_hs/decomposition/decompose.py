@@ -549,6 +549,7 @@ class MapToFit:
             alternatives=search.alternatives,
             surroundings=search.surroundings,
             steps=tuple(search.steps),
+            gains=tuple(search.gains),
             unknowns=_unknowns(model, self.known, found.W),
             **_in_user_units(problem, found, self.channels, pixels),
             **local,

@@ -230,6 +230,8 @@ class PhaseAnalysis:
         one, see `espm_hs.decomposition.separation.surroundings`. None in older files.
     steps
         What the search chose among answers that the counts allow, a sentence each.
+    gains
+        Where the counts prefer phases of other sums than bins, a sentence each.
     places, atoms_in_places
         Place of each pixel of the map, shape (n_pixels,), and of how many `atoms` a
         loading consists there, as a multiple, shape (n_places, n_phases); see
@@ -270,6 +272,7 @@ class PhaseAnalysis:
     counts: np.ndarray | None = None
     surroundings: np.ndarray | None = None
     steps: tuple[str, ...] = ()
+    gains: tuple[str, ...] = ()
     unknowns: Unknowns | None = None
     scale: float = 1.0
     places: np.ndarray | None = None
@@ -573,6 +576,7 @@ class PhaseAnalysis:
     def _notes(self) -> list[str]:
         """Return what to know before trusting the phases, in a few lines."""
         notes = [self.places_text] if self.places_text else []
+        notes += [" ".join(self.gains)] if self.gains else []
         notes += [f"choices: {' '.join(self.steps)}"] if self.steps else []
         if self.ambiguities and all(one.kind == "overlap" for one in self.cautions):
             notes.append(self._openness())
@@ -616,7 +620,7 @@ class PhaseAnalysis:
             # numpy's scalars are not what every writer takes
             **{name: kind(getattr(self, name)) for name, kind in _NUMBERS.items()},
             # an empty list is not what every writer takes
-            **({"steps": list(self.steps)} if self.steps else {}),
+            **{x: list(y) for x in ("steps", "gains") if (y := getattr(self, x))},
             **({"edits": list(self.edits)} if self.edits else {}),
             **self._stored_unknowns(),
         }
@@ -671,6 +675,7 @@ class PhaseAnalysis:
                 str(name): float(x) for name, x in stored.get("calibration", {}).items()
             },
             steps=tuple(str(step) for step in stored.get("steps", ())),
+            gains=tuple(str(gain) for gain in stored.get("gains", ())),
             edits=tuple(str(edit) for edit in stored.get("edits", ())),
             unknowns=_read_unknowns(stored.get("unknowns")),
             channels=np.asarray(stored["channels"], bool),

@@ -157,6 +157,7 @@ class PhaseSearch:
         # what was chosen among answers that the counts allow, and between which
         # fractions these are
         self.steps: list[str] = []
+        self.gains: list[str] = []  # what the counts prefer to what bins say
         self.rise = 0.0  # of F, by these choices
         # which phases are what single pixels show alone
         self.alone = np.zeros(self.problem.n_components, bool)
@@ -452,7 +453,7 @@ class PhaseSearch:
             self.problem = before
             return replace(found, interrupted=True), errors
         again, self.alone = self._mapped(found, W), alone
-        self.steps.append(
+        self.gains.append(
             "Phases that single pixels show alone are those that make the counts of "
             f"all pixels most probable, by {gained:.0f} nats more than those of bins; "
             f"F {again.objective - found.objective:+.1f}."
@@ -485,7 +486,7 @@ class PhaseSearch:
         if gained == 0.0:
             return found, errors
         self.bins = bins
-        self.steps.append(
+        self.gains.append(
             "Bins mix what single pixels show apart: the phases are those of sums of "
             f"pixels that look alike; F {-gained:+.1f}."
         )

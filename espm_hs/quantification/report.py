@@ -602,6 +602,7 @@ def _remarks(analysis: PhaseAnalysis) -> Iterator[str]:
     yield from unknowns_text(analysis)
     if analysis.places_text:
         yield analysis.places_text
+    yield from analysis.gains
     if analysis.steps:
         yield f"Choices: {' '.join(analysis.steps)}"
     if analysis.edits:

@@ -58,10 +58,10 @@ def error_of(s, spectra, **options):
 def test_layers_are_found_from_pixels_that_look_alike(layered):
     s, spectra = layered
     mixed = error_of(s, spectra, binning=4)
-    assert not any("look alike" in step for step in s.analysis_results().steps)
+    assert not any("look alike" in step for step in s.analysis_results().gains)
     alone = error_of(s, spectra)
     assert s.analysis_results().binning > 1
-    assert any("look alike" in step for step in s.analysis_results().steps)
+    assert any("look alike" in step for step in s.analysis_results().gains)
     assert mixed > 20
     assert alone < 4
 
@@ -70,7 +70,7 @@ def test_what_bins_show_is_left_as_it_is():
     s = particles(shape=(32, 32), counts_per_pixel=60)
     s.decomposition(algorithm="espm", output_dimension=3)
     assert s.analysis_results().binning > 1
-    assert not any("look alike" in step for step in s.analysis_results().steps)
+    assert not any("look alike" in step for step in s.analysis_results().gains)
 
 
 def test_a_phase_that_is_lost_in_these_sums_leaves_all_as_it_was(layered, monkeypatch):
@@ -88,17 +88,17 @@ def test_a_phase_that_is_lost_in_these_sums_leaves_all_as_it_was(layered, monkey
 
     monkeypatch.setattr(PhaseSearch, "_fit_alike", fit_and_lose)
     assert error_of(s, spectra) == before
-    assert s.analysis_results().steps == ()
+    assert s.analysis_results().gains == ()
 
 
 def test_few_counts_of_single_pixels_show_layers_apart(few_counts):
     s, spectra = few_counts
     mixed = error_of(s, spectra, binning=5)
-    assert not s.analysis_results().steps
+    assert not s.analysis_results().gains
     alone = error_of(s, spectra)
     found = s.analysis_results()
     assert found.binning > 1
-    assert any("single pixels" in step for step in found.steps)
+    assert any("single pixels" in step for step in found.gains)
     assert mixed > 20
     assert alone < 6
     # the stated errors know of it

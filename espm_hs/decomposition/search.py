@@ -299,9 +299,16 @@ class PhaseSearch:
         if options.solver == "auto" and not self.steps:
             options = replace(options, solver="newton")
         known = self.model, self.channels, options, np.asarray(self.sizes)
-        again = phases_in_places(self.counts, self.problem, found, *known, pays)
+        try:
+            again = phases_in_places(self.counts, self.problem, found, *known, pays)
+        except LostComponent:
+            if pays is None:
+                raise
+            again = None
         if again is None:
             return found, errors
+        if pays is not None and again[1].interrupted:  # of what nobody asked for
+            return replace(found, interrupted=True), errors
         before = closed(found.W[self.rows])
         self.counts, found, self.problem, self.places = again
         if self.alternatives is not None:

@@ -267,7 +267,7 @@ def phases_in_places(
                 init=(found.W, H),
                 options=replace(options, n_init=1, max_iter=max(min(passes, left), 1)),
             )
-        if pays is not None and not pays(counts, problem, again):
+        if pays is not None and not (again.interrupted or pays(counts, problem, again)):
             return None
         pays, left = None, left - again.n_iter
         last, before = closed(found.W[rows]), places

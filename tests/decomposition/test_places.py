@@ -1,5 +1,8 @@
 """Samples whose spectra differ from place to place, by mixture and by thickness."""
 
+from contextlib import nullcontext
+from dataclasses import replace
+
 import hyperspy.api as hs
 import numpy as np
 import pytest
@@ -7,10 +10,12 @@ from conftest import make_map
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from espm_hs.decomposition.self_consistency import in_places
+from espm_hs.decomposition import search, self_consistency
+from espm_hs.decomposition.self_consistency import in_places, phases_in_places
 from espm_hs.factorization import (
     Counts,
     Factorization,
+    LostComponent,
     Problem,
     composition_covariance,
     divergence_of_fit,
@@ -124,6 +129,31 @@ def test_the_counts_say_whether_absorption_is_local():
     assert here not in str(asked)
     del wedged.metadata.Sample.thickness
     assert decomposed(wedged).places is None
+
+
+@pytest.mark.parametrize("what", ["a lost phase", "an interruption"])
+def test_asking_for_places_leaves_all_as_it_was(small, monkeypatch, what):
+    """Nobody asked for places: what happens there is no reason to have no result."""
+    plain = decomposed(small.deepcopy(), local_absorption=False)
+
+    def ends_early(*given, **options):
+        if what == "a lost phase":
+            raise LostComponent
+        return replace(factorize(*given, **options), interrupted=True)
+
+    def asked(*given):
+        with monkeypatch.context() as patched:
+            patched.setattr(self_consistency, "factorize", ends_early)
+            return phases_in_places(*given)
+
+    monkeypatch.setattr(search, "phases_in_places", asked)
+    warned = pytest.warns(UserWarning, match="interrupted")
+    with warned if what == "an interruption" else nullcontext():
+        found = decomposed(small.deepcopy())
+    assert found.interrupted == (what == "an interruption")
+    assert found.places is None
+    assert found.objective == plain.objective
+    np.testing.assert_array_equal(found.W, plain.W)
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from operator import itemgetter
 
 import numpy as np
 
@@ -35,6 +36,7 @@ from espm_hs.decomposition.separation import (
     traces,
 )
 from espm_hs.decomposition.solid_solution import (
+    Series,
     as_observed,
     find_series,
     purest_mixtures,
@@ -687,20 +689,22 @@ class PhaseSearch:
 
         Those of which something is known stay where they are.
         """
-        free = self.known.free & ~self.known.located
-        H = self._on_grid(found)
-        for one in find_series(found.W, H, self.rows, self.grid):
-            if not (free[one.phase] and free[one.other]):
-                continue
+        for one in self._series(found.W, self._on_grid(found)):
             ends = one.ends
             if self.end_members == "observed":
-                mixing = one.mixing(len(free))
+                mixing = one.mixing(found.W.shape[1])
                 found = self._as_mixtures(found, mixing)
                 errors = _of_mixtures(errors, mixing)
                 ends = "as far as pixels show"
             text = one.text(found.W[self.rows], self.model.elements, self.known.labels)
             self.steps.append(f"{text}, {ends}.")
         return found, errors
+
+    def _series(self, W: np.ndarray, H: np.ndarray) -> list[Series]:
+        """Return the series between phases of which nothing is known."""
+        free = self.known.free & ~self.known.located
+        found = find_series(W, H, self.rows, self.grid)
+        return [one for one in found if free[one.phase] and free[one.other]]
 
     def _as_shown(
         self, found: Factorization, errors: Errors
@@ -748,22 +752,22 @@ class PhaseSearch:
         if not ready or self.problem.n_components == 1 or not self._in_counts:
             return found, errors
         free = self.known.free & ~self.known.located
-        counts = self.problem.spectra(found.W).sum(axis=0) * self._on_grid(found)
-        known = errors.covariance, self.rows
-        of_matrix = remnants(found.W, counts, *known, self.grid, free)
-        series = find_series(found.W, self._on_grid(found), self.rows, self.grid)
-        ends = [
-            pair for one in series if free[list(pair := (one.phase, one.other))].all()
+        W, H, known = found.W, self._on_grid(found), (errors.covariance, self.rows)
+        counts = self.problem.spectra(W).sum(axis=0) * H
+        ends = [(one.phase, one.other) for one in self._series(W, H)]
+        candidates = [
+            *(
+                (x, _told_of_matrix)
+                for x in remnants(W, counts, *known, self.grid, free)
+            ),
+            *((x, _told_of_series) for x in traces(W, *known, ends)),
         ]
-        what = [(one, _told_of_matrix) for one in of_matrix]
-        what += [(one, _told_of_series) for one in traces(found.W, *known, ends)]
         # where just a trace is known to be gone, penalties would put back the rest in a
         # refit: these come last
-        what.sort(key=lambda pair: is_trace(found.W, pair[0]))
-        for one, told in what:
+        taken_out = [(is_trace(W, one), one, told) for one, told in candidates]
+        for trace, one, told in sorted(taken_out, key=itemgetter(0)):
             if (one.phase, one.other) in self.taken:
                 continue
-            trace = is_trace(found.W, one)
             again = self._without(found, [one], told, as_it_is=trace)
             if again is None:
                 continue

@@ -67,7 +67,7 @@ calibrate = true
 # smoothness = "auto"  # of the maps: "auto", or a number, 0 for none
 # binning = 4          # pixels along each axis summed to find phases
 # end_members = "auto"  # or "outside", or "observed": what pixels show
-# local_absorption = false  # or true: of each place; else the counts are asked
+# local_absorption = "auto"  # asks the counts; or true: of each place, or false
 # starts = 4           # the best of so many is kept
 # seed = 0             # of the random numbers
 

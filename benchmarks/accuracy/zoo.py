@@ -1,6 +1,6 @@
 """How right the defaults are on maps that they were not tuned on.
 
-    python benchmarks/accuracy/zoo.py [--half held_out, fresh or blind]
+    python benchmarks/accuracy/zoo.py [--half held_out, fresh, blind or later]
         [--only steel,minerals] [--write docs/validation.md]
 
 Samples of `materials.py`, measured by three forward models of which two differ from
@@ -24,7 +24,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.accuracy.materials import HALVES, Sample
+from benchmarks.accuracy.materials import HALVES
+from benchmarks.accuracy.samples import Sample
 from benchmarks.runner import (
     argument,
     as_markdown,

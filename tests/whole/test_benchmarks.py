@@ -12,7 +12,7 @@ from benchmarks.robustness.structure import code_lines
 ROOT = Path(__file__).parents[2]
 # Imported by benchmarks, or run by another interpreter.
 PARTS = {
-    *("materials", "methods", "espm_peer", "relaxation_tables"),
+    *("materials", "samples", "methods", "espm_peer", "relaxation_tables"),
     *("cases", "peers", "program", "coordinate_descent"),
 }
 

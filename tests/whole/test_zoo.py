@@ -51,7 +51,8 @@ def off(nominal, by):
 
 
 @pytest.mark.parametrize(
-    ("half", "shape"), [*((half, zoo.SHAPE) for half in HALVES), ("blind", NARROW)]
+    ("half", "shape"),
+    [*((half, zoo.SHAPE) for half in HALVES), ("blind", NARROW), ("later", NARROW)],
 )
 def test_maps_of_samples_have_some_of_each_phase(half, shape):
     makers, seed = HALVES[half]

@@ -51,8 +51,9 @@ LARGEST_REMNANT, SURROUNDED, MAIN = 1 / 3, 0.5, 0.4
 # More of the matrix may be left, but not most of the phase, where elements agree, or
 # where they make up so little of the phase that it probably has none of them.
 MOST_REMNANT, TRACE = 0.6, 0.03
-# A film is everywhere, and varies from place to place by this part at most.
-UNEVEN = 0.4
+# A film is everywhere, and varies from place to place by this part at most: this share
+# of the places may have less than this part of what there is on average.
+UNEVEN, BARE, LEAST_FILM = 0.4, 0.05, 0.2
 # What lies on a film has at least this part of what its elements say missing from the
 # map of the film where it is.
 LEAST_MISSING = 0.5
@@ -422,7 +423,9 @@ def find_films(
     uneven = {}
     for film, on_it in films.items():
         filled = H[:, film] + sum(one.amount * H[:, one.phase] for one in on_it)
-        uneven[film] = _structure(filled / filled.mean(), grid)
+        filled = filled / filled.mean()
+        if np.quantile(_with_neighbours(filled, grid), BARE) > LEAST_FILM:
+            uneven[film] = _structure(filled, grid)
     film = min(uneven, key=lambda one: uneven[one], default=-1)
     return films[film] if uneven and uneven[film] < UNEVEN**2 else []
 
@@ -431,6 +434,13 @@ def _missing(film: np.ndarray, on_it: np.ndarray) -> float:
     """Atoms that are missing from a map for each atom in another one."""
     away = on_it - on_it.mean()
     return float(-(away @ film) / max(away @ away, np.finfo(float).tiny))
+
+
+def _with_neighbours(map_: np.ndarray, grid: Grid) -> np.ndarray:
+    """Return a map of which each place is the mean of it and of its neighbours."""
+    there = grid.neighbours >= 0
+    around = np.where(there, map_[grid.neighbours], 0.0).sum(axis=1)
+    return (map_ + around) / (1 + there.sum(axis=1))
 
 
 def _structure(map_: np.ndarray, grid: Grid) -> float:

@@ -87,6 +87,14 @@ def test_a_film_is_everywhere():
     assert films(W, H) == []
 
 
+def test_what_is_missing_from_a_part_of_the_map_is_no_film():
+    """Silicon in a layer, of which SiC in the next one has a share."""
+    W, H = on_film(0.5)
+    assert films(W, H)
+    H[:40] = 0.0, 1e-9  # a tenth of the map, which is even for the rest of it
+    assert films(W, H) == []
+
+
 def test_most_of_a_film_must_say_so():
     """Ferropericlase has iron as bridgmanite has, and magnesium besides."""
     W, H = on_film(0.5)

@@ -76,8 +76,9 @@ FIRST_FIT, ALL_ROUNDS, A_ROUND = 0.6, 0.5, 0.2
 # What is taken out of phases lowers F by less than this, in nats: what is further
 # behind is not asked for its errors.
 MOST_GAINED = 100.0
-# Where the purest pixels lead elsewhere, F falls by more than this, in nats.
-ELSEWHERE = 50.0
+# Where the purest pixels lead elsewhere, F falls by more than this, in nats. What shows
+# less of a phase than this shows others for the most part.
+ELSEWHERE, LEAST_SHOWN = 10.0, 1 / 3
 # What is taken out of phases may cost the counts so many nats for each number in them.
 NATS_PER_NUMBER = 2.0
 # Where bins mix phases, sums of pixels that look alike gain this for each number.
@@ -204,6 +205,9 @@ class PhaseSearch:
         if named:
             with stage(A_ROUND, "comparing pixels"):
                 found, errors = self._among_alike(found, errors)
+        if named:
+            with stage(A_ROUND, "ends of series"):
+                found, errors = self._with_freed_ends(found, errors)
         if named and self.end_members != "observed" and self.separation:
             with stage(A_ROUND, "taking out the matrix"):
                 found, errors = self._without_matrix(found, errors)
@@ -397,25 +401,43 @@ class PhaseSearch:
         return spent, errors
 
     def _from_purest(self, found: Factorization) -> Factorization:
-        """Begin again where phases are what their purest pixels show, if F falls.
+        """Begin again where a phase is what its purest pixels show, if F falls.
 
         A phase that no pixel shows alone may be what two others have in common, and one
         of these what is left: no small step leads from there to the two.
         """
-        if not self._settled(found):
-            return found
-        H, before = np.asarray(found.H), self.problem
-        counts = self.problem.spectra(found.W).sum(axis=0) * H
-        mixing = purest_mixtures(H, counts)
-        fixed, alone = ~self.known.free | self.known.located, np.eye(len(mixing))
-        mixing[fixed] = alone[fixed]
-        if np.array_equal(mixing, alone):
-            return found
-        lowest = found.objective - ELSEWHERE
-        again, start = found, (found.W @ mixing.T, off_zero(found.H))
+        left = set(np.flatnonzero(self.known.free & ~self.known.located).tolist())
+        while left and self._settled(found):
+            H = np.asarray(found.H)
+            counts = self.problem.spectra(found.W).sum(axis=0) * H
+            mixing = purest_mixtures(H, counts)
+            # what is shown best is tried first, and may bring out others
+            phase = max(left, key=lambda one: (mixing[one, one] < 1, mixing[one, one]))
+            if mixing[phase, phase] == 1:
+                break
+            left.remove(phase)
+            found = self._begun_with(found, phase, mixing[phase])
+        return found
+
+    def _begun_with(
+        self, found: Factorization, phase: int, shares: np.ndarray
+    ) -> Factorization:
+        """Begin again with a phase that is a mixture; return the better fit.
+
+        Penalties may prefer a mixture that is mostly something else, as there is little
+        of the phase then: the counts have to prefer it, too.
+        """
+        before, again, W = self.problem, found, found.W.copy()
+        W[:, phase] = found.W @ shares
+        lowest, worst = found.objective - ELSEWHERE, np.inf
+        if shares[phase] < LEAST_SHOWN:
+            worst = self._divergence(found)
         with suppress(LostComponent):
-            again = continued(found, self._fit(start, self._short))
-            if again.objective < lowest and not again.interrupted:
+            start = self._mapped(found, W)
+            again = self._fit((start.W, off_zero(start.H)), self._short)
+            again = continued(found, again)
+            pays = again.objective < lowest and self._divergence(again) < worst
+            if pays and not again.interrupted:
                 return self._continued(again, self.problem.penalties, self.options)
         self.problem = before
         return replace(found, n_iter=again.n_iter, interrupted=again.interrupted)
@@ -699,6 +721,39 @@ class PhaseSearch:
             text = one.text(found.W[self.rows], self.model.elements, self.known.labels)
             self.steps.append(f"{text}, {ends}.")
         return found, errors
+
+    def _with_freed_ends(
+        self, found: Factorization, errors: Errors
+    ) -> tuple[Factorization, Errors]:
+        """Let the ends of a series lie where the counts alone would have them.
+
+        The preference for few phases in a pixel draws the ends of a continuum into it,
+        so that more of its pixels are one of them.
+        """
+        if not self._settled(found):
+            return found, errors
+        pairs = self._series(found.W, self._on_grid(found))
+        ends = sorted({end for one in pairs for end in (one.phase, one.other)})
+        if not ends:
+            return found, errors
+        before, fixed = self.problem, np.full(found.W.shape, np.nan)
+        fixed[self.rows] = closed(found.W[self.rows])
+        fixed[:, ends] = np.nan if before.fixed is None else before.fixed[:, ends]
+        self.problem = replace(before, penalties=Penalties(), fixed=fixed)
+        start = self._mapped(found, found.W)
+        again = self._fit((start.W, off_zero(start.H)), self._short)
+        gain = self._divergence(start) - self._divergence(again)
+        enough = gain > NATS_GAINED * len(self.rows) * len(ends)
+        if not (enough and again.converged):  # where counts do not tell, it creeps
+            self.problem = before
+            return replace(found, interrupted=again.interrupted), errors
+        self.problem = replace(before, G=self.problem.G)
+        freed = self._mapped(found, again.W)
+        self.gains.append(
+            f"Ends of a series are where the counts alone have them, {gain:.0f} nats "
+            f"better; F {freed.objective - found.objective:+.1f}."
+        )
+        return freed, self._errors(freed)
 
     def _series(self, W: np.ndarray, H: np.ndarray) -> list[Series]:
         """Return the series between phases of which nothing is known."""

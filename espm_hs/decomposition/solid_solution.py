@@ -18,9 +18,10 @@ MIXED = 0.1
 # A continuum: so many pixels of the pair are mixtures, of so many the neighbours are
 # mixtures, too, as across no boundary, and each quarter of the way has so many of them.
 LEAST_MIXED, LEAST_EXTENDED, LEAST_OF_QUARTER = 0.3, 0.3, 0.1
-# Members of a series have so much of their atoms in common. Where one phase lies over
-# another one, they are mixed in all proportions as well.
-LEAST_COMMON = 0.5
+# Members of a series have so much of their atoms in common, as where the anions of an
+# oxide replace each other. Where one phase lies over another one, they are mixed in all
+# proportions as well.
+LEAST_COMMON = 0.4
 # The outermost compositions that pixels show, without the tails of the noise.
 OUTERMOST = (0.01, 0.99)
 # A phase is somewhere alone if it has so much of the counts of its purest pixels, those

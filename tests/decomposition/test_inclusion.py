@@ -8,6 +8,7 @@ import pytest
 from benchmarks.accuracy.zoo import cases
 from espm_hs import metrics, simulation
 from espm_hs.decomposition import search
+from espm_hs.decomposition.search import PhaseSearch
 from espm_hs.decomposition.separation import find_inclusion, inclusions
 from espm_hs.factorization import Counts, Penalties, Problem, factorize, uptake
 
@@ -276,6 +277,28 @@ def test_what_two_phases_have_in_common_is_no_phase():
     assert found.steps == ()
     assert percent(found, experiment, "silica")["O"] == pytest.approx(67, abs=5)
     assert percent(found, experiment, "hafnia")["O"] == pytest.approx(65, abs=5)
+
+
+def test_silicon_is_no_film_under_its_carbide():
+    """Spheres of silicon within a matrix of SiC, and fibres of it farther away."""
+    s, experiment = many_counts("blind", "fibre_composite")
+    found = phases(s, 4)
+    assert found.steps == ()
+    for name, carbon in ("matrix", 50), ("fibre", 49):
+        assert percent(found, experiment, name)["C"] == pytest.approx(carbon, abs=2)
+
+
+def test_a_host_without_its_lamellae_is_begun_with_as_its_pixels_show_it(monkeypatch):
+    """Chalcopyrite, Cu 25, Fe 25, S 50, which is first found without its copper."""
+    given = Namespace(smoke=False, half="blind", only="sulphide_ore", forward="all")
+    case = [one for one in cases(given) if one.forward == "real sample"][1]
+
+    def iron():
+        return percent(phases(case.signal, 6), case.experiment, "chalcopyrite")["Fe"]
+
+    assert iron() == pytest.approx(25, abs=2)
+    monkeypatch.setattr(PhaseSearch, "_from_purest", lambda self, found: found)
+    assert iron() > 35
 
 
 def test_cores_under_shells_of_other_elements():

@@ -1,8 +1,11 @@
 """Phases that are the ends of a continuum of compositions."""
 
+from argparse import Namespace
+
 import numpy as np
 import pytest
 
+from benchmarks.accuracy.zoo import cases
 from espm_hs import simulation
 from espm_hs.decomposition.separation import traces
 from espm_hs.decomposition.solid_solution import (
@@ -12,11 +15,13 @@ from espm_hs.decomposition.solid_solution import (
     purest_mixtures,
 )
 from espm_hs.factorization import Factorization, Grid
+from espm_hs.metrics import match_phases
 from espm_hs.physics import SpectrumModel
 from espm_hs.simulation import Experiment, Phase, record
 
 QUIET = {"algorithm": "espm", "print_info": False}
 SHAPE = (24, 16)
+ENDS = ("selenide", "sulphide")
 ROWS = np.array([True, True, True, False])
 # Cu, In, Ga and a background
 W = np.array([[0.5, 0.5, 0.0], [0.5, 0.0, 0.0], [0.0, 0.5, 1.0], [0.3, 0.1, 0.2]])
@@ -47,6 +52,28 @@ def test_a_gradient_is_a_series():
         "Phases 0 and 1 are ends of a series; In 0 to 50 at.%"
     )
     assert "observed" in series.ends
+
+
+def test_members_of_which_the_anions_differ():
+    """Of Cu2ZnSnSe4 and Cu2ZnSnS4, here poor in copper, less than half is the same."""
+    kesterite = np.array([[0.47, 0.47, 0], [0, 0.53, 0], [0.53, 0, 1], [0.3, 0.1, 0.2]])
+    (series,) = found(GRADED, kesterite)
+    assert (series.phase, series.other) == (0, 1)
+
+
+def test_ends_lie_where_the_counts_have_them():
+    """Without that the selenide has 9 at.% S, as most pixels have some."""
+    given = Namespace(smoke=False, half="blind", only="kesterite_cell", forward="own")
+    _, case = cases(given)
+    result = case.signal.decomposition(output_dimension=6, return_info=True, **QUIET)
+    assert any("where the counts alone have them" in gain for gain in result.gains)
+    assert any("are ends of a series" in step for step in result.steps)
+    order, _ = match_phases(result.spectra, case.experiment.spectra)
+    names = [phase.name for phase in case.experiment.phases]
+    ends = 100 * result.composition[:, [order[names.index(x)] for x in ENDS]]
+    sulphur, selenium = (result.elements.index(x) for x in ("S", "Se"))
+    np.testing.assert_allclose(ends[sulphur], [0, 52.5], atol=2)
+    np.testing.assert_allclose(ends[selenium], [52.5, 0], atol=2)
 
 
 def test_a_trace_of_the_other_end_is_more_likely_none():

@@ -29,6 +29,7 @@ lint: .venv/installed-dev
 	$(SCHEMA) vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug_report.yml .github/ISSUE_TEMPLATE/wish.yml
 	$(SCHEMA) vendor.readthedocs .readthedocs.yaml
 	$(SCHEMA) vendor.citation-file-format CITATION.cff
+	$(BIN)/jactionlint --profile correctness --shellcheck= --pyflakes=
 	$(BIN)/zizmor --offline --no-progress --quiet .github
 	$(BIN)/towncrier build --draft --version next >/dev/null
 

@@ -1,6 +1,9 @@
 """What services read: each command of a workflow is one that works here."""
 
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,6 +50,40 @@ def test_commands_work_here(path):
                 assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), target
             for name in re.findall(r"nox -s ([\w.-]+)", step.get("run", "")):
                 assert name in sessions()[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "wrong", "found"),
+    [
+        ("docs", "branches:", "branch:", "workflow-syntax"),
+        ("docs", "fetch-depth", "fetch-dept", "unknown-action-input"),
+        ("tests", "matrix.session }}", "matrix.sesion }}", "undefined-property"),
+        ("tests", "cancelled()", "canceled()", "undefined-function"),
+        ("release", "needs: pypi", "needs: pipy", "undefined-job-needs"),
+        ("nightly", "23 3 * * *", "23 33 * * *", "invalid-cron"),
+    ],
+)
+def test_lint_finds_what_the_schema_of_workflows_does_not_say(
+    name, right, wrong, found, tmp_path
+):
+    """The line of `make lint`, on a workflow with one fault."""
+    linter = Path(sys.executable).with_name("jactionlint")
+    if shutil.which(linter) is None:
+        pytest.skip("jactionlint is for those who work on the project")
+    (options,) = re.findall(r"\$\(BIN\)/jactionlint (.+)", MAKEFILE)
+    text = (ROOT / ".github" / "workflows" / f"{name}.yml").read_text(encoding="utf-8")
+    assert right in text
+    workflow = tmp_path / f"{name}.yml"
+    workflow.write_text(text.replace(right, wrong), encoding="utf-8")
+    done = subprocess.run(
+        [linter, *options.split(), workflow],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert f"[{found}]" in done.stdout
 
 
 def test_every_version_of_python_is_tested_and_promised():

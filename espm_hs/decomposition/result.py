@@ -552,7 +552,8 @@ class PhaseAnalysis:
             order = np.argsort(-self.composition[:, j])[:MOST_ELEMENTS]
             percent = [(self.elements[i], 100 * self.composition[i, j]) for i in order]
             of = ", ".join(f"{name} {x:.0f}" for name, x in percent if x >= 1)
-            of = "none of the elements" if self.empty[j] else f"{of} at.%"
+            nothing = self.empty[j] or not of  # found, or said beforehand
+            of = "none of the elements" if nothing else f"{of} at.%"
             share = "" if shares is None else f"{shares[j]:.0f} % of the counts, "
             lines.append(f"{label}: {share}{of}")
         if len(lines) <= MOST_PHASES:

@@ -267,7 +267,9 @@ def test_a_phase_of_stray_elements_and_background_alone():
     s = make_map((8, 8))
     known = {"holder": {"absent": ELEMENTS}}
     s.decomposition(output_dimension=3, known_phases=known, **QUIET)
-    assert (s.analysis_results().composition[:, 0] == 0).all()
+    found = s.analysis_results()
+    assert (found.composition[:, 0] == 0).all()
+    assert "of the counts, none of the elements\n" in str(found)
     assert np.isfinite(s.quantify("pixels")[0].data).all()
     # it has no row in the table; that others differ from it is said below
     lines = str(s.print_quantification()).splitlines()

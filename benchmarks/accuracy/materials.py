@@ -32,7 +32,8 @@ def superalloy(rng, shape):
     """Gamma and gamma': both phases have all elements, cubes in a matrix."""
     y, x = np.indices(shape) / 16.0
     cubes = np.maximum(abs(np.sin(np.pi * y)), abs(np.sin(np.pi * x)))
-    share = gaussian_filter((cubes > 0.45).astype(float), 0.7)
+    # the sum of weights is 1 but for rounding
+    share = np.minimum(gaussian_filter((cubes > 0.45).astype(float), 0.7), 1.0)
     phases = [
         Phase(
             "gamma",
@@ -394,7 +395,7 @@ def sulphide_ore(rng, shape):
     """Sulphides and quartz, one of them as exsolution lamellae in another."""
     y, x = np.indices(shape)
     lamellae = np.sin(2 * np.pi * (x + 0.6 * y) / 12) > 0.4
-    lamellae = gaussian_filter(lamellae.astype(float), 0.6)
+    lamellae = np.minimum(gaussian_filter(lamellae.astype(float), 0.6), 1.0)
     host, *others = np.moveaxis(grains(rng, shape, 5, 22), -1, 0)
     phases = [
         Phase("chalcopyrite", {"Cu": 25, "Fe": 25, "S": 50}, 4.2, 0.06),

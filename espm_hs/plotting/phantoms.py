@@ -133,7 +133,8 @@ def _draw(name: str, maps: np.ndarray, labels: Sequence[str], *rest: Any) -> Non
         inset = axes.inset_axes((0.015 + 0.25 * i, 0.02, 0.24, 0.24))
         inset.imshow(source, cmap="gray", aspect="auto")
         no_ticks(inset)
-        inset.spines[:].set(color="white", linewidth=1.2)
+        for spine in inset.spines.values():
+            spine.set(color="white", linewidth=1.2)
 
 
 def _composite(maps: np.ndarray, colours: list[str]) -> np.ndarray:

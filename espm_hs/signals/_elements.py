@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from exspy.signals import EDSSpectrum
 
 from espm_hs import plotting
-from espm_hs.arguments import check_choice, check_number
+from espm_hs.arguments import check_choice, check_number, did_you_mean
 from espm_hs.plotting.look import Look, takes_look
 from espm_hs.quantification.net_counts import net_counts
 from espm_hs.signals._masks import shown_progress, used_channels, used_pixels
@@ -147,5 +148,9 @@ class ElementMaps(EDSSpectrum):
         """
         check_choice("show", show, SHOWN)
         check_number("least_significance", least_significance, 0)
+        known = [*inspect.signature(self.net_counts).parameters]
+        if unknown := [name for name in options if name not in known]:
+            hint = did_you_mean(unknown[0], known)
+            raise TypeError(f"`net_counts` has no option `{unknown[0]}`.{hint}")
         maps = self.net_counts(**options)
         return plotting.plot_elements(self, maps, show, least_significance, look=look)

@@ -133,3 +133,5 @@ def test_what_makes_no_sense_is_refused(measured):
         measured.net_counts(least_significance=-1, **QUIET)
     with pytest.raises(ValueError, match="show"):
         measured.plot_elements("percent")
+    with pytest.raises(TypeError, match=r"no option `smoothnes`\. Did you"):
+        measured.plot_elements(smoothnes=1)

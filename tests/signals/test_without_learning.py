@@ -3,6 +3,7 @@
 The main job runs in a process of its own, where `without_learning` has taken it out.
 """
 
+import inspect
 import json
 import os
 import re
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 from conftest import FORMATS, make_map
 from exspy.signals import EDSTEMSpectrum
+from hyperspy.signal import BaseSignal
 
 from espm_hs.metadata import learning
 from espm_hs.signals import EDSespmSpectrum
@@ -126,6 +128,8 @@ def main_job(folder):
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory):
     """Folder in which the main job has been done without HyperSpy's learning."""
+    if "LearningResults" in inspect.getsource(BaseSignal.__init__):
+        pytest.skip("learning is a part of every signal of HyperSpy 2.2")
     folder = tmp_path_factory.mktemp("without_learning")
     code = (
         "import without_learning; without_learning.take_out();"
@@ -217,7 +221,8 @@ def test_signals_are_those_of_hyperspy(n_phases, lazy):
 
 def test_results_of_other_algorithms():
     s = make_map()
-    s.change_dtype("float64")
+    # without an empty channel, of which HyperSpy 2.2 makes NaN
+    s.data = s.data + 1.0
     s.decomposition(algorithm="SVD", output_dimension=2, navigation_mask=None)
     result = s.decomposition_result()
     assert result.decomposition_algorithm == "SVD"

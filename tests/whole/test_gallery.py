@@ -10,8 +10,12 @@ from conftest import FORMATS
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = {path.stem: path for path in sorted((ROOT / "examples").glob("*.py"))}
-# Deprecations of other packages, which eXSpy and zarr are to mend
-FOREIGN = "Importing `Lazy|NestedDirectoryStore"
+# Deprecations of other packages, which eXSpy and zarr are to mend, and those of an old
+# matplotlib and ipympl beside new ones
+FOREIGN = (
+    "Importing `Lazy|NestedDirectoryStore|^'[a-zA-Z]+' deprecated - use '|"
+    "^Passing unrecognized arguments to super\\(Toolbar\\)"
+)
 
 
 def figures(page: Path) -> list[tuple[str, int]]:

@@ -2,6 +2,7 @@
 
 import warnings
 
+import hyperspy.api as hs
 import numpy as np
 import pytest
 from conftest import make_map
@@ -76,7 +77,9 @@ def test_the_fraction_never_falls_and_ends_at_one(name, fitted):
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_one_bar_is_shown_or_none(name, fitted, capfd):
+def test_one_bar_is_shown_or_none(name, fitted, capfd, monkeypatch):
+    if hasattr(hs.preferences.General, "nb_progressbar"):  # HyperSpy 2.2, anywhere
+        monkeypatch.setattr(hs.preferences.General, "nb_progressbar", False)
     call(name, fitted, show_progressbar=False)
     hidden = capfd.readouterr()
     call(name, fitted, show_progressbar=True)

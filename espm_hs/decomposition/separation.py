@@ -48,6 +48,9 @@ MOST_OF_FILM = 0.7
 # and the matrix takes the place of so much of it where it ends. An element of which the
 # matrix has so much is one of its main ones.
 LARGEST_REMNANT, SURROUNDED, MAIN = 1 / 3, 0.5, 0.4
+# It is just a little where the matrix does not take the place of so much and several
+# elements are left: the phase may be a grain beside it that has an element of it.
+LITTLE_REMNANT, ENCLOSED = 0.15, 2 / 3
 # More of the matrix may be left, but not most of the phase, where elements agree, or
 # where they make up so little of the phase that it probably has none of them.
 MOST_REMNANT, TRACE = 0.6, 0.03
@@ -123,6 +126,14 @@ class _Amounts:
         pairs = np.argwhere(allowed & ~np.eye(len(allowed), dtype=bool))
         found = (self.shared_part(i, j) for i, j in pairs.tolist())
         return [overlap for overlap in found if overlap is not None]
+
+    def largest_remnant(self, one: Overlap, around: float) -> float:
+        """Return how much of a matrix may be left in what it surrounds by so much."""
+        if _likely_none(self.W, one):
+            return MOST_REMNANT
+        left = np.delete(self.present[:, one.phase], one.columns)
+        simple = np.count_nonzero(left) == 1
+        return LARGEST_REMNANT if simple or around > ENCLOSED else LITTLE_REMNANT
 
     def all_agree(self, shared: Overlap) -> bool:
         """Whether a phase has all elements of another one in the same proportions."""
@@ -302,15 +313,17 @@ def remnants(
     pixel, the same in all of them: neither counts nor penalties take that out.
     That an element of the matrix is not in the grain at all is more likely than that
     there is just a little of it, the more so the less that is. A trace of it tells of
-    more of the matrix, and so do several elements that agree. Among members of a series
-    main elements alone are likely not to be there.
+    more of the matrix, and so do several elements that agree. Where none of that is so,
+    more than a little is taken out if the matrix is nearly all that lies around, or if
+    what is left is one element. Among members of a series main elements alone are
+    likely not to be there.
     """
     around, amounts = surroundings(H, grid), _Amounts(W, covariance, elements)
     inside = (around > SURROUNDED) & (around > around.T) & free & free[:, None]
     return [
         one
         for one in amounts.shared_parts(inside)
-        if one.amount < (MOST_REMNANT if _likely_none(W, one) else LARGEST_REMNANT)
+        if one.amount < amounts.largest_remnant(one, around[one.phase, one.other])
         and (W[one.columns, one.other].max() > MAIN or not amounts.solid_solution(one))
     ]
 

@@ -10,6 +10,7 @@ from espm_hs.decomposition.separation import (
     is_trace,
     remnants,
     separate,
+    surroundings,
 )
 from espm_hs.factorization import Grid
 
@@ -202,6 +203,23 @@ def test_what_may_be_of_the_grain_itself_stays():
     series = np.array([0.0, 0.0, 0.6, 0.1, 0.0, 0.3, 0.2, 0.5])
     assert not found(matrix=series)
     assert found(matrix=series, grain=GUEST)
+
+
+def test_of_a_matrix_that_is_not_all_around_little_is_left():
+    """A grain that lies beside it may have an element of it; not so one in it."""
+    beside = maps().reshape(*SHAPE, 3)
+    beside[3:5, 8:11] = beside[2, 3:8] = [0.0, 0.0, 100.0]
+
+    def found(share, grain=THIRD):
+        W = with_some(share, NICKEL, grain)
+        return remnants(W, beside.reshape(-1, 3), errors(), ELEMENTS, GRID, FREE)
+
+    around = surroundings(beside.reshape(-1, 3), GRID)
+    assert 0.5 < around[1, 0] < 2 / 3
+    assert found(0.1)
+    assert not found(0.2)
+    alone = np.array([0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.3, 0.2])
+    assert found(0.2, alone)  # what is left is an element
 
 
 def test_a_trace_of_what_a_matrix_has_little_of_tells_of_more_of_the_matrix():

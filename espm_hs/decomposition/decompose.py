@@ -116,9 +116,9 @@ class DecompositionOptions(FitOptions):
         Phases are found from the sums of ``binning`` pixels along each axis, and then
         mapped in full resolution; "auto" bins until there are some 300 counts, and
         goes on from sums of pixels that look alike where these show that bins mix
-        phases, see `espm_hs.factorization.alike`, or, if pixels have few counts, from
-        what makes all of these most probable, see
-        `espm_hs.factorization.single_pixels`.
+        phases, see `espm_hs.factorization.alike`, or, if pixels have few counts or
+        phases lie beyond what they show, from what makes all of these most probable,
+        see `espm_hs.factorization.single_pixels`.
     end_members
         What phases are that no pixel shows alone. "outside": what fits the counts and
         has the fewest elements; "observed": the outermost compositions that pixels
@@ -477,8 +477,8 @@ class MapToFit:
 
     @property
     def _to_compare(self) -> AlikePixels | None:
-        """Pixels, for sums of those that look alike; None where bins are pixels."""
-        wanted = self.options.binning == "auto" and self.binning > 1
+        """Pixels, which may tell what bins do not; None where bins were asked for."""
+        wanted = self.options.binning == "auto"
         if not wanted or not self.counts.integer or self.problem.grid is None:
             return None
         return AlikePixels(self.counts, self.problem.grid, self.binning)

@@ -136,8 +136,8 @@ class PhaseSearch:
     sizes
         How many pixels of the map each of these is the sum of; needed if ``local``.
     pixels
-        Those of the map, of which other sums can be made than these bins; None: no
-        others.
+        Those of the map, which are looked at one by one and in other sums than these
+        bins; None: bins alone.
     """
 
     counts: AnyCounts
@@ -449,10 +449,10 @@ class PhaseSearch:
 
     def _may_tell(self, found: Factorization) -> bool:
         """Whether single pixels may tell what bins do not."""
-        ready = found.converged and not found.interrupted
         known = self.known.single_elements or bool(self.known.located.any())
         open_to_all = self.pixels is not None and self.local is not True
-        return ready and open_to_all and self.problem.n_components > 1 and not known
+        several = self.problem.n_components > 1
+        return open_to_all and several and not (known or found.interrupted)
 
     @property
     def _few(self) -> bool:
@@ -462,34 +462,91 @@ class PhaseSearch:
     def _of_single_pixels(
         self, found: Factorization, errors: Errors
     ) -> tuple[Factorization, Errors]:
-        """Go on with what makes the few counts of single pixels most probable.
+        """Go on with what makes the counts of single pixels most probable.
 
         Bins mix phases, and what is found in each is noise to some part, which drives
-        phases apart. A phase that no pixel shows alone stays as it is.
+        phases apart. A phase that no pixel shows alone stays as it is. Where pixels
+        have many counts that is asked for only if phases were driven apart by much.
         """
         pixels, k = self.pixels, found.W.shape[1]
-        if pixels is None or not (self._may_tell(found) and self._few):
+        if pixels is None or not self._may_tell(found):
             return found, errors
-        before = self.problem
+        H = np.asarray(self._on_grid(found))  # which may lie on a cluster
+        mixing = purest_mixtures(H, self.problem.spectra(found.W).sum(axis=0) * H)
+        kept = ~self.known.free | self.known.located
+        kept[[phase for phase, _ in self.taken]] = True
+        mixing[kept] = np.eye(k)[kept]
+        if not self._few and np.array_equal(mixing, np.eye(k)):
+            return found, errors
+        before = self.problem, self.gains.copy()
         try:
             single = SinglePixels(pixels.counts, pixels.grid, k)
-            W, gained, alone = single.fit(before, found.W, NATS_GAINED)
-            if gained == 0.0:
+            begun, beside = self._with_what_lies_beside(found, errors, mixing, single)
+            if not (self._few or beside.any()):
                 return found, errors
-            if before.G is not None and before.G.ndim == 3:
-                G = phase_matrices(self.model, closed(W[self.rows]))
-                self.problem = replace(before, G=self._in_use(G))
+            W, gained, alone = single.fit(self.problem, begun.W, NATS_GAINED)
+            if gained > 0.0:
+                self.problem = self._with_own_matrices(W)
                 W, *_ = single.fit(self.problem, W, 0.0)
         except KeyboardInterrupt:
-            self.problem = before
+            self.problem, self.gains = before
             return replace(found, interrupted=True), errors
-        again, self.alone = self._mapped(found, W), alone
-        self.gains.append(
-            "Phases that single pixels show alone are those that make the counts of "
-            f"all pixels most probable, by {gained:.0f} nats more than those of bins; "
-            f"F {again.objective - found.objective:+.1f}."
-        )
+        if gained == 0.0 and not beside.any():
+            return found, errors
+        again, self.alone = self._mapped(begun, W), beside | (alone & (gained > 0.0))
+        if gained > 0.0:
+            self.gains.append(
+                "Phases that single pixels show alone are those that make the counts "
+                f"of all pixels most probable, by {gained:.0f} nats more than those "
+                f"before; F {again.objective - found.objective:+.1f}."
+            )
         return again, self._errors(again)
+
+    def _with_what_lies_beside(
+        self,
+        found: Factorization,
+        errors: Errors,
+        mixing: np.ndarray,
+        single: SinglePixels,
+    ) -> tuple[Factorization, np.ndarray]:
+        """Leave in phases what their purest pixels show with them, if counts say so.
+
+        A spectrum beyond what any pixel shows follows some of the noise of all pixels,
+        and costs penalties little. Where single pixels are more probable if some of
+        them show the phase alone, it is what these show, unless elements say that there
+        it lies on another phase. Returns which phases are.
+        """
+        unit, changed = np.eye(len(mixing)), np.zeros(len(mixing), bool)
+        asked = (mixing != unit).any(axis=1)
+        if not asked.any():
+            return found, changed
+        most, alone = single.compare(self.problem, found.W)
+        # of what lies in just one other phase pixels do not tell how the two are mixed
+        asked &= ~alone & (alone.sum() > 1)
+        for phase in np.flatnonzero(asked).tolist():
+            one, before = unit.copy(), self.problem
+            one[phase] = mixing[phase]
+            W, covariance = found.W @ one.T, _of_mixtures(errors, one).covariance
+            if find_overlap(W, covariance, self.rows, allowed=unit[[phase]].T > 0):
+                continue
+            self.problem = self._with_own_matrices(W)
+            likelihood, _ = single.compare(self.problem, W)
+            if likelihood - most <= NATS_GAINED * (len(unit) - 1):
+                self.problem = before
+                continue
+            self.gains.append(
+                f"Phase {phase} is what its purest pixels show, which makes the counts "
+                f"of single pixels more probable by {likelihood - most:.0f} nats."
+            )
+            found, most, changed[phase] = replace(found, W=W), likelihood, True
+        return found, changed
+
+    def _with_own_matrices(self, W: np.ndarray) -> Problem:
+        """Return the problem in which phases have the matrices of their composition."""
+        if self.problem.G is None or self.problem.G.ndim != 3:
+            return self.problem
+        G = phase_matrices(self.model, closed(W[self.rows]))
+        return replace(self.problem, G=self._in_use(G))
 
     def _among_alike(
         self, found: Factorization, errors: Errors
@@ -501,7 +558,8 @@ class PhaseSearch:
         better, by more than these have numbers, bins have hidden them.
         """
         pixels, bins = self.pixels, self.counts
-        if pixels is None or not self._may_tell(found) or self._few:
+        ready = self._may_tell(found) and found.converged
+        if pixels is None or pixels.binning == 1 or not ready or self._few:
             return found, errors
         if pixels.to_tell.n_sums < LEAST_SUMS * self.problem.n_components:
             return found, errors

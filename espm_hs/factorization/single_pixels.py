@@ -29,6 +29,8 @@ MOST_COUNTS = 32.0
 MOST_IN_EIGHTHS = 4
 # First shares and changes of classes are found for given spectra, then all of it.
 FIRST, MOST = 30, 30
+# So many looks tell which of given spectra are more probable.
+COMPARED = 20
 # Steps on spectra and on shares for each look at the pixels.
 INNER = 3
 # Where so many looks gain less than this part of what is needed, no more are taken.
@@ -157,6 +159,32 @@ class SinglePixels:
                 return found, gain, free
             self._begin()
         return W, 0.0, free
+
+    def compare(self, problem: Problem, W: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return what the counts say of given components, and which stand alone.
+
+        Parameters
+        ----------
+        problem
+            G of these components.
+        W
+            Shape (n_columns, n_components).
+
+        Returns
+        -------
+        likelihood : float
+            In nats, with the best shares of the classes.
+        alone : numpy.ndarray
+            Which components pixels show alone, boolean.
+        """
+        self._begin()
+        D = problem.spectra(W)
+        D = D / np.maximum(D.sum(axis=0), TINY)
+        for _ in range(COMPARED):
+            likelihood, known = self._look(D)
+            self._hold(D, self.counts.T @ known)
+        self._begin()
+        return likelihood, known[:, : self.n_components].sum(axis=0) >= ONE
 
     def _moved(
         self, problem: Problem, W: np.ndarray, each: float, free: np.ndarray

@@ -132,6 +132,26 @@ def test_what_bins_mix_single_pixels_of_few_counts_show_apart(seed):
     assert alone.all()
 
 
+@pytest.mark.parametrize("mean_counts", [100, 200])
+def test_components_beyond_what_pixels_show_are_not_preferred(mean_counts):
+    """The likeliest maps of single pixels prefer them by far: they fit more noise."""
+    counts, problem, W = striped(mean_counts)
+    beyond = mixed(W, -0.15)
+    assert beyond.min() >= 0
+    maps = [fit_maps(counts, problem, some)[1] for some in (W, beyond)]
+    single = SinglePixels(counts, Grid.from_shape(SHAPE), 2)
+    likelihood, alone = single.compare(problem, W)
+    more, _ = single.compare(problem, beyond)
+    assert maps[0] - maps[1] > 20
+    assert more - likelihood < 2
+    assert alone.all()
+    # of one that lies within what pixels show they think worse
+    within, _ = single.compare(problem, mixed(W, 0.3))
+    assert likelihood - within > 20
+    # classes are as they were
+    assert single.compare(problem, W)[0] == likelihood
+
+
 def test_right_components_stay_right_though_maps_are_noise():
     """The likeliest maps of single pixels drive components apart; these do not."""
     counts, problem, W = striped(6)

@@ -50,7 +50,7 @@ MOST_OF_FILM = 0.7
 LARGEST_REMNANT, SURROUNDED, MAIN = 1 / 3, 0.5, 0.4
 # It is just a little where the matrix does not take the place of so much and several
 # elements are left: the phase may be a grain beside it that has an element of it.
-LITTLE_REMNANT, ENCLOSED = 0.15, 2 / 3
+LITTLE_REMNANT, ENCLOSED = 0.15, 0.6
 # More of the matrix may be left, but not most of the phase, where elements agree, or
 # where they make up so little of the phase that it probably has none of them.
 MOST_REMNANT, TRACE = 0.6, 0.03

@@ -308,6 +308,38 @@ def apart(composition: np.ndarray, spectra: np.ndarray) -> np.ndarray:
     return np.minimum(angles(spectra), moved + np.diag([np.inf] * len(moved)))
 
 
+def told_apart(spectra: np.ndarray, counts: float) -> np.ndarray:
+    """Return how well so many counts tell which of two phases they are of.
+
+    Parameters
+    ----------
+    spectra
+        Shape (n_channels, n_phases); NaN in channels that are not in use.
+    counts
+        Their number; 0 if that is not known.
+
+    Returns
+    -------
+    numpy.ndarray
+        Standard deviations, shape (n_phases, n_phases), infinite on the diagonal.
+
+    Notes
+    -----
+    The logarithm of the likelihood ratio of n counts of phase i is n times the
+    Kullback-Leibler divergence D of the spectra on average, and has a variance of about
+    twice that.
+    """
+    shares = spectra[~np.isnan(spectra).any(axis=1)]
+    shares = np.maximum(shares, np.finfo(float).tiny)
+    shares /= shares.sum(axis=0)
+    logs = np.log(shares)
+    own = (shares * logs).sum(axis=0)
+    divergence = np.maximum(own[:, None] - shares.T @ logs, 0.0)
+    if counts == 0:
+        return np.full_like(divergence, np.inf)
+    return np.sqrt(counts * divergence / 2) + np.diag([np.inf] * len(divergence))
+
+
 def angles(spectra: np.ndarray) -> np.ndarray:
     """Return angles between spectra in degrees, infinite on the diagonal."""
     directions = _directions(spectra)

@@ -24,6 +24,8 @@ LEAST_AGREEING = 0.75
 STARTS_DIFFER = 0.1
 # A phase has a large bias if half the counts would move a fraction by so much.
 LARGE_BIAS = 0.1
+# The counts of a bin have to tell two phases apart by so many standard deviations.
+LEAST_APART = 2.0
 # Columns are look-alikes where the data know a combination of them with less than this
 # share of the information on each of them alone, ...
 ALIKE = 0.02
@@ -43,6 +45,12 @@ KINDS = {
         "Ask for fewer phases, or add the elements that are missing.",
     ),
     "duplicate": ("as another", "{} is the same as {}", "Ask for fewer phases."),
+    "alike": (
+        "hardly apart",
+        "{} and {} differ by less than the noise of a bin: what divides them may be "
+        "noise",
+        "Ask for fewer phases, or larger bins, `s.decomposition(..., binning=...)`.",
+    ),
     "starts": (
         "starts differ",
         "{} differs by up to {:.0f} at.% among starts that fit about as well",
@@ -170,6 +178,7 @@ def phase_cautions(
     labels: Sequence[str],
     empty: Mapping[int, str],
     apart: np.ndarray,
+    told: np.ndarray,
     alternatives: np.ndarray | None,
     wide: Mapping[int, str],
     bias: np.ndarray,
@@ -184,6 +193,9 @@ def phase_cautions(
         Empty phase -> what it has instead; nothing else is said of it.
     apart
         How different the phases are, see `espm_hs.decomposition.ambiguity.apart`.
+    told
+        How well the counts of a bin tell them apart, see
+        `espm_hs.decomposition.ambiguity.told_apart`.
     alternatives
         Lowest and highest fractions over the starts, shape (2, n_elements, n_phases).
     wide
@@ -199,6 +211,8 @@ def phase_cautions(
         nearest = int(np.argmin(apart[j]))
         if apart[j, nearest] < SAME and nearest not in empty:
             yield Caution.of("duplicate", j, name, labels[nearest])
+        elif told[j, other := int(np.argmin(told[j]))] < LEAST_APART:
+            yield Caution.of("alike", j, name, labels[other])
         moves = 0.0 if alternatives is None else np.ptp(alternatives[:, :, j], axis=0)
         if (most := float(np.max(moves))) > STARTS_DIFFER:
             yield Caution.of("starts", j, name, 100 * most)

@@ -560,6 +560,7 @@ class MapToFit:
             interrupted=interrupted,
             n_starts=len(found.objectives),
             binning=self.binning,
+            bin_counts=search.counts.mean_counts / (counts.scale or np.inf),
             sparsity=sparsity,
             smoothness=problem.penalties.strengths(problem.n_components),
             **{name: getattr(found, name) for name in OF_THE_FIT},

@@ -16,6 +16,7 @@ from espm_hs.decomposition.ambiguity import (
     apart,
     ranges,
     spread,
+    told_apart,
 )
 from espm_hs.decomposition.cautions import (
     EMPTY,
@@ -54,6 +55,7 @@ _NUMBERS = {
     "n_starts": int,
     "n_agreeing": int,
     "binning": int,
+    "bin_counts": float,
     "sparsity": float,
     "scale": float,
 }
@@ -209,6 +211,8 @@ class PhaseAnalysis:
     binning
         Pixels along each axis that were taken together to find the phases. The errors
         are those of that fit.
+    bin_counts
+        Mean counts of such a bin; 0 where that is not known, as in older files.
     sparsity
         Strength with which the phases were found, given or chosen.
     feasible_ranges
@@ -265,6 +269,7 @@ class PhaseAnalysis:
     n_starts: int = 1
     n_agreeing: int = 1
     binning: int = 1
+    bin_counts: float = 0.0
     sparsity: float = 0.0
     feasible_ranges: np.ndarray | None = None
     calibration: Mapping[str, float] = field(default_factory=dict)
@@ -456,6 +461,7 @@ class PhaseAnalysis:
             self.labels,
             {j: self._instead(j) for j in np.flatnonzero(self.empty).tolist()},
             apart(self.composition, self.spectra),
+            told_apart(self.spectra, self.bin_counts),
             self.alternatives,
             {one.phase: str(one) for one in self.ambiguities if one.is_wide},
             self.composition_bias,

@@ -1,6 +1,7 @@
 """What is said of phases that are not well known, and how much of it."""
 
 import warnings
+from argparse import Namespace
 from dataclasses import replace
 
 import hyperspy.api as hs
@@ -8,12 +9,14 @@ import numpy as np
 import pytest
 
 import espm_hs
+from benchmarks.accuracy.zoo import cases
 from espm_hs.decomposition.ambiguity import (
     Answer,
     alternatives,
     apart,
     ranges,
     spread,
+    told_apart,
 )
 from espm_hs.decomposition.cautions import (
     Caution,
@@ -34,6 +37,7 @@ KNOWN = {
     "labels": LABELS,
     "empty": {},
     "apart": 30 * np.ones((3, 3)) + np.diag([np.inf] * 3),
+    "told": 5 * np.ones((3, 3)) + np.diag([np.inf] * 3),
     "alternatives": None,
     "wide": {},
     "bias": np.zeros((2, 3)),
@@ -153,6 +157,37 @@ def test_the_same_phase_twice():
     assert one_sentence(some, LABELS, ()).startswith(
         "Phases 0 and 2 are the same as others; see"
     )
+
+
+def test_phases_that_differ_by_less_than_the_noise():
+    told = KNOWN["told"].copy()
+    told[0, 2] = told[2, 0] = 1.4
+    some = found(told=told)
+    assert [(one.kind, one.phase) for one in some] == [("alike", 0), ("alike", 2)]
+    assert some[0].sentence.startswith("Phase 0 and phase 2 differ by less than the")
+    assert "Phases 0 and 2 are not well known" in one_sentence(some, LABELS, ())
+
+
+def test_how_well_counts_tell_phases_apart():
+    """As well as the likelihood of simulated counts does."""
+    rng = np.random.default_rng(0)
+    spectra = rng.dirichlet(np.full(20, 5.0), 2).T
+    spectra[:, 1] = 0.8 * spectra[:, 0] + 0.2 * spectra[:, 1]
+    told = told_apart(np.vstack([3.0 * spectra, [np.nan, np.nan]]), 400)
+    X = rng.multinomial(400, spectra[:, 0], 20_000)
+    ratio = X @ np.log(spectra[:, 0] / spectra[:, 1])
+    assert told[0, 1] == pytest.approx(ratio.mean() / ratio.std(), rel=0.05)
+    assert np.isinf(np.diag(told)).all()
+    assert np.isinf(told_apart(spectra, 0)).all()
+
+
+def test_a_continuum_that_is_cut_into_phases_says_so():
+    """Tissue in resin, of which no pixel shows one of the two alone."""
+    given = Namespace(smoke=False, half="held_out", only="bone", forward="own")
+    result = next(cases(given)).signal.decomposition(
+        output_dimension=3, return_info=True, **QUIET
+    )
+    assert sum(one.kind == "alike" for one in result.cautions) == 2
 
 
 def test_phases_are_compared_by_spectra_and_by_composition():

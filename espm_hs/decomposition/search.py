@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from operator import itemgetter
@@ -406,11 +406,9 @@ class PhaseSearch:
         A phase that no pixel shows alone may be what two others have in common, and one
         of these what is left: no small step leads from there to the two.
         """
-        left = set(np.flatnonzero(self.known.free & ~self.known.located).tolist())
+        left = set(range(found.W.shape[1]))
         while left and self._settled(found):
-            H = np.asarray(found.H)
-            counts = self.problem.spectra(found.W).sum(axis=0) * H
-            mixing = purest_mixtures(H, counts)
+            mixing = self._purest(found, found.H)
             # what is shown best is tried first, and may bring out others
             phase = max(left, key=lambda one: (mixing[one, one] < 1, mixing[one, one]))
             if mixing[phase, phase] == 1:
@@ -442,6 +440,17 @@ class PhaseSearch:
         self.problem = before
         return replace(found, n_iter=again.n_iter, interrupted=again.interrupted)
 
+    def _purest(
+        self, found: Factorization, H: np.ndarray, known: Sequence[int] = ()
+    ) -> np.ndarray:
+        """Return what the purest pixels hold of phases of which nothing is known."""
+        H = np.asarray(H)  # which may lie on a cluster
+        mixing = purest_mixtures(H, self.problem.spectra(found.W).sum(axis=0) * H)
+        fixed = ~self.known.free | self.known.located
+        fixed[list(known)] = True
+        mixing[fixed] = np.eye(len(mixing))[fixed]
+        return mixing
+
     def _settled(self, found: Factorization) -> bool:
         """Whether penalties may keep a fit where it is for no other reason."""
         acts = self.problem.penalties.acts
@@ -471,11 +480,8 @@ class PhaseSearch:
         pixels, k = self.pixels, found.W.shape[1]
         if pixels is None or not self._may_tell(found):
             return found, errors
-        H = np.asarray(self._on_grid(found))  # which may lie on a cluster
-        mixing = purest_mixtures(H, self.problem.spectra(found.W).sum(axis=0) * H)
-        kept = ~self.known.free | self.known.located
-        kept[[phase for phase, _ in self.taken]] = True
-        mixing[kept] = np.eye(k)[kept]
+        changed = [phase for phase, _ in self.taken]
+        mixing = self._purest(found, self._on_grid(found), changed)
         if not self._few and np.array_equal(mixing, np.eye(k)):
             return found, errors
         before = self.problem, self.gains.copy()

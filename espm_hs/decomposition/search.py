@@ -79,6 +79,9 @@ MOST_GAINED = 100.0
 # Where the purest pixels lead elsewhere, F falls by more than this, in nats. What shows
 # less of a phase than this shows others for the most part.
 ELSEWHERE, LEAST_SHOWN = 10.0, 1 / 3
+# A phase that would hold less of another one with fewer counts, by this many standard
+# errors, is somewhere alone: elements that agree belong to it.
+LEAST_OF_OVERLAP = -1.0
 # What is taken out of phases may cost the counts so many nats for each number in them.
 NATS_PER_NUMBER = 2.0
 # Where bins mix phases, sums of pixels that look alike gain this for each number.
@@ -658,9 +661,9 @@ class PhaseSearch:
         for _ in range(k * (k - 1) if self._in_counts and self.separation else 0):
             if found.interrupted:
                 break
-            overlaps = self._overlaps(found, errors, hosts, allowed)
-            taken_from = {overlap.other for overlap in overlaps}
             try:
+                overlaps = self._overlaps(found, errors, hosts, allowed)
+                taken_from = {overlap.other for overlap in overlaps}
                 overlaps = overlaps or self._inclusions(found, errors, allowed)
             except KeyboardInterrupt:
                 return replace(found, interrupted=True), errors
@@ -752,8 +755,18 @@ class PhaseSearch:
         films = find_films(W, found.H, covariance, self.rows, self.grid, allowed)
         if films:
             return films
-        overlap = find_overlap(W, covariance, self.rows, hosts, allowed)
-        return [] if overlap is None else [overlap]
+        while overlap := find_overlap(W, covariance, self.rows, hosts, allowed):
+            pair = overlap.phase, overlap.other
+            if self._uptake(found, [pair])[pair] > LEAST_OF_OVERLAP:
+                return [overlap]
+            allowed[pair] = False
+        return []
+
+    def _uptake(
+        self, found: Factorization, pairs: list[tuple[int, int]]
+    ) -> dict[tuple[int, int], float]:
+        """Return how much more of others phases would hold with fewer counts."""
+        return uptake(*self._state(found), pairs, n_jobs=self.n_jobs)
 
     def _inclusions(
         self, found: Factorization, errors: Errors, allowed: np.ndarray
@@ -764,7 +777,7 @@ class PhaseSearch:
             errors.covariance,
             self.rows,
             allowed & self.known.free[:, None],
-            lambda pairs: uptake(*self._state(found), pairs, n_jobs=self.n_jobs),
+            lambda pairs: self._uptake(found, pairs),
         )
         return [] if overlap is None else [overlap]
 

@@ -288,6 +288,14 @@ def test_silicon_is_no_film_under_its_carbide():
         assert percent(found, experiment, name)["C"] == pytest.approx(carbon, abs=2)
 
 
+def test_elements_that_agree_by_nature_are_left_in_a_phase():
+    """A gel has the Si, Al and Zr of the glass beside it, of which sodium is gone."""
+    s, experiment = many_counts("later", "corroded_glass")
+    found = phases(s, 3)
+    assert found.steps == ()
+    assert percent(found, experiment, "glass")["Si"] == pytest.approx(20, abs=2)
+
+
 def test_a_host_without_its_lamellae_is_begun_with_as_its_pixels_show_it(monkeypatch):
     """Chalcopyrite, Cu 25, Fe 25, S 50, which is first found without its copper."""
     given = Namespace(smoke=False, half="blind", only="sulphide_ore", forward="all")

@@ -592,7 +592,7 @@ def gather(wide, channels, x, first, last, D, rows, i, floor, A):
 def gather_twice(wide, channels, x, first, last, D, rows, i, floor, A, pairs, S):
     """As `gather`, and add pairs x / y**2 to S, of so many vectors as pairs (v,)."""
     gather(wide, channels, x, first, last, D, rows, i, floor, A)
-    for t in range(first, last):
+    for t in range(first, last if pairs.size else first):
         e = channels[t]
         S[e] += pairs * (x[t] / (D[e] @ rows[i] + floor) ** 2)
 

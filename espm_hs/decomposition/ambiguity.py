@@ -329,15 +329,13 @@ def told_apart(spectra: np.ndarray, counts: float) -> np.ndarray:
     Kullback-Leibler divergence D of the spectra on average, and has a variance of about
     twice that.
     """
-    shares = spectra[~np.isnan(spectra).any(axis=1)]
-    shares = np.maximum(shares, np.finfo(float).tiny)
+    known = spectra[~np.isnan(spectra).any(axis=1)]
+    shares = np.maximum(known, np.finfo(float).tiny)
     shares /= shares.sum(axis=0)
-    logs = np.log(shares)
-    own = (shares * logs).sum(axis=0)
-    divergence = np.maximum(own[:, None] - shares.T @ logs, 0.0)
-    if counts == 0:
-        return np.full_like(divergence, np.inf)
-    return np.sqrt(counts * divergence / 2) + np.diag([np.inf] * len(divergence))
+    means = shares.T @ np.log(shares)
+    divergence = np.maximum(np.diag(means)[:, None] - means, 0.0)
+    infinite = np.eye(len(means), dtype=bool) | (counts == 0)
+    return np.where(infinite, np.inf, np.sqrt(counts * divergence / 2))
 
 
 def angles(spectra: np.ndarray) -> np.ndarray:

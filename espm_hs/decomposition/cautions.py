@@ -208,10 +208,10 @@ def phase_cautions(
         if j in empty:
             yield Caution.of("empty", j, name, empty[j])
             continue
-        nearest = int(np.argmin(apart[j]))
+        nearest, other = (int(np.argmin(some[j])) for some in (apart, told))
         if apart[j, nearest] < SAME and nearest not in empty:
             yield Caution.of("duplicate", j, name, labels[nearest])
-        elif told[j, other := int(np.argmin(told[j]))] < LEAST_APART:
+        elif told[j, other] < LEAST_APART and other not in empty:
             yield Caution.of("alike", j, name, labels[other])
         moves = 0.0 if alternatives is None else np.ptp(alternatives[:, :, j], axis=0)
         if (most := float(np.max(moves))) > STARTS_DIFFER:

@@ -430,9 +430,8 @@ class PhaseSearch:
         """
         before, again, W = self.problem, found, found.W.copy()
         W[:, phase] = found.W @ shares
-        lowest, worst = found.objective - ELSEWHERE, np.inf
-        if shares[phase] < LEAST_SHOWN:
-            worst = self._divergence(found)
+        lowest = found.objective - ELSEWHERE
+        worst = self._divergence(found) if shares[phase] < LEAST_SHOWN else np.inf
         with suppress(LostComponent):
             start = self._mapped(found, W)
             again = self._fit((start.W, off_zero(start.H)), self._short)
@@ -807,21 +806,24 @@ class PhaseSearch:
         The preference for few phases in a pixel draws the ends of a continuum into it,
         so that more of its pixels are one of them.
         """
-        if not self._settled(found):
+        if self.problem.ties is not None or not self._settled(found):
             return found, errors
         pairs = self._series(found.W, self._on_grid(found))
         ends = sorted({end for one in pairs for end in (one.phase, one.other)})
         if not ends:
             return found, errors
-        before, fixed = self.problem, np.full(found.W.shape, np.nan)
-        fixed[self.rows] = closed(found.W[self.rows])
-        fixed[:, ends] = np.nan if before.fixed is None else before.fixed[:, ends]
+        before, known = self.problem, self.problem.fixed
+        fixed = np.full(found.W.shape, np.nan) if known is None else known.copy()
+        others = np.delete(np.arange(found.W.shape[1]), ends)
+        fixed[np.ix_(self.rows, others)] = closed(found.W[self.rows])[:, others]
         self.problem = replace(before, penalties=Penalties(), fixed=fixed)
         start = self._mapped(found, found.W)
-        again = self._fit((start.W, off_zero(start.H)), self._short)
-        gain = self._divergence(start) - self._divergence(again)
-        enough = gain > NATS_GAINED * len(self.rows) * len(ends)
-        if not (enough and again.converged):  # where counts do not tell, it creeps
+        gain, again = -np.inf, found
+        with suppress(LostComponent):
+            again = self._fit((start.W, off_zero(start.H)), self._short)
+            gain = self._divergence(start) - self._divergence(again)
+        needed = NATS_GAINED * len(self.rows) * len(ends)
+        if gain <= needed or not again.converged:  # where counts do not tell, it creeps
             self.problem = before
             return replace(found, interrupted=again.interrupted), errors
         self.problem = replace(before, G=self.problem.G)

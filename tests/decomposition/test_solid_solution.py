@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.accuracy.zoo import cases
 from espm_hs import simulation
+from espm_hs.decomposition.search import PhaseSearch
 from espm_hs.decomposition.separation import traces
 from espm_hs.decomposition.solid_solution import (
     Series,
@@ -14,7 +15,7 @@ from espm_hs.decomposition.solid_solution import (
     find_series,
     purest_mixtures,
 )
-from espm_hs.factorization import Factorization, Grid
+from espm_hs.factorization import Factorization, Grid, LostComponent
 from espm_hs.metrics import match_phases
 from espm_hs.physics import SpectrumModel
 from espm_hs.simulation import Experiment, Phase, record
@@ -74,6 +75,22 @@ def test_ends_lie_where_the_counts_have_them():
     sulphur, selenium = (result.elements.index(x) for x in ("S", "Se"))
     np.testing.assert_allclose(ends[sulphur], [0, 52.5], atol=2)
     np.testing.assert_allclose(ends[selenium], [52.5, 0], atol=2)
+
+
+def test_a_phase_that_is_lost_while_ends_are_freed_leaves_all_as_it_was(
+    absorber, monkeypatch
+):
+    fit = PhaseSearch._fit
+
+    def lost(self, init, options):
+        if self.problem.fixed is not None and not self.problem.penalties.acts:
+            raise LostComponent("lost")
+        return fit(self, init, options)
+
+    monkeypatch.setattr(PhaseSearch, "_fit", lost)
+    result = absorber.decomposition(output_dimension=4, return_info=True, **QUIET)
+    assert result.W.shape[1] == 4
+    assert not any("alone have them" in gain for gain in result.gains)
 
 
 def test_a_trace_of_the_other_end_is_more_likely_none():

@@ -25,6 +25,7 @@ from espm_hs.decomposition.self_consistency import (
 from espm_hs.decomposition.separation import (
     Overlap,
     accompanying,
+    coatings,
     find_films,
     find_inclusion,
     find_overlap,
@@ -894,15 +895,22 @@ class PhaseSearch:
                 (x, _told_of_matrix)
                 for x in remnants(W, counts, *known, self.grid, free)
             ),
+            *(
+                (x, _told_of_coating)
+                for x in coatings(W, H, *known, self.grid, free)
+            ),
             *((x, _told_of_series) for x in traces(W, *known, ends)),
         ]
         # where just a trace is known to be gone, penalties would put back the rest in a
-        # refit: these come last
-        taken_out = [(is_trace(W, one), one, told) for one, told in candidates]
-        for trace, one, told in sorted(taken_out, key=itemgetter(0)):
+        # refit, and where a phase lies over another one move that: these come last
+        taken_out = [
+            (is_trace(W, one) or told is _told_of_coating, one, told)
+            for one, told in candidates
+        ]
+        for as_it_is, one, told in sorted(taken_out, key=itemgetter(0)):
             if (one.phase, one.other) in self.taken:
                 continue
-            again = self._without(found, [one], told, as_it_is=trace)
+            again = self._without(found, [one], told, as_it_is=as_it_is)
             if again is None:
                 continue
             mixing, rest = np.eye(len(free)), 1 - one.amount
@@ -994,6 +1002,14 @@ def _told_of_matrix(one: Overlap) -> str:
     """Say what a phase had of the one that it lies in."""
     return (
         f"Phase {one.phase} lies in phase {one.other}: the {100 * one.amount:.0f} % of "
+        "it that all pixels show are taken out"
+    )
+
+
+def _told_of_coating(one: Overlap) -> str:
+    """Say what a phase had of the one that encloses it."""
+    return (
+        f"Phase {one.other} encloses phase {one.phase}: the {100 * one.amount:.0f} % of "
         "it that all pixels show are taken out"
     )
 

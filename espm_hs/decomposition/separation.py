@@ -57,6 +57,11 @@ MOST_REMNANT, TRACE = 0.6, 0.03
 # A film is everywhere, and varies from place to place by this part at most: this share
 # of the places may have less than this part of what there is on average.
 UNEVEN, BARE, LEAST_FILM = 0.4, 0.05, 0.2
+# A particle ends where there is less than this part of what there is on particles. What
+# encloses it is there on all sides: in so much of its edge, and in each direction at
+# least this part of what there is in the others, and has so many times more of the edge
+# than of what is inside of it.
+EMPTY, CLOSED, SIDES, AT_EDGE = 0.05, 2 / 3, 0.3, 4.0
 # What lies on a film has at least this part of what its elements say missing from the
 # map of the film where it is.
 LEAST_MISSING = 0.5
@@ -328,6 +333,76 @@ def remnants(
     ]
 
 
+def coatings(
+    W: np.ndarray,
+    H: np.ndarray,
+    covariance: np.ndarray,
+    elements: np.ndarray,
+    grid: Grid,
+    free: np.ndarray,
+) -> list[Overlap]:
+    """Return what phases have of a coating that encloses them on all sides.
+
+    Parameters
+    ----------
+    W, covariance, elements, grid
+        As in `find_films`.
+    H
+        Shape (n_pixels, n_phases), in atoms.
+    free
+        Boolean, shape (n_phases,): phases of which nothing is known.
+
+    Notes
+    -----
+    Seen from above, a closed shell lies over what it encloses in every pixel, and
+    counts do not tell it apart from that. Around it there is nothing, or a film that is
+    everywhere. A coating of a single element tells nothing: the core may be an alloy.
+    """
+    amounts, H = _Amounts(W, covariance, elements), np.asarray(H)
+    bare = np.array([not is_film(one, grid) for one in H.T])
+    enclosed = _enclosed(np.where(bare, H, 0.0), grid) & free & free[:, None]
+    several = np.count_nonzero(amounts.present, axis=0) > 1
+    shared = amounts.shared_parts(enclosed & several)
+    return [one for one in shared if one.amount < MOST_REMNANT]
+
+
+def _enclosed(H: np.ndarray, grid: Grid) -> np.ndarray:
+    """Return whether particles of a phase (row) have another one (column) around them.
+
+    Parameters
+    ----------
+    H
+        Shape (n_pixels, n_phases), in atoms, without films.
+    grid
+        Neighbours of the pixels.
+    """
+    neighbours, whole = np.asarray(grid.neighbours), H.sum(axis=1)
+    found = np.zeros((H.shape[1], H.shape[1]), bool)
+    if not neighbours.size or not whole.any():
+        return found
+    there = whole > EMPTY * np.quantile(whole, ALWAYS)
+    open_to = there[:, None] & (neighbours >= 0) & ~there[neighbours]
+    edge = open_to.any(axis=1)
+    summed = H + np.where((neighbours >= 0)[..., None], H[neighbours], 0.0).sum(axis=1)
+    for i, j in np.ndindex(found.shape):
+        here = edge & (summed[:, [i, j]].sum(axis=1) > summed.sum(axis=1) / 2)
+        if i == j or not _on_all_sides(open_to[here]):
+            continue
+        of_edge, inside = (
+            H[some, j].sum() / max(H[some][:, [i, j]].sum(), np.finfo(float).tiny)
+            for some in (here, there & ~edge)
+        )
+        closed = np.mean(summed[here, j] > summed[here, j].mean() / 4)
+        found[i, j] = closed > CLOSED and of_edge > AT_EDGE * inside
+    return found
+
+
+def _on_all_sides(open_to: np.ndarray) -> bool:
+    """Whether the edge of particles looks along each axis, if not both ways of each."""
+    sides = open_to.sum(axis=0).reshape(-1, 2).max(axis=1)
+    return bool(sides.any()) and sides.min() > SIDES * sides.max()
+
+
 def traces(
     W: np.ndarray,
     covariance: np.ndarray,
@@ -436,11 +511,22 @@ def find_films(
     uneven = {}
     for film, on_it in films.items():
         filled = H[:, film] + sum(one.amount * H[:, one.phase] for one in on_it)
-        filled = filled / filled.mean()
-        if np.quantile(_with_neighbours(filled, grid), BARE) > LEAST_FILM:
-            uneven[film] = _structure(filled, grid)
+        uneven[film] = _unevenness(filled, grid)
     film = min(uneven, key=lambda one: uneven[one], default=-1)
     return films[film] if uneven and uneven[film] < UNEVEN**2 else []
+
+
+def is_film(map_: np.ndarray, grid: Grid) -> bool:
+    """Whether what a map shows is everywhere, and about as much of it."""
+    return _unevenness(map_, grid) < UNEVEN**2
+
+
+def _unevenness(map_: np.ndarray, grid: Grid) -> float:
+    """Return by how much a film varies from place to place; inf for what is no film."""
+    map_ = map_ / max(map_.mean(), np.finfo(float).tiny)
+    if np.quantile(_with_neighbours(map_, grid), BARE) <= LEAST_FILM:
+        return np.inf
+    return _structure(map_, grid)
 
 
 def _missing(film: np.ndarray, on_it: np.ndarray) -> float:

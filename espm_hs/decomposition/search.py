@@ -40,6 +40,7 @@ from espm_hs.decomposition.solid_solution import (
     Series,
     as_observed,
     find_series,
+    hardly_shown,
     purest_mixtures,
 )
 from espm_hs.factorization import (
@@ -212,6 +213,8 @@ class PhaseSearch:
         if named:
             with stage(A_ROUND, "ends of series"):
                 found, errors = self._with_freed_ends(found, errors)
+        if named and self.end_members != "outside":
+            found, errors = self._hardly_shown(found, errors)
         if named and self.end_members != "observed" and self.separation:
             with stage(A_ROUND, "taking out the matrix"):
                 found, errors = self._without_matrix(found, errors)
@@ -834,6 +837,30 @@ class PhaseSearch:
             f"better; F {freed.objective - found.objective:+.1f}."
         )
         return freed, self._errors(freed)
+
+    def _hardly_shown(
+        self, found: Factorization, errors: Errors
+    ) -> tuple[Factorization, Errors]:
+        """Make phases of which pixels show just a trace what these pixels show."""
+        free = self.known.free & ~self.known.located
+        H, fractions = np.asarray(self._on_grid(found)), closed(found.W[self.rows])
+        counts = self.problem.spectra(found.W).sum(axis=0) * H
+        shown = {
+            phase: one
+            for phase, one in hardly_shown(fractions, H, counts).items()
+            if free[phase] and self._in_counts and found.converged
+        }
+        if not shown:
+            return found, errors
+        mixing = np.eye(len(free))
+        for phase, (host, shares) in shown.items():
+            mixing[phase] = shares
+            self.steps.append(
+                f"No pixel shows more than {100 * shares[phase]:.0f} % of phase {phase} "
+                f"in phase {host}: it is what these pixels are."
+            )
+        mixed = self._as_mixtures(found, mixing)
+        return self._mapped(mixed, mixed.W), _of_mixtures(errors, mixing)
 
     def _series(self, W: np.ndarray, H: np.ndarray) -> list[Series]:
         """Return the series between phases of which nothing is known."""

@@ -27,6 +27,9 @@ OUTERMOST = (0.01, 0.99)
 # A phase is somewhere alone if it has so much of the counts of its purest pixels, those
 # that hold this part of its counts.
 ALONE, PUREST = 0.9, 0.1
+# A phase is hardly shown if its purest pixels hold less of it than this, in atoms and in
+# counts, and lacks an element if it has less than this part of what its host has.
+HARDLY, LACKING = 0.2, 0.05
 
 
 @dataclass(frozen=True)
@@ -174,3 +177,45 @@ def purest_mixtures(H: np.ndarray, counts: np.ndarray) -> np.ndarray:
         if own[purest].sum() < ALONE * counts[purest].sum():
             mixing[j] = H[purest].sum(axis=0) / H[purest].sum()
     return mixing
+
+
+def hardly_shown(
+    composition: np.ndarray, H: np.ndarray, counts: np.ndarray
+) -> dict[int, tuple[int, np.ndarray]]:
+    """Find phases of which no pixel shows more than a trace in another one, the host.
+
+    Parameters
+    ----------
+    composition
+        Fractions of the elements, shape (n_elements, n_phases).
+    H, counts
+        As in `purest_mixtures`.
+
+    Returns
+    -------
+    dict
+        phase -> its host, and the shares of all phases in the pixels of the host that
+        hold most of the phase.
+
+    Notes
+    -----
+    Where a phase has a little of an element more than the one beside it, pixels lie on a
+    line that goes on from there, and fractions end it where one of them is zero. The
+    penalties do not object, as so little of such an end is needed.
+    """
+    found, purest = {}, purest_mixtures(H, counts)
+    for phase in np.flatnonzero(np.diagonal(purest) < HARDLY).tolist():
+        pairs = counts[:, [phase]] + counts
+        mostly = pairs > ALONE * counts.sum(axis=1, keepdims=True)
+        mostly[:, phase] = False
+        host = int(np.argmax(counts[:, phase] @ mostly))
+        here = mostly[:, host]
+        if not here.any():
+            continue
+        own = purest_mixtures(H[here], counts[here])[phase]
+        of_counts = own * counts.sum(axis=0) / np.maximum(H.sum(axis=0), 1e-300)
+        main = composition[:, host] > composition[:, host].max() / 2
+        lacks = composition[:, phase] < LACKING * composition[:, host]
+        if own[phase] < HARDLY > of_counts[phase] / of_counts.sum() and lacks[main].any():
+            found[phase] = host, own
+    return found

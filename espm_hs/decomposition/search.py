@@ -29,6 +29,7 @@ from espm_hs.decomposition.separation import (
     find_films,
     find_inclusion,
     find_overlap,
+    hosts_of,
     inclusions,
     is_trace,
     remnants,
@@ -775,11 +776,13 @@ class PhaseSearch:
         self, found: Factorization, errors: Errors, allowed: np.ndarray
     ) -> list[Overlap]:
         """Return what to take out of a phase that the counts see nowhere alone."""
+        counts = self.problem.spectra(found.W).sum(axis=0) * np.asarray(found.H)
+        hosts = hosts_of(found.H, counts, self.grid)
         overlap = find_inclusion(
             found.W,
             errors.covariance,
             self.rows,
-            allowed & self.known.free[:, None],
+            allowed & hosts & self.known.free[:, None],
             lambda pairs: self._uptake(found, pairs),
         )
         return [] if overlap is None else [overlap]

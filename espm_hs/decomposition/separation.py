@@ -26,8 +26,9 @@ LARGEST_CHANCE = 0.001
 # ... or, where all elements of the other phase agree, less often than this ...
 CHANCE_OF_ALL = 0.1
 DECADES = np.log(100.0)
-# ... and if at least so much of the other phase is in it.
-LEAST_OVERLAP = 0.05
+# ... and if at least so much of the other phase is in it, and not nearly all of it is,
+# unless that is as unlikely by chance as above.
+LEAST_OVERLAP, MOST_OVERLAP = 0.05, 0.75
 # A phase accompanies another one if it has this share of the counts of a pixel where
 # so much of the other one is: more than it gets where grains of both share a pixel.
 LEAST_SHARE = 0.3
@@ -197,8 +198,12 @@ def find_overlap(
         one
         for one in amounts.shared_parts(allowed)
         if one.chance < LARGEST_CHANCE
-        or one.other in hosts
-        or (one.chance < CHANCE_OF_ALL and amounts.all_agree(one))
+        or (one.other in hosts and one.amount < MOST_OVERLAP)
+        or (
+            one.chance < CHANCE_OF_ALL
+            and one.amount < MOST_OVERLAP
+            and amounts.all_agree(one)
+        )
     ]
     return min(likely, key=lambda one: one.chance, default=None)
 
@@ -243,6 +248,23 @@ def find_inclusion(
     taken = uptake(list(found))
     surest = max(found, key=taken.__getitem__)
     return found[surest] if taken[surest] > LEAST_UPTAKE else None
+
+
+def hosts_of(H: np.ndarray, counts: np.ndarray, grid: Grid) -> np.ndarray:
+    """Return which phases (row) others (column) may be everywhere with.
+
+    A host is most of what lies around a phase, or a film that is everywhere: what lies
+    between two others has no reason to hold one of them.
+
+    Parameters
+    ----------
+    H, counts
+        Loadings in atoms and in counts, shape (n_pixels, n_phases).
+    grid
+        Neighbours of the pixels.
+    """
+    films = np.array([is_film(one, grid) for one in np.asarray(H).T])
+    return (surroundings(counts, grid) > SURROUNDED) | films
 
 
 def inclusions(

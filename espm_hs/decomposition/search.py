@@ -319,7 +319,9 @@ class PhaseSearch:
             if pays is None:
                 raise
             again = None
-        if again is None:
+        if again is None or (
+            self.local == "auto" and again[1].objective > found.objective
+        ):
             return found, errors
         if pays is not None and again[1].interrupted:  # of what nobody asked for
             return replace(found, interrupted=True), errors
@@ -776,16 +778,21 @@ class PhaseSearch:
         self, found: Factorization, errors: Errors, allowed: np.ndarray
     ) -> list[Overlap]:
         """Return what to take out of a phase that the counts see nowhere alone."""
-        counts = self.problem.spectra(found.W).sum(axis=0) * np.asarray(found.H)
-        hosts = hosts_of(found.H, counts, self.grid)
         overlap = find_inclusion(
             found.W,
             errors.covariance,
             self.rows,
-            allowed & hosts & self.known.free[:, None],
+            allowed & self.known.free[:, None],
             lambda pairs: self._uptake(found, pairs),
+            lambda held: self._hosts(found, held),
         )
         return [] if overlap is None else [overlap]
+
+    def _hosts(self, found: Factorization, held: np.ndarray) -> np.ndarray:
+        """Return which phases (row) others (column) may be everywhere with."""
+        H = np.asarray(self._on_grid(found))
+        counts = self.problem.spectra(found.W).sum(axis=0) * H
+        return hosts_of(H, counts, self.grid, held)
 
     def _with_end_members(
         self, found: Factorization, errors: Errors
@@ -859,8 +866,8 @@ class PhaseSearch:
         for phase, (host, shares) in shown.items():
             mixing[phase] = shares
             self.steps.append(
-                f"No pixel shows more than {100 * shares[phase]:.0f} % of phase {phase} "
-                f"in phase {host}: it is what these pixels are."
+                f"No pixel shows more of phase {phase} than {100 * shares[phase]:.0f} "
+                f"% in phase {host}: it is what these pixels are."
             )
         mixed = self._as_mixtures(found, mixing)
         return self._mapped(mixed, mixed.W), _of_mixtures(errors, mixing)
@@ -882,10 +889,11 @@ class PhaseSearch:
         free = self.known.free & ~self.known.located
         known = found.W, found.H, errors.covariance, self.rows
         shares = inclusions(*known, errors.feasible_ranges, free)
+        hosts = self._hosts(found, np.zeros((len(free),) * 2))
         shares = {
             pair: share
             for pair, share in shares.items()
-            if pair not in self.taken and not self.alone[pair[0]]
+            if hosts[pair] and pair not in self.taken and not self.alone[pair[0]]
         }
         if not shares:
             return found, errors
@@ -925,10 +933,7 @@ class PhaseSearch:
                 (x, _told_of_matrix)
                 for x in remnants(W, counts, *known, self.grid, free)
             ),
-            *(
-                (x, _told_of_coating)
-                for x in coatings(W, H, *known, self.grid, free)
-            ),
+            *((x, _told_of_coating) for x in coatings(W, H, *known, self.grid, free)),
             *((x, _told_of_series) for x in traces(W, *known, ends)),
         ]
         # where just a trace is known to be gone, penalties would put back the rest in a
@@ -1039,8 +1044,8 @@ def _told_of_matrix(one: Overlap) -> str:
 def _told_of_coating(one: Overlap) -> str:
     """Say what a phase had of the one that encloses it."""
     return (
-        f"Phase {one.other} encloses phase {one.phase}: the {100 * one.amount:.0f} % of "
-        "it that all pixels show are taken out"
+        f"Phase {one.other} encloses phase {one.phase}: the {100 * one.amount:.0f} % "
+        "of it that all pixels show are taken out"
     )
 
 

@@ -26,8 +26,8 @@ LARGEST_CHANCE = 0.001
 # ... or, where all elements of the other phase agree, less often than this ...
 CHANCE_OF_ALL = 0.1
 DECADES = np.log(100.0)
-# ... and if at least so much of the other phase is in it, and not nearly all of it is,
-# unless that is as unlikely by chance as above.
+# ... and if at least so much of the other phase is in it; in the second case it must
+# not be nearly all of it.
 LEAST_OVERLAP, MOST_OVERLAP = 0.05, 0.75
 # A phase accompanies another one if it has this share of the counts of a pixel where
 # so much of the other one is: more than it gets where grains of both share a pixel.
@@ -198,7 +198,7 @@ def find_overlap(
         one
         for one in amounts.shared_parts(allowed)
         if one.chance < LARGEST_CHANCE
-        or (one.other in hosts and one.amount < MOST_OVERLAP)
+        or one.other in hosts
         or (
             one.chance < CHANCE_OF_ALL
             and one.amount < MOST_OVERLAP
@@ -214,6 +214,7 @@ def find_inclusion(
     elements: np.ndarray,
     allowed: np.ndarray,
     uptake: Callable[[Pairs], dict[tuple[int, int], float]],
+    hosts: Callable[[np.ndarray], np.ndarray],
 ) -> Overlap | None:
     """Return what is surest to be another phase in a phase, None if nothing is.
 
@@ -224,6 +225,8 @@ def find_inclusion(
     uptake
         As `espm_hs.factorization.uptake`, of pairs of phases; called once if there are
         any.
+    hosts
+        As `hosts_of`, of what phases may have of others.
 
     Notes
     -----
@@ -243,6 +246,11 @@ def find_inclusion(
         for one in amounts.shared_parts(allowed)
         if one.amount >= LEAST_INCLUSION and not amounts.solid_solution(one)
     }
+    held = np.zeros_like(allowed, dtype=float)
+    for pair, one in found.items():
+        held[pair] = one.amount
+    able = hosts(held)
+    found = {pair: one for pair, one in found.items() if able[pair]}
     if not found:
         return None
     taken = uptake(list(found))
@@ -250,7 +258,9 @@ def find_inclusion(
     return found[surest] if taken[surest] > LEAST_UPTAKE else None
 
 
-def hosts_of(H: np.ndarray, counts: np.ndarray, grid: Grid) -> np.ndarray:
+def hosts_of(
+    H: np.ndarray, counts: np.ndarray, grid: Grid, held: np.ndarray
+) -> np.ndarray:
     """Return which phases (row) others (column) may be everywhere with.
 
     A host is most of what lies around a phase, or a film that is everywhere: what lies
@@ -262,8 +272,11 @@ def hosts_of(H: np.ndarray, counts: np.ndarray, grid: Grid) -> np.ndarray:
         Loadings in atoms and in counts, shape (n_pixels, n_phases).
     grid
         Neighbours of the pixels.
+    held
+        Atoms of each phase (column) that an atom of each other one (row) may have.
     """
-    films = np.array([is_film(one, grid) for one in np.asarray(H).T])
+    filled = np.asarray(H) @ (np.eye(len(held)) + held)
+    films = np.array([is_film(one, grid) for one in filled.T])
     return (surroundings(counts, grid) > SURROUNDED) | films
 
 

@@ -28,8 +28,8 @@ OUTERMOST = (0.01, 0.99)
 # that hold this part of its counts.
 ALONE, PUREST = 0.9, 0.1
 # A phase is hardly shown if its purest pixels hold less of it than this, in atoms and in
-# counts, and lacks an element if it has less than this part of what its host has.
-HARDLY, LACKING = 0.2, 0.05
+# counts. It lacks an element of which it has less than this part of its host.
+HARDLY, HARDLY_IN_COUNTS, LACKING = 0.15, 0.2, 0.05
 
 
 @dataclass(frozen=True)
@@ -199,8 +199,8 @@ def hardly_shown(
 
     Notes
     -----
-    Where a phase has a little of an element more than the one beside it, pixels lie on a
-    line that goes on from there, and fractions end it where one of them is zero. The
+    Where a phase has a little of an element more than the one beside it, pixels lie on
+    a line that goes on from there, and fractions end it where one of them is zero. The
     penalties do not object, as so little of such an end is needed.
     """
     found, purest = {}, purest_mixtures(H, counts)
@@ -216,6 +216,9 @@ def hardly_shown(
         of_counts = own * counts.sum(axis=0) / np.maximum(H.sum(axis=0), 1e-300)
         main = composition[:, host] > composition[:, host].max() / 2
         lacks = composition[:, phase] < LACKING * composition[:, host]
-        if own[phase] < HARDLY > of_counts[phase] / of_counts.sum() and lacks[main].any():
+        if (
+            own[phase] < HARDLY > of_counts[phase] / of_counts.sum()
+            and lacks[main].any()
+        ):
             found[phase] = host, own
     return found

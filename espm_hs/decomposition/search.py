@@ -319,9 +319,8 @@ class PhaseSearch:
             if pays is None:
                 raise
             again = None
-        if again is None or (
-            self.local == "auto" and again[1].objective > found.objective
-        ):
+        # where F rises, the counts are followed along what they hardly tell
+        if again is None or (pays and again[1].objective > found.objective):
             return found, errors
         if pays is not None and again[1].interrupted:  # of what nobody asked for
             return replace(found, interrupted=True), errors

@@ -61,7 +61,7 @@ UNEVEN, BARE, LEAST_FILM = 0.4, 0.05, 0.2
 # A particle ends where there is less than this part of what there is on particles. What
 # encloses it is there on all sides: in so much of its edge, and in each direction at
 # least this part of what there is in the others, and has so many times more of the edge
-# than of what is inside of it.
+# than of what is inside of it, or nearly all of it.
 EMPTY, CLOSED, SIDES, AT_EDGE = 0.05, 2 / 3, 0.3, 4.0
 # What lies on a film has at least this part of what its elements say missing from the
 # map of the film where it is.
@@ -428,7 +428,7 @@ def _enclosed(H: np.ndarray, grid: Grid) -> np.ndarray:
             for some in (here, there & ~edge)
         )
         closed = np.mean(summed[here, j] > summed[here, j].mean() / 4)
-        found[i, j] = closed > CLOSED and of_edge > AT_EDGE * inside
+        found[i, j] = closed > CLOSED and of_edge > min(AT_EDGE * inside, ALWAYS)
     return found
 
 

@@ -27,8 +27,8 @@ OUTERMOST = (0.01, 0.99)
 # A phase is somewhere alone if it has so much of the counts of its purest pixels, those
 # that hold this part of its counts.
 ALONE, PUREST = 0.9, 0.1
-# A phase is hardly shown if its purest pixels hold less of it than this, in atoms and in
-# counts. It lacks an element of which it has less than this part of its host.
+# A phase is hardly shown if its purest pixels hold less of it than this, in atoms and
+# in counts. It lacks an element of which it has less than this part of its host.
 HARDLY, HARDLY_IN_COUNTS, LACKING = 0.15, 0.2, 0.05
 
 

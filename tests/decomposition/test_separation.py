@@ -6,7 +6,10 @@ import pytest
 from espm_hs.decomposition.constraints import Knowledge
 from espm_hs.decomposition.separation import (
     accompanying,
+    coatings,
+    find_inclusion,
     find_overlap,
+    hosts_of,
     is_trace,
     remnants,
     separate,
@@ -71,6 +74,15 @@ def test_all_elements_of_a_phase_prove_more_than_some():
     assert 0.001 < found.chance < 0.1
     W[1, 1] *= 1.3  # one of them is in another proportion
     assert find_overlap(W, errors(0.004), ELEMENTS) is None
+
+
+def test_elements_that_agree_by_chance_do_not_say_that_nearly_all_is_another_phase():
+    """What would be left is so little that two elements are not enough."""
+    pair = np.array([0.6, 0.4, 0.0, 0.0, 0.0, 0.0, 0.2, 0.5])
+    for share, wanted in (0.7, True), (0.8, False):
+        W = np.stack([pair, share * pair + (1 - share) * THIRD, GUEST], axis=1)
+        found = find_overlap(W, errors(0.004), ELEMENTS)
+        assert (found is not None) == wanted
 
 
 def test_separated_phases_make_the_same_counts():
@@ -252,3 +264,82 @@ def test_several_elements_that_agree_tell_of_more_of_a_matrix():
     # what would be most of the phase is the phase
     W = with_some(0.7, matrix)
     assert not remnants(W, maps(), errors(0.001), ELEMENTS, GRID, FREE)
+
+
+# -- what lies between two others ------------------------------------------------------
+
+
+def test_what_lies_between_two_phases_is_in_neither():
+    """A seam has as much to do with one side as with the other, a grain with one."""
+
+    W = np.stack([HOST, (GUEST + HOST) / 2, THIRD], axis=1)
+
+    def found(H):
+        return find_inclusion(
+            W,
+            errors(),
+            ELEMENTS,
+            np.ones((3, 3), bool),
+            lambda pairs: dict.fromkeys(pairs, 3.0),
+            lambda held: hosts_of(H, H, GRID, held),
+        )
+
+    seam = np.zeros((*SHAPE, 3))
+    seam[:5, :, 0] = seam[5:7, :, 1] = seam[7:, :, 2] = 100.0
+    assert found(maps()).other == 0
+    assert found(seam.reshape(-1, 3)) is None
+    # a film is everywhere, and has holes where the other phase is found with it
+    seam[:] = [100.0, 0.0, 0.0]
+    seam[:6, :6] = [50.0, 100.0, 0.0]
+    seam[6:, :, 2] = 300.0
+    assert found(seam.reshape(-1, 3)).other == 0
+
+
+# -- coatings --------------------------------------------------------------------------
+
+WIDE = Grid.from_shape((24, 24))
+ALLOY = np.array([0.0, 0.3, 0.0, 0.0, 0.5, 0.2, 0.2, 0.5])
+OXIDE = np.array([0.0, 0.0, 0.4, 0.6, 0.0, 0.0, 0.2, 0.5])
+FILM = np.array([1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.2, 0.5])
+
+
+def coated(share=0.3, shell=OXIDE, core=(ALLOY + OXIDE) / 2):
+    """A core that has a share of its shell, the shell, and a film; their maps."""
+    y, x = np.indices((24, 24)) - 11.5
+    radius = np.hypot(y, x)
+    H = np.full((24, 24, 3), 30.0)
+    H[..., 0] = 12 * np.sqrt(np.maximum(1 - (radius / 8) ** 2, 0.0))
+    H[..., 1] = np.where((radius > 7) & (radius < 9.5), 20.0, 0.0)
+    W = np.stack([share * shell + (1 - share) * core, shell, FILM], axis=1)
+    return W, H.reshape(-1, 3)
+
+
+def of_coating(W, H, grid=WIDE, free=FREE):
+    return coatings(W, H, errors(), ELEMENTS, grid, free)
+
+
+def test_a_coating_on_all_sides_lies_over_the_core():
+    W, H = coated(core=ALLOY)
+    (found,) = of_coating(W, H)
+    assert (found.phase, found.other) == (0, 1)
+    assert found.amount == pytest.approx(0.3, rel=1e-6)
+    apart, _ = separate(W, H, found, ELEMENTS)
+    np.testing.assert_allclose(apart[:6, 0], ALLOY[:6], atol=1e-9)
+    assert not of_coating(W, H, free=np.array([False, True, True]))
+    assert not of_coating(W, H, Grid.unconnected(len(H)))
+
+
+def test_what_does_not_enclose_a_phase_is_no_coating():
+    W, H = coated(core=ALLOY)
+    assert not of_coating(*coated(share=0.65, core=ALLOY))  # most of it is the shell
+    assert not of_coating(*coated(shell=np.eye(8)[1], core=ALLOY))  # an alloy
+    cap = H.reshape(24, 24, 3).copy()
+    cap[8:, :, 1] = 0.0
+    assert not of_coating(W, cap.reshape(-1, 3))  # on one side
+    layers = np.zeros((24, 24, 3))
+    layers[4:6, :, 1] = layers[6:18, :, 0] = layers[18:20, :, 1] = 20.0
+    layers[..., 2] = 30.0
+    assert not of_coating(W, layers.reshape(-1, 3))  # above and below
+    full = H.copy()
+    full[:, 1] = 20.0
+    assert not of_coating(W, full)  # it is everywhere

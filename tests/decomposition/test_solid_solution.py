@@ -13,6 +13,7 @@ from espm_hs.decomposition.solid_solution import (
     Series,
     as_observed,
     find_series,
+    hardly_shown,
     purest_mixtures,
 )
 from espm_hs.factorization import Factorization, Grid, LostComponent
@@ -223,3 +224,27 @@ def test_what_the_purest_pixels_hold_of_a_phase_that_is_nowhere_alone():
     # counts, not atoms, say what is alone; atoms are shared out
     heavy = H * [1.0, 20.0, 1.0]
     assert purest_mixtures(H, heavy)[2, 1] == pytest.approx(0.1 / 6.1)
+
+
+def test_a_phase_that_pixels_hardly_show_is_what_they_are():
+    """A doped shell, found as its dopant: three in a hundred atoms, in one host."""
+    host, dopant, other = [0.2, 0.2, 0.6, 0.0], [0.0, 0.0, 0.0, 1.0], [1.0, 0, 0, 0]
+    composition = np.transpose([host, dopant, other])
+    H = np.zeros((100, 3))
+    H[:80, 0] = 100.0
+    H[40:60, 1] = 3.0
+    H[60:80, 1] = 1.0
+    H[80:, 2] = 100.0
+    H[80:82, 1] = 4.0  # of the noise of another phase
+    found = hardly_shown(composition, H, H)
+    assert list(found) == [1]
+    index, shares = found[1]
+    assert index == 0
+    np.testing.assert_allclose(shares, [100 / 103, 3 / 103, 0.0])
+    # its counts may be many, and a phase of its own has what the host is made of
+    assert not hardly_shown(composition, H, H * [1.0, 20.0, 1.0])
+    composition[:, 1] = [0.15, 0.15, 0.55, 0.15]
+    assert not hardly_shown(composition, H, H)
+    composition[:, 1] = dopant
+    H[40:60, 1] = 30.0
+    assert not hardly_shown(composition, H, H)

@@ -26,6 +26,7 @@ from espm_hs.decomposition.separation import (
     Overlap,
     accompanying,
     coatings,
+    films_of,
     find_films,
     find_inclusion,
     find_overlap,
@@ -756,11 +757,12 @@ class PhaseSearch:
         allowed: np.ndarray,
     ) -> list[Overlap]:
         """Return what to take out of phases next: a film, or the surest overlap."""
-        W, covariance = found.W, errors.covariance
-        films = find_films(W, found.H, covariance, self.rows, self.grid, allowed)
+        known = errors.covariance, self.rows
+        films = find_films(found.W, found.H, *known, self.grid, allowed)
         if films:
             return films
-        while overlap := find_overlap(W, covariance, self.rows, hosts, allowed):
+        even = films_of(found.H, self.grid)
+        while overlap := find_overlap(found.W, *known, hosts, allowed, even):
             pair = overlap.phase, overlap.other
             if self._uptake(found, [pair])[pair] > LEAST_OF_OVERLAP:
                 return [overlap]

@@ -26,8 +26,8 @@ LARGEST_CHANCE = 0.001
 # ... or, where all elements of the other phase agree, less often than this ...
 CHANCE_OF_ALL = 0.1
 DECADES = np.log(100.0)
-# ... and if at least so much of the other phase is in it; in the second case it must
-# not be nearly all of it.
+# ... and if at least so much of the other phase is in it. Nearly all of it is only if
+# that is a film, or as unlikely by chance as above.
 LEAST_OVERLAP, MOST_OVERLAP = 0.05, 0.75
 # A phase accompanies another one if it has this share of the counts of a pixel where
 # so much of the other one is: more than it gets where grains of both share a pixel.
@@ -60,8 +60,8 @@ MOST_REMNANT, TRACE = 0.6, 0.03
 UNEVEN, BARE, LEAST_FILM = 0.4, 0.05, 0.2
 # A particle ends where there is less than this part of what there is on particles. What
 # encloses it is there on all sides: in so much of its edge, and in each direction at
-# least this part of what there is in the others, and has so many times more of the edge
-# than of what is inside of it, or nearly all of it.
+# least this part of what there is in the others. For each atom of what it encloses
+# there is so many times more of it at the edge than elsewhere.
 EMPTY, CLOSED, SIDES, AT_EDGE = 0.05, 2 / 3, 0.3, 4.0
 # What lies on a film has at least this part of what its elements say missing from the
 # map of the film where it is.
@@ -166,6 +166,7 @@ def find_overlap(
     elements: np.ndarray,
     hosts: Set[int] = frozenset(),
     allowed: np.ndarray | None = None,
+    films: np.ndarray | None = None,
 ) -> Overlap | None:
     """Return the overlap that is least likely by chance, None if all may be chance.
 
@@ -183,6 +184,8 @@ def find_overlap(
     allowed
         Boolean, shape (n_phases, n_phases): whether the phase of a row may have that of
         a column taken out of it; None: all may.
+    films
+        Boolean, shape (n_phases,): phases on which others lie; None: none.
 
     Notes
     -----
@@ -194,16 +197,17 @@ def find_overlap(
     if allowed is None:
         allowed = np.ones((W.shape[1], W.shape[1]), bool)
     amounts = _Amounts(W, covariance, elements)
+
+    def may_be(one: Overlap) -> bool:
+        if one.amount > MOST_OVERLAP and (films is None or not films[one.other]):
+            return False
+        all_agree = one.chance < CHANCE_OF_ALL and amounts.all_agree(one)
+        return one.other in hosts or all_agree
+
     likely = [
         one
         for one in amounts.shared_parts(allowed)
-        if one.chance < LARGEST_CHANCE
-        or one.other in hosts
-        or (
-            one.chance < CHANCE_OF_ALL
-            and one.amount < MOST_OVERLAP
-            and amounts.all_agree(one)
-        )
+        if one.chance < LARGEST_CHANCE or may_be(one)
     ]
     return min(likely, key=lambda one: one.chance, default=None)
 
@@ -276,8 +280,7 @@ def hosts_of(
         Atoms of each phase (column) that an atom of each other one (row) may have.
     """
     filled = np.asarray(H) @ (np.eye(len(held)) + held)
-    films = np.array([is_film(one, grid) for one in filled.T])
-    return (surroundings(counts, grid) > SURROUNDED) | films
+    return (surroundings(counts, grid) > SURROUNDED) | films_of(filled, grid)
 
 
 def inclusions(
@@ -394,10 +397,10 @@ def coatings(
     everywhere. A coating of a single element tells nothing: the core may be an alloy.
     """
     amounts, H = _Amounts(W, covariance, elements), np.asarray(H)
-    bare = np.array([not is_film(one, grid) for one in H.T])
-    enclosed = _enclosed(np.where(bare, H, 0.0), grid) & free & free[:, None]
-    several = np.count_nonzero(amounts.present, axis=0) > 1
-    shared = amounts.shared_parts(enclosed & several)
+    bare = free & ~films_of(H, grid)
+    enclosed = _enclosed(np.where(bare, H, 0.0), grid) & bare & bare[:, None]
+    compound = W[elements].max(axis=0) < ALWAYS * W[elements].sum(axis=0)
+    shared = amounts.shared_parts(enclosed & compound)
     return [one for one in shared if one.amount < MOST_REMNANT]
 
 
@@ -423,12 +426,10 @@ def _enclosed(H: np.ndarray, grid: Grid) -> np.ndarray:
         here = edge & (summed[:, [i, j]].sum(axis=1) > summed.sum(axis=1) / 2)
         if i == j or not _on_all_sides(open_to[here]):
             continue
-        of_edge, inside = (
-            H[some, j].sum() / max(H[some][:, [i, j]].sum(), np.finfo(float).tiny)
-            for some in (here, there & ~edge)
-        )
         closed = np.mean(summed[here, j] > summed[here, j].mean() / 4)
-        found[i, j] = closed > CLOSED and of_edge > min(AT_EDGE * inside, ALWAYS)
+        at_edge, inside = H[here].sum(axis=0), H[there & ~edge].sum(axis=0)
+        more = at_edge[j] * inside[i] > AT_EDGE * inside[j] * at_edge[i]
+        found[i, j] = closed > CLOSED and more
     return found
 
 
@@ -551,9 +552,21 @@ def find_films(
     return films[film] if uneven and uneven[film] < UNEVEN**2 else []
 
 
-def is_film(map_: np.ndarray, grid: Grid) -> bool:
-    """Whether what a map shows is everywhere, and about as much of it."""
-    return _unevenness(map_, grid) < UNEVEN**2
+def films_of(H: np.ndarray, grid: Grid) -> np.ndarray:
+    """Return which phases are everywhere, in places of nothing else.
+
+    Parameters
+    ----------
+    H
+        Shape (n_pixels, n_phases), in atoms.
+    grid
+        Neighbours of the pixels.
+    """
+    H = np.asarray(H)
+    even = np.array([_unevenness(one, grid) < UNEVEN**2 for one in H.T])
+    on_them = H[:, ~even].sum(axis=1)
+    matrices = np.array([_missing(one, on_them) > LEAST_MISSING for one in H.T])
+    return even & ~matrices
 
 
 def _unevenness(map_: np.ndarray, grid: Grid) -> float:

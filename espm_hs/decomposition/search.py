@@ -172,6 +172,7 @@ class PhaseSearch:
         # which phases are what single pixels show alone
         self.alone = np.zeros(self.problem.n_components, bool)
         self.taken: set[tuple[int, int]] = set()  # (phase, what was taken out of it)
+        self.coatings: set[int] = set()  # which lie over what they enclose
         self.alternatives: np.ndarray | None = None
         self.surroundings: np.ndarray | None = None
         self.rows, self.n_jobs = self.model.element_columns, self.options.n_jobs
@@ -314,19 +315,22 @@ class PhaseSearch:
         if options.solver == "auto" and not self.steps:
             options = replace(options, solver="newton")
         known = self.model, self.channels, options, np.asarray(self.sizes)
+        fixed, problem = self.problem.fixed, self._holding(found, sorted(self.coatings))
         try:
-            again = phases_in_places(self.counts, self.problem, found, *known, pays)
+            again = phases_in_places(self.counts, problem, found, *known, pays)
         except LostComponent:
             if pays is None:
                 raise
             again = None
-        # where F rises, the counts are followed along what they hardly tell
-        if again is None or (pays and again[1].objective > found.objective):
+        if again is None:
             return found, errors
         if pays is not None and again[1].interrupted:  # of what nobody asked for
             return replace(found, interrupted=True), errors
+        if pays is not None and again[1].objective > found.objective:
+            return found, errors  # counts are followed along what they hardly tell
         before = closed(found.W[self.rows])
-        self.counts, found, self.problem, self.places = again
+        self.counts, found, problem, self.places = again
+        self.problem = replace(problem, fixed=fixed)
         if self.alternatives is not None:
             moved = closed(found.W[self.rows]) - before
             self.alternatives = np.clip(self.alternatives + moved, 0.0, 1.0)
@@ -827,11 +831,9 @@ class PhaseSearch:
         ends = sorted({end for one in pairs for end in (one.phase, one.other)})
         if not ends:
             return found, errors
-        before, known = self.problem, self.problem.fixed
-        fixed = np.full(found.W.shape, np.nan) if known is None else known.copy()
-        others = np.delete(np.arange(found.W.shape[1]), ends)
-        fixed[np.ix_(self.rows, others)] = closed(found.W[self.rows])[:, others]
-        self.problem = replace(before, penalties=Penalties(), fixed=fixed)
+        before = self.problem
+        others = np.delete(np.arange(found.W.shape[1]), ends).tolist()
+        self.problem = replace(self._holding(found, others), penalties=Penalties())
         start = self._mapped(found, found.W)
         gain, again = -np.inf, found
         with suppress(LostComponent):
@@ -872,6 +874,15 @@ class PhaseSearch:
             )
         mixed = self._as_mixtures(found, mixing)
         return self._mapped(mixed, mixed.W), _of_mixtures(errors, mixing)
+
+    def _holding(self, found: Factorization, phases: list[int]) -> Problem:
+        """Return the problem in which the composition of some phases is known."""
+        if not phases:
+            return self.problem
+        known = self.problem.fixed
+        fixed = np.full(found.W.shape, np.nan) if known is None else known.copy()
+        fixed[np.ix_(self.rows, phases)] = closed(found.W[self.rows])[:, phases]
+        return replace(self.problem, fixed=fixed)
 
     def _series(self, W: np.ndarray, H: np.ndarray) -> list[Series]:
         """Return the series between phases of which nothing is known."""
@@ -955,6 +966,8 @@ class PhaseSearch:
             # parts of the counts do not tell what is held at zero
             found, errors = again, _of_mixtures(errors, mixing)
             self.taken.add((one.phase, one.other))
+            if told is _told_of_coating:
+                self.coatings.add(one.other)
         return found, errors
 
     def _mapped(self, found: Factorization, W: np.ndarray) -> Factorization:

@@ -267,8 +267,8 @@ def hosts_of(
 ) -> np.ndarray:
     """Return which phases (row) others (column) may be everywhere with.
 
-    A host is most of what lies around a phase, or a film that is everywhere: what lies
-    between two others has no reason to hold one of them.
+    A host encloses a phase, or is most of what lies around it, or a film that is
+    everywhere: what lies between two others has no reason to hold one of them.
 
     Parameters
     ----------
@@ -279,8 +279,10 @@ def hosts_of(
     held
         Atoms of each phase (column) that an atom of each other one (row) may have.
     """
-    filled = np.asarray(H) @ (np.eye(len(held)) + held)
-    return (surroundings(counts, grid) > SURROUNDED) | films_of(filled, grid)
+    H = np.asarray(H)
+    films = films_of(H @ (np.eye(len(held)) + held), grid)
+    enclosed = _enclosed(np.where(films, 0.0, H), grid)
+    return enclosed | (surroundings(counts, grid) > SURROUNDED) | films
 
 
 def inclusions(

@@ -937,38 +937,47 @@ class PhaseSearch:
         if not ready or self.problem.n_components == 1 or not self._in_counts:
             return found, errors
         free = self.known.free & ~self.known.located
+        known, H = (errors.covariance, self.rows), self._on_grid(found)
+        for one in coatings(found.W, H, *known, self.grid, free):
+            found, errors = self._taken_out(found, errors, one, _told_of_coating)
         W, H, known = found.W, self._on_grid(found), (errors.covariance, self.rows)
         counts = self.problem.spectra(W).sum(axis=0) * H
         ends = [(one.phase, one.other) for one in self._series(W, H)]
+        matrix = remnants(W, counts, *known, self.grid, free)
         candidates = [
-            *(
-                (x, _told_of_matrix)
-                for x in remnants(W, counts, *known, self.grid, free)
-            ),
-            *((x, _told_of_coating) for x in coatings(W, H, *known, self.grid, free)),
-            *((x, _told_of_series) for x in traces(W, *known, ends)),
+            *((is_trace(W, one), one, _told_of_matrix) for one in matrix),
+            *((True, one, _told_of_series) for one in traces(W, *known, ends)),
         ]
         # where just a trace is known to be gone, penalties would put back the rest in a
-        # refit, and where a phase lies over another one move that: these come last
-        taken_out = [
-            (is_trace(W, one) or told is _told_of_coating, one, told)
-            for one, told in candidates
-        ]
-        for as_it_is, one, told in sorted(taken_out, key=itemgetter(0)):
-            if (one.phase, one.other) in self.taken:
-                continue
-            again = self._without(found, [one], told, as_it_is=as_it_is)
-            if again is None:
-                continue
-            mixing, rest = np.eye(len(free)), 1 - one.amount
-            mixing[one.phase, one.phase] = 1 / rest
-            mixing[one.phase, one.other] = -one.amount / rest
-            # parts of the counts do not tell what is held at zero
-            found, errors = again, _of_mixtures(errors, mixing)
-            self.taken.add((one.phase, one.other))
-            if told is _told_of_coating:
-                self.coatings.add(one.other)
+        # refit: these come last
+        for _, one, told in sorted(candidates, key=itemgetter(0)):
+            found, errors = self._taken_out(found, errors, one, told)
         return found, errors
+
+    def _taken_out(
+        self,
+        found: Factorization,
+        errors: Errors,
+        one: Overlap,
+        told: Callable[[Overlap], str],
+    ) -> tuple[Factorization, Errors]:
+        """Take a phase out of another one, if the counts permit it."""
+        if (one.phase, one.other) in self.taken:
+            return found, errors
+        # in a refit, penalties would move a phase that lies over another one
+        over = told is _told_of_coating or bool(self.coatings)
+        as_it_is = over or is_trace(found.W, one)
+        again = self._without(found, [one], told, as_it_is=as_it_is)
+        if again is None:
+            return found, errors
+        mixing, rest = np.eye(found.W.shape[1]), 1 - one.amount
+        mixing[one.phase, one.phase] = 1 / rest
+        mixing[one.phase, one.other] = -one.amount / rest
+        self.taken.add((one.phase, one.other))
+        if told is _told_of_coating:
+            self.coatings.add(one.other)
+        # parts of the counts do not tell what is held at zero
+        return again, _of_mixtures(errors, mixing)
 
     def _mapped(self, found: Factorization, W: np.ndarray) -> Factorization:
         """Return the fit with spectra that are known, and their maps."""

@@ -6,6 +6,7 @@ import hyperspy.api as hs
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 import espm_hs
 from espm_hs import decompose_together
@@ -194,3 +195,17 @@ def test_bad_input_changes_nothing(changes, error, message):
 def test_names_of_the_package():
     assert espm_hs.JointResult is JointResult
     assert "decompose_together" in espm_hs.__all__
+
+
+def test_the_number_of_phases_of_maps_is_found():
+    maps = [particles((12, 12), 200, seed=i) for i in range(2)]
+    result = decompose_together(maps, "auto", n_init=1, **QUIET)
+    assert len(result.phases) == 3
+    for signal in maps:
+        assert signal.metadata.EDS_espm.number_of_phases.best == 3
+
+
+def test_a_joint_fit_that_does_not_converge_warns():
+    maps = [particles((6, 6), 50, seed=i) for i in range(2)]
+    with pytest.warns(ConvergenceWarning, match="`max_iter`"):
+        decompose_together(maps, 2, max_iter=2, n_init=1, **QUIET)

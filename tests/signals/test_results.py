@@ -7,6 +7,7 @@ import pytest
 from test_input import state
 
 from espm_hs import simulation
+from espm_hs.metadata.schema import RESULTS
 from espm_hs.quantification.comparison import flow
 
 QUIET = {"print_info": False, "show_progressbar": False}
@@ -230,3 +231,17 @@ def test_what_is_kept_may_be_damaged(s, damaged):
     assert len(s.results) <= 1
     s.results.keep("mine")
     s.results.choose("mine")
+
+
+def test_a_part_of_the_map_keeps_results_without_maps(s):
+    part = s.inav[:5, :5]
+    part.results.keep("part")
+    assert part.results["part"].loadings is None
+    np.testing.assert_array_equal(part.results["part"].W, s.analysis_results().W)
+    assert "<table>" in part.results._repr_html_()
+
+
+def test_phases_that_are_none_are_told(s):
+    s.metadata.set_item(RESULTS, "three")
+    with pytest.raises(ValueError, match=r"is 'three', where phases are stored.*again"):
+        s.analysis_results()

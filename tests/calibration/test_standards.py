@@ -466,7 +466,7 @@ def test_factors_of_atoms_are_those_of_weights():
         Standard.of_table(KFactorTable(k, basis), 200, ideal)
         for k, basis in ((table, "weight"), (atoms, "atomic"))
     )
-    assert one.factors == pytest.approx(other.factors)
+    assert one.kfactors == pytest.approx(other.kfactors)
 
 
 @pytest.mark.parametrize(

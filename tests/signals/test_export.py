@@ -298,3 +298,24 @@ def test_without_openpyxl_there_is_no_workbook(decomposed, tmp_path, monkeypatch
     with pytest.raises(ImportError, match="pip install openpyxl"):
         decomposed.export(tmp_path / "a", "excel")
     assert not (tmp_path / "a").exists()
+
+
+def test_table_of_formula_units(decomposed):
+    units = decomposed.atoms_per_formula_unit()
+    frame = units.to_dataframe()
+    assert list(frame.columns) == ["phase", "oxygens", "element", "atoms", "error"]
+    assert len(frame) == units.atoms.size
+    titanium = frame[(frame.element == "Ti") & (frame.oxygens == 3)]
+    assert titanium.atoms.item() == units.atoms[units.elements.index("Ti"), 1]
+    assert repr(units) == str(units)
+    assert "<table>" in units._repr_html_()
+
+
+def test_elements_without_oxygen_have_no_oxides(tmp_path):
+    s = simulation.particles((8, 8), counts_per_pixel=100)
+    s.set_elements(["O"])
+    s.set_analysis_parameters(stray_elements=["Mg", "Si", "Ti", "Fe", "Ni"])
+    find_phases(s, output_dimension=1)
+    s.export(tmp_path, "csv", name="a")
+    (row,) = rows(tmp_path / "a_composition.csv")
+    assert (row["element"], row["oxide"]) == ("O", "")

@@ -97,6 +97,15 @@ def test_trends_have_errors(together):
     slope, covariance = np.polyfit(x, y, 1, w=1 / error, cov="unscaled")
     assert trends["slope"][0] == pytest.approx(slope[0])
     assert trends["error"][0] == pytest.approx(np.sqrt(covariance[0, 0]))
+    # what a phase is made of may follow the parameter, too
+    percent = np.stack([x / 10 + i for i in range(len(result.elements))], axis=1)
+    path = {result.phases[1]: (percent, np.ones_like(percent))}
+    table = replace(result, paths=path).trends()
+    of_phase = table[table["quantity"] == f"atomic percent of {result.elements[2]}"]
+    assert of_phase["slope"].item() == pytest.approx(0.1)
+    # and two maps show no trend
+    few = replace(result, parameter=np.array([1.0, 1.0, 2.0]))
+    assert len(few.trends()) == 0
 
 
 def test_result_is_saved_and_read(together, tmp_path):

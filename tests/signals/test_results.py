@@ -158,6 +158,21 @@ def test_the_figure_of_lines_and_without_held_out_counts(s):
     plt.close("all")
 
 
+def test_the_figure_of_one_spectrum_has_no_maps_and_long_names_are_turned(s):
+    one = s.sum()
+    for solver in ("newton", "mu"):
+        decompose(one, 1, solver=solver)
+        one.results.keep(solver)
+    figure = one.plot_comparison(["newton", "mu"])
+    assert figure.axes[1].get_title(loc="left") == "mu (chosen)"
+    assert not any(axes.images for axes in figure.axes)
+    s.rename_phases({0: "magnesiowuestite"})
+    s.results.keep("named")
+    bars = s.plot_comparison(["k2", "named"]).axes[3]
+    assert {label.get_rotation() for label in bars.get_xticklabels()} == {25}
+    plt.close("all")
+
+
 def test_lazy_maps_are_compared_too():
     s = simulation.particles((12, 10), counts_per_pixel=100).as_lazy()
     table = s.compare_phase_numbers([1, 2], n_init=1, show_progressbar=False)

@@ -13,8 +13,8 @@ import numpy as np
 from espm_hs.arguments import check_choice, check_flag
 from espm_hs.decomposition.constraints import Knowledge
 from espm_hs.decomposition.prior_knowledge import (
-    are_elements,
-    number_of_phases,
+    ELEMENTS,
+    number_of_elements,
     read_known_phases,
 )
 from espm_hs.decomposition.result import ModelRecord, PhaseAnalysis, fingerprint
@@ -187,7 +187,7 @@ class DecompositionOptions(FitOptions):
     @property
     def elements_are_phases(self) -> bool:
         """Whether a component of each element is wanted, see `prior_knowledge`."""
-        return are_elements(self.known_phases)
+        return isinstance(self.known_phases, str) and self.known_phases == ELEMENTS
 
     def _check_binning(self) -> None:
         binning = self.binning
@@ -641,7 +641,8 @@ def _problem(
     channels: np.ndarray,
 ) -> tuple[Knowledge, Problem]:
     """Return what is known of the phases, and what is to be solved for them."""
-    n_phases = number_of_phases(n_phases, options.known_phases, model)
+    if options.elements_are_phases:
+        n_phases = number_of_elements(n_phases, model)
     n_phases = check_size(n_phases, navigation, pixels, channels)
     check_lines(model, channels)
     if options.local is True and not model.depends_on_composition:

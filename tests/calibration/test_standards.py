@@ -515,3 +515,5 @@ def test_an_unknown_detector_lets_the_level_of_light_elements_go():
         found.factors["O_K"] / found.factors["Fe_K"] for found in (known, unknown)
     ]
     assert ratios[1] == pytest.approx(ratios[0])
+    # on the whole it has taken some photons away
+    assert unknown.factors["O_K"] < 0.995 * known.factors["O_K"]

@@ -98,11 +98,13 @@ def test_trends_have_errors(together):
     assert trends["slope"][0] == pytest.approx(slope[0])
     assert trends["error"][0] == pytest.approx(np.sqrt(covariance[0, 0]))
     # what a phase is made of may follow the parameter, too
-    percent = np.stack([x / 10 + i for i in range(len(result.elements))], axis=1)
+    percent = np.outer(x / 10, np.arange(len(result.elements)))
     path = {result.phases[1]: (percent, np.ones_like(percent))}
     table = replace(result, paths=path).trends()
     of_phase = table[table["quantity"] == f"atomic percent of {result.elements[2]}"]
-    assert of_phase["slope"].item() == pytest.approx(0.1)
+    assert of_phase["slope"].item() == pytest.approx(0.2)
+    spread = np.sqrt(((x - x.mean()) ** 2).sum())
+    assert of_phase["error"].item() == pytest.approx(1 / spread)
     # and two maps show no trend
     few = replace(result, parameter=np.array([1.0, 1.0, 2.0]))
     assert len(few.trends()) == 0

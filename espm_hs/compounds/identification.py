@@ -467,22 +467,6 @@ def identify(
     ]
 
 
-def nearest(
-    percent: np.ndarray, covariance: np.ndarray, among: Sequence[Candidate]
-) -> float:
-    """Return the largest p-value of the candidates, impurities among the errors.
-
-    Parameters
-    ----------
-    percent, covariance, among
-        As in `identify`.
-    """
-    errors = _Errors(percent, covariance + _impurities(percent, covariance))
-    n = max(1, percent.size - 1)
-    ends = (errors.residuals(one.members) for one in among)
-    return max((float(chdtrc(n, _nearest(x)[0])) for x in ends), default=0.0)
-
-
 def _impurities(percent: np.ndarray, covariance: np.ndarray) -> np.ndarray:
     """Covariance of what impurities do to the elements that are found."""
     errors = np.sqrt(np.diag(covariance))

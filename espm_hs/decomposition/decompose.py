@@ -14,7 +14,7 @@ from espm_hs.arguments import check_choice, check_flag
 from espm_hs.decomposition.constraints import Knowledge
 from espm_hs.decomposition.prior_knowledge import (
     ELEMENTS,
-    number_of_phases,
+    number_of_elements,
     read_known_phases,
 )
 from espm_hs.decomposition.result import ModelRecord, PhaseAnalysis, fingerprint
@@ -642,7 +642,7 @@ def _problem(
 ) -> tuple[Knowledge, Problem]:
     """Return what is known of the phases, and what is to be solved for them."""
     if options.elements_are_phases:
-        n_phases = number_of_phases(n_phases, options.known_phases, model)
+        n_phases = number_of_elements(n_phases, model)
     n_phases = check_size(n_phases, navigation, pixels, channels)
     check_lines(model, channels)
     if options.local is True and not model.depends_on_composition:

@@ -33,18 +33,14 @@ def are_elements(known_phases: Any) -> bool:
     return isinstance(known_phases, str) and known_phases == ELEMENTS
 
 
-def number_of_phases(
-    n_phases: int | None, known_phases: Any, model: LinearModel
-) -> int | None:
-    """Return the number of phases, which elements as phases imply.
+def number_of_elements(n_phases: int | None, model: LinearModel) -> int:
+    """Return the number of phases where these are the elements of a model.
 
     Raises
     ------
     ValueError
         If another number is given for them.
     """
-    if not are_elements(known_phases):
-        return n_phases
     known = Knowledge.single(model)
     if n_phases not in (None, known.n_phases):
         raise ValueError(

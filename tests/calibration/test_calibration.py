@@ -13,6 +13,7 @@ from conftest import make_map
 from espm_hs.analysis import calibrate, suggest
 from espm_hs.calibration.energy_scale import EnergyScaleFit
 from espm_hs.factorization import expected_deviance, fit_spectrum
+from espm_hs.metadata.reader import read
 from espm_hs.physics import Detector, SpectrumModel
 from espm_hs.simulation import Experiment, Phase
 
@@ -99,6 +100,12 @@ def test_bounds_are_kept_to_the_last_digit():
             assert 0 <= after.detector.low_energy_shift <= 100
 
 
+def test_no_counts_have_no_scale():
+    true, counts, _ = simulate(1, SAMPLES[1])
+    with pytest.raises(ValueError, match="no counts in the channels in use"):
+        calibrate(true, 0 * counts)
+
+
 def test_few_counts_stay_near_the_start():
     true, counts, rng = simulate(1, SAMPLES[1])
     few = rng.binomial(counts, 1e-4)
@@ -143,6 +150,14 @@ class TestSignal:
         model = eds.physical_model()
         assert model.detector.resolution == found.after.detector.resolution
         np.testing.assert_allclose(model.energy, found.after.energy)
+
+    def test_mass_thickness_becomes_a_thickness(self, eds):
+        eds.set_analysis_parameters(thickness=100, density=5.0)
+        found = eds.refine_calibration(["mass_thickness"], print_info=False)
+        # of 1 nm and 1 g/cm3 there is 1e-6 kg/m2
+        expected = 1e6 * found.after.mass_thickness / 5.0
+        assert read("thickness", eds.metadata) == pytest.approx(expected)
+        assert read("density", eds.metadata) == 5.0
 
     def test_axis_in_ev(self, eds):
         axis = eds.axes_manager[-1]

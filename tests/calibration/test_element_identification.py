@@ -203,3 +203,10 @@ class TestSignal:
         del s.metadata.Acquisition_instrument.TEM.beam_energy
         with pytest.raises(ValueError, match="beam_energy="):
             s.identify_elements()
+
+
+def test_elements_without_a_line_on_the_axis_are_told():
+    s = make_map((6, 6), 1000, offset=0.3)
+    s.add_elements(["B"])
+    found = s.identify_elements(print_info=False)
+    assert "no line on the axis: B" in str(found)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from espm_hs.calibration.frames import common_area, shifts_of_frames
+from espm_hs.calibration.frames import _bad, common_area, shifts_of_frames
 from espm_hs.factorization import Counts
 from espm_hs.simulation import experiment
 
@@ -83,3 +83,9 @@ def test_what_all_frames_hold():
     assert size == (8, 11)
     with pytest.raises(ValueError, match="nothing is in all of them"):
         common_area(np.array([(0, 0), (10, 0)]), (10, 12))
+
+
+def test_frames_that_resemble_the_others_too_little():
+    alike = np.array([1.0, 0.9, 0.2, 1.1])
+    found = _bad(np.full(4, 1000.0), alike, np.ones(4, bool))
+    assert found == {2: "it resembles the others by 20 % of what is usual"}

@@ -211,3 +211,13 @@ def test_a_resolution_needs_the_live_time(fast):
     signal.set_microscope_parameters(live_time=time)
     found, _ = quantified(signal)
     assert LABEL in [c.label for c in found.model.columns]
+
+
+@pytest.mark.parametrize("asked", [False, "auto"])
+def test_without_a_time_they_are_modelled_where_asked_alone(fast, asked):
+    counts, _ = fast
+    model = signal_of(counts, list(TRUTH)).physical_model()
+    assert pile_up(model, counts, asked) is None
+    found = pile_up(model, counts, True)
+    assert found.share == pytest.approx(FAST * RESOLUTION, rel=0.1)
+    assert str(found).endswith("% of the counts are sums of two photons.")

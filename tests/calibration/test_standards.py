@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_input import state
 
-from espm_hs.calibration.standards import atoms_of, measured
+from espm_hs.calibration.standards import atoms_of, film_thickness, measured
 from espm_hs.physics import Detector, SpectrumModel, emission_lines, read_kfactors
 from espm_hs.physics.xray.elements import atomic_weight
-from espm_hs.physics.xray.kfactors import kfactors
+from espm_hs.physics.xray.kfactors import KFactorTable, kfactors
 from espm_hs.physics.xray.line_factors import Standard, combined
 from espm_hs.physics.xray.uncertainty import LineErrors, multiplets
 from espm_hs.simulation import Experiment, Phase, record
@@ -446,3 +446,74 @@ def test_errors_of_thickness_and_composition_are_held(standard, sample):
     areas = [model.replace(thickness=x).G[:, 0].sum() for x in (0.8 * 80, 80, 1.2 * 80)]
     moved = (np.log(areas[0]) - np.log(areas[2])) / 2
     assert thick["O_K"] == pytest.approx(np.hypot(least["O_K"], moved), rel=0.1)
+
+
+def test_a_mass_thickness_absorbs_as_thickness_and_density_do():
+    """80 nm of 5 g/cm3 are 4e-4 kg/m2."""
+    film = film_thickness(4e-4, thickness=None, density=None)
+    models = [
+        SpectrumModel(ENERGY, 200, ["O", "Sr", "Ti"], take_off_angle=20, **one)
+        for one in (film, {"thickness": THICKNESS, "density": DENSITY})
+    ]
+    np.testing.assert_allclose(models[0].G, models[1].G)
+
+
+def test_factors_of_atoms_are_those_of_weights():
+    table = {"Fe_Ka": 1.3, "Si_Ka": 1.0}
+    atoms = {name: k / atomic_weight(name[:2]) for name, k in table.items()}
+    ideal = Detector.preset("ideal")
+    one, other = (
+        Standard.of_table(KFactorTable(k, basis), 200, ideal)
+        for k, basis in ((table, "weight"), (atoms, "atomic"))
+    )
+    assert one.kfactors == pytest.approx(other.kfactors)
+
+
+@pytest.mark.parametrize(
+    ("stored", "message"),
+    [
+        ({"kfactors": {"Fe_K": 1.0}, "zeta": 2}, r"found \['zeta'\]"),
+        ({"kfactors": {"Fe_K": 1.0, "Fe_Ka": 1.0}}, "names a family more than once"),
+        ({"kfactors": {}}, "factors and errors of the same families"),
+        (
+            {"kfactors": {"Fe_K": 1.0}, "errors": {"Si_K": [0.1]}},
+            r"errors of \['Si_K'\]",
+        ),
+        (
+            {"kfactors": {"Fe_K": 1.0}, "errors": {"Fe_K": [0.1], "Fe_Ka": [0.1]}},
+            "`line_factor_errors` names a family more than once",
+        ),
+        (
+            {"kfactors": {"Fe_K": 1.0}, "errors": {"Fe_K": [0.1], "Si_K": [0.1, 0.2]}},
+            "must have as many numbers",
+        ),
+    ],
+)
+def test_standards_of_files_that_make_no_sense(stored, message):
+    with pytest.raises(ValueError, match=message):
+        Standard.from_dict(stored)
+
+
+def test_a_reference_needs_a_factor():
+    one = Standard({"Fe_K": 1.2, "Ni_K": 1.3})
+    together = combined([one], 200, Detector.preset("ideal"))
+    with pytest.raises(ValueError, match="'Si_K' has no line factor; Fe_K, Ni_K have"):
+        together.relative_to("Si_K")
+
+
+def test_an_unknown_detector_lets_the_level_of_light_elements_go():
+    """What may be on it takes away oxygen, and nothing to speak of iron."""
+    one = Standard({"O_K": 1.2, "Fe_K": 1.3})
+    ideal = Detector.preset("ideal")
+    known, unknown = (combined([one], 200, ideal, x) for x in ((), ("detector",)))
+    sizes = [
+        {name: np.linalg.norm(row) for name, row in found.errors.items()}
+        for found in (known, unknown)
+    ]
+    assert sizes[1]["Fe_K"] > sizes[0]["Fe_K"]
+    ratios = [
+        found.factors["O_K"] / found.factors["Fe_K"] for found in (known, unknown)
+    ]
+    assert ratios[1] == pytest.approx(ratios[0])
+    # on the whole it has taken some photons away
+    assert unknown.factors["O_K"] < 0.995 * known.factors["O_K"]

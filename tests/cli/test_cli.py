@@ -13,6 +13,7 @@ import time
 import warnings
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import hyperspy.api as hs
 import matplotlib.pyplot as plt
@@ -23,7 +24,7 @@ from conftest import FORMATS, needs_zspy
 from PIL import Image
 
 import espm_hs
-from espm_hs.cli import batch, files, maps, settings
+from espm_hs.cli import batch, files, html_report, maps, settings
 from espm_hs.cli import main as cli
 from espm_hs.cli import workers as many
 from espm_hs.cli.advice import for_command_line
@@ -112,6 +113,14 @@ def test_demo_finds_the_truth(tmp_path):
     assert np.abs(found - 100 * truth.composition.T).max() < 8
 
 
+def test_without_a_folder_for_compiled_code_nothing_is_compiled(monkeypatch):
+    stats = SimpleNamespace(stats=SimpleNamespace(cache_path=None))
+    monkeypatch.setattr(batch, "block_pass", lambda *_: stats)
+    result = run("compile")
+    assert result.exit_code == 1
+    assert "set the variable NUMBA_CACHE_DIR" in " ".join(result.output.split())
+
+
 def test_compile_names_the_folder():
     result = run("compile")
     assert result.exit_code == 0, result.output
@@ -195,6 +204,17 @@ def test_nothing_is_left_half_written(map_file, tmp_path, monkeypatch, no_figure
     table = tmp_path / "out" / "small_composition.csv"
     assert f"error: {map_file}: {table} cannot be written" in result.output
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_results_that_are_not_whole_are_told(tmp_path):
+    """HyperSpy's writers pass over what they fail to write."""
+    s = particles((6, 6), counts_per_pixel=100)
+    s.save(tmp_path / "bare.hspy")
+    s.decomposition(algorithm="espm", output_dimension=1, print_info=False)
+    with pytest.raises(OSError, match="not all of it was written: "):
+        maps._check_written(s, tmp_path / "bare.hspy")
+    s.save(tmp_path / "whole.hspy")
+    maps._check_written(s, tmp_path / "whole.hspy")
 
 
 def test_the_table_says_how_good_the_fit_is(map_file, tmp_path, no_figures):
@@ -526,6 +546,26 @@ def test_init_writes_settings_that_work(map_file, tmp_path, no_figures):
     assert "is there already" in again.output
 
 
+def test_settings_that_cannot_be_written(tmp_path, monkeypatch):
+    result = run("init", tmp_path / "nowhere" / "mine.toml")
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: ")
+    assert len(result.output.splitlines()) == 1
+    # half of a file would be taken for the whole of it
+    monkeypatch.setattr(settings, "TEMPLATE", "phases = 3\n\udcff")
+    with pytest.raises(UnicodeEncodeError):
+        settings.write_template(tmp_path / "mine.toml")
+    assert not list(tmp_path.iterdir())
+
+
+def test_yes_and_no_of_toml_are_taken(map_file, tmp_path, no_figures):
+    file = tmp_path / "mine.toml"
+    file.write_text("phases = 1\npile_up = false\n")
+    result = run("decompose", map_file, "-s", file, "-o", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert _load(tmp_path).metadata.EDS_espm.pile_up is False
+
+
 def test_every_setting_is_in_the_template():
     parameters = {one.name for one in main.commands["decompose"].params}
     text = settings.TEMPLATE.replace("# ", "")
@@ -654,6 +694,17 @@ def test_a_database_is_read_before_any_work(map_file, tmp_path):
 
 def _load_of(folder, name):
     return hs.load(folder / f"{name}_espm.hspy")
+
+
+def test_one_report_for_one_map(map_file, tmp_path):
+    result = run("report", map_file, map_file, "-o", tmp_path / "a.html")
+    assert result.exit_code == 2
+    assert "--output is the report of one file" in result.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_figure_that_fails_has_no_numbers_for_the_browser():
+    assert html_report._numbers(particles((4, 4), counts_per_pixel=50), "fit") is None
 
 
 def test_report_of_a_map_without_phases(map_file):

@@ -4,11 +4,13 @@ benchmarks/robustness/faults.py tries more of them.
 """
 
 import ctypes
+import errno
 import os
 import shutil
 import signal
 import sys
 import zipfile
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -375,3 +377,69 @@ def test_zspy_without_zarr(tmp_path, map_file, in_this_process, monkeypatch):
         assert "needs zarr 2" in result.output
         assert "Use .hspy" in " ".join(result.output.split())
     assert run("info", map_file).exit_code == 0
+
+
+# -- files that come to their place as a whole -----------------------------------------
+
+
+def test_errors_that_are_not_of_the_disk_stay_what_they_are(tmp_path):
+    with (
+        pytest.raises(RuntimeError, match=r"^of the figure$"),
+        output.finished_files(tmp_path / "out") as new,
+        new("a.png"),
+    ):
+        raise RuntimeError("of the figure")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_full_disk_is_known_by_the_text_of_hdf5(tmp_path):
+    text = f"unable to write (errno = 28, '{os.strerror(errno.ENOSPC)}')"
+    with (
+        pytest.raises(OSError, match="the disk is full") as raised,
+        output.finished_files(tmp_path) as new,
+        new("a.hspy"),
+    ):
+        raise RuntimeError(text)
+    assert raised.value.errno == errno.ENOSPC
+    assert not output.is_full(RuntimeError("another one"))
+
+
+@pytest.mark.parametrize("error", [PermissionError, KeyboardInterrupt])
+def test_what_removes_a_folder_is_tried_again(tmp_path, monkeypatch, error):
+    """A virus scanner holds a file, or Ctrl-C comes in the middle of it."""
+    removed, times = shutil.rmtree, iter(range(9))
+
+    def rmtree(folder, **options):
+        if next(times) == 0:
+            raise error
+        removed(folder, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", rmtree)
+    expected = nullcontext() if error is PermissionError else pytest.raises(error)
+    with expected, output.finished_files(tmp_path) as new, new("a") as file:
+        file.write_text("text")
+    assert not [x for x in tmp_path.iterdir() if x.name.startswith(".")]
+
+
+def test_a_folder_that_cannot_be_replaced_stays(tmp_path, monkeypatch):
+    old = tmp_path / "map.zspy"
+    old.mkdir()
+    (old / ".zgroup").write_text("old")
+    replaced = os.replace
+
+    def replace(source, target):
+        if Path(target) == old and Path(source).joinpath("new").exists():
+            raise PermissionError
+        replaced(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+
+    def write():
+        with output.finished_files(tmp_path) as new, new(old.name) as folder:
+            folder.mkdir()
+            (folder / "new").touch()
+
+    with pytest.raises(PermissionError):
+        write()
+    assert (old / ".zgroup").read_text() == "old"
+    assert [one.name for one in tmp_path.iterdir()] == [old.name]

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from espm_hs import JointResult
-from espm_hs.cli import maps
+from espm_hs.cli import joint, maps
 from espm_hs.cli.main import main
 from espm_hs.simulation import mantle, particles
 
@@ -73,3 +73,30 @@ def test_maps_of_other_elements_fail_in_a_line(files, tmp_path):
     assert "has the elements" in done.output
     assert "Traceback" not in done.output
     assert not (tmp_path / "out" / "together.csv").exists()
+
+
+def test_axes_of_files_are_refined_where_asked(files, tmp_path, monkeypatch):
+    refined = []
+    kind = type(particles((2, 2), 10))
+    monkeypatch.setattr(
+        kind, "refine_calibration", lambda s, print_info: refined.append(s)
+    )
+    monkeypatch.setattr(joint, "write_results", lambda *_: None)
+    done = run("--together", "--calibrate", "-n", 1, *files, "-o", tmp_path)
+    assert done.exit_code == 0, done.output
+    assert len(refined) == 2
+
+
+def test_ctrl_c_writes_nothing_of_any_map(files, tmp_path, monkeypatch):
+    found = joint.decompose_together
+
+    def interrupted(signals, *given, **options):
+        result = found(signals, *given, **options)
+        signals[1].metadata.EDS_espm.results.interrupted = True
+        return result
+
+    monkeypatch.setattr(joint, "decompose_together", interrupted)
+    done = run("--together", "-n", 1, *files, "-o", tmp_path)
+    assert done.exit_code == 1
+    assert "Aborted!" in done.output
+    assert not list(tmp_path.iterdir())

@@ -116,3 +116,18 @@ def test_what_is_no_database(database, error, words):
 def test_what_is_no_prior(prior, words):
     with pytest.raises(ValueError, match=words):
         prior_weights(read_compounds({"a": "MgO"}), prior)
+
+
+def test_a_compound_is_its_own_database():
+    quartz = find_compound("quartz")
+    assert read_compounds(quartz) == (quartz,)
+    assert read_compounds([quartz, "MgO"])[0] is quartz
+    assert str(quartz) == quartz.name
+
+
+@pytest.mark.parametrize("weight", ["0", "-1", "often", "inf", "nan"])
+def test_weights_are_above_zero(tmp_path, weight):
+    path = tmp_path / "own.csv"
+    path.write_text(f"formula,name,weight\nMgO,magnesia,{weight}\n")
+    with pytest.raises(ValueError, match=f"line 2: the weight is '{weight}'"):
+        read_compounds(path)

@@ -74,3 +74,8 @@ def test_solid_solutions():
 def test_plain_formulas_stay():
     for formula in ("Mg2SiO4", "CuSO4·5H2O", "Ca5(PO4)3F"):
         assert plain_formula(formula) == formula
+
+
+def test_what_is_no_text_is_no_formula():
+    with pytest.raises(TypeError, match="A formula is text such as 'Mg2SiO4', got 2"):
+        parse_formula(2)

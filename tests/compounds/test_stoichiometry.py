@@ -45,3 +45,14 @@ def test_elements_that_are_not_found_have_no_part():
     best = suggest_formulas(percent, np.diag(errors**2), ["Mg", "O", "Fe"], VALENCES)[0]
     assert best.formula == "MgO"
     assert suggest_formulas(np.array([100.0]), np.eye(1), ["Mg"], VALENCES) == []
+
+
+def test_many_elements_have_a_formula_too():
+    best = suggested("KCaMgAlSiFO4", 0.1)[0]
+    assert parse_formula(best.formula) == parse_formula("KCaMgAlSiFO4")
+
+
+def test_charges_of_what_has_no_known_valence_are_not_summed():
+    percent = np.array([50.0, 50.0])
+    best = suggest_formulas(percent, np.eye(2), ["Ar", "O"], VALENCES)[0]
+    assert (best.formula, best.balanced) == ("ArO", None)

@@ -191,6 +191,7 @@ def test_the_model_is_built_when_it_is_needed(example, monkeypatch):
         {"model": {}},
         {"model": {"broadening": "wide", "water": 0.1}},
         {"columns": list("abcdef")},
+        {"channels": np.ones(219, bool), "spectra": np.ones((219, 3))},
     ],
 )
 def test_a_damaged_description_is_told_when_it_is_needed(example, change):
@@ -211,6 +212,7 @@ def test_a_damaged_description_is_told_when_it_is_needed(example, change):
         {"elements": ["water"]},
         {"element_columns": np.ones(2, bool)},
         {"columns": ["water"]},
+        {"unknowns": {"names": ["x"], "factors": np.ones((4, 3)), "responses": 2.0}},
     ],
 )
 def test_what_does_not_belong_together_is_told_at_once(example, change):
@@ -267,6 +269,11 @@ def test_advice_of_the_model(monkeypatch):
     monkeypatch.setattr(self_consistency, "SETTLED", -1.0)
     with pytest.warns(UserWarning, match=r"still moves by more than.*Dry the sample\."):
         found_in(counts, model, n_init=1, max_iter=30)
+    # and where rounds end before passes do
+    monkeypatch.setattr(self_consistency, "MAX_ROUNDS", 1)
+    for local in (False, True):
+        with pytest.warns(UserWarning, match=r"after 1 rounds.*Dry the sample\."):
+            found_in(counts, model, n_init=1, max_iter=200, local=local)
 
 
 def test_places_of_any_model(example):

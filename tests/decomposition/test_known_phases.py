@@ -408,7 +408,7 @@ def read(known, n_phases=3, **options):
     return read_known_phases(
         known,
         options.get("fixed"),
-        MODEL,
+        options.get("model", MODEL),
         n_phases,
         navigation=(5, 4),
         pixels=options.get("pixels"),
@@ -543,6 +543,14 @@ def test_what_makes_no_sense(known, message):
         read(known)
 
 
+def test_without_a_background_there_is_nothing_beside_the_elements():
+    bare = MODEL.replace(background=False, stray_elements=[])
+    known = {0: {"absent": ELEMENTS}}
+    read(known)
+    with pytest.raises(ValueError, match="leaves nothing that the phase could be made"):
+        read(known, model=bare)
+
+
 def test_a_map_that_is_masked_away():
     with pytest.raises(ValueError, match="none of the pixels in use"):
         read({0: {"map": HALF}}, pixels=~HALF.ravel())
@@ -578,3 +586,10 @@ def test_a_spectrum_on_another_axis(change, message):
         )
     assert s.learning_results.loadings is None
     assert str(s.metadata.as_dictionary()) == str(metadata)
+
+
+def test_a_spectrum_of_fewer_channels():
+    s = make_map((4, 4))
+    known = {"a": {"spectrum": s.sum().isig[:400]}}
+    with pytest.raises(ValueError, match=r"has 400 channels of 0\.02 keV"):
+        s.decomposition(output_dimension=2, known_phases=known, **QUIET)

@@ -71,6 +71,9 @@ def test_a_stack_is_its_models():
     )
     again = read_model("stacked", stack.to_dict())
     np.testing.assert_array_equal(again.G, stack.G)
+    # what does not depend on the detector is that of any of them
+    np.testing.assert_array_equal(stack.weights, one.weights)
+    assert stack.advice == one.advice
 
 
 def test_gains_of_noiseless_spectra():

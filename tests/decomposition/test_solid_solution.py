@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.accuracy.zoo import cases
-from espm_hs import simulation
+from espm_hs import decompose_together, simulation
 from espm_hs.decomposition.search import PhaseSearch
 from espm_hs.decomposition.separation import traces
 from espm_hs.decomposition.solid_solution import (
@@ -159,11 +159,10 @@ def test_the_observed_ends_leave_the_model_as_it_is():
     np.testing.assert_allclose(tails.H.sum(axis=1), H.sum(axis=1))
 
 
-@pytest.fixture(scope="module")
-def absorber():
+def layers_at(beam_energy):
     """Layers of Mo, Cu(In,Ga)Se2 with 4 to 19 at.% Ga, and ZnO."""
     elements = ["Cu", "Ga", "In", "Mo", "O", "Se", "Zn"]
-    model = SpectrumModel(0.01 * np.arange(2048), 200.0, elements)
+    model = SpectrumModel(0.01 * np.arange(2048), beam_energy, elements)
     thickness = np.zeros((48, 32, 4))
     thickness[:8, :, 0] = thickness[-8:, :, 3] = 1
     share = np.linspace(0.15, 0.75, 32)[:, None]
@@ -175,6 +174,11 @@ def absorber():
         Phase("ZnO", {"Zn": 50, "O": 50}, 5.6, 0.1),
     ]
     return record(Experiment(model, phases, 80 * thickness, 150), seed=0)
+
+
+@pytest.fixture(scope="module")
+def absorber():
+    return layers_at(200.0)
 
 
 def test_a_graded_absorber_is_found_and_its_ends_are_chosen(absorber):
@@ -194,6 +198,19 @@ def test_a_graded_absorber_is_found_and_its_ends_are_chosen(absorber):
     assert gallium["observed"][0] == pytest.approx(3.75, abs=1.5)
     assert gallium["observed"][1] == pytest.approx(18.75, abs=1.5)
     assert np.ptp(gallium["outside"]) > np.ptp(gallium["observed"]) + 1
+
+
+def test_the_observed_ends_in_maps_of_two_instruments():
+    maps = [layers_at(beam) for beam in (200.0, 300.0)]
+    options = {"end_members": "observed", "n_init": 1, "show_progressbar": False}
+    with pytest.warns(UserWarning, match="chose"):
+        decompose_together(maps, 4, sparsity=0, print_info=False, **options)
+    for signal in maps:
+        result = signal.analysis_results()
+        assert any("are ends of a series; " in step for step in result.steps)
+        percent = 100 * result.composition[result.elements.index("Ga")]
+        np.testing.assert_allclose(np.sort(percent)[-2:], [3.75, 18.75], atol=1.5)
+        assert result.misfit < 1.2
 
 
 @pytest.mark.parametrize(

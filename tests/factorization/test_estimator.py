@@ -76,3 +76,28 @@ def test_a_fit_that_does_not_converge_warns(small):
 def test_bad_number_of_components(small, bad):
     with pytest.raises(ValueError, match="n_components"):
         EspmNMF(bad).fit(small.X)
+
+
+def test_loadings_of_other_components_have_no_model(small):
+    nmf = EspmNMF(3, small.G, random_state=0).fit(small.X)
+    with pytest.raises(ValueError, match=r"X has 2 columns; .* of 3 components"):
+        nmf.inverse_transform(np.ones((4, 2)))
+
+
+def test_names_of_components(small):
+    nmf = EspmNMF(3, small.G, random_state=0).fit(small.X)
+    names = [f"espmnmf{i}" for i in range(3)]
+    assert nmf.get_feature_names_out().tolist() == names
+
+
+def test_a_random_state_of_old_gives_what_its_next_number_does(small):
+    """Each fit draws one from it, so that fits differ and repeat together."""
+
+    def fitted(state):
+        return EspmNMF(3, small.G, init="random", n_init=1, random_state=state).fit(
+            small.X
+        )
+
+    seed = np.random.RandomState(4).randint(2**31)
+    found, expected = fitted(np.random.RandomState(4)), fitted(seed)
+    np.testing.assert_array_equal(found.W_, expected.W_)

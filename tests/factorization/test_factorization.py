@@ -14,6 +14,7 @@ from espm_hs.factorization import (
     Penalties,
     Problem,
     abundance_covariance,
+    check_options,
     composition_covariance,
     factorize,
     fit_loadings,
@@ -560,12 +561,21 @@ def test_convergence_means_that_the_composition_stands_still():
         ({"n_init": 0}, "n_init"),
         ({"max_iter": 0}, "max_iter"),
         ({"tol": -1}, "tol"),
+        ({"init": 3}, r"a pair \(W, H\).* got int"),
+        ({"init": (None, None, None)}, r"a pair \(W, H\).* got tuple"),
     ],
 )
 def test_bad_options_of_the_solver(small, changes, message):
     counts = Counts.from_array(small.X)
     with pytest.raises(ValueError, match=message):
         factorize(counts, Problem(60, 3, G=small.G), **changes)
+
+
+@pytest.mark.parametrize("changes", [{"tol": -1}, {"max_iter": 0}, {"solver": "x"}])
+def test_options_are_checked_without_a_problem(changes):
+    check_options(tol=1e-3, max_iter=3)
+    with pytest.raises(ValueError, match=next(iter(changes))):
+        check_options(**changes)
 
 
 @pytest.mark.parametrize(
@@ -579,6 +589,10 @@ def test_bad_options_of_the_solver(small, changes, message):
         ({"fixed": np.full((5, 3), -0.5)}, "negative"),
         ({"fixed": np.full((5, 3), 0.1)}, "add up to 0.5"),
         ({"penalties": Penalties(0, 1.0)}, "neighbours"),
+        (
+            {"penalties": Penalties(0, (1.0, 2.0)), "grid": Grid.from_shape((12, 10))},
+            "or 3 numbers",
+        ),
         ({"ties": np.eye(5)}, "`ties` must have shape"),
         ({"ties": -np.ones((3, 5, 5))}, "non-negative"),
         ({"ties": np.ones((3, 5, 5))}, "one column only"),
@@ -746,3 +760,27 @@ class TestAbundanceCovariance:
         expected = square * np.outer(move, move)
         expected[:2, :2] += inner
         np.testing.assert_allclose(found[1], expected, rtol=1e-4)
+
+
+def test_grid_of_some_pixels_is_that_of_their_map():
+    rng = np.random.default_rng(0)
+    whole = Grid.from_shape((4, 5))
+    pixels = rng.random(20) < 0.7
+    listed = Grid(whole.weights, arrays=(whole.neighbours, whole.colours))
+    found, expected = listed.take(pixels), whole.take(pixels)
+    np.testing.assert_array_equal(found.neighbours, expected.neighbours)
+    np.testing.assert_array_equal(found.colours, expected.colours)
+    # what is no map has no Gaussian
+    values = rng.random(20)
+    np.testing.assert_array_equal(listed.blurred(values, 1.0), values)
+
+
+def test_counts_of_other_channels(small):
+    with pytest.raises(ValueError, match="counts have 60 channels, the model has 59"):
+        factorize(Counts.from_array(small.X), Problem(59, 3, G=small.G[:59]))
+
+
+def test_memory_of_counts_is_that_of_their_arrays(small):
+    counts = Counts.from_array(small.X)
+    expected = counts.indptr.nbytes + counts.channels.nbytes + counts.values.nbytes
+    assert counts.nbytes == expected

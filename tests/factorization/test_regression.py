@@ -74,3 +74,8 @@ def test_columns_of_zeros_get_no_weight():
     again, _ = fit_spectrum(G, x, start=w)
     assert again[1] == 0
     assert np.isfinite(again).all()
+
+
+def test_means_of_counts_are_not_negative():
+    with pytest.raises(ValueError, match="must not be negative, got -2"):
+        expected_deviance(np.array([1.0, -2.0]))

@@ -49,6 +49,7 @@ def far(W, true):
 # -- chains --------------------------------------------------------------------------
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("begins", [[1, 0, 0, 0, 0], [1, 0, 1, 0, 0]])
 def test_chains_are_summed_over_all_ways(begins):
     rng = np.random.default_rng(1)

@@ -215,3 +215,11 @@ def test_channels_of_an_axis_in_ev(eds):
     mask = ChannelMask(eds, [(1.0, 2.0)])
     assert mask.ranges == [(1.0, 2.0)]
     assert np.asarray(mask).sum() == 51
+
+
+def test_channels_that_were_given_can_be_dragged_too(eds):
+    mask = eds.mask_channels((1.0, 2.0), (3.0, 3.5), plot=True)
+    assert len(plt.get_fignums()) == 1
+    assert mask.ranges == [(1.0, 2.0), (3.0, 3.5)]
+    assert repr(mask) == "ChannelMask(1 to 2 keV, 3 to 3.5 keV)"
+    assert repr(ChannelMask(eds, [])) == "ChannelMask(nothing)"

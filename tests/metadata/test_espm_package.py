@@ -116,3 +116,12 @@ def test_both_installed(eds, monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         take_over_signal_type()  # nothing left to do, nothing to say
+
+
+def test_what_espm_left_out_is_not_made_up(saved):
+    s = hs.load(saved)
+    s.metadata.EDS_model.separated_lines = "Fe"
+    assert read("split_lines", s.metadata) is None
+    s.metadata.set_item(f"{EDS}.width_intercept", 0.08)
+    del s.metadata.get_item(EDS).width_slope
+    assert s.physical_model().detector.resolution == 130.0

@@ -8,8 +8,14 @@ import pytest
 from espm_hs.cli.settings import TEMPLATE
 from espm_hs.gui import AnalysisParameters
 from espm_hs.metadata.describe import describe
-from espm_hs.metadata.reader import read
+from espm_hs.metadata.reader import (
+    guessed_by,
+    read,
+    standard_composition,
+    take_off_angle,
+)
 from espm_hs.metadata.schema import ITEMS
+from espm_hs.metadata.writer import AllOrNothing, read_options
 
 NUMBERS = [name for name, item in ITEMS.items() if item.unit]
 
@@ -129,3 +135,68 @@ def test_a_beam_that_no_microscope_has_is_refused_with_the_call(eds, value):
     assert eds.physical_model(beam_energy=200).beam_energy == 200
     with pytest.raises(ValueError, match=r"^The beam energy must be"):
         eds.physical_model(beam_energy=value)
+
+
+@pytest.mark.parametrize("name", ["density", "minimum_energy"])
+def test_more_than_there_can_be_is_refused_with_the_reason(eds, name):
+    item = ITEMS[name]
+    eds.metadata.set_item(item.path, 2 * item.most)
+    with pytest.raises(ValueError, match=f"{2 * item.most:g}, {item.excess}"):
+        read(name, eds.metadata)
+
+
+def test_what_fails_leaves_the_energy_axis_too(eds):
+    axis = eds.axes_manager[-1]
+
+    def fails():
+        with AllOrNothing(eds):
+            axis.offset, axis.scale = 5.0, 1.0
+            raise OSError
+
+    with pytest.raises(OSError):  # noqa: PT011
+        fails()
+    assert (axis.offset, axis.scale) == (-0.1, 0.02)
+
+
+@pytest.mark.parametrize("stored", ["none", None, 3, []])
+def test_options_that_are_damaged(stored):
+    with pytest.raises(ValueError, match=r"stored options are damaged.*again with"):
+        read_options(stored)
+
+
+def test_a_guess_needs_something_that_was_guessed(eds):
+    del eds.metadata.Sample.elements
+    assert guessed_by("elements", eds.metadata, eds.original_metadata) == ""
+    assert standard_composition(None) is None
+
+
+def test_angles_that_are_not_there(eds):
+    del eds.metadata.Acquisition_instrument.TEM.Detector
+    del eds.metadata.Acquisition_instrument.TEM.Stage
+    with pytest.raises(ValueError, match=r"take-off angle is not known. Set"):
+        take_off_angle(eds.metadata, eds.original_metadata)
+
+
+def test_counts_that_are_no_counts_are_told(eds):
+    def remark(s):
+        (found,) = (row[2] for row in s.info().rows if row[0] == "counts per pixel")
+        return found
+
+    eds.change_dtype(float)
+    assert remark(eds) == ""
+    eds.data *= 0.37
+    assert remark(eds).startswith("no whole number of counts: scaled")
+
+
+def test_lines_are_not_looked_for_on_an_axis_without_energies(eds):
+    eds.set_elements(["B", "Fe"])
+    eds.set_analysis_parameters(minimum_energy=0.3)
+    eds.axes_manager[-1].offset = 1.0
+
+    def remark(s):
+        (found,) = (row[2] for row in s.info().rows if row[0] == "elements")
+        return found
+
+    assert "no line of B in the energy range" in remark(eds)
+    eds.axes_manager[-1].units = "nm"
+    assert "no line" not in remark(eds)

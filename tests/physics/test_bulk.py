@@ -396,3 +396,15 @@ def test_films_are_not_bulk():
     film = SpectrumModel(ENERGY, 15, ["O", "Si"], unknown=["thickness"])
     assert film.is_bulk
     assert not olivine(unknown=["detector"]).is_bulk
+
+
+def test_an_angle_that_nobody_stated_is_open():
+    """Light lines leave by a longer way at a lower angle: they are known worse."""
+    known, open_ = olivine(), olivine(unknown=["take_off_angle"])
+    fractions = np.array([OLIVINE[x] for x in known.elements])
+    sizes = []
+    for model in (known, open_):
+        names, _, responses = model.unknowns(fractions)
+        sizes.append(abs(responses[names.index("take_off_angle")]).max())
+    assert sizes[1] > 2 * sizes[0]
+    assert "take-off angle" in open_.advice["unsettled"]

@@ -1,6 +1,7 @@
 """The matrix of the model: columns, numbers, errors."""
 
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from espm_hs.physics import (
     escape_through,
     mass_absorption_coefficient,
 )
+from espm_hs.physics.xray.emission import NoLine
 
 ENERGY = -0.2 + 0.01 * np.arange(2048)
 
@@ -490,3 +492,25 @@ def test_sources_add_up_to_the_columns():
     assert background.shape == (2048, 3)
     thin = thick.replace(thickness=None, density=None).G[:, -3:]
     np.testing.assert_allclose(background / background.sum(axis=0), thin / 100)
+
+
+def test_an_extra_spectrum_has_a_name():
+    energy = 0.02 * np.arange(500)
+    for label in ("", 3):
+        with pytest.raises(ValueError, match="needs a label, a text"):
+            SpectrumModel(energy, 200, ["Fe"], extra_spectra={label: np.ones(500)})
+
+
+def test_an_element_without_lines_goes_between_processes():
+    with pytest.raises(NoLine) as raised:
+        SpectrumModel(3 + 0.02 * np.arange(100), 200, ["B"])
+    again = pickle.loads(pickle.dumps(raised.value))
+    assert (type(again), again.element) == (NoLine, "B")
+    assert str(again) == str(raised.value)
+
+
+def test_films_that_do_not_absorb_let_all_photons_out():
+    model = SpectrumModel(0.02 * np.arange(500), 200, ["O", "Fe"])
+    factors = model.column_factors(np.array([[0.5, 0.5], [0.0, 1.0]]), np.ones(2))
+    assert factors.shape == (2, len(model.columns))
+    assert (factors == 1).all()

@@ -424,3 +424,44 @@ def test_phases_with_the_look_that_is_asked_for(decomposed):
     assert {image.get_cmap().name for image in maps} == {"gray"}
     with pytest.raises(ValueError, match="`cmap`"):
         decomposed.plot_phases(cmap="no such")
+
+
+def test_a_stack_of_maps_is_shown_by_its_mean(decomposed):
+    stack = hs.stack([decomposed.deepcopy(), decomposed.deepcopy()])
+    stack.data[1, :5] = 0
+    mask = np.zeros(stack.data.shape[:-1], bool)
+    mask[1, :5] = mask[:, -1] = True
+    stack.decomposition(output_dimension=2, navigation_mask=mask.T, **QUIET)
+    axes = plotting.plot_phases(stack).axes[0]
+    assert axes.get_xlabel() == "mean of 2 planes"
+    loadings = stack.learning_results.loadings[:, 0].reshape(2, 20, 24)
+    shown = axes.images[0].get_array()
+    np.testing.assert_allclose(shown[:5], loadings[0, :5])  # known in one alone
+    np.testing.assert_allclose(shown[5:-1], loadings[:, 5:-1].mean(axis=0))
+    assert np.ma.getmaskarray(shown)[-1].all()
+    labels = stack.phase_map().plot().axes[0]
+    assert labels.get_xlabel() == "plane 2 of 2"
+
+
+def test_a_position_beside_the_map(decomposed):
+    with pytest.raises(ValueError, match="`where` is at 99 nm on the axis x, which"):
+        plotting.plot_fit(decomposed, (99.0, 3.0))
+
+
+def test_calibration_in_a_range_of_energies(decomposed):
+    s = decomposed.deepcopy()
+    found = s.refine_calibration(print_info=False)
+    spectrum = s.data.sum(axis=(0, 1))
+    top = plotting.plot_calibration(found, spectrum, energy_range=(1, 2), log=False)
+    low, high = top.axes[0].get_xlim()
+    assert 1 <= low < 1.02
+    assert 1.98 < high <= 2
+    assert top.axes[0].get_yscale() == "linear"
+
+
+def test_a_profile_of_one_phase_has_one_panel(decomposed):
+    s = decomposed.inav[:8, :8]
+    s.decomposition(output_dimension=1, **QUIET)
+    figure = s.plot_profile(((0.0, 0.0), (14.0, 14.0)))
+    assert len(figure.axes) == 1
+    assert figure.axes[0].get_xlabel().startswith("Distance")

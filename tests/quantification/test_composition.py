@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
 
-from espm_hs.quantification.percent_with_errors import Basis, closed, propagated
+from espm_hs.quantification.percent_with_errors import (
+    Basis,
+    closed,
+    oxide,
+    propagated,
+)
 
 MEASURED = ["Ca", "Fe", "O", "Si"]
 ATOMS = np.array([0.1, 0.25, 0.5, 0.15])
@@ -89,3 +94,9 @@ def test_what_is_reported():
 def test_what_cannot_be_reported(given, message):
     with pytest.raises(ValueError, match=message):
         Basis(**given).of(MEASURED)
+
+
+def test_what_takes_electrons_has_no_oxide():
+    assert oxide("Fe", {"Fe": 8 / 3}).formula == "Fe3O4"
+    with pytest.raises(ValueError, match="F does not: choose `elements` without it"):
+        oxide("F", "measured")

@@ -261,6 +261,9 @@ def test_what_a_table_says_of_a_phase():
         known_from_database("olivin", MODEL)
     with pytest.raises(TypeError, match="needed is a name"):
         known_from_database(0, MODEL)
+    without = SpectrumModel(np.arange(0.83, 20, 0.01), 200.0, ["Fe"])
+    with pytest.raises(ValueError, match=r"nothing of .* can be decomposed"):
+        known_from_database("ice", without)
 
 
 def test_elements_that_no_spectrum_shows():

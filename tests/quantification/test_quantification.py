@@ -1,5 +1,6 @@
 """Numbers from phases: composition, oxygen, errors."""
 
+import sys
 from importlib.metadata import version
 
 import hyperspy.api as hs
@@ -15,6 +16,7 @@ from espm_hs.physics.xray.kfactors import kfactors
 from espm_hs.physics.xray.uncertainty import LIGHT_CORRELATION, LineErrors
 from espm_hs.quantification.percent_with_errors import VALENCES, Basis, oxygen_per_atom
 from espm_hs.quantification.report import report
+from espm_hs.shown_table import data_frame
 from espm_hs.simulation import Phase
 
 QUIET = {"algorithm": "espm", "print_info": False}
@@ -299,3 +301,9 @@ def test_as_cliff_and_lorimer():
         assert q.metadata.Sample.elements == [symbol]
         assert ours[symbol][0] == pytest.approx(q.data.mean(), abs=0.5)
         assert ours[symbol][0] == pytest.approx({"Ni": 40, "Ti": 60}[symbol], abs=0.5)
+
+
+def test_a_data_frame_without_pandas(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match="pip install pandas"):
+        data_frame([(1,)], ["a"])

@@ -341,3 +341,11 @@ def test_measured_compounds_without_standards(name, most, mean):
     assert np.mean(np.abs(relative)) < mean
     z = [(found[x].percent - y) / found[x].error for x, y in truth.items()]
     assert (np.abs(z) < 2).all()
+
+
+def test_current_and_time_of_the_scanning_microscope():
+    s = spectrum({"O": 2, "Si": 1})
+    s.set_microscope_parameters(beam_current=0.7, real_time=12.0)
+    microscope = s.metadata.Acquisition_instrument.SEM
+    assert microscope.beam_current == 0.7
+    assert microscope.Detector.EDS.real_time == 12.0

@@ -282,6 +282,7 @@ def test_a_part_of_the_map_is_renamed_only(s):
         ("drop_phases", ([0, 1, 2],), "one has to be left"),
         ("drop_phases", (["x"],), "names phase 'x'"),
         ("split_phase", (np.zeros(SHAPE, bool),), "has no pixel"),
+        ("split_phase", (None,), "`region` is None; needed is a part of the map"),
         ("split_phase", ({"a": np.ones(SHAPE, bool), "b": np.ones(SHAPE, bool)},),
          "holds 2 regions"),
     ],
@@ -336,3 +337,41 @@ def test_a_name_on_its_own_phase_is_not(s, said):
     with warnings.catch_warnings():
         warnings.simplefilter("error", PhaseWarning)
         decompose(s, known_phases={"metal": said})
+
+
+def test_elements_are_split_by_no_region():
+    s = simulation.particles((12, 10), counts_per_pixel=100)
+    decompose(s, output_dimension=None, known_phases="elements")
+    before = state(s)
+    with pytest.raises(ValueError, match="The components are elements, and a region"):
+        s.split_phase(np.eye(12, 10, dtype=bool))
+    assert state(s) == before
+
+
+def test_a_region_without_counts_is_no_phase(s):
+    s.data[:2, :2] = 0
+    decompose(s)
+    empty = np.zeros(SHAPE, bool)
+    empty[:2, :2] = True
+    before = state(s)
+    with pytest.raises(ValueError, match="There are no counts in `region`"):
+        s.split_phase(empty)
+    assert state(s) == before
+
+
+def test_a_phase_that_is_split_off_may_be_anywhere(s):
+    """Others keep the places that were given for them."""
+    left = np.zeros(SHAPE, bool)
+    left[:, :10] = True
+    decompose(s, known_phases={"here": {"map": left}})
+    s.split_phase(~left & (np.indices(SHAPE)[0] < 6), name="new", refit=False)
+    support = s.analysis_results().knowledge.support
+    assert support.shape == (left.size, 4)
+    np.testing.assert_array_equal(support[:, 0].reshape(SHAPE), left)
+    assert support[:, 1:].all()
+
+
+def test_a_chosen_smoothness_stays_as_it_is(s):
+    decompose(s, smoothness=0.3)
+    s.drop_phases([1])
+    assert s.analysis_results().smoothness.tolist() == [0.3, 0.3]

@@ -1,6 +1,8 @@
 """Results for papers and programs: tables, arrays, images, methods, scripts."""
 
 import csv
+import importlib.util
+import re
 import runpy
 
 import matplotlib.pyplot as plt
@@ -242,3 +244,78 @@ def test_a_line_scan_has_no_images(tmp_path):
     plt.close("all")
     assert "line_result.npz" in names
     assert not any(name.endswith(".tif") for name in names)
+
+
+def test_options_of_all_kinds_go_with_the_script(decomposed):
+    from espm_hs.metadata.script import script_text
+
+    options = {
+        "smoothness": np.array([0.5, 0.0]),
+        "init": "previous",
+        "n_init": np.int64(2),
+        "ends": "(0.25, 4)",
+        "known_phases": "{'a': array([0, 1])}",
+    }
+    text = script_text(
+        (decomposed.metadata, None), options, name="a.py", source="a.hspy",
+        title="a", versions={}, masks={}, edits=(), elements=["Fe"],
+        percent=np.ones((1, 1)),
+    )  # fmt: skip
+    compile(text, "a.py", "exec")
+    for line in ("smoothness=[0.5, 0.0],", "n_init=2,", "ends=[0.25, 4],"):
+        assert f"    {line}\n" in text
+    for name in ("init", "known_phases"):
+        assert f"    {name}=" not in text
+        assert re.search(rf"# {name} was .*: give it by hand\.", text)
+
+
+def test_methods_of_a_calibrated_map_of_known_phases():
+    s = simulation.particles((8, 9), counts_per_pixel=80)
+    del s.metadata.Sample.thickness
+    s.set_analysis_parameters(
+        stray_elements=[], mass_thickness=0, line_factors={"Fe_K": 1.3}
+    )
+    find_phases(s, known_phases={"oxide": {"absent": ["Si"]}})
+    text = s.methods_text()
+    assert "Self-absorption was not corrected for." in text
+    assert "Factors on line emission were Fe_K 1.3." in text
+    assert "Known beforehand was: {'oxide': {'absent': ['Si']}}." in text
+    assert "system or spurious" not in text
+
+
+@pytest.mark.parametrize("name", ["", "  ", 3, ["map"]])
+def test_files_need_a_name(decomposed, tmp_path, name):
+    with pytest.raises(ValueError, match=r"`name` is .*; needed is a text"):
+        decomposed.export(tmp_path / "a", "csv", name=name)
+    assert not (tmp_path / "a").exists()
+
+
+def test_without_openpyxl_there_is_no_workbook(decomposed, tmp_path, monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda x: None if x == "openpyxl" else found(x)
+    )
+    with pytest.raises(ImportError, match="pip install openpyxl"):
+        decomposed.export(tmp_path / "a", "excel")
+    assert not (tmp_path / "a").exists()
+
+
+def test_table_of_formula_units(decomposed):
+    units = decomposed.atoms_per_formula_unit()
+    frame = units.to_dataframe()
+    assert list(frame.columns) == ["phase", "oxygens", "element", "atoms", "error"]
+    assert len(frame) == units.atoms.size
+    titanium = frame[(frame.element == "Ti") & (frame.oxygens == 3)]
+    assert titanium.atoms.item() == units.atoms[units.elements.index("Ti"), 1]
+    assert repr(units) == str(units)
+    assert "<table>" in units._repr_html_()
+
+
+def test_elements_without_oxygen_have_no_oxides(tmp_path):
+    s = simulation.particles((8, 8), counts_per_pixel=100)
+    s.set_elements(["O"])
+    s.set_analysis_parameters(stray_elements=["Mg", "Si", "Ti", "Fe", "Ni"])
+    find_phases(s, output_dimension=1)
+    s.export(tmp_path, "csv", name="a")
+    (row,) = rows(tmp_path / "a_composition.csv")
+    assert (row["element"], row["oxide"]) == ("O", "")

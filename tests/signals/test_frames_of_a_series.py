@@ -138,3 +138,26 @@ def test_bad_input(call, error, message):
     with pytest.raises(error, match=message):
         call(series)
     assert series.metadata.as_dictionary() == before
+
+
+def test_frames_are_aligned_in_one_call():
+    whole = particles((24, 24), 100)
+    series = hs.stack([whole.inav[2:22, 2:22], whole.inav[:20, 3:23]])
+    series.axes_manager.navigation_axes[-1].name = "frame"
+    # positions of the rows that were measured one by one
+    series.axes_manager.navigation_axes[1].convert_to_non_uniform_axis()
+    rows = series.axes_manager.navigation_axes[1].axis.copy()
+    aligned = series.align_frames("frame")
+    assert (aligned.data[0] == aligned.data[1]).all()
+    assert aligned.data.shape[1:3] == (19, 18)
+    left = aligned.axes_manager.navigation_axes[1]
+    assert not left.is_uniform
+    start = rows.tolist().index(left.axis[0])
+    np.testing.assert_array_equal(left.axis, rows[start : start + 19])
+
+
+def test_spectra_along_a_line_are_no_maps():
+    line = particles((6, 6), 100).inav[:, 2]
+    name = line.axes_manager.navigation_axes[0].name
+    with pytest.raises(ValueError, match="its frames would be single spectra"):
+        decompose_together(line, 2, axis=name, **QUIET)

@@ -6,6 +6,7 @@ import hyperspy.api as hs
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 import espm_hs
 from espm_hs import decompose_together
@@ -96,6 +97,17 @@ def test_trends_have_errors(together):
     slope, covariance = np.polyfit(x, y, 1, w=1 / error, cov="unscaled")
     assert trends["slope"][0] == pytest.approx(slope[0])
     assert trends["error"][0] == pytest.approx(np.sqrt(covariance[0, 0]))
+    # what a phase is made of may follow the parameter, too
+    percent = np.outer(x / 10, np.arange(len(result.elements)))
+    path = {result.phases[1]: (percent, np.ones_like(percent))}
+    table = replace(result, paths=path).trends()
+    of_phase = table[table["quantity"] == f"atomic percent of {result.elements[2]}"]
+    assert of_phase["slope"].item() == pytest.approx(0.2)
+    spread = np.sqrt(((x - x.mean()) ** 2).sum())
+    assert of_phase["error"].item() == pytest.approx(1 / spread)
+    # and two maps show no trend
+    few = replace(result, parameter=np.array([1.0, 1.0, 2.0]))
+    assert len(few.trends()) == 0
 
 
 def test_result_is_saved_and_read(together, tmp_path):
@@ -194,3 +206,17 @@ def test_bad_input_changes_nothing(changes, error, message):
 def test_names_of_the_package():
     assert espm_hs.JointResult is JointResult
     assert "decompose_together" in espm_hs.__all__
+
+
+def test_the_number_of_phases_of_maps_is_found():
+    maps = [particles((12, 12), 200, seed=i) for i in range(2)]
+    result = decompose_together(maps, "auto", n_init=1, **QUIET)
+    assert len(result.phases) == 3
+    for signal in maps:
+        assert signal.metadata.EDS_espm.number_of_phases.best == 3
+
+
+def test_a_joint_fit_that_does_not_converge_warns():
+    maps = [particles((6, 6), 50, seed=i) for i in range(2)]
+    with pytest.warns(ConvergenceWarning, match="`max_iter`"):
+        decompose_together(maps, 2, max_iter=2, n_init=1, **QUIET)

@@ -321,3 +321,26 @@ def test_the_table(s):
 def test_what_makes_no_sense(s, options, message):
     with pytest.raises(ValueError, match=message):
         s.phase_map(**options)
+
+
+def test_one_spectrum_and_rows_that_are_not_even(s):
+    one = s.sum()
+    one.decomposition(algorithm="espm", output_dimension=1, **QUIET)
+    axes = one.phase_map().plot().axes[0]
+    assert axes.images[0].get_array().shape[:2] == (1, 1)
+    assert len(axes.get_xticks()) == 0
+    line = s.inav[:, 12]
+    line.axes_manager[0].convert_to_non_uniform_axis()
+    line.decomposition(algorithm="espm", output_dimension=1, **QUIET)
+    image = line.phase_map().plot().axes[0].images[0]
+    assert image.get_extent()[:2] == [0, 24]  # pixels, which have no one size
+    plt.close("all")
+
+
+def test_images_of_pixels_without_a_size(s, tmp_path):
+    for axis in s.axes_manager.navigation_axes:
+        axis.units = ""
+    s.phase_map().save(tmp_path / "labels.tif")
+    tags = Image.open(tmp_path / "labels.tif").tag_v2
+    assert 282 not in tags
+    assert "unit=" not in tags[270]

@@ -343,3 +343,29 @@ def test_the_figure_of_a_region_follows_it(s):
     roi.cx = 1e4
     assert len(figure.axes[1].patches) == 0
     plt.close("all")
+
+
+def test_the_ends_of_a_profile_of_a_line_scan_are_two_numbers(s):
+    line = s.inav[:, 3]
+    with pytest.raises(ValueError, match="needed are two numbers, a `hyper"):
+        line.quantify_profile(((0, 0), (9, 9)))
+
+
+def test_steps_of_a_profile_are_no_dust(s):
+    with pytest.raises(ValueError, match=r"`step` is 1e-06, which divides `line`"):
+        s.quantify_profile(((0, 0), (9, 9)), step=1e-6)
+
+
+def test_a_roi_between_the_pixels_holds_none(s):
+    with pytest.raises(ValueError, match="holds no pixel or channel of the map"):
+        s.quantify(roi=hs.roi.CircleROI(9.0, 9.0, 0.5))
+
+
+def test_regions_are_those_of_the_model_of_the_fit(s):
+    """What was set since is told, and not used."""
+    roi = hs.roi.CircleROI(20.0, 20.0, 9.0)
+    before = percent(s.quantify(roi=roi))
+    s.set_analysis_parameters(thickness=400.0)
+    with pytest.warns(UserWarning, match="thickness"):
+        after = percent(s.quantify(roi=roi))
+    np.testing.assert_array_equal(after, before)

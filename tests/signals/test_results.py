@@ -7,6 +7,7 @@ import pytest
 from test_input import state
 
 from espm_hs import simulation
+from espm_hs.metadata.schema import RESULTS
 from espm_hs.quantification.comparison import flow
 
 QUIET = {"print_info": False, "show_progressbar": False}
@@ -157,6 +158,21 @@ def test_the_figure_of_lines_and_without_held_out_counts(s):
     plt.close("all")
 
 
+def test_the_figure_of_one_spectrum_has_no_maps_and_long_names_are_turned(s):
+    one = s.sum()
+    for solver in ("newton", "mu"):
+        decompose(one, 1, solver=solver)
+        one.results.keep(solver)
+    figure = one.plot_comparison(["newton", "mu"])
+    assert figure.axes[1].get_title(loc="left") == "mu (chosen)"
+    assert not any(axes.images for axes in figure.axes)
+    s.rename_phases({0: "magnesiowuestite"})
+    s.results.keep("named")
+    bars = s.plot_comparison(["k2", "named"]).axes[3]
+    assert {label.get_rotation() for label in bars.get_xticklabels()} == {25}
+    plt.close("all")
+
+
 def test_lazy_maps_are_compared_too():
     s = simulation.particles((12, 10), counts_per_pixel=100).as_lazy()
     table = s.compare_phase_numbers([1, 2], n_init=1, show_progressbar=False)
@@ -230,3 +246,17 @@ def test_what_is_kept_may_be_damaged(s, damaged):
     assert len(s.results) <= 1
     s.results.keep("mine")
     s.results.choose("mine")
+
+
+def test_a_part_of_the_map_keeps_results_without_maps(s):
+    part = s.inav[:5, :5]
+    part.results.keep("part")
+    assert part.results["part"].loadings is None
+    np.testing.assert_array_equal(part.results["part"].W, s.analysis_results().W)
+    assert "<table>" in part.results._repr_html_()
+
+
+def test_phases_that_are_none_are_told(s):
+    s.metadata.set_item(RESULTS, "three")
+    with pytest.raises(ValueError, match=r"is 'three', where phases are stored.*again"):
+        s.analysis_results()

@@ -824,3 +824,21 @@ class TestAnalysisParameters:
             s.decomposition(output_dimension=1, **QUIET)
             found.append(s.quantify(elements=["O", "Fe"])[0].data[0])
         assert found[1] > found[0] + 3
+
+
+def test_a_model_needs_phases(eds):
+    with pytest.raises(RuntimeError, match="decomposition"):
+        eds.get_decomposition_model()
+
+
+@pytest.mark.parametrize("what", ["number_of_phases", "binning"])
+def test_estimates_are_plotted_where_asked(what):
+    s = make_map((8, 8), 100)
+    options = {"n_thinnings": 2, "n_init": 1, "show_progressbar": False, "plot": True}
+    if what == "binning":
+        s.estimate_binning(2, binnings=(1, 2), **options)
+    else:
+        s.estimate_number_of_phases((1, 2), **options)
+    (figure,) = map(plt.figure, plt.get_fignums())
+    assert figure.axes[0].lines
+    plt.close("all")

@@ -68,3 +68,10 @@ def test_errors_of_compositions():
     np.testing.assert_allclose(composition_errors(found, true), [0.05, 0])
     with pytest.raises(ValueError, match="shapes"):
         composition_errors(found[:1], true)
+
+
+@pytest.mark.parametrize("errors", [map_errors, spectral_angles])
+def test_what_is_nowhere_known_is_not_compared(errors):
+    known = np.ones((3, 2))
+    with pytest.raises(ValueError, match="without a NaN to compare"):
+        errors(np.full((3, 2), np.nan), known)

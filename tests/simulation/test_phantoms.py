@@ -338,6 +338,7 @@ def test_shapes_of_no_map_are_refused(phantom, shape):
         (lambda: random_fields((4, 6), 2, 7), "length .* at most 6, found 7"),
         (lambda: random_fields((4, 6), 0, 2), "n_phases .* found 0"),
         (lambda: random_fields((4, 6), 2, 2, -1), "contrast .* found -1"),
+        (lambda: lamellae((10**5, 10**5), 2, 4), "100000 x 100000 pixels is too large"),
         (lambda: maps_from_labels([[0.5]]), "must be integers, found float64"),
         (lambda: maps_from_labels([1, 2]), r"\(rows, columns\), found \(2,\)"),
         (lambda: maps_from_image(np.ones((4, 4, 3))), r"found \(4, 4, 3\)"),

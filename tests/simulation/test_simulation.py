@@ -12,6 +12,7 @@ from espm_hs import simulation
 from espm_hs.cli.main import main
 from espm_hs.factorization import fit_spectrum
 from espm_hs.physics import (
+    BulkModel,
     Detector,
     SpectrumModel,
     atomic_weight,
@@ -453,3 +454,47 @@ def test_truth_of_a_measured_signal_is_refused():
 def test_unknown_data_set():
     with pytest.raises(ValueError, match="particles, grain_boundary"):
         simulation.experiment("moon")
+
+
+# -- bulk samples
+
+
+def bulk(**options):
+    return BulkModel(
+        0.01 * np.arange(1600),
+        15.0,
+        ["O", "Si"],
+        stray_elements=["Al"],
+        take_off_angle=40.0,
+        **options,
+    )
+
+
+def test_stray_lines_of_bulk_samples_have_their_share_of_the_counts():
+    plain, both_of = (
+        Experiment(bulk(), [SILICA], np.ones((1, 1)), 1e5, stray=stray).spectra[:, 0]
+        for stray in ({}, {"Al": 0.1})
+    )
+    energy = bulk().energy
+    aluminium = abs(energy - 1.487) < 0.1
+    more = both_of[aluminium].sum() - 0.9 * plain[aluminium].sum()
+    assert more == pytest.approx(0.1, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"stray": {"Al": 0.99}}, "leaves nothing for its own lines"),
+        ({"effects": Effects(local_absorption=True)}, "are effects of films"),
+        ({"effects": Effects(background_exponent=0.1)}, "are effects of films"),
+    ],
+)
+def test_what_bulk_samples_cannot_have(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Experiment(bulk(), [SILICA], np.ones((1, 1)), 1e3, **arguments)
+
+
+def test_the_truth_shows_its_compositions():
+    text = repr(ground_truth(simulation.particles((4, 4), 50)))
+    assert text.splitlines()[0].startswith("olivine (at.%): Fe 2.9, Mg 25.7, O 57.1")
+    assert len(text.splitlines()) == 3

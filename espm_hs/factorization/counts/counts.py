@@ -144,13 +144,6 @@ class AnyCounts(ABC):
             Of the result; None: as many as here.
         """
 
-    @staticmethod
-    def from_parts(
-        function: Callable, parts: Iterable[tuple], like: AnyCounts
-    ) -> AnyCounts:
-        """As ``like.rebuilt(function, parts)``."""
-        return like.rebuilt(function, parts)
-
     @cached_property
     def total(self) -> float:
         """All counts."""

@@ -5,7 +5,8 @@ Each is a function of a random generator and the shape of the map that returns a
 down, with its seeds, before any default was tuned on the other half. Its results have
 been read since. `FRESH` and `BLIND` came after it, one after the other: each was
 committed before anything was fitted to it, judged what had been changed until then, and
-has been read, too. `LATER` was committed before it was decomposed, to take their place.
+has been read, too, and so has `LATER`. `LAST` was committed before it was decomposed,
+to take their place.
 """
 
 from __future__ import annotations
@@ -486,7 +487,7 @@ def aerosol(rng, shape):
     return Sample(phases, maps, counts=(4.0, 40.0))
 
 
-# -- later set: committed before it was decomposed; no choice may be made by it --------
+# -- later set: committed before it was decomposed, and read since --------------------
 
 
 def titanium_alloy(rng, shape):
@@ -636,6 +637,162 @@ def corroded_glass(rng, shape):
     return Sample(phases, 100 * maps)
 
 
+# -- last set: committed before it was decomposed; no choice may be made by it ---------
+
+
+def magnetic_particles(rng, shape):
+    """Magnetite in shells of silica, on a carbon film: at few counts."""
+    seed = rng.integers(2**32)
+    # the same draws: each shell is about its core
+    core, whole = (
+        2 * spheres(np.random.default_rng(seed), shape, 9, radii)
+        for radii in ((4, 6), (7, 9))
+    )
+    phases = [
+        Phase("film", {"C": 98, "O": 2}, 1.9, 0.2),
+        Phase("magnetite", {"Fe": 42.9, "O": 57.1}, 5.1, 0.06),
+        Phase("silica", {"Si": 33.3, "O": 66.7}, 2.0, 0.08),
+    ]
+    maps = np.stack((np.full(shape, 15.0), core, whole - core), axis=-1)
+    return Sample(phases, maps, counts=(8.0, 60.0))
+
+
+def transistor(rng, shape):
+    """Silicon germanium in silicon, its contacts, and the gates beside them."""
+    y, x = np.indices(shape)
+    apart = abs((x + rng.integers(24)) % 24 - 12)
+    above, pocket = y < 34, apart + 0.35 * abs(y - 43) < 8.5
+    of_pixel = np.where(above, 1, 0)
+    of_pixel[above & (y >= 10) & (apart > 6)] = 2
+    of_pixel[above & (y >= 16) & (apart > 9)] = 3
+    of_pixel[above & (apart < 4)] = 3
+    of_pixel[above & (y >= 30) & (apart < 6)] = 4
+    of_pixel[~above & (y < 54) & pocket] = 5
+    phases = [
+        Phase("silicon", {"Si": 100}, 2.33, 0.06),
+        Phase("oxide", {"Si": 33.3, "O": 66.7}, 2.2, 0.08),
+        Phase("spacer", {"Si": 43, "N": 57}, 3.0, 0.08),
+        Phase("tungsten", {"W": 100}, 19.0, 0.12),
+        Phase("silicide", {"Ni": 47, "Pt": 3, "Si": 50}, 6.2, 0.06),
+        Phase("silicon germanium", {"Si": 65, "Ge": 35}, 3.4, 0.06),
+    ]
+    maps = gaussian_filter(np.eye(6)[of_pixel], (0.7, 0.7, 0))
+    return Sample(phases, 60 * maps, stray={"Mo": 0.02})
+
+
+def cladding(rng, shape):
+    """Oxide on a zirconium alloy, a deposit on it, and particles within the foil."""
+    y, x = np.indices(shape)
+    front = 32 + 3 * np.sin(x / 6 + rng.uniform(0, 6))
+    of_pixel = np.where(y < 9, 0, np.where(y < front, 1, 2))
+    particles = spheres(rng, shape, 12, (2.5, 5)) * 9
+    particles *= gaussian_filter((y > 11).astype(float), 0.7)
+    rest, particles = np.moveaxis(embedded(90, particles), -1, 0)
+    phases = [
+        Phase("deposit", {"Ni": 14, "Fe": 29, "O": 57}, 5.2, 0.07),
+        Phase("oxide", {"Zr": 33.1, "Sn": 0.4, "O": 66.5}, 5.7, 0.1),
+        Phase("alloy", {"Zr": 97.9, "Sn": 1.1, "O": 1}, 6.5, 0.09),
+        Phase("particle", {"Zr": 33.3, "Fe": 42.7, "Cr": 24}, 7.3, 0.07),
+    ]
+    host = gaussian_filter(np.eye(3)[of_pixel], (0.7, 0.7, 0)) * rest[..., None]
+    return Sample(phases, np.concatenate((host, particles[..., None]), axis=-1))
+
+
+def solid_electrolyte(rng, shape):
+    """Cathode, what has formed between it and a garnet, and grains within the garnet.
+
+    Lithium is left out: no detector counts it.
+    """
+    y, x = np.indices(shape)
+    front = 24 + 2.5 * np.sin(x / 5 + rng.uniform(0, 6))
+    of_pixel = np.where(y < front, 0, np.where(y < front + 5, 1, 2))
+    maps = gaussian_filter(np.eye(3)[of_pixel], (0.8, 0.8, 0))
+    grain = np.minimum(spheres(rng, shape, 14, (2, 4)) / 5, 1) * maps[..., 2]
+    maps[..., 2] -= grain
+    phases = [
+        Phase("cathode", {"Co": 33.3, "O": 66.7}, 4.7, 0.06),
+        Phase("interphase", {"La": 19, "Co": 19, "Zr": 2, "O": 60}, 7.0, 0.08),
+        Phase("garnet", {"La": 17.6, "Zr": 8.2, "Ta": 3.5, "O": 70.7}, 5.2, 0.09),
+        Phase("aluminate", {"La": 20, "Al": 20, "O": 60}, 6.5, 0.09),
+    ]
+    return Sample(phases, 70 * np.concatenate((maps, grain[..., None]), axis=-1))
+
+
+def zeolite(rng, shape):
+    """Clusters of platinum and tin in crystals of a zeolite: at few counts."""
+    crystals = np.minimum(spheres(rng, shape, 7, (9, 15)) * 6, 90)
+    clusters = spheres(rng, shape, 45, (1.2, 2.4)) * 2
+    clusters *= gaussian_filter((crystals > 0).astype(float), 0.7)
+    phases = [
+        Phase("film", {"C": 97, "O": 3}, 1.9, 0.2),
+        Phase("zeolite", {"Si": 31.5, "Al": 1.8, "O": 66.7}, 1.8, 0.09),
+        Phase("clusters", {"Pt": 72, "Sn": 28}, 15.0, 0.12),
+    ]
+    maps = np.stack((np.full(shape, 12.0), crystals, clusters), axis=-1)
+    return Sample(phases, maps, counts=(5.0, 40.0))
+
+
+def tooth_filling(rng, shape):
+    """Enamel, resin that holds to it, and a composite with two fillers."""
+    y, x = np.indices(shape)
+    enamel = (y < 22 + 2 * np.sin(x / 4 + rng.uniform(0, 6))).astype(float)
+    # weights sum to 1 but for rounding
+    enamel = np.minimum(gaussian_filter(enamel, 0.8), 1)
+    filled = gaussian_filter((y > 30).astype(float), 1.0)
+    glass = spheres(rng, shape, 26, (2.5, 6)) * 16 * filled
+    fluoride = spheres(rng, shape, 12, (2, 4)) * 16 * filled
+    composite = embedded(100, np.stack((glass, fluoride), axis=-1))
+    phases = [
+        Phase("enamel", {"Ca": 23, "P": 14, "Na": 0.7, "O": 62.3}, 2.95, 0.07),
+        Phase("resin", {"C": 74, "O": 25, "N": 1}, 1.2, 0.25),
+        Phase("glass", {"Si": 22, "Ba": 5, "Al": 6, "O": 67}, 3.0, 0.08),
+        Phase("fluoride", {"Yb": 25, "F": 75}, 8.2, 0.1),
+    ]
+    maps = (100 * enamel[..., None], composite * (1 - enamel)[..., None])
+    return Sample(phases, np.concatenate(maps, axis=-1))
+
+
+def high_entropy_alloy(rng, shape):
+    """Two phases of a spinodal in a wedge: both have all elements."""
+    noise = rng.standard_normal(shape)
+    waves = gaussian_filter(noise, 2.2) - gaussian_filter(noise, 4.4)
+    share = np.minimum(gaussian_filter((waves > 0).astype(float), 0.8), 1)
+    wedge = np.linspace(55, 105, shape[1])[None, :, None]
+    phases = [
+        Phase("ordered", {"Al": 28, "Ni": 30, "Co": 22, "Fe": 13, "Cr": 7}, 6.6, 0.06),
+        Phase(
+            "disordered", {"Cr": 38, "Fe": 34, "Co": 16, "Ni": 8, "Al": 4}, 7.4, 0.06
+        ),
+    ]
+    return Sample(phases, wedge * np.stack((share, 1 - share), axis=-1))
+
+
+def asteroid(rng, shape):
+    """Hydrated matrix of an asteroid, with magnetite, sulphide, carbonate, organics."""
+    shares = [
+        np.minimum(spheres(rng, shape, number, radii) / radii[0], 1)
+        for number, radii in ((2, (9, 12)), (14, (2.5, 4)), (8, (3, 5)), (9, (2, 3.5)))
+    ]
+    rest, maps = np.ones(shape), []
+    for share in map(lambda one: gaussian_filter(one, 0.6), shares):
+        maps.append(rest * share)
+        rest = rest - maps[-1]
+    porous = 0.9 + 0.15 * np.tanh(6 * gaussian_filter(rng.standard_normal(shape), 3))
+    phases = [
+        Phase(
+            "phyllosilicate",
+            {"Mg": 16.5, "Fe": 4.5, "Si": 16, "Al": 1.2, "O": 61.8},
+            2.5,
+            0.08,
+        ),
+        Phase("dolomite", {"Ca": 9.5, "Mg": 9, "Fe": 1.5, "C": 20, "O": 60}, 2.9, 0.08),
+        Phase("magnetite", {"Fe": 42.9, "O": 57.1}, 5.2, 0.06),
+        Phase("pyrrhotite", {"Fe": 46, "Ni": 0.8, "S": 53.2}, 4.6, 0.06),
+        Phase("organic", {"C": 82, "O": 13, "N": 4, "S": 1}, 1.3, 0.2),
+    ]
+    return Sample(phases, 100 * np.stack((rest * porous, *maps), axis=-1))
+
+
 Maker = Callable[[np.random.Generator, Shape], Sample]
 
 TRAINING: tuple[Maker, ...] = (
@@ -688,6 +845,16 @@ LATER: tuple[Maker, ...] = (
     stained_cell,
     corroded_glass,
 )
+LAST: tuple[Maker, ...] = (
+    magnetic_particles,
+    transistor,
+    cladding,
+    solid_electrolyte,
+    zeolite,
+    tooth_filling,
+    high_entropy_alloy,
+    asteroid,
+)
 # Each set with the seed of its samples, forward models and counts.
 HALVES: dict[str, tuple[tuple[Maker, ...], int]] = {
     "training": (TRAINING, 20_001),
@@ -695,4 +862,5 @@ HALVES: dict[str, tuple[tuple[Maker, ...], int]] = {
     "fresh": (FRESH, 41_027),
     "blind": (BLIND, 96_013),
     "later": (LATER, 57_041),
+    "last": (LAST, 83_059),
 }

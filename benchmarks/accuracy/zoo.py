@@ -1,6 +1,6 @@
 """How right the defaults are on maps that they were not tuned on.
 
-    python benchmarks/accuracy/zoo.py [--half held_out, fresh, blind or later]
+    python benchmarks/accuracy/zoo.py [--half held_out, fresh, blind, later or last]
         [--only steel,minerals] [--write docs/validation.md]
 
 Samples of `materials.py`, measured by three forward models of which two differ from

@@ -52,7 +52,10 @@ def off(nominal, by):
 
 @pytest.mark.parametrize(
     ("half", "shape"),
-    [*((half, zoo.SHAPE) for half in HALVES), ("blind", NARROW), ("later", NARROW)],
+    [
+        *((half, zoo.SHAPE) for half in HALVES),
+        *((half, NARROW) for half in ("blind", "later", "last")),
+    ],
 )
 def test_maps_of_samples_have_some_of_each_phase(half, shape):
     makers, seed = HALVES[half]

@@ -875,13 +875,14 @@ class PhaseSearch:
         mixed = self._as_mixtures(found, mixing)
         return self._mapped(mixed, mixed.W), _of_mixtures(errors, mixing)
 
-    def _holding(self, found: Factorization, phases: list[int]) -> Problem:
+    def _holding(self, found: Factorization, phases: Sequence[int]) -> Problem:
         """Return the problem in which the composition of some phases is known."""
         if not phases:
             return self.problem
         known = self.problem.fixed
         fixed = np.full(found.W.shape, np.nan) if known is None else known.copy()
-        fixed[np.ix_(self.rows, phases)] = closed(found.W[self.rows])[:, phases]
+        here = np.ix_(self.rows, np.asarray(phases))
+        fixed[here] = closed(found.W[self.rows])[:, phases]
         return replace(self.problem, fixed=fixed)
 
     def _series(self, W: np.ndarray, H: np.ndarray) -> list[Series]:

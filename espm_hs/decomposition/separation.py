@@ -385,12 +385,10 @@ def coatings(
 
     Parameters
     ----------
-    W, covariance, elements, grid
-        As in `find_films`.
+    W, covariance, elements, grid, free
+        As in `remnants`.
     H
-        Shape (n_pixels, n_phases), in atoms.
-    free
-        Boolean, shape (n_phases,): phases of which nothing is known.
+        Loadings in atoms, shape (n_pixels, n_phases).
 
     Notes
     -----

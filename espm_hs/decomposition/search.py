@@ -768,7 +768,9 @@ class PhaseSearch:
         even = films_of(found.H, self.grid)
         while overlap := find_overlap(found.W, *known, hosts, allowed, even):
             pair = overlap.phase, overlap.other
-            if self._uptake(found, [pair])[pair] > LEAST_OF_OVERLAP:
+            # what is known to be a host lies over all phases
+            certain = overlap.other in hosts
+            if certain or self._uptake(found, [pair])[pair] > LEAST_OF_OVERLAP:
                 return [overlap]
             allowed[pair] = False
         return []

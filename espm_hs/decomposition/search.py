@@ -860,10 +860,12 @@ class PhaseSearch:
         free = self.known.free & ~self.known.located
         H, fractions = np.asarray(self._on_grid(found)), closed(found.W[self.rows])
         counts = self.problem.spectra(found.W).sum(axis=0) * H
+        films = films_of(H, self.grid)  # on which little of a phase may lie
         shown = {
             phase: one
             for phase, one in hardly_shown(fractions, H, counts).items()
             if free[phase] and self._in_counts and found.converged
+            if not films[one[0]] and (phase, one[0]) not in self.taken
         }
         if not shown:
             return found, errors
@@ -872,7 +874,8 @@ class PhaseSearch:
             mixing[phase] = shares
             self.steps.append(
                 f"No pixel shows more of phase {phase} than {100 * shares[phase]:.0f} "
-                f"% in phase {host}: it is what these pixels are."
+                f"% in phase {host}: it is taken for what these pixels are "
+                '(end_members="outside": for a phase of its own).'
             )
         mixed = self._as_mixtures(found, mixing)
         return self._mapped(mixed, mixed.W), _of_mixtures(errors, mixing)

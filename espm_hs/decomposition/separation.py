@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from espm_hs.factorization import Grid
 
@@ -397,11 +399,17 @@ def coatings(
     everywhere. A coating of a single element tells nothing: the core may be an alloy.
     """
     amounts, H = _Amounts(W, covariance, elements), np.asarray(H)
-    bare = free & ~films_of(H, grid)
-    enclosed = _enclosed(np.where(bare, H, 0.0), grid) & bare & bare[:, None]
+    films = films_of(H, grid)
+    particles, free = np.where(films, 0.0, H), free & ~films
     compound = W[elements].max(axis=0) < ALWAYS * W[elements].sum(axis=0)
-    shared = amounts.shared_parts(enclosed & compound)
-    return [one for one in shared if one.amount < MOST_REMNANT]
+    # what is wider than what it encloses is around it for another reason
+    width = (particles > particles.sum(axis=1, keepdims=True) / 2).sum(axis=0)
+    able = compound & free & free[:, None] & (width < width[:, None])
+    return [
+        one
+        for one in amounts.shared_parts(able & _enclosed(particles, grid))
+        if one.amount < MOST_REMNANT and not amounts.solid_solution(one)
+    ]
 
 
 def _enclosed(H: np.ndarray, grid: Grid) -> np.ndarray:
@@ -418,25 +426,39 @@ def _enclosed(H: np.ndarray, grid: Grid) -> np.ndarray:
     found = np.zeros((H.shape[1], H.shape[1]), bool)
     if not neighbours.size or not whole.any():
         return found
-    there = whole > EMPTY * np.quantile(whole, ALWAYS)
+    # of what there is around a mean atom: particles may cover little of the map
+    there = whole > EMPTY * (whole @ whole) / whole.sum()
     open_to = there[:, None] & (neighbours >= 0) & ~there[neighbours]
-    edge = open_to.any(axis=1)
+    edge, particle = open_to.any(axis=1), _particles(there, neighbours)
     summed = H + np.where((neighbours >= 0)[..., None], H[neighbours], 0.0).sum(axis=1)
     for i, j in np.ndindex(found.shape):
-        here = edge & (summed[:, [i, j]].sum(axis=1) > summed.sum(axis=1) / 2)
+        holds = np.bincount(particle, H[:, i]) > EMPTY * np.bincount(particle, whole)
+        around = edge & holds[particle]
+        here = around & (summed[:, [i, j]].sum(axis=1) > summed.sum(axis=1) / 2)
         if i == j or not _on_all_sides(open_to[here]):
             continue
-        closed = np.mean(summed[here, j] > summed[here, j].mean() / 4)
+        shown = summed[here, j] > summed[here, j].mean() / 4
         at_edge, inside = H[here].sum(axis=0), H[there & ~edge].sum(axis=0)
         more = at_edge[j] * inside[i] > AT_EDGE * inside[j] * at_edge[i]
-        found[i, j] = closed > CLOSED and more
+        found[i, j] = more and shown.sum() > CLOSED * around.sum()
     return found
 
 
+def _particles(there: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
+    """Return the number of the particle that each pixel belongs to."""
+    pixels, column = np.nonzero(there[:, None] & (neighbours >= 0) & there[neighbours])
+    pairs = pixels, neighbours[pixels, column]
+    graph = coo_array((np.ones(len(pixels)), pairs), shape=(len(there),) * 2)
+    return connected_components(graph, directed=False)[1]
+
+
 def _on_all_sides(open_to: np.ndarray) -> bool:
-    """Whether the edge of particles looks along each axis, if not both ways of each."""
-    sides = open_to.sum(axis=0).reshape(-1, 2).max(axis=1)
-    return bool(sides.any()) and sides.min() > SIDES * sides.max()
+    """Whether the edge of particles looks both ways of an axis, and along all others.
+
+    A slanting edge looks along two axes, and one way of each.
+    """
+    sides = open_to.sum(axis=0)
+    return bool((sides > SIDES * sides.max(initial=0)).sum() > sides.size / 2)
 
 
 def traces(

@@ -29,7 +29,7 @@ OUTERMOST = (0.01, 0.99)
 ALONE, PUREST = 0.9, 0.1
 # A phase is hardly shown if its purest pixels hold less of it than this, in atoms and
 # in counts. It lacks an element of which it has less than this part of its host.
-HARDLY, HARDLY_IN_COUNTS, LACKING = 0.15, 0.2, 0.05
+HARDLY, LACKING = 0.15, 0.05
 
 
 @dataclass(frozen=True)
@@ -208,17 +208,16 @@ def hardly_shown(
         pairs = counts[:, [phase]] + counts
         mostly = pairs > ALONE * counts.sum(axis=1, keepdims=True)
         mostly[:, phase] = False
-        host = int(np.argmax(counts[:, phase] @ mostly))
+        in_hosts = counts[:, phase] @ mostly
+        host = int(np.argmax(in_hosts))
         here = mostly[:, host]
-        if not here.any():
+        if in_hosts[host] <= counts[:, phase].sum() / 2:  # it lies elsewhere
             continue
         own = purest_mixtures(H[here], counts[here])[phase]
         of_counts = own * counts.sum(axis=0) / np.maximum(H.sum(axis=0), 1e-300)
         main = composition[:, host] > composition[:, host].max() / 2
         lacks = composition[:, phase] < LACKING * composition[:, host]
-        if (
-            own[phase] < HARDLY > of_counts[phase] / of_counts.sum()
-            and lacks[main].any()
-        ):
+        share = max(own[phase], of_counts[phase] / of_counts.sum())
+        if share < HARDLY and lacks[main].any():
             found[phase] = host, own
     return found

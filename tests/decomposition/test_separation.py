@@ -329,17 +329,42 @@ def test_a_coating_on_all_sides_lies_over_the_core():
     assert not of_coating(W, H, Grid.unconnected(len(H)))
 
 
+def layered(angle, core=12.0):
+    """A layer on one side of a wide phase, with nothing above it."""
+    y, x = np.indices((24, 24)) - 11.5
+    depth = y * np.cos(angle) + x * np.sin(angle)
+    H = np.zeros((24, 24, 3))
+    H[..., 0] = np.where(depth > -2, core, 0.0)
+    H[..., 1] = np.where((depth <= -2) & (depth > -5), 20.0, 0.0)
+    return H.reshape(-1, 3)
+
+
 def test_what_does_not_enclose_a_phase_is_no_coating():
     W, H = coated(core=ALLOY)
     assert not of_coating(*coated(share=0.65, core=ALLOY))  # most of it is the shell
-    assert not of_coating(*coated(shell=np.eye(8)[1], core=ALLOY))  # an alloy
-    cap = H.reshape(24, 24, 3).copy()
-    cap[8:, :, 1] = 0.0
-    assert not of_coating(W, cap.reshape(-1, 3))  # on one side
+    skin = np.array([0.0, 0.95, 0.05, 0.0, 0.0, 0.0, 0.2, 0.5])
+    assert not of_coating(*coated(shell=skin, core=ALLOY))  # an alloy
+    series = np.array([0.0, 0.0, 0.7, 0.3, 0.0, 0.0, 0.2, 0.5])
+    assert not of_coating(*coated(shell=OXIDE, core=series))  # less of one metal
+    for angle in 0.0, 0.3, np.pi / 4:
+        assert not of_coating(W, layered(angle))  # on one side
+    line = H.reshape(24, 24, 3)[12, 12:]
+    assert not of_coating(W, line, Grid.from_shape((12,)))  # on one end
     layers = np.zeros((24, 24, 3))
     layers[4:6, :, 1] = layers[6:18, :, 0] = layers[18:20, :, 1] = 20.0
-    layers[..., 2] = 30.0
     assert not of_coating(W, layers.reshape(-1, 3))  # above and below
-    full = H.copy()
-    full[:, 1] = 20.0
-    assert not of_coating(W, full)  # it is everywhere
+    wide = H.copy()
+    wide[H[:, 0] == 0, 1] = 2.0 + np.sin(np.arange(np.sum(H[:, 0] == 0)))
+    assert not of_coating(W, wide)  # around a single particle, in all of the map
+    some = H.reshape(24, 24, 3).copy()
+    some[:, 5:, 1] = 0.0
+    assert not of_coating(W, some.reshape(-1, 3))  # in some places of the edge
+
+
+def test_a_known_matrix_is_not_nothing():
+    """A rim in a matrix may be a reaction layer, whatever is known of the matrix."""
+    W, H = coated(core=ALLOY)
+    H = H.reshape(24, 24, 3).copy()
+    H[..., 2] = np.where(H[..., :2].any(axis=-1), 0.0, 30.0)
+    for known in FREE, np.array([True, True, False]):
+        assert not of_coating(W, H.reshape(-1, 3), free=known)

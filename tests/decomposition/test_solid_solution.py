@@ -265,3 +265,28 @@ def test_a_phase_that_pixels_hardly_show_is_what_they_are():
     composition[:, 1] = dopant
     H[40:60, 1] = 30.0
     assert not hardly_shown(composition, H, H)
+    composition[:, 1] = dopant
+    H[40:60, 1] = 3.0
+    H[:40, 1] = 0.0
+    H[80:, 1] = 10.0  # most of it is where the third phase is
+    assert 0 not in [host for host, _ in hardly_shown(composition, H, H).values()]
+
+
+def test_particles_on_a_film_are_a_phase_of_their_own():
+    """A nanometre of platinum on 50 nm of a nitride, which no pixel shows alone."""
+    rng, platinum = np.random.default_rng(1), np.zeros((32, 32))
+    for y, x in rng.uniform(2, 30, (18, 2)):
+        rows, columns = np.indices(platinum.shape)
+        square = np.maximum(1 - ((rows - y) ** 2 + (columns - x) ** 2) / 2.2**2, 0)
+        platinum = np.maximum(platinum, np.sqrt(square))
+    phases = [
+        Phase("nitride", {"Si": 43, "N": 57}, 3.2, 0.08),
+        Phase("metal", {"Pt": 100}, 21.4, 0.05),
+    ]
+    model = SpectrumModel(0.01 * np.arange(2048), 200.0, ["N", "Pt", "Si"])
+    maps = np.stack((np.full(platinum.shape, 50.0), platinum), axis=-1)
+    s = record(Experiment(model, phases, maps, 800), seed=0)
+    s.decomposition(output_dimension=2, **QUIET)
+    found = s.analysis_results()
+    fractions = found.composition / found.composition.sum(axis=0)
+    assert fractions[found.elements.index("Pt")].max() > 0.95

@@ -218,6 +218,7 @@ def test_channels_of_an_axis_in_ev(eds):
 
 
 def test_channels_that_were_given_can_be_dragged_too(eds):
+    plt.close("all")
     mask = eds.mask_channels((1.0, 2.0), (3.0, 3.5), plot=True)
     assert len(plt.get_fignums()) == 1
     assert mask.ranges == [(1.0, 2.0), (3.0, 3.5)]

@@ -835,6 +835,7 @@ def test_a_model_needs_phases(eds):
 def test_estimates_are_plotted_where_asked(what):
     s = make_map((8, 8), 100)
     options = {"n_thinnings": 2, "n_init": 1, "show_progressbar": False, "plot": True}
+    plt.close("all")
     if what == "binning":
         s.estimate_binning(2, binnings=(1, 2), **options)
     else:

@@ -63,8 +63,9 @@ UNEVEN, BARE, LEAST_FILM = 0.4, 0.05, 0.2
 # A particle ends where there is less than this part of what there is on particles. What
 # encloses it is there on all sides: in so much of its edge, and in each direction at
 # least this part of what there is in the others. For each atom of what it encloses
-# there is so many times more of it at the edge than elsewhere.
-EMPTY, CLOSED, SIDES, AT_EDGE = 0.05, 2 / 3, 0.3, 4.0
+# there is so many times more of it at the edge than elsewhere. What is so many times
+# wider than what lies in it is around it for another reason.
+EMPTY, CLOSED, SIDES, AT_EDGE, WIDEST = 0.05, 2 / 3, 0.3, 4.0, 4.0
 # What lies on a film has at least this part of what its elements say missing from the
 # map of the film where it is.
 LEAST_MISSING = 0.5
@@ -400,14 +401,11 @@ def coatings(
     """
     amounts, H = _Amounts(W, covariance, elements), np.asarray(H)
     films = films_of(H, grid)
-    particles, free = np.where(films, 0.0, H), free & ~films
+    enclosed, free = _enclosed(np.where(films, 0.0, H), grid), free & ~films
     compound = W[elements].max(axis=0) < ALWAYS * W[elements].sum(axis=0)
-    # what is wider than what it encloses is around it for another reason
-    width = (particles > particles.sum(axis=1, keepdims=True) / 2).sum(axis=0)
-    able = compound & free & free[:, None] & (width < width[:, None])
     return [
         one
-        for one in amounts.shared_parts(able & _enclosed(particles, grid))
+        for one in amounts.shared_parts(enclosed & compound & free & free[:, None])
         if one.amount < MOST_REMNANT and not amounts.solid_solution(one)
     ]
 
@@ -426,22 +424,28 @@ def _enclosed(H: np.ndarray, grid: Grid) -> np.ndarray:
     found = np.zeros((H.shape[1], H.shape[1]), bool)
     if not neighbours.size or not whole.any():
         return found
-    # of what there is around a mean atom: particles may cover little of the map
-    there = whole > EMPTY * (whole @ whole) / whole.sum()
+    there = _is_there(whole)
     open_to = there[:, None] & (neighbours >= 0) & ~there[neighbours]
     edge, particle = open_to.any(axis=1), _particles(there, neighbours)
     summed = H + np.where((neighbours >= 0)[..., None], H[neighbours], 0.0).sum(axis=1)
     for i, j in np.ndindex(found.shape):
         holds = np.bincount(particle, H[:, i]) > EMPTY * np.bincount(particle, whole)
+        wide = (there & holds[particle]).sum() > WIDEST * _is_there(H[:, i]).sum()
         around = edge & holds[particle]
         here = around & (summed[:, [i, j]].sum(axis=1) > summed.sum(axis=1) / 2)
-        if i == j or not _on_all_sides(open_to[here]):
+        if i == j or wide or not _on_all_sides(open_to[here]):
             continue
         shown = summed[here, j] > summed[here, j].mean() / 4
         at_edge, inside = H[here].sum(axis=0), H[there & ~edge].sum(axis=0)
         more = at_edge[j] * inside[i] > AT_EDGE * inside[j] * at_edge[i]
         found[i, j] = more and shown.sum() > CLOSED * around.sum()
     return found
+
+
+def _is_there(amount: np.ndarray) -> np.ndarray:
+    """Return where there is more than a little of what there is around a mean atom."""
+    whole = max(amount.sum(), np.finfo(float).tiny)
+    return amount > EMPTY * (amount @ amount) / whole
 
 
 def _particles(there: np.ndarray, neighbours: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from espm_hs.decomposition.separation import SURROUNDED
+from espm_hs.decomposition.surroundings import SURROUNDED
 
 # A composition that moves by less is not worth a word.
 LEAST_CHANGE = 0.005

@@ -24,18 +24,14 @@ from espm_hs.decomposition.self_consistency import (
 )
 from espm_hs.decomposition.separation import (
     Overlap,
-    accompanying,
     coatings,
-    films_of,
     find_films,
     find_inclusion,
     find_overlap,
-    hosts_of,
     inclusions,
     is_trace,
     remnants,
     separate,
-    surroundings,
     traces,
 )
 from espm_hs.decomposition.solid_solution import (
@@ -44,6 +40,12 @@ from espm_hs.decomposition.solid_solution import (
     find_series,
     hardly_shown,
     purest_mixtures,
+)
+from espm_hs.decomposition.surroundings import (
+    accompanying,
+    films_of,
+    hosts_of,
+    surroundings,
 )
 from espm_hs.factorization import (
     Factorization,

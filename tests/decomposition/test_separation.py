@@ -5,16 +5,14 @@ import pytest
 
 from espm_hs.decomposition.constraints import Knowledge
 from espm_hs.decomposition.separation import (
-    accompanying,
     coatings,
     find_inclusion,
     find_overlap,
-    hosts_of,
     is_trace,
     remnants,
     separate,
-    surroundings,
 )
+from espm_hs.decomposition.surroundings import accompanying, hosts_of, surroundings
 from espm_hs.factorization import Grid
 
 # Columns: six elements, a stray element, a background.

@@ -1,0 +1,199 @@
+"""Where phases lie in a map: in what, on what, and around what."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from espm_hs.factorization import Grid
+
+# A phase lies in another one that takes the place of so much of it where it ends.
+SURROUNDED = 0.5
+# A phase accompanies another one if it has this share of the counts of a pixel where
+# so much of the other one is: more than it gets where grains of both share a pixel.
+LEAST_SHARE = 0.3
+ALWAYS = 0.9
+# A film is everywhere, and varies from place to place by this part at most: this share
+# of the places may have less than this part of what there is on average.
+UNEVEN, BARE, LEAST_FILM = 0.4, 0.05, 0.2
+# What lies on a film has at least this part of what its elements say missing from the
+# map of the film where it is.
+LEAST_MISSING = 0.5
+# A particle ends where there is less than this part of what there is on particles. What
+# encloses it is there on all sides: in so much of its edge, and in each direction at
+# least this part of what there is in the others. For each atom of what it encloses
+# there is so many times more of it at the edge than elsewhere. What is so many times
+# wider than what lies in it is around it for another reason.
+EMPTY, CLOSED, SIDES, AT_EDGE, WIDEST = 0.05, 2 / 3, 0.3, 4.0, 4.0
+
+
+def surroundings(H: np.ndarray, grid: Grid) -> np.ndarray:
+    """Return how much of each phase (row) gives way to another one (column).
+
+    Parameters
+    ----------
+    H
+        Shape (n_pixels, n_phases), in counts.
+    grid
+        Neighbours of the pixels.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shares of what changes from pixel to pixel, shape (n_phases, n_phases). What is
+        outside of the map takes no place.
+    """
+    # on a cluster, amounts are no array that neighbours could be taken from
+    neighbours, H = np.asarray(grid.neighbours), np.asarray(H)
+    shares = H / np.maximum(H.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+    there = (neighbours >= 0)[..., None]
+    less = shares[:, None] - np.where(there, shares[neighbours], 0.0)
+    more = np.where(there, np.maximum(-less, 0.0), 0.0)
+    less = np.maximum(less, 0.0)
+    replaced = np.minimum(less[..., None], more[..., None, :]).sum(axis=(0, 1))
+    return replaced / np.maximum(less.sum(axis=(0, 1)), np.finfo(float).tiny)[:, None]
+
+
+def hosts_of(
+    H: np.ndarray, counts: np.ndarray, grid: Grid, held: np.ndarray
+) -> np.ndarray:
+    """Return which phases (row) others (column) may be everywhere with.
+
+    A host encloses a phase, or is most of what lies around it, or a film that is
+    everywhere: what lies between two others has no reason to hold one of them.
+
+    Parameters
+    ----------
+    H, counts
+        Loadings in atoms and in counts, shape (n_pixels, n_phases).
+    grid
+        Neighbours of the pixels.
+    held
+        Atoms of each phase (column) that an atom of each other one (row) may have.
+    """
+    H = np.asarray(H)
+    films = films_of(H @ (np.eye(len(held)) + held), grid)
+    enclosed = enclosed_in(np.where(films, 0.0, H), grid)
+    return enclosed | (surroundings(counts, grid) > SURROUNDED) | films
+
+
+def films_of(H: np.ndarray, grid: Grid) -> np.ndarray:
+    """Return which phases are everywhere, in places of nothing else.
+
+    Parameters
+    ----------
+    H
+        Shape (n_pixels, n_phases), in atoms.
+    grid
+        Neighbours of the pixels.
+    """
+    H = np.asarray(H)
+    even = np.array([unevenness(one, grid) < UNEVEN**2 for one in H.T])
+    on_them = H[:, ~even].sum(axis=1)
+    matrices = np.array([missing_atoms(one, on_them) > LEAST_MISSING for one in H.T])
+    return even & ~matrices
+
+
+def unevenness(map_: np.ndarray, grid: Grid) -> float:
+    """Return by how much a film varies from place to place; inf for what is no film."""
+    map_ = map_ / max(map_.mean(), np.finfo(float).tiny)
+    if np.quantile(_with_neighbours(map_, grid), BARE) <= LEAST_FILM:
+        return np.inf
+    return _structure(map_, grid)
+
+
+def missing_atoms(film: np.ndarray, on_it: np.ndarray) -> float:
+    """Atoms that are missing from a map for each atom in another one."""
+    away = on_it - on_it.mean()
+    return float(-(away @ film) / max(away @ away, np.finfo(float).tiny))
+
+
+def _with_neighbours(map_: np.ndarray, grid: Grid) -> np.ndarray:
+    """Return a map of which each place is the mean of it and of its neighbours."""
+    there = grid.neighbours >= 0
+    around = np.where(there, map_[grid.neighbours], 0.0).sum(axis=1)
+    return (map_ + around) / (1 + there.sum(axis=1))
+
+
+def _structure(map_: np.ndarray, grid: Grid) -> float:
+    """Covariance of neighbours, which noise has not."""
+    away = map_ - map_.mean()
+    pixels, column = np.nonzero(grid.neighbours >= 0)
+    if pixels.size == 0:
+        return 0.0
+    return float((away[pixels] * away[grid.neighbours[pixels, column]]).mean())
+
+
+def accompanying(H: np.ndarray, phases: np.ndarray) -> set[int]:
+    """Return the phases that are found wherever one of some phases is.
+
+    Parameters
+    ----------
+    H
+        Shape (n_pixels, n_phases), in counts.
+    phases
+        Boolean, shape (n_phases,): phases that are known not to hold others.
+    """
+    if not phases.any():
+        return set()
+    H = np.asarray(H)
+    there = LEAST_SHARE * H.sum(axis=1, keepdims=True) < H
+    together = H.T @ there / np.maximum(H.sum(axis=0), np.finfo(float).tiny)[:, None]
+    np.fill_diagonal(together, 0.0)
+    return set(np.flatnonzero((together[phases] > ALWAYS).any(axis=0)).tolist())
+
+
+def enclosed_in(H: np.ndarray, grid: Grid) -> np.ndarray:
+    """Return whether particles of a phase (row) have another one (column) around them.
+
+    Parameters
+    ----------
+    H
+        Shape (n_pixels, n_phases), in atoms, without films.
+    grid
+        Neighbours of the pixels.
+    """
+    neighbours, whole = np.asarray(grid.neighbours), H.sum(axis=1)
+    found = np.zeros((H.shape[1], H.shape[1]), bool)
+    if not neighbours.size or not whole.any():
+        return found
+    there = _is_there(whole)
+    open_to = there[:, None] & (neighbours >= 0) & ~there[neighbours]
+    edge, particle = open_to.any(axis=1), _particles(there, neighbours)
+    summed = H + np.where((neighbours >= 0)[..., None], H[neighbours], 0.0).sum(axis=1)
+    for i, j in np.ndindex(found.shape):
+        holds = np.bincount(particle, H[:, i]) > EMPTY * np.bincount(particle, whole)
+        wide = (there & holds[particle]).sum() > WIDEST * _is_there(H[:, i]).sum()
+        around = edge & holds[particle]
+        here = around & (summed[:, [i, j]].sum(axis=1) > summed.sum(axis=1) / 2)
+        if i == j or wide or not _on_all_sides(open_to[here]):
+            continue
+        shown = summed[here, j] > summed[here, j].mean() / 4
+        at_edge, inside = H[here].sum(axis=0), H[there & ~edge].sum(axis=0)
+        more = at_edge[j] * inside[i] > AT_EDGE * inside[j] * at_edge[i]
+        found[i, j] = more and shown.sum() > CLOSED * around.sum()
+    return found
+
+
+def _on_all_sides(open_to: np.ndarray) -> bool:
+    """Whether the edge of particles looks both ways of an axis, and along all others.
+
+    A slanting edge looks along two axes, and one way of each.
+    """
+    sides = open_to.sum(axis=0)
+    return bool((sides > SIDES * sides.max(initial=0)).sum() > sides.size / 2)
+
+
+def _is_there(amount: np.ndarray) -> np.ndarray:
+    """Return where there is more than a little of what there is around a mean atom."""
+    whole = max(amount.sum(), np.finfo(float).tiny)
+    return amount > EMPTY * (amount @ amount) / whole
+
+
+def _particles(there: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
+    """Return the number of the particle that each pixel belongs to."""
+    pixels, column = np.nonzero(there[:, None] & (neighbours >= 0) & there[neighbours])
+    pairs = pixels, neighbours[pixels, column]
+    graph = coo_array((np.ones(len(pixels)), pairs), shape=(len(there),) * 2)
+    return connected_components(graph, directed=False)[1]

@@ -215,7 +215,7 @@ def find_inclusion(
     elements: np.ndarray,
     allowed: np.ndarray,
     uptake: Callable[[Pairs], dict[tuple[int, int], float]],
-    hosts: Callable[[np.ndarray], np.ndarray],
+    hosts: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Overlap | None:
     """Return what is surest to be another phase in a phase, None if nothing is.
 
@@ -227,7 +227,7 @@ def find_inclusion(
         As `espm_hs.factorization.uptake`, of pairs of phases; called once if there are
         any.
     hosts
-        As `hosts_of`, of what phases may have of others.
+        As `hosts_of`, of what phases may have of others; None: all may be hosts.
 
     Notes
     -----
@@ -250,7 +250,7 @@ def find_inclusion(
     held = np.zeros_like(allowed, dtype=float)
     for pair, one in found.items():
         held[pair] = one.amount
-    able = hosts(held)
+    able = allowed if hosts is None else hosts(held)
     found = {pair: one for pair, one in found.items() if able[pair]}
     if not found:
         return None

@@ -37,8 +37,8 @@ LARGEST_CHANCE = 0.001
 CHANCE_OF_ALL = 0.1
 DECADES = np.log(100.0)
 # ... and if at least so much of the other phase is in it. Nearly all of it is only if
-# that is a film, or as unlikely by chance as above.
-LEAST_OVERLAP, MOST_OVERLAP = 0.05, 0.75
+# that is a film, or if elements would agree less often than this.
+LEAST_OVERLAP, MOST_OVERLAP, CHANCE_OF_MOST = 0.05, 0.75, 0.03
 # A phase is nowhere alone if an eighth of the counts would put more of the other one
 # into it by so many of their standard errors.
 LEAST_UPTAKE = 2.5
@@ -196,7 +196,8 @@ def find_overlap(
     amounts = _Amounts(W, covariance, elements)
 
     def may_be(one: Overlap) -> bool:
-        if one.amount > MOST_OVERLAP and (films is None or not films[one.other]):
+        film = films is not None and films[one.other]
+        if one.amount > MOST_OVERLAP and one.chance > CHANCE_OF_MOST and not film:
             return False
         all_agree = one.chance < CHANCE_OF_ALL and amounts.all_agree(one)
         return one.other in hosts or all_agree

@@ -77,10 +77,15 @@ def test_all_elements_of_a_phase_prove_more_than_some():
 def test_elements_that_agree_by_chance_do_not_say_that_nearly_all_is_another_phase():
     """What would be left is so little that two elements are not enough."""
     pair = np.array([0.6, 0.4, 0.0, 0.0, 0.0, 0.0, 0.2, 0.5])
-    for share, wanted in (0.7, True), (0.8, False):
+
+    def found(share, error, films=None):
         W = np.stack([pair, share * pair + (1 - share) * THIRD, GUEST], axis=1)
-        found = find_overlap(W, errors(0.004), ELEMENTS)
-        assert (found is not None) == wanted
+        return find_overlap(W, errors(error), ELEMENTS, films=films)
+
+    assert found(0.7, 0.015)
+    assert found(0.8, 0.004)  # they agree so well
+    assert not found(0.8, 0.015)
+    assert found(0.8, 0.015, np.array([True, False, False]))  # a film is everywhere
 
 
 def test_separated_phases_make_the_same_counts():

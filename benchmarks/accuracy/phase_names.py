@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
+from scipy.special import chdtrc
 
 from benchmarks.accuracy import measured, measured_phases
 from benchmarks.runner import SMALL, argument, publish, run
@@ -25,9 +26,11 @@ from espm_hs.compounds.identification import (
     NONE,
     Candidate,
     Match,
+    _Errors,
+    _impurities,
+    _nearest,
     candidates,
     identify,
-    nearest,
 )
 from espm_hs.quantification.phase_names import PhaseNames
 from espm_hs.simulation import particles
@@ -161,6 +164,16 @@ def unknown(every: int) -> list[tuple[str, ...]]:
         shares = (f"{100 * kind[alone].mean():.1f}" for kind in kinds)
         rows.append((f"{error:g} at.%", str(alone.sum()), *shares))
     return rows
+
+
+def nearest(
+    percent: np.ndarray, covariance: np.ndarray, among: Sequence[Candidate]
+) -> float:
+    """Return the largest p-value of the candidates, impurities among the errors."""
+    errors = _Errors(percent, covariance + _impurities(percent, covariance))
+    n = max(1, percent.size - 1)
+    ends = (errors.residuals(one.members) for one in among)
+    return max((float(chdtrc(n, _nearest(x)[0])) for x in ends), default=0.0)
 
 
 def without(among: Sequence[Candidate], percent: np.ndarray) -> list[Candidate]:

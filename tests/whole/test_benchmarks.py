@@ -1,5 +1,7 @@
 """What the benchmarks share; `make benchmarks-smoke` runs them."""
 
+import ast
+import importlib
 import re
 import sys
 from pathlib import Path
@@ -32,6 +34,23 @@ def test_commands_of_the_docs_name_scripts_that_exist():
     }
     assert named
     assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
+def test_what_benchmarks_import_exists():
+    imported = {
+        (line.module, name.name)
+        for path in ROOT.glob("benchmarks/*/*.py")
+        for line in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(line, ast.ImportFrom) and line.module.startswith("espm_hs")
+        for name in line.names
+    }
+    assert imported
+    missing = [
+        (module, name)
+        for module, name in sorted(imported)
+        if not hasattr(importlib.import_module(module), name)
+    ]
+    assert missing == []
 
 
 def test_a_table_is_put_in_its_place_and_read_back(tmp_path):

@@ -251,7 +251,7 @@ def find_inclusion(
     held = np.zeros_like(allowed, dtype=float)
     for pair, one in found.items():
         held[pair] = one.amount
-    able = allowed if hosts is None else hosts(held)
+    able = hosts(held) if found and hosts is not None else allowed
     found = {pair: one for pair, one in found.items() if able[pair]}
     if not found:
         return None

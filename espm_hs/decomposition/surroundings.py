@@ -162,17 +162,18 @@ def enclosed_in(H: np.ndarray, grid: Grid) -> np.ndarray:
     open_to = there[:, None] & (neighbours >= 0) & ~there[neighbours]
     edge, particle = open_to.any(axis=1), _particles(there, neighbours)
     summed = H + np.where((neighbours >= 0)[..., None], H[neighbours], 0.0).sum(axis=1)
+    inside, half = H[there & ~edge].sum(axis=0), summed.sum(axis=1) / 2
+    least = EMPTY * np.bincount(particle, whole)
+    holds = [(np.bincount(particle, one) > least)[particle] for one in H.T]
     for i, j in np.ndindex(found.shape):
-        holds = np.bincount(particle, H[:, i]) > EMPTY * np.bincount(particle, whole)
-        wide = (there & holds[particle]).sum() > WIDEST * _is_there(H[:, i]).sum()
-        around = edge & holds[particle]
-        here = around & (summed[:, [i, j]].sum(axis=1) > summed.sum(axis=1) / 2)
+        wide = (there & holds[i]).sum() > WIDEST * _is_there(H[:, i]).sum()
+        here = edge & holds[i] & (summed[:, [i, j]].sum(axis=1) > half)
         if i == j or wide or not _on_all_sides(open_to[here]):
             continue
-        shown = summed[here, j] > summed[here, j].mean() / 4
-        at_edge, inside = H[here].sum(axis=0), H[there & ~edge].sum(axis=0)
+        shell, at_edge = summed[here, j], H[here].sum(axis=0)
         more = at_edge[j] * inside[i] > AT_EDGE * inside[j] * at_edge[i]
-        found[i, j] = more and shown.sum() > CLOSED * around.sum()
+        shown = (shell > shell.mean() / 4).sum()
+        found[i, j] = more and shown > CLOSED * (edge & holds[i]).sum()
     return found
 
 
@@ -187,8 +188,7 @@ def _on_all_sides(open_to: np.ndarray) -> bool:
 
 def _is_there(amount: np.ndarray) -> np.ndarray:
     """Return where there is more than a little of what there is around a mean atom."""
-    whole = max(amount.sum(), np.finfo(float).tiny)
-    return amount > EMPTY * (amount @ amount) / whole
+    return amount * amount.sum() > EMPTY * (amount @ amount)
 
 
 def _particles(there: np.ndarray, neighbours: np.ndarray) -> np.ndarray:

@@ -5,8 +5,8 @@ Each is a function of a random generator and the shape of the map that returns a
 down, with its seeds, before any default was tuned on the other half. Its results have
 been read since. `FRESH` and `BLIND` came after it, one after the other: each was
 committed before anything was fitted to it, judged what had been changed until then, and
-has been read, too, and so has `LATER`. `LAST` was committed before it was decomposed,
-to take their place.
+has been read, too, and so have `LATER` and `LAST`. `FINAL` was committed before it was
+decomposed, to take their place.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from scipy.ndimage import gaussian_filter
 from benchmarks.accuracy.samples import (
     Sample,
     Shape,
+    coated_spheres,
     embedded,
     grains,
     layers,
@@ -637,23 +638,18 @@ def corroded_glass(rng, shape):
     return Sample(phases, 100 * maps)
 
 
-# -- last set: committed before it was decomposed; no choice may be made by it ---------
+# -- last set: committed before it was decomposed, and read since ---------------------
 
 
 def magnetic_particles(rng, shape):
     """Magnetite in shells of silica, on a carbon film: at few counts."""
-    seed = rng.integers(2**32)
-    # the same draws: each shell is about its core
-    core, whole = (
-        2 * spheres(np.random.default_rng(seed), shape, 9, radii)
-        for radii in ((4, 6), (7, 9))
-    )
+    core, shell = coated_spheres(rng, shape, 9, (4, 6), 3)
     phases = [
         Phase("film", {"C": 98, "O": 2}, 1.9, 0.2),
         Phase("magnetite", {"Fe": 42.9, "O": 57.1}, 5.1, 0.06),
         Phase("silica", {"Si": 33.3, "O": 66.7}, 2.0, 0.08),
     ]
-    maps = np.stack((np.full(shape, 15.0), core, whole - core), axis=-1)
+    maps = np.stack((np.full(shape, 15.0), 2 * core, 2 * shell), axis=-1)
     return Sample(phases, maps, counts=(8.0, 60.0))
 
 
@@ -793,6 +789,168 @@ def asteroid(rng, shape):
     return Sample(phases, 100 * np.stack((rest * porous, *maps), axis=-1))
 
 
+# -- final set: committed before it was decomposed; no choice may be made by it --------
+
+
+def cobalt_magnet(rng, shape):
+    """Cells of a samarium cobalt magnet and the thin walls between: both have all."""
+    cells = grains(rng, shape, 14, 14)
+    walls = np.clip(4 * (1 - cells.max(axis=-1)), 0, 1)
+    phases = [
+        Phase("cell", {"Sm": 10.6, "Co": 56, "Fe": 29, "Cu": 2.4, "Zr": 2}, 8.4, 0.06),
+        Phase("wall", {"Sm": 16, "Co": 56, "Fe": 8, "Cu": 18.5, "Zr": 1.5}, 8.4, 0.06),
+    ]
+    maps = 80 * np.stack((1 - walls, walls), axis=-1)
+    return Sample(phases, maps, stray={"Mo": 0.02}, counts=(8.0, 80.0))
+
+
+def copper_alloy(rng, shape):
+    """Two silicides that no pixel shows alone, in a copper alloy for connectors."""
+    nickel = spheres(rng, shape, 16, (2.5, 4.5)) * 6
+    chromium = spheres(rng, shape, 5, (3, 6)) * 6
+    phases = [
+        Phase("matrix", {"Cu": 97.5, "Ni": 1.6, "Si": 0.7, "Cr": 0.2}, 8.9, 0.05),
+        Phase("nickel silicide", {"Ni": 65, "Si": 33, "Cu": 2}, 7.2, 0.06),
+        Phase("chromium silicide", {"Cr": 73, "Si": 25, "Ni": 2}, 6.5, 0.06),
+    ]
+    maps = embedded(90, np.stack((nickel, chromium), axis=-1))
+    return Sample(phases, maps, stray={"Mo": 0.02}, counts=(40.0, 200.0))
+
+
+def ferroelectric_capacitor(rng, shape):
+    """Two coats of a titanate, each graded, between electrodes: Pt, Ir and Zr coincide.
+
+    Zirconium is left behind where a coat crystallises, so that it increases upwards.
+    """
+    above, lead, below, adhesion, oxide = np.moveaxis(
+        layers(shape, (12, 27, 8, 3.5)), -1, 0
+    )
+    rows = np.arange(shape[0], dtype=float)
+    upwards = 1 - ((rows - 11.5) / 13.5) % 1
+    share = gaussian_filter(0.1 + 0.8 * upwards, 0.7)[:, None]
+    phases = [
+        Phase("iridium oxide", {"Ir": 33.3, "O": 66.7}, 11.5, 0.1),
+        Phase("titanate", {"Pb": 20, "Zr": 6, "Ti": 14, "O": 60}, 7.7, 0.09),
+        Phase("zirconate", {"Pb": 20, "Zr": 14, "Ti": 6, "O": 60}, 7.9, 0.09),
+        Phase("platinum", {"Pt": 99, "Ti": 1}, 21.0, 0.12),
+        Phase("titania", {"Ti": 33.3, "O": 66.7}, 4.1, 0.07),
+        Phase("silica", {"Si": 33.3, "O": 66.7}, 2.2, 0.08),
+    ]
+    maps = [above, lead * (1 - share), lead * share, below, adhesion, oxide]
+    return Sample(phases, 60 * np.stack(maps, axis=-1), counts=(40.0, 200.0))
+
+
+def mxene(rng, shape):
+    """Sheets of a carbide with titania on them, on a carbon film: at few counts."""
+    y, x = np.indices(shape)
+    sheets = np.zeros(shape)
+    for _ in range(8):
+        middle, angle = rng.random(2) * shape, rng.uniform(0, np.pi)
+        along = (y - middle[0]) * np.sin(angle) + (x - middle[1]) * np.cos(angle)
+        across = (y - middle[0]) * np.cos(angle) - (x - middle[1]) * np.sin(angle)
+        sheets += 8 * ((abs(along) < 17) & (abs(across) < rng.uniform(7, 13)))
+    sheets = gaussian_filter(sheets, 0.6)
+    titania = spheres(rng, shape, 34, (1.8, 3.5)) * 5 * (sheets > 4)
+    phases = [
+        Phase("film", {"C": 97, "O": 3}, 1.9, 0.2),
+        Phase("carbide", {"Ti": 40, "C": 27, "O": 19, "F": 14}, 3.8, 0.08),
+        Phase("titania", {"Ti": 33.3, "O": 66.7}, 3.9, 0.07),
+    ]
+    maps = np.stack((np.full(shape, 12.0), sheets, titania), axis=-1)
+    return Sample(phases, maps, counts=(5.0, 50.0))
+
+
+def phosphor(rng, shape):
+    """Particles of a phosphor cut open, with a coating of alumina, in silicone."""
+    core, coating = coated_spheres(rng, shape, 5, (7, 12), 3)
+    cut = (core > 0).astype(float)
+    coated = ((coating > 0) & (core == 0)).astype(float)
+    cut, coated = (gaussian_filter(one, 0.6) for one in (cut, coated))
+    # the sum of weights is 1 but for rounding
+    rest = np.maximum(1 - cut - coated, 0)
+    phases = [
+        Phase("silicone", {"Si": 25, "O": 25, "C": 50}, 1.1, 0.15),
+        Phase(
+            "phosphor",
+            {"Sr": 16, "Ba": 12, "Eu": 0.6, "Si": 14.3, "O": 57.1},
+            4.9,
+            0.08,
+        ),
+        Phase("alumina", {"Al": 40, "O": 60}, 3.2, 0.08),
+    ]
+    return Sample(phases, 100 * np.stack((rest, cut, coated), axis=-1))
+
+
+def upconverter(rng, shape):
+    """Fluoride cores that emit, in shells of another fluoride, at few counts."""
+    core, shell = coated_spheres(rng, shape, 11, (4, 6), 2.2)
+    phases = [
+        Phase("film", {"C": 97, "O": 3}, 1.9, 0.2),
+        Phase(
+            "core", {"Na": 16.7, "Y": 13.3, "Yb": 3, "Er": 0.4, "F": 66.6}, 4.5, 0.09
+        ),
+        Phase("shell", {"Na": 16.7, "Gd": 16.7, "F": 66.6}, 5.6, 0.09),
+    ]
+    maps = np.stack((np.full(shape, 12.0), 3 * core, 3 * shell), axis=-1)
+    return Sample(phases, maps, counts=(6.0, 60.0))
+
+
+def oxygen_electrode(rng, shape):
+    """Porous electrode, barrier and electrolyte of a fuel cell, and a seam of reaction.
+
+    Pores are filled with resin.
+    """
+    electrode, barrier, seam, electrolyte = np.moveaxis(
+        layers(shape, (28, 14, 3.5)), -1, 0
+    )
+    solid, pores = np.moveaxis(grains(rng, shape, 2, 18), -1, 0)
+    phases = [
+        Phase("resin", {"C": 86, "O": 14}, 1.2, 0.2),
+        Phase("ferrite", {"La": 12, "Sr": 8, "Co": 4, "Fe": 16, "O": 60}, 6.2, 0.08),
+        Phase("ceria", {"Ce": 30.5, "Gd": 3.4, "O": 66.1}, 7.2, 0.1),
+        Phase("zirconate", {"Sr": 19, "La": 1, "Zr": 19, "Y": 1, "O": 60}, 5.5, 0.09),
+        Phase("zirconia", {"Zr": 28.4, "Y": 5.2, "O": 66.4}, 6.0, 0.1),
+    ]
+    maps = [electrode * pores, electrode * solid, barrier, seam, electrolyte]
+    return Sample(phases, 80 * np.stack(maps, axis=-1), counts=(40.0, 200.0))
+
+
+def zoned_garnet(rng, shape):
+    """Garnet that has lost manganese as it grew, in a rock of three more minerals."""
+    y, x = np.indices(shape)
+    middle = np.array(shape) * rng.uniform(0.42, 0.58, 2)
+    radius = np.hypot(y - middle[0], x - middle[1]) / (0.42 * shape[0])
+    garnet = gaussian_filter((radius < 1).astype(float), 0.7)
+    # weights sum to 1 but for rounding
+    garnet = np.minimum(garnet, 1)
+    share = np.clip(1.15 * radius - 0.1, 0.03, 0.97)
+    others = grains(rng, shape, 3, 20) * (1 - garnet)[..., None]
+    phases = [
+        Phase(
+            "inner garnet",
+            {"Mn": 9, "Fe": 4.5, "Ca": 1, "Mg": 0.5, "Al": 10, "Si": 15, "O": 60},
+            4.2,
+            0.06,
+        ),
+        Phase(
+            "outer garnet",
+            {"Fe": 9.5, "Mg": 4.2, "Ca": 1, "Mn": 0.3, "Al": 10, "Si": 15, "O": 60},
+            4.1,
+            0.06,
+        ),
+        Phase("quartz", {"Si": 33.3, "O": 66.7}, 2.65, 0.07),
+        Phase(
+            "biotite",
+            {"K": 5, "Mg": 7, "Fe": 7, "Ti": 1, "Al": 6.5, "Si": 13.5, "O": 60},
+            3.0,
+            0.07,
+        ),
+        Phase("ilmenite", {"Fe": 19, "Mn": 1, "Ti": 20, "O": 60}, 4.7, 0.06),
+    ]
+    maps = np.stack((garnet * (1 - share), garnet * share), axis=-1)
+    return Sample(phases, 100 * np.concatenate((maps, others), axis=-1))
+
+
 Maker = Callable[[np.random.Generator, Shape], Sample]
 
 TRAINING: tuple[Maker, ...] = (
@@ -855,6 +1013,16 @@ LAST: tuple[Maker, ...] = (
     high_entropy_alloy,
     asteroid,
 )
+FINAL: tuple[Maker, ...] = (
+    cobalt_magnet,
+    copper_alloy,
+    ferroelectric_capacitor,
+    mxene,
+    phosphor,
+    upconverter,
+    oxygen_electrode,
+    zoned_garnet,
+)
 # Each set with the seed of its samples, forward models and counts.
 HALVES: dict[str, tuple[tuple[Maker, ...], int]] = {
     "training": (TRAINING, 20_001),
@@ -863,4 +1031,5 @@ HALVES: dict[str, tuple[tuple[Maker, ...], int]] = {
     "blind": (BLIND, 96_013),
     "later": (LATER, 57_041),
     "last": (LAST, 83_059),
+    "final": (FINAL, 62_071),
 }

@@ -85,6 +85,23 @@ def spheres(
     return total
 
 
+def coated_spheres(
+    rng: np.random.Generator,
+    shape: Shape,
+    number: int,
+    radii: tuple[float, float],
+    width: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Thickness in pixels of spheres, and of shells of one width about them."""
+    seed, (least, most) = rng.integers(2**32), radii
+    # the same draws: each shell is about its core
+    core, whole = (
+        spheres(np.random.default_rng(seed), shape, number, (least + more, most + more))
+        for more in (0, width)
+    )
+    return core, whole - core
+
+
 def embedded(matrix: float, inclusions: np.ndarray) -> np.ndarray:
     """Matrix of a thickness with inclusions in it, (rows, columns, 1 + n)."""
     inclusions = np.atleast_3d(inclusions)

@@ -97,6 +97,8 @@ NATS_GAINED = 2.0
 MOST_ROUNDS, GOES_ON = 4, 0.5
 # What so many passes do not gain this part of is not promising.
 FEW_PASSES, PROMISING = 20, 0.25
+# What single pixels say may fall by this, in nats, where F falls.
+MOST_LOST = 10.0
 # The likelihood begins to fall so much, in nats, at half a standard error.
 BEGINS_TO_RISE = 0.125
 # So many nats say that the model follows what is in a place: odds of 20 to 1.
@@ -387,7 +389,8 @@ class PhaseSearch:
 
         Where no pixel shows a phase alone, the penalty keeps a fit where it began. The
         counts alone lead away from there. The same steps are taken before F decides,
-        of which what they cost does not count: that was a choice.
+        of which what they cost does not count: that was a choice. Single pixels may
+        object, where what is lower by a few nats follows the noise of bins.
         """
         penalties = self.problem.penalties
         undecided = found.n_agreeing < LEAST_AGREEING * len(found.objectives)
@@ -407,7 +410,8 @@ class PhaseSearch:
                 other = self._continued(other, penalties, self._short)
             if other.objective < lowest + MOST_GAINED:
                 other, others = self._separated(other, self._errors(other))
-            if other.objective - self.rise < lowest and not other.interrupted:
+            falls = other.objective - self.rise < lowest and not other.interrupted
+            if falls and self._borne_out(other, found, before[0]):
                 if other.converged:
                     return other, others
                 other = self._continued(other, penalties, self.options)
@@ -415,6 +419,18 @@ class PhaseSearch:
         self.problem, self.steps, self.rise, self.taken = before
         spent = replace(found, n_iter=other.n_iter, interrupted=other.interrupted)
         return spent, errors
+
+    def _borne_out(
+        self, other: Factorization, found: Factorization, of_found: Problem
+    ) -> bool:
+        """Whether single pixels do not object to another fit."""
+        if self.pixels is None:
+            return True
+        some, k = self.pixels.to_tell, self.problem.n_components
+        counts = self.sums.of_counts(some.counts) if self.sums else some.counts
+        single = SinglePixels(counts, some.grid, k)
+        likelihood, _ = single.compare(of_found, found.W)
+        return single.compare(self.problem, other.W)[0] > likelihood - MOST_LOST
 
     def _from_purest(self, found: Factorization) -> Factorization:
         """Begin again where a phase is what its purest pixels show, if F falls.

@@ -103,6 +103,19 @@ MOST_LOST = 10.0
 BEGINS_TO_RISE = 0.125
 # So many nats say that the model follows what is in a place: odds of 20 to 1.
 NATS_OF_PLACES = 3.0
+# What is said of a phase that the counts see nowhere alone.
+OF_MATRIX = (
+    "Phase {one.phase} lies in phase {one.other}: the {percent:.0f} % of it that all "
+    "pixels show are taken out"
+)
+OF_COATING = (
+    "Phase {one.other} encloses phase {one.phase}: the {percent:.0f} % of it that all "
+    "pixels show are taken out"
+)
+OF_SERIES = (
+    "Phase {one.phase} is an end of a series: the {percent:.0f} % of phase {one.other} "
+    "in it are taken out"
+)
 
 
 @dataclass(frozen=True)
@@ -390,7 +403,7 @@ class PhaseSearch:
         Where no pixel shows a phase alone, the penalty keeps a fit where it began. The
         counts alone lead away from there. The same steps are taken before F decides,
         of which what they cost does not count: that was a choice. Single pixels may
-        object, where what is lower by a few nats follows the noise of bins.
+        object, where a lower F follows the noise of what bins are taken to hold.
         """
         penalties = self.problem.penalties
         undecided = found.n_agreeing < LEAST_AGREEING * len(found.objectives)
@@ -410,12 +423,16 @@ class PhaseSearch:
                 other = self._continued(other, penalties, self._short)
             if other.objective < lowest + MOST_GAINED:
                 other, others = self._separated(other, self._errors(other))
-            falls = other.objective - self.rise < lowest and not other.interrupted
-            if falls and self._borne_out(other, found, before[0]):
-                if other.converged:
+            if other.objective - self.rise < lowest and not other.interrupted:
+                try:
+                    preferred = self._borne_out(other, found, before[0])
+                except KeyboardInterrupt:
+                    preferred, other = False, replace(other, interrupted=True)
+                if preferred and other.converged:
                     return other, others
-                other = self._continued(other, penalties, self.options)
-                return other, self._errors(other)
+                if preferred:
+                    other = self._continued(other, penalties, self.options)
+                    return other, self._errors(other)
         self.problem, self.steps, self.rise, self.taken = before
         spent = replace(found, n_iter=other.n_iter, interrupted=other.interrupted)
         return spent, errors
@@ -476,7 +493,7 @@ class PhaseSearch:
     ) -> np.ndarray:
         """Return what the purest pixels hold of phases of which nothing is known."""
         H = np.asarray(H)  # which may lie on a cluster
-        mixing = purest_mixtures(H, self.problem.spectra(found.W).sum(axis=0) * H)
+        mixing = purest_mixtures(H, self._counts_of(found.W, H))
         fixed = ~self.known.free | self.known.located
         fixed[list(known)] = True
         mixing[fixed] = np.eye(len(mixing))[fixed]
@@ -683,7 +700,7 @@ class PhaseSearch:
         """Take phases out of others for as long as some are found in others."""
         k = self.problem.n_components
         # what is known not to be in a phase, and still is everywhere with it
-        counts = self.problem.spectra(found.W).sum(axis=0) * found.H
+        counts = self._counts_of(found.W, found.H)
         hosts = accompanying(counts, ~self.known.free)
         allowed = self.known.apart(self.rows)
         for _ in range(k * (k - 1) if self._in_counts and self.separation else 0):
@@ -713,7 +730,7 @@ class PhaseSearch:
         self,
         found: Factorization,
         overlaps: list[Overlap],
-        told: Callable[[Overlap], str] | None = None,
+        told: str = "",
         as_it_is: bool = False,
     ) -> Factorization | None:
         """Take phases out of others and fit again; None if the counts speak against it.
@@ -738,7 +755,8 @@ class PhaseSearch:
         rise = again.objective - found.objective
         self.rise += max(rise, 0.0)
         gone = {overlap.other for overlap in overlaps}
-        text = _told(gone, changed) if told is None else told(overlaps[0])
+        text = told or _told(gone, changed)
+        text = text.format(one=overlaps[0], percent=100 * overlaps[0].amount)
         self.steps.append(f"{text}; F {rise:+.1f}.")
         return again
 
@@ -766,6 +784,10 @@ class PhaseSearch:
     def _in_counts(self) -> bool:
         """Whether a pixel may hold any amount of a phase."""
         return self.problem.simplex != "abundances"
+
+    def _counts_of(self, W: np.ndarray, H: np.ndarray) -> np.ndarray:
+        """Return the counts of each phase in each pixel."""
+        return self.problem.spectra(W).sum(axis=0) * H
 
     def _divergence(self, found: Factorization) -> float:
         """Return what the counts say of a fit, in nats."""
@@ -816,7 +838,7 @@ class PhaseSearch:
     def _hosts(self, found: Factorization, held: np.ndarray) -> np.ndarray:
         """Return which phases (row) others (column) may be everywhere with."""
         H = np.asarray(self._on_grid(found))
-        counts = self.problem.spectra(found.W).sum(axis=0) * H
+        counts = self._counts_of(found.W, H)
         return hosts_of(H, counts, self.grid, held)
 
     def _with_end_members(
@@ -877,7 +899,7 @@ class PhaseSearch:
         """Make phases of which pixels show just a trace what these pixels show."""
         free = self.known.free & ~self.known.located
         H, fractions = np.asarray(self._on_grid(found)), closed(found.W[self.rows])
-        counts = self.problem.spectra(found.W).sum(axis=0) * H
+        counts = self._counts_of(found.W, H)
         films = films_of(H, self.grid)  # on which little of a phase may lie
         shown = {
             phase: one
@@ -963,14 +985,14 @@ class PhaseSearch:
         free = self.known.free & ~self.known.located
         known, H = (errors.covariance, self.rows), self._on_grid(found)
         for one in coatings(found.W, H, *known, self.grid, free):
-            found, errors = self._taken_out(found, errors, one, _told_of_coating)
+            found, errors = self._taken_out(found, errors, one, OF_COATING)
         W, H, known = found.W, self._on_grid(found), (errors.covariance, self.rows)
-        counts = self.problem.spectra(W).sum(axis=0) * H
+        counts = self._counts_of(W, H)
         ends = [(one.phase, one.other) for one in self._series(W, H)]
         matrix = remnants(W, counts, *known, self.grid, free)
         candidates = [
-            *((is_trace(W, one), one, _told_of_matrix) for one in matrix),
-            *((True, one, _told_of_series) for one in traces(W, *known, ends)),
+            *((is_trace(W, one), one, OF_MATRIX) for one in matrix),
+            *((True, one, OF_SERIES) for one in traces(W, *known, ends)),
         ]
         # where just a trace is known to be gone, penalties would put back the rest in a
         # refit: these come last
@@ -983,13 +1005,13 @@ class PhaseSearch:
         found: Factorization,
         errors: Errors,
         one: Overlap,
-        told: Callable[[Overlap], str],
+        told: str,
     ) -> tuple[Factorization, Errors]:
         """Take a phase out of another one, if the counts permit it."""
         if (one.phase, one.other) in self.taken:
             return found, errors
         # in a refit, penalties would move a phase that lies over another one
-        over = told is _told_of_coating or bool(self.coatings)
+        over = told == OF_COATING or bool(self.coatings)
         as_it_is = over or is_trace(found.W, one)
         again = self._without(found, [one], told, as_it_is=as_it_is)
         if again is None:
@@ -998,7 +1020,7 @@ class PhaseSearch:
         mixing[one.phase, one.phase] = 1 / rest
         mixing[one.phase, one.other] = -one.amount / rest
         self.taken.add((one.phase, one.other))
-        if told is _told_of_coating:
+        if told == OF_COATING:
             self.coatings.add(one.other)
         # parts of the counts do not tell what is held at zero
         return again, _of_mixtures(errors, mixing)
@@ -1078,30 +1100,6 @@ def _told(gone: set[int], changed: set[int]) -> str:
     of, out_of = ("phase" + "s" * (len(some) > 1) for some in (gone, changed))
     names = [", ".join(map(str, sorted(some))) for some in (gone, changed)]
     return f"{of.capitalize()} {names[0]} taken out of {out_of} {names[1]}"
-
-
-def _told_of_matrix(one: Overlap) -> str:
-    """Say what a phase had of the one that it lies in."""
-    return (
-        f"Phase {one.phase} lies in phase {one.other}: the {100 * one.amount:.0f} % of "
-        "it that all pixels show are taken out"
-    )
-
-
-def _told_of_coating(one: Overlap) -> str:
-    """Say what a phase had of the one that encloses it."""
-    return (
-        f"Phase {one.other} encloses phase {one.phase}: the {100 * one.amount:.0f} % "
-        "of it that all pixels show are taken out"
-    )
-
-
-def _told_of_series(one: Overlap) -> str:
-    """Say what an end of a series had of the other one."""
-    return (
-        f"Phase {one.phase} is an end of a series: the {100 * one.amount:.0f} % of "
-        f"phase {one.other} in it are taken out"
-    )
 
 
 def _largest_first(

@@ -141,6 +141,9 @@ class Errors:
     interrupted: bool = False
 
 
+Fit = tuple[Factorization, Errors]
+
+
 @dataclass(eq=False)
 class PhaseSearch:
     """Finds phases; ``problem`` and ``model`` follow what is found.
@@ -198,7 +201,7 @@ class PhaseSearch:
         self,
         init: str | tuple,
         choose_penalties: Callable[[AnyCounts, Problem], Penalties],
-    ) -> tuple[Factorization, Errors]:
+    ) -> Fit:
         """Return the factorisation and its errors."""
         self.begin()
         penalties = choose_penalties(self.counts, self.problem)
@@ -230,7 +233,6 @@ class PhaseSearch:
         if named:
             with stage(A_ROUND, "comparing pixels"):
                 found, errors = self._among_alike(found, errors)
-        if named:
             with stage(A_ROUND, "ends of series"):
                 found, errors = self._with_freed_ends(found, errors)
         if named and self.end_members != "outside":
@@ -306,18 +308,11 @@ class PhaseSearch:
             self.problem = replace(self.problem, fixed=np.where(gone, 0.0, known))
         again = self._fit((found.W, np.asarray(found.H)), options)
         self.problem = replace(self.problem, fixed=fixed)
-        return replace(
-            again,
-            objectives=found.objectives,
-            n_agreeing=found.n_agreeing,
-            ends=found.ends,
-            n_iter=found.n_iter + again.n_iter,
-            interrupted=found.interrupted or again.interrupted,
-        )
+        stopped = found.interrupted or again.interrupted
+        both = continued(found, again)  # F in sums is another one
+        return replace(both, history=again.history, interrupted=stopped)
 
-    def _in_places(
-        self, found: Factorization, errors: Errors
-    ) -> tuple[Factorization, Errors]:
+    def _in_places(self, found: Factorization, errors: Errors) -> Fit:
         """Go on with the matrix of each place instead of that of each phase.
 
         With "auto" that is done if the counts prefer it: the two have as many free
@@ -395,9 +390,7 @@ class PhaseSearch:
         fractions = closed(found.W[self.rows])
         return np.clip([fractions + low - own, fractions + high - own], 0.0, 1.0)
 
-    def _searched_on(
-        self, found: Factorization, errors: Errors
-    ) -> tuple[Factorization, Errors]:
+    def _searched_on(self, found: Factorization, errors: Errors) -> Fit:
         """Look further if few of the starts agree: without penalties, and back.
 
         Where no pixel shows a phase alone, the penalty keeps a fit where it began. The
@@ -516,9 +509,7 @@ class PhaseSearch:
         """Whether pixels have few counts."""
         return bool(self.pixels and self.pixels.counts.mean_counts <= MOST_COUNTS)
 
-    def _of_single_pixels(
-        self, found: Factorization, errors: Errors
-    ) -> tuple[Factorization, Errors]:
+    def _of_single_pixels(self, found: Factorization, errors: Errors) -> Fit:
         """Go on with what makes the counts of single pixels most probable.
 
         Bins mix phases, and what is found in each is noise to some part, which drives
@@ -602,9 +593,7 @@ class PhaseSearch:
         G = phase_matrices(self.model, closed(W[self.rows]))
         return replace(self.problem, G=self._in_use(G))
 
-    def _among_alike(
-        self, found: Factorization, errors: Errors
-    ) -> tuple[Factorization, Errors]:
+    def _among_alike(self, found: Factorization, errors: Errors) -> Fit:
         """Go on from sums of pixels that look alike, if bins have mixed these.
 
         A phase that is nowhere wider than a bin is found with what lies beside it. Sums
@@ -694,9 +683,7 @@ class PhaseSearch:
         problem = replace(self.problem, free_scales=False)
         return self.counts, problem, found.W, found.H
 
-    def _separated(
-        self, found: Factorization, errors: Errors
-    ) -> tuple[Factorization, Errors]:
+    def _separated(self, found: Factorization, errors: Errors) -> Fit:
         """Take phases out of others for as long as some are found in others."""
         k = self.problem.n_components
         # what is known not to be in a phase, and still is everywhere with it
@@ -841,9 +828,7 @@ class PhaseSearch:
         counts = self._counts_of(found.W, H)
         return hosts_of(H, counts, self.grid, held)
 
-    def _with_end_members(
-        self, found: Factorization, errors: Errors
-    ) -> tuple[Factorization, Errors]:
+    def _with_end_members(self, found: Factorization, errors: Errors) -> Fit:
         """Say which phases are ends of a series, and move the ends if that is wanted.
 
         Those of which something is known stay where they are.
@@ -859,9 +844,7 @@ class PhaseSearch:
             self.steps.append(f"{text}, {ends}.")
         return found, errors
 
-    def _with_freed_ends(
-        self, found: Factorization, errors: Errors
-    ) -> tuple[Factorization, Errors]:
+    def _with_freed_ends(self, found: Factorization, errors: Errors) -> Fit:
         """Let the ends of a series lie where the counts alone would have them.
 
         The preference for few phases in a pixel draws the ends of a continuum into it,
@@ -893,9 +876,7 @@ class PhaseSearch:
         )
         return freed, self._errors(freed)
 
-    def _hardly_shown(
-        self, found: Factorization, errors: Errors
-    ) -> tuple[Factorization, Errors]:
+    def _hardly_shown(self, found: Factorization, errors: Errors) -> Fit:
         """Make phases of which pixels show just a trace what these pixels show."""
         free = self.known.free & ~self.known.located
         H, fractions = np.asarray(self._on_grid(found)), closed(found.W[self.rows])
@@ -936,9 +917,7 @@ class PhaseSearch:
         found = find_series(W, H, self.rows, self.grid)
         return [one for one in found if free[one.phase] and free[one.other]]
 
-    def _as_shown(
-        self, found: Factorization, errors: Errors
-    ) -> tuple[Factorization, Errors]:
+    def _as_shown(self, found: Factorization, errors: Errors) -> Fit:
         """Leave in a phase that no pixel shows alone what all pixels show with it.
 
         Where a phase takes the place of another one atom for atom, counts do not tell
@@ -975,9 +954,7 @@ class PhaseSearch:
         found = self._mapped(mixed, np.maximum(mixed.W, 0.0))
         return found, self._with_feasible_ranges(found, _of_mixtures(errors, mixing))
 
-    def _without_matrix(
-        self, found: Factorization, errors: Errors
-    ) -> tuple[Factorization, Errors]:
+    def _without_matrix(self, found: Factorization, errors: Errors) -> Fit:
         """Take what little phases have of the phase that they lie in out of them."""
         ready = found.converged and not (errors.interrupted or found.interrupted)
         if not ready or self.problem.n_components == 1 or not self._in_counts:
@@ -1006,7 +983,7 @@ class PhaseSearch:
         errors: Errors,
         one: Overlap,
         told: str,
-    ) -> tuple[Factorization, Errors]:
+    ) -> Fit:
         """Take a phase out of another one, if the counts permit it."""
         if (one.phase, one.other) in self.taken:
             return found, errors

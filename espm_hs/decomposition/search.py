@@ -30,6 +30,7 @@ from espm_hs.decomposition.separation import (
     find_overlap,
     inclusions,
     is_trace,
+    lacks_several,
     remnants,
     separate,
     traces,
@@ -559,7 +560,7 @@ class PhaseSearch:
         A spectrum beyond what any pixel shows follows some of the noise of all pixels,
         and costs penalties little. Where single pixels are more probable if some of
         them show the phase alone, it is what these show, unless elements say that there
-        it lies on another phase. Returns which phases are.
+        it lies on or in another phase. Returns which phases are.
         """
         unit, changed = np.eye(len(mixing)), np.zeros(len(mixing), bool)
         asked = (mixing != unit).any(axis=1)
@@ -572,7 +573,10 @@ class PhaseSearch:
             one, before = unit.copy(), self.problem
             one[phase] = mixing[phase]
             W, covariance = found.W @ one.T, _of_mixtures(errors, one).covariance
-            if find_overlap(W, covariance, self.rows, allowed=unit[[phase]].T > 0):
+            known, own = (found.W, errors.covariance, self.rows), unit[[phase]].T > 0
+            if lacks_several(*known, phase, mixing[phase]):
+                continue
+            if find_overlap(W, covariance, self.rows, allowed=own):
                 continue
             self.problem = self._with_own_matrices(W)
             likelihood, _ = single.compare(self.problem, W)
@@ -781,11 +785,7 @@ class PhaseSearch:
         return divergence_of_fit(*self._state(found), n_jobs=self.n_jobs)
 
     def _overlaps(
-        self,
-        found: Factorization,
-        errors: Errors,
-        hosts: set[int],
-        allowed: np.ndarray,
+        self, found: Factorization, errors: Errors, hosts: set[int], allowed: np.ndarray
     ) -> list[Overlap]:
         """Return what to take out of phases next: a film, or the surest overlap."""
         known = errors.covariance, self.rows
@@ -978,11 +978,7 @@ class PhaseSearch:
         return found, errors
 
     def _taken_out(
-        self,
-        found: Factorization,
-        errors: Errors,
-        one: Overlap,
-        told: str,
+        self, found: Factorization, errors: Errors, one: Overlap, told: str
     ) -> Fit:
         """Take a phase out of another one, if the counts permit it."""
         if (one.phase, one.other) in self.taken:

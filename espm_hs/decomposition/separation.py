@@ -49,6 +49,9 @@ TAKES_PLACE = 0.8
 LIES_ON = 0.25
 # Less of an inclusion is a matter of what the phase is made of.
 LEAST_INCLUSION = 0.2
+# An element is lacking where a phase has less than this part of what another one, in
+# the share that pixels show, would bring.
+HARDLY_ANY = 0.3
 # Most of a film says how much of it is in a phase: so much of its atoms.
 MOST_OF_FILM = 0.7
 # A coating that is nearly all one element tells nothing: the core may be an alloy.
@@ -306,6 +309,36 @@ def inclusions(
         if with_share > TAKES_PLACE and missing > LIES_ON:
             found[phase, other] = share
     return found
+
+
+def lacks_several(
+    W: np.ndarray,
+    covariance: np.ndarray,
+    elements: np.ndarray,
+    phase: int,
+    shares: np.ndarray,
+) -> bool:
+    """Return whether a phase lacks several elements of what it is seen with.
+
+    Parameters
+    ----------
+    W, covariance, elements
+        As in `find_overlap`.
+    phase
+        Its number.
+    shares
+        Of each phase, in the purest pixels of this one, shape (n_phases,).
+
+    Notes
+    -----
+    A spectrum that follows the noise leaves what pixels show until the first element
+    is gone. Where several are gone at once there is none of the other phase in it.
+    """
+    amounts = _Amounts(W, covariance, elements)
+    brought = W @ np.where(np.arange(len(shares)) == phase, 0.0, shares)
+    most = W[:, phase] + CERTAIN * amounts.errors[:, phase]
+    lacking = elements & (brought > TRACE) & (most < HARDLY_ANY * brought)
+    return bool(np.count_nonzero(lacking) > 1)
 
 
 def remnants(

@@ -9,6 +9,7 @@ from espm_hs.decomposition.separation import (
     find_inclusion,
     find_overlap,
     is_trace,
+    lacks_several,
     remnants,
     separate,
 )
@@ -86,6 +87,26 @@ def test_elements_that_agree_by_chance_do_not_say_that_nearly_all_is_another_pha
     assert found(0.8, 0.004)  # they agree so well
     assert not found(0.8, 0.015)
     assert found(0.8, 0.015, np.array([True, False, False]))  # a film is everywhere
+
+
+def test_what_lacks_several_elements_of_another_phase_has_none_of_it():
+    W, shares = np.stack([HOST, GUEST, THIRD], axis=1), np.array([0.6, 0.4, 0.0])
+    assert lacks_several(W, errors(), ELEMENTS, 1, shares)
+    # of columns that are no elements, and where errors are large, nothing follows
+    assert not lacks_several(W, errors(0.05), ELEMENTS, 1, shares)
+    assert not lacks_several(W, np.full((3, 8, 8), np.nan), ELEMENTS, 1, shares)
+    assert not lacks_several(W, errors(), ~ELEMENTS, 1, shares)
+    # nor of traces of another phase, nor where there is none
+    assert not lacks_several(W, errors(), ELEMENTS, 1, np.array([0.0, 0.96, 0.04]))
+    assert not lacks_several(W, errors(), ELEMENTS, 1, np.array([0.0, 1.0, 0.0]))
+
+
+@pytest.mark.parametrize("gone", range(1, 4))
+def test_a_spectrum_may_go_beyond_pixels_until_one_element_is_gone(gone):
+    phase = 0.5 * GUEST + 0.5 * HOST
+    phase[gone] = 0.0
+    W, shares = np.stack([HOST, phase, THIRD], axis=1), np.array([0.6, 0.4, 0.0])
+    assert not lacks_several(W, errors(), ELEMENTS, 1, shares)
 
 
 def test_separated_phases_make_the_same_counts():

@@ -57,6 +57,14 @@ def _none(*_: Any, **__: Any) -> None:
     return None
 
 
+def _yes(*_: Any) -> bool:
+    return True
+
+
+def _no(*_: Any) -> bool:
+    return False
+
+
 class Rule(NamedTuple):
     """A rule of the search.
 
@@ -99,6 +107,7 @@ RULES = {
     "inclusions": Rule(PhaseSearch, "_inclusions", _nothing),
     "purest starts": Rule(PhaseSearch, "_from_purest", _as_found),
     "search goes on": Rule(PhaseSearch, "_searched_on", _as_found),
+    "single pixels object": Rule(PhaseSearch, "_borne_out", _yes),
     "alike pixels": Rule(PhaseSearch, "_among_alike", _as_found),
     "ends of series": Rule(PhaseSearch, "_with_freed_ends", _as_found),
     "hardly shown": Rule(PhaseSearch, "_hardly_shown", _as_found),
@@ -106,6 +115,7 @@ RULES = {
     "matrix": Rule(search, "remnants", _nothing),
     "traces": Rule(search, "traces", _nothing),
     "single pixels": Rule(PhaseSearch, "_of_single_pixels", _as_found),
+    "several lacking": Rule(search, "lacks_several", _no),
     "places": Rule(PhaseSearch, "_in_places", _as_found),
     "what pixels show": Rule(PhaseSearch, "_as_shown", _as_found),
 }

@@ -104,15 +104,10 @@ MOST_LOST = 10.0
 BEGINS_TO_RISE = 0.125
 # So many nats say that the model follows what is in a place: odds of 20 to 1.
 NATS_OF_PLACES = 3.0
-# What is said of a phase that the counts see nowhere alone.
-OF_MATRIX = (
-    "Phase {one.phase} lies in phase {one.other}: the {percent:.0f} % of it that all "
-    "pixels show are taken out"
-)
-OF_COATING = (
-    "Phase {one.other} encloses phase {one.phase}: the {percent:.0f} % of it that all "
-    "pixels show are taken out"
-)
+# What is said of what is taken out of a phase.
+ALL_SHOW = "the {percent:.0f} % of it that all pixels show are taken out"
+OF_MATRIX = "Phase {one.phase} lies in phase {one.other}: " + ALL_SHOW
+OF_COATING = "Phase {one.other} encloses phase {one.phase}: " + ALL_SHOW
 OF_SERIES = (
     "Phase {one.phase} is an end of a series: the {percent:.0f} % of phase {one.other} "
     "in it are taken out"
@@ -422,11 +417,11 @@ class PhaseSearch:
                     preferred = self._borne_out(other, found, before[0])
                 except KeyboardInterrupt:
                     preferred, other = False, replace(other, interrupted=True)
-                if preferred and other.converged:
-                    return other, others
-                if preferred:
+                if preferred and not other.converged:
                     other = self._continued(other, penalties, self.options)
-                    return other, self._errors(other)
+                    others = self._errors(other)
+                if preferred:
+                    return other, others
         self.problem, self.steps, self.rise, self.taken = before
         spent = replace(found, n_iter=other.n_iter, interrupted=other.interrupted)
         return spent, errors
@@ -435,7 +430,7 @@ class PhaseSearch:
         self, other: Factorization, found: Factorization, of_found: Problem
     ) -> bool:
         """Whether single pixels do not object to another fit."""
-        if self.pixels is None:
+        if self.pixels is None or not self._may_tell(other):
             return True
         some, k = self.pixels.to_tell, self.problem.n_components
         counts = self.sums.of_counts(some.counts) if self.sums else some.counts
@@ -573,21 +568,26 @@ class PhaseSearch:
             one, before = unit.copy(), self.problem
             one[phase] = mixing[phase]
             W, covariance = found.W @ one.T, _of_mixtures(errors, one).covariance
-            known, own = (found.W, errors.covariance, self.rows), unit[[phase]].T > 0
-            if lacks_several(*known, phase, mixing[phase]):
-                continue
-            if find_overlap(W, covariance, self.rows, allowed=own):
+            if find_overlap(W, covariance, self.rows, allowed=unit[[phase]].T > 0):
                 continue
             self.problem = self._with_own_matrices(W)
-            likelihood, _ = single.compare(self.problem, W)
-            if likelihood - most <= NATS_GAINED * (len(unit) - 1):
+            gain = single.compare(self.problem, W)[0] - most
+            pays = gain > NATS_GAINED * (len(unit) - 1)
+            known = found.W, errors.covariance, self.rows
+            lacking = pays and lacks_several(*known, phase, mixing[phase])
+            if lacking:
+                self.steps.append(
+                    f"Phase {phase} lacks several elements of what lies around it, and "
+                    f"stays so: single pixels are less probable by {gain:.0f} nats."
+                )
+            if lacking or not pays:
                 self.problem = before
                 continue
             self.gains.append(
                 f"Phase {phase} is what its purest pixels show, which makes the counts "
-                f"of single pixels more probable by {likelihood - most:.0f} nats."
+                f"of single pixels more probable by {gain:.0f} nats."
             )
-            found, most, changed[phase] = replace(found, W=W), likelihood, True
+            found, most, changed[phase] = replace(found, W=W), most + gain, True
         return found, changed
 
     def _with_own_matrices(self, W: np.ndarray) -> Problem:
@@ -691,8 +691,7 @@ class PhaseSearch:
         """Take phases out of others for as long as some are found in others."""
         k = self.problem.n_components
         # what is known not to be in a phase, and still is everywhere with it
-        counts = self._counts_of(found.W, found.H)
-        hosts = accompanying(counts, ~self.known.free)
+        hosts = accompanying(self._counts_of(found.W, found.H), ~self.known.free)
         allowed = self.known.apart(self.rows)
         for _ in range(k * (k - 1) if self._in_counts and self.separation else 0):
             if found.interrupted:

@@ -49,9 +49,9 @@ TAKES_PLACE = 0.8
 LIES_ON = 0.25
 # Less of an inclusion is a matter of what the phase is made of.
 LEAST_INCLUSION = 0.2
-# An element is lacking where a phase has less than this part of what another one, in
-# the share that pixels show, would bring.
-HARDLY_ANY = 0.3
+# A phase lacks an element of which it has less than this part of what another one, in
+# the share that pixels show, would bring. That one is nearly all that they show.
+HARDLY_ANY, NEARLY_ALL = 0.3, 0.9
 # Most of a film says how much of it is in a phase: so much of its atoms.
 MOST_OF_FILM = 0.7
 # A coating that is nearly all one element tells nothing: the core may be an alloy.
@@ -318,7 +318,7 @@ def lacks_several(
     phase: int,
     shares: np.ndarray,
 ) -> bool:
-    """Return whether a phase lacks several elements of what it is seen with.
+    """Return whether a phase lacks several elements of the one that it is seen with.
 
     Parameters
     ----------
@@ -331,14 +331,17 @@ def lacks_several(
 
     Notes
     -----
-    A spectrum that follows the noise leaves what pixels show until the first element
-    is gone. Where several are gone at once there is none of the other phase in it.
+    A spectrum that follows the noise leaves what pixels show until an element is gone.
+    If several of one host are, there are two answers that counts hardly tell apart, and
+    that without any of the host is the simpler. Between two neighbours noise may lead
+    away from both, and elements of each are gone: that tells nothing.
     """
     amounts = _Amounts(W, covariance, elements)
-    brought = W @ np.where(np.arange(len(shares)) == phase, 0.0, shares)
-    most = W[:, phase] + CERTAIN * amounts.errors[:, phase]
+    beside = np.where(np.arange(len(shares)) == phase, 0.0, shares)
+    most, brought = W[:, phase] + CERTAIN * amounts.errors[:, phase], W @ beside
     lacking = elements & (brought > TRACE) & (most < HARDLY_ANY * brought)
-    return bool(np.count_nonzero(lacking) > 1)
+    one_host = beside.max() > NEARLY_ALL * beside.sum()
+    return bool(one_host and np.count_nonzero(lacking) > 1)
 
 
 def remnants(

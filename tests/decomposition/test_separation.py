@@ -101,6 +101,14 @@ def test_what_lacks_several_elements_of_another_phase_has_none_of_it():
     assert not lacks_several(W, errors(), ELEMENTS, 1, np.array([0.0, 1.0, 0.0]))
 
 
+def test_noise_leads_away_from_two_neighbours_at_once():
+    """Elements of both are gone then, which tells of none of them."""
+    host = np.array([0.2, 0.0, 0.0, 0.0, 0.5, 0.3, 0.0, 0.0])
+    W = np.stack([HOST, GUEST, host], axis=1)
+    assert not lacks_several(W, errors(), ELEMENTS, 1, np.array([0.45, 0.05, 0.5]))
+    assert lacks_several(W, errors(), ELEMENTS, 1, np.array([0.9, 0.05, 0.05]))
+
+
 @pytest.mark.parametrize("gone", range(1, 4))
 def test_a_spectrum_may_go_beyond_pixels_until_one_element_is_gone(gone):
     phase = 0.5 * GUEST + 0.5 * HOST

@@ -14,7 +14,7 @@ decomposed again without it.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial, wraps
 from typing import Any, NamedTuple
@@ -22,15 +22,15 @@ from unittest.mock import patch
 
 import numpy as np
 
-from benchmarks.accuracy.materials import HALVES
 from benchmarks.accuracy.zoo import (
     ARGUMENTS,
     RIGHT,
     WRONG,
     Case,
     Outcome,
-    cases,
+    all_cases,
     decompose,
+    halves,
 )
 from benchmarks.runner import argument, as_markdown, as_text, parts, run, write_between
 from espm_hs.decomposition import search
@@ -255,7 +255,7 @@ def main(given: argparse.Namespace) -> None:
     """Print the errors of each map, and a row for each rule."""
     rules = {name: RULES[name] for name in given.parts}
     maps = []
-    for case in _all_cases(given):
+    for case in all_cases(given):
         maps.append(compare(case, rules))
         one = maps[-1]
         told = (f"{x} {w.max():.1f}" for x, w in one.without.items())
@@ -271,22 +271,8 @@ def main(given: argparse.Namespace) -> None:
         write_between(given.write, "rules", f"{table}\n\n{text}")
 
 
-def _all_cases(given: argparse.Namespace) -> Iterator[Case]:
-    for half in given.half:
-        yield from cases(argparse.Namespace(**{**vars(given), "half": half}))
-
-
-def _halves(text: str) -> list[str]:
-    """Read names of sets, separated by commas."""
-    names = text.split(",")
-    if unknown := set(names) - set(HALVES):
-        known = ", ".join(HALVES)
-        raise argparse.ArgumentTypeError(f"{', '.join(unknown)} is none of {known}")
-    return names
-
-
 OWN = (
-    argument("--half", type=_halves, default=["final"], smoke=["training"]),
+    argument("--half", type=halves, default=["final"], smoke=["training"]),
     parts(*RULES, smoke=["matrix"]),
 )
 

@@ -163,6 +163,21 @@ def cases(
                 break
 
 
+def all_cases(given: argparse.Namespace) -> Iterator[Case]:
+    """Make the maps of several halves, one at a time."""
+    for half in given.half:
+        yield from cases(argparse.Namespace(**{**vars(given), "half": half}))
+
+
+def halves(text: str) -> list[str]:
+    """Read names of sets, separated by commas."""
+    names = text.split(",")
+    if unknown := set(names) - set(HALVES):
+        known = ", ".join(HALVES)
+        raise argparse.ArgumentTypeError(f"{', '.join(unknown)} is none of {known}")
+    return names
+
+
 def _experiments(sample: Sample, effects: Foreign, rng: np.random.Generator):
     """Return a function of the counts that makes the experiment."""
     axis = sample.offset + 0.01 * np.arange(sample.n_channels)

@@ -98,6 +98,6 @@ def test_an_effect_counts_maps_with_and_without_a_rule():
 
 
 def test_sets_are_named():
-    assert rules._halves("last,final") == ["last", "final"]
+    assert zoo.halves("last,final") == ["last", "final"]
     with pytest.raises(ArgumentTypeError, match="final"):
-        rules._halves("finale")
+        zoo.halves("finale")

@@ -134,12 +134,28 @@ def publish(
     page: Path | None = None,
     name: str = "",
     title: str = "",
+    lines: Sequence[str] = (),
 ) -> None:
-    """Print a table, and put it in its place in a page if there is one."""
-    print(f"\n{title}\n{as_text(header, rows)}".lstrip("\n"), flush=True)
+    """Print a table and what it comes to; put both in their place in a page.
+
+    Parameters
+    ----------
+    header, rows
+        Of the table.
+    page, name
+        Page, if there is one, and what the place in it is called.
+    title
+        Over the table.
+    lines
+        Sentences below the table, in the page as a list.
+    """
+    text = f"\n{title}\n{as_text(header, rows)}".lstrip("\n")
+    print(text, *lines, sep="\n", flush=True)
     if page:
         head = f"**{title}**\n\n" if title else ""
-        write_between(page, name, head + as_markdown(header, rows))
+        below = "".join(f"\n- {line}" for line in lines)
+        table = head + as_markdown(header, rows)
+        write_between(page, name, f"{table}\n{below}" if lines else table)
 
 
 def print_table(title: str, header: Row, rows: Sequence[Row]) -> None:

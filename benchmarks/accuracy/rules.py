@@ -32,7 +32,7 @@ from benchmarks.accuracy.zoo import (
     decompose,
     halves,
 )
-from benchmarks.runner import argument, as_markdown, as_text, parts, run, write_between
+from benchmarks.runner import argument, parts, publish, run
 from espm_hs.decomposition import search
 from espm_hs.decomposition.search import PhaseSearch
 from espm_hs.factorization import Factorization
@@ -255,7 +255,7 @@ def main(given: argparse.Namespace) -> None:
     """Print the errors of each map, and a row for each rule."""
     rules = {name: RULES[name] for name in given.parts}
     maps = []
-    for case in all_cases(given):
+    for _, case in all_cases(given):
         maps.append(compare(case, rules))
         one = maps[-1]
         told = (f"{x} {w.max():.1f}" for x, w in one.without.items())
@@ -264,11 +264,7 @@ def main(given: argparse.Namespace) -> None:
     rows = [one.cells for one in effects]
     lines = [one.text for one in effects if one.changed]
     title = f"Rules of the search, {len(maps)} maps ({', '.join(given.half)})"
-    print(f"\n{title}\n{as_text(HEADER, rows)}", *lines, sep="\n")
-    if given.write:
-        text = "\n".join(f"- {line}" for line in lines)
-        table = f"**{title}**\n\n{as_markdown(HEADER, rows)}"
-        write_between(given.write, "rules", f"{table}\n\n{text}")
+    publish(HEADER, rows, given.write, "rules", title, lines)
 
 
 OWN = (

@@ -28,12 +28,10 @@ from benchmarks.accuracy.materials import HALVES
 from benchmarks.accuracy.samples import Sample
 from benchmarks.runner import (
     argument,
-    as_markdown,
-    as_text,
     listed,
+    publish,
     run,
     some,
-    write_between,
 )
 from espm_hs.decomposition.cautions import KINDS
 from espm_hs.decomposition.result import PhaseAnalysis
@@ -163,10 +161,11 @@ def cases(
                 break
 
 
-def all_cases(given: argparse.Namespace) -> Iterator[Case]:
-    """Make the maps of several halves, one at a time."""
+def all_cases(given: argparse.Namespace) -> Iterator[tuple[str, Case]]:
+    """Make the maps of several halves, one at a time, each with its half."""
     for half in given.half:
-        yield from cases(argparse.Namespace(**{**vars(given), "half": half}))
+        for case in cases(argparse.Namespace(**{**vars(given), "half": half})):
+            yield half, case
 
 
 def halves(text: str) -> list[str]:
@@ -430,11 +429,8 @@ def main(given: argparse.Namespace) -> None:
         outcomes.append(decompose(case, local_absorption=given.local))
         print(*outcomes[-1].cells, sep="  ", flush=True)
     rows, lines = by_material(outcomes), summary(outcomes)
-    print(f"\nZoo, {given.half} half\n{as_text(MATERIAL, rows)}", *lines, sep="\n")
-    if given.write:
-        text = "\n".join(f"- {line}" for line in lines)
-        table = as_markdown(MATERIAL, rows)
-        write_between(given.write, f"zoo_{given.half}", f"{table}\n\n{text}")
+    print(f"\nZoo, {given.half} half")
+    publish(MATERIAL, rows, given.write, f"zoo_{given.half}", lines=lines)
 
 
 ARGUMENTS = (

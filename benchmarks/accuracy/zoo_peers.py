@@ -34,11 +34,9 @@ from benchmarks.accuracy.zoo import (
 )
 from benchmarks.runner import (
     argument,
-    as_markdown,
-    as_text,
     listed,
+    publish,
     run,
-    write_between,
 )
 from espm_hs.decomposition.self_consistency import self_consistent_model
 from espm_hs.metrics import match_phases
@@ -170,13 +168,9 @@ def publish_errors(
     header: Sequence[str] = ("material", "espm_hs is best", *largest)
     rows, lines = by_material(materials, largest), conclusions(largest)
     title = f"Largest error of a map (at.%), {given.half} half"
-    print(f"\n{title}\n{as_text(header, rows)}", *lines, sep="\n")
-    if given.write:
-        narrow = "_narrow" if given.espm_python else ""
-        text = "\n".join(f"- {line}" for line in lines)
-        table = as_markdown(header, rows)
-        place = f"peers_{given.half}{narrow}"
-        write_between(given.write, place, f"{table}\n\n{text}")
+    print(f"\n{title}")
+    narrow = "_narrow" if given.espm_python else ""
+    publish(header, rows, given.write, f"peers_{given.half}{narrow}", lines=lines)
 
 
 OWN = (

@@ -137,6 +137,7 @@ class Errors:
     interrupted: bool = False
 
 
+# What each step of the search takes and returns.
 Fit = tuple[Factorization, Errors]
 
 

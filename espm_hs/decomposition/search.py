@@ -511,20 +511,22 @@ class PhaseSearch:
 
         Bins mix phases, and what is found in each is noise to some part, which drives
         phases apart. A phase that no pixel shows alone stays as it is. Where pixels
-        have many counts that is asked for only if phases were driven apart by much.
+        have many counts that is asked for only if phases were driven apart by much, or
+        if bins mix: pixels hold shares then that no class has, so that bins may object.
         """
         pixels, k = self.pixels, found.W.shape[1]
         if pixels is None or not self._may_tell(found):
             return found, errors
         changed = [phase for phase, _ in self.taken]
         mixing = self._purest(found, self._on_grid(found), changed)
-        if not self._few and np.array_equal(mixing, np.eye(k)):
+        mixed = self._few or pixels.binning > 1
+        if not mixed and np.array_equal(mixing, np.eye(k)):
             return found, errors
-        before = self.problem, self.gains.copy()
+        before, nats = (self.problem, self.gains.copy()), self._divergence(found)
         try:
             single = SinglePixels(pixels.counts, pixels.grid, k)
             begun, beside = self._with_what_lies_beside(found, errors, mixing, single)
-            if not (self._few or beside.any()):
+            if not (mixed or beside.any()):
                 return found, errors
             W, gained, alone = single.fit(self.problem, begun.W, NATS_GAINED)
             if gained > 0.0:
@@ -535,7 +537,12 @@ class PhaseSearch:
             return replace(found, interrupted=True), errors
         if gained == 0.0 and not beside.any():
             return found, errors
-        again, self.alone = self._mapped(begun, W), beside | (alone & (gained > 0.0))
+        again = self._mapped(begun, W)
+        may_object = not (self._few or beside.any())
+        if may_object and self._divergence(again) > nats:
+            self.problem = before[0]
+            return found, errors
+        self.alone = beside | (alone & (gained > 0.0))
         if gained > 0.0:
             self.gains.append(
                 "Phases that single pixels show alone are those that make the counts "

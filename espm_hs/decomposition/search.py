@@ -519,7 +519,7 @@ class PhaseSearch:
             return found, errors
         changed = [phase for phase, _ in self.taken]
         mixing = self._purest(found, self._on_grid(found), changed)
-        mixed = self._few or pixels.binning > 1
+        mixed = self._few or (pixels.binning > 1 and self.bins is None)
         if not mixed and np.array_equal(mixing, np.eye(k)):
             return found, errors
         before, nats = (self.problem, self.gains.copy()), self._divergence(found)

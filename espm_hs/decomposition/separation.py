@@ -40,8 +40,9 @@ DECADES = np.log(100.0)
 # that is a film, or if elements would agree less often than this.
 LEAST_OVERLAP, MOST_OVERLAP, CHANCE_OF_MOST = 0.05, 0.75, 0.03
 # A phase is nowhere alone if an eighth of the counts would put more of the other one
-# into it by so many of their standard errors.
-LEAST_UPTAKE = 2.5
+# into it by so many of their standard errors, or by so many if nothing says where that
+# other one would lie.
+LEAST_UPTAKE, SURE_UPTAKE = 2.5, 4.0
 # A phase takes the place of another one if so many of its atoms are missing there for
 # each of its own, what it has of the other one included.
 TAKES_PLACE = 0.8
@@ -251,16 +252,18 @@ def find_inclusion(
         for one in amounts.shared_parts(allowed)
         if one.amount >= LEAST_INCLUSION and not amounts.solid_solution(one)
     }
+    if not found:
+        return None
     held = np.zeros_like(allowed, dtype=float)
     for pair, one in found.items():
         held[pair] = one.amount
-    able = hosts(held) if found and hosts is not None else allowed
-    found = {pair: one for pair, one in found.items() if able[pair]}
-    if not found:
-        return None
-    taken = uptake(list(found))
+    able = allowed if hosts is None else hosts(held)
+    taken = {
+        pair: value / (LEAST_UPTAKE if able[pair] else SURE_UPTAKE)
+        for pair, value in uptake(list(found)).items()
+    }
     surest = max(found, key=taken.__getitem__)
-    return found[surest] if taken[surest] > LEAST_UPTAKE else None
+    return found[surest] if taken[surest] > 1 else None
 
 
 def inclusions(

@@ -718,8 +718,7 @@ class PhaseSearch:
                 for overlap in overlaps:
                     allowed[overlap.phase, overlap.other] = False
                 continue
-            if taken_from:
-                self.taken |= {(one.phase, one.other) for one in overlaps}
+            self.taken |= {(one.phase, one.other) for one in overlaps}
             hosts |= taken_from
             found, errors = again, self._errors(again)
         return found, errors

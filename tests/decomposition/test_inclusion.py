@@ -5,6 +5,7 @@ from argparse import Namespace
 import numpy as np
 import pytest
 
+from benchmarks.accuracy.inclusions import SETS, largest_angle, simulate
 from benchmarks.accuracy.zoo import cases
 from espm_hs import metrics, simulation
 from espm_hs.decomposition import search
@@ -133,6 +134,14 @@ def test_core_without_its_shell(dose):
     assert angles.max() < 2
     oxygen = found.composition[found.elements.index("O"), order[1]]
     assert oxygen == 0
+
+
+@pytest.mark.parametrize("names", SETS["inside"][::3])
+def test_metals_in_an_oxide_are_found_without_it(names):
+    """Nothing around says so, and what single pixels show would put it back."""
+    s = simulate("inside", names, 250, 0)
+    assert largest_angle(s) < 1.5
+    assert any("taken out" in step for step in s.analysis_results().steps)
 
 
 def test_a_phase_in_the_boundary_keeps_what_it_shares():

@@ -30,11 +30,12 @@ def few_counts():
     return map_with_layers(8.0, [4, 5, 6])
 
 
-def map_with_layers(counts, columns):
+def map_with_layers(counts, columns, share=1.0):
     """Map with layers in some of 16 columns, and the spectra of both phases."""
     model = SpectrumModel(-0.1 + 0.02 * np.arange(500), 200.0, ELEMENTS)
-    column = np.arange(SHAPE[1]) % 16
-    layer = np.broadcast_to(np.isin(column, columns), SHAPE).astype(float)
+    profile = np.zeros(16)
+    profile[columns] = share
+    layer = np.broadcast_to(np.tile(profile, SHAPE[1] // 16), SHAPE)
     shares = np.stack([1 - layer, layer], axis=-1)
     phases = [Phase(str(i), PHASES[i], 5.0, 0.05) for i in range(2)]
     made = Experiment(model, phases, shares, counts)
@@ -87,8 +88,13 @@ def test_a_phase_that_is_lost_in_these_sums_leaves_all_as_it_was(layered, monkey
             return fit(self, *given)
 
     monkeypatch.setattr(PhaseSearch, "_fit_alike", fit_and_lose)
-    assert error_of(s, spectra) == before
-    assert s.analysis_results().gains == ()
+    with monkeypatch.context() as patched:
+        patched.setattr(PhaseSearch, "_of_single_pixels", lambda self, *fit: fit)
+        assert error_of(s, spectra) == before
+        assert s.analysis_results().gains == ()
+    # single pixels show what no sums were made of
+    assert error_of(s, spectra) < 4
+    assert any("single pixels" in step for step in s.analysis_results().gains)
 
 
 def test_few_counts_of_single_pixels_show_layers_apart(few_counts):
@@ -105,6 +111,17 @@ def test_few_counts_of_single_pixels_show_layers_apart(few_counts):
     percent = 100 * found.composition[found.elements.index("Ti"), 1]
     error = 100 * np.sqrt(found.covariance[1].diagonal()[found.element_columns][-1])
     assert abs(percent - 60) < 3 * error + 5
+
+
+def test_layers_that_fade_are_what_single_pixels_show():
+    """Bins mix them, and no sum of pixels shows more of them than bins do."""
+    fading = [0.15, 0.5, 0.85, 1.0, 0.85, 0.5, 0.15]
+    s, spectra = map_with_layers(60.0, np.arange(4, 11), fading)
+    alone = error_of(s, spectra)
+    found = s.analysis_results()
+    assert any("single pixels" in step for step in found.gains)
+    mixed = error_of(s, spectra, binning=found.binning)
+    assert alone < 0.6 * mixed
 
 
 def test_single_pixels_that_nobody_waits_for_leave_all_as_it_was(

@@ -5,8 +5,8 @@ Each is a function of a random generator and the shape of the map that returns a
 down, with its seeds, before any default was tuned on the other half. Its results have
 been read since. `FRESH` and `BLIND` came after it, one after the other: each was
 committed before anything was fitted to it, judged what had been changed until then, and
-has been read, too, and so have `LATER` and `LAST`. `FINAL` was committed before it was
-decomposed, to take their place.
+has been read, too, and so have `LATER`, `LAST` and `FINAL`. `EIGHTH` was committed
+before it was decomposed, to take their place.
 """
 
 from __future__ import annotations
@@ -789,7 +789,7 @@ def asteroid(rng, shape):
     return Sample(phases, 100 * np.stack((rest * porous, *maps), axis=-1))
 
 
-# -- final set: committed before it was decomposed; no choice may be made by it --------
+# -- final set: committed before it was decomposed, and read since --------------------
 
 
 def cobalt_magnet(rng, shape):
@@ -951,6 +951,151 @@ def zoned_garnet(rng, shape):
     return Sample(phases, 100 * np.concatenate((maps, others), axis=-1))
 
 
+# -- eighth set: committed before it was decomposed; no choice may be made by it -------
+
+
+def slag(rng, shape):
+    """Six phases of a steelmaking slag, three oxides with iron and iron among them."""
+    phases = [
+        Phase("larnite", {"Ca": 28.3, "Si": 12.8, "P": 1.5, "O": 57.4}, 3.3, 0.07),
+        Phase(
+            "brownmillerite",
+            {"Ca": 22.2, "Fe": 15.7, "Al": 5.3, "Ti": 1.2, "O": 55.6},
+            3.75,
+            0.06,
+        ),
+        Phase(
+            "wustite", {"Fe": 29, "Mg": 12.5, "Mn": 6, "Ca": 2.5, "O": 50}, 5.0, 0.06
+        ),
+        Phase("lime", {"Ca": 45, "Fe": 3, "Mn": 1.5, "Mg": 0.5, "O": 50}, 3.4, 0.07),
+        Phase("mayenite", {"Ca": 20.4, "Al": 23.7, "O": 55.9}, 2.7, 0.07),
+        Phase("iron", {"Fe": 99.5, "Mn": 0.5}, 7.87, 0.05),
+    ]
+    return Sample(phases, 100 * grains(rng, shape, 6, 36))
+
+
+def magnesium_alloy(rng, shape):
+    """Two aluminides in a magnesium alloy, some cut by the foil."""
+    aluminide = spheres(rng, shape, 12, (3, 8)) * 10
+    manganese = spheres(rng, shape, 5, (3, 6)) * 10
+    phases = [
+        Phase("matrix", {"Mg": 94.3, "Al": 5.4, "Zn": 0.3}, 1.8, 0.07),
+        Phase("Mg17Al12", {"Mg": 58, "Al": 40, "Zn": 2}, 2.1, 0.07),
+        Phase("Al8Mn5", {"Al": 60, "Mn": 38, "Fe": 2}, 4.5, 0.06),
+    ]
+    return Sample(phases, embedded(140, np.stack((aluminide, manganese), axis=-1)))
+
+
+def tunnel_junction(rng, shape):
+    """Magnets of a memory, thin ruthenium and magnesia between: Mn, Fe, Co coincide.
+
+    Boron is left out: too little of it is counted.
+    """
+    widths = (16, 6, 2.2, 7, 3, 5, 12)
+    of_layer = np.array([0, 1, 2, 3, 4, 3, 5, 2])
+    phases = [
+        Phase("antiferromagnet", {"Pt": 50, "Mn": 50}, 12.5, 0.1),
+        Phase("pinned magnet", {"Co": 70, "Fe": 30}, 8.5, 0.06),
+        Phase("ruthenium", {"Ru": 100}, 12.4, 0.09),
+        Phase("soft magnet", {"Co": 25, "Fe": 75}, 7.9, 0.06),
+        Phase("magnesia", {"Mg": 50, "O": 50}, 3.58, 0.07),
+        Phase("tantalum", {"Ta": 100}, 16.6, 0.12),
+    ]
+    maps = layers(shape, widths, 0.8) @ np.eye(6)[of_layer]
+    return Sample(phases, 40 * maps, counts=(30.0, 200.0))
+
+
+def diode_laser(rng, shape):
+    """Quantum well in a waveguide that is graded between well and cladding."""
+    metal, contact, upper, above, well, below, lower = np.moveaxis(
+        layers(shape, (8, 11, 13, 9, 2.5, 9), 0.6), -1, 0
+    )
+    # a third of the aluminium of the cladding is left beside the well
+    apart = abs(np.arange(shape[0]) + 0.5 - 42.25)
+    share = np.clip(1 / 3 + (apart - 1.25) / 13.5, 1 / 3, 1)[:, None]
+    guide = above + below
+    phases = [
+        Phase("titanium", {"Ti": 100}, 4.5, 0.06),
+        Phase("arsenide", {"Ga": 50, "As": 50}, 5.32, 0.07),
+        Phase("cladding", {"Al": 30, "Ga": 20, "As": 50}, 4.4, 0.07),
+        Phase("well", {"In": 10, "Ga": 40, "As": 50}, 5.5, 0.07),
+    ]
+    maps = [metal, contact + guide * (1 - share), upper + lower + guide * share, well]
+    return Sample(phases, 80 * np.stack(maps, axis=-1), stray={"Cu": 0.02, "Mo": 0.02})
+
+
+def plasmonic_particles(rng, shape):
+    """Gold in shells of silver that have some gold, on a carbon film: at few counts."""
+    core, shell = coated_spheres(rng, shape, 8, (5, 8), 3)
+    phases = [
+        Phase("film", {"C": 98, "O": 2}, 1.9, 0.2),
+        Phase("gold", {"Au": 96, "Ag": 4}, 19.0, 0.12),
+        Phase("silver", {"Ag": 92, "Au": 8}, 11.0, 0.1),
+    ]
+    maps = np.stack((np.full(shape, 15.0), 2 * core, 2 * shell), axis=-1)
+    return Sample(phases, maps, counts=(8.0, 60.0))
+
+
+def catalyst_layer(rng, shape):
+    """Platinum on carbon in the ionomer of a fuel cell, and pores: at few counts."""
+    carbon = np.minimum(spheres(rng, shape, 9, (9, 14)) * 1.5, 80)
+    solid = (carbon > 0).astype(float)
+    ionomer = 25 * np.clip(1.6 * gaussian_filter(solid, 2.5) - 0.4, 0, 0.6)
+    platinum = spheres(rng, shape, 40, (1.2, 2)) * 1.5 * gaussian_filter(solid, 0.6)
+    phases = [
+        Phase("carbon", {"C": 98, "O": 2}, 1.9, 0.2),
+        Phase("ionomer", {"C": 30.8, "F": 60.1, "O": 7.6, "S": 1.5}, 2.0, 0.15),
+        Phase("platinum", {"Pt": 100}, 21.4, 0.12),
+    ]
+    maps = np.stack((carbon, ionomer, platinum), axis=-1)
+    return Sample(phases, maps, counts=(3.0, 15.0))
+
+
+def dichalcogenide(rng, shape):
+    """Flakes of MoS2 with rims of WS2 on a membrane: Mo and S, W and Si coincide."""
+    y, x = np.indices(shape)
+    inner, outer = np.zeros(shape), np.zeros(shape)
+    for _ in range(6):
+        middle, turned = rng.random(2) * shape, rng.uniform(0, 2 * np.pi)
+        angles = turned + 2 * np.pi / 3 * np.arange(3)
+        apart = np.max(
+            [(y - middle[0]) * np.sin(a) + (x - middle[1]) * np.cos(a) for a in angles],
+            axis=0,
+        )
+        radius = rng.uniform(4, 7)
+        # a later flake does not grow where there is one
+        free = outer + inner == 0
+        inner[free & (apart < radius)] = 6
+        outer[free & (apart >= radius) & (apart < radius + rng.uniform(2.5, 4))] = 6
+    flakes = gaussian_filter(np.stack((inner, outer), axis=-1), (0.6, 0.6, 0))
+    phases = [
+        Phase("membrane", {"Si": 45, "N": 55}, 3.0, 0.08),
+        Phase("MoS2", {"Mo": 32, "W": 1.3, "S": 66.7}, 5.0, 0.08),
+        Phase("WS2", {"W": 30.3, "Mo": 3, "S": 66.7}, 7.4, 0.1),
+    ]
+    maps = np.concatenate((np.full((*shape, 1), 20.0), flakes), axis=-1)
+    return Sample(phases, maps, counts=(8.0, 60.0))
+
+
+def silicon_nitride(rng, shape):
+    """Wedge of a ceramic with glass where grains meet: Y and Si lie side by side."""
+    cells = gaussian_filter(grains(rng, shape, 16, 16), (2.5, 2.5, 0)).max(axis=-1)
+    silicide = np.minimum(spheres(rng, shape, 5, (2, 4)) / 4, 1)
+    # films between two grains are thinner than a pixel, pockets between three are not
+    glass = np.clip(5 * (0.56 - cells), 0, 1) * (1 - silicide)
+    # weights sum to 1 but for rounding
+    rest = np.maximum(1 - glass - silicide, 0)
+    wedge = np.linspace(40, 140, shape[1])[None, :, None]
+    phases = [
+        Phase("nitride", {"Si": 40.7, "Al": 2.1, "O": 2.1, "N": 55.1}, 3.2, 0.08),
+        Phase(
+            "glass", {"Y": 15.2, "Si": 14.7, "Al": 8.7, "O": 54, "N": 7.4}, 3.8, 0.08
+        ),
+        Phase("silicide", {"Fe": 33.3, "Si": 66.7}, 4.9, 0.06),
+    ]
+    return Sample(phases, wedge * np.stack((rest, glass, silicide), axis=-1))
+
+
 Maker = Callable[[np.random.Generator, Shape], Sample]
 
 TRAINING: tuple[Maker, ...] = (
@@ -1023,6 +1168,16 @@ FINAL: tuple[Maker, ...] = (
     oxygen_electrode,
     zoned_garnet,
 )
+EIGHTH: tuple[Maker, ...] = (
+    slag,
+    magnesium_alloy,
+    tunnel_junction,
+    diode_laser,
+    plasmonic_particles,
+    catalyst_layer,
+    dichalcogenide,
+    silicon_nitride,
+)
 # Each set with the seed of its samples, forward models and counts.
 HALVES: dict[str, tuple[tuple[Maker, ...], int]] = {
     "training": (TRAINING, 20_001),
@@ -1032,4 +1187,5 @@ HALVES: dict[str, tuple[tuple[Maker, ...], int]] = {
     "later": (LATER, 57_041),
     "last": (LAST, 83_059),
     "final": (FINAL, 62_071),
+    "eighth": (EIGHTH, 48_017),
 }

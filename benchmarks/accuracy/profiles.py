@@ -1,10 +1,10 @@
 """What the counts say between the phases that are found and the true ones.
 
-Where a phase is missed, inclusions not being searched for, its spectrum is moved to the
-true one in steps, the abundances being found anew for each. Three figures on the way:
-the divergence of the expected counts from the true phases with this one exchanged, by
-which any method could at best tell them apart; that of the counts that were drawn; and
-F, with the sparsity term. Run with
+Where a phase is missed, neither inclusions nor coatings being searched for, its
+spectrum is moved to the true one in steps, the abundances being found anew for each.
+On the way: the divergence of the expected counts from the true phases with this one
+exchanged, by which any method could at best tell them apart; that of the counts that
+were drawn; and F, with the sparsity term. Run with
 
     python benchmarks/accuracy/profiles.py [--seeds 1] [--write docs/validation.md]
 """
@@ -119,7 +119,10 @@ def main(given):
     for name, dose in some(CASES, given):
         for seed in range(given.seeds):
             # a core is to be found with its shell
-            with patch.object(search, "find_inclusion", lambda *fit: None):
+            with (
+                patch.object(search, "find_inclusion", lambda *fit: None),
+                patch.object(search, "coatings", lambda *fit: []),
+            ):
                 rows += profiles(name, dose, seed, **size(given))
     publish(HEADER, rows, given.write, "profiles")
 

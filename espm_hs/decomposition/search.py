@@ -573,8 +573,8 @@ class PhaseSearch:
         # of what lies in just one other phase pixels do not tell how the two are mixed
         asked &= ~alone & (alone.sum() > 1)
         for phase in np.flatnonzero(asked).tolist():
-            one, before = unit.copy(), self.problem
-            one[phase] = mixing[phase]
+            one, before, shown = unit.copy(), self.problem, mixing[phase]
+            one[phase], host = shown, np.argmax(shown - unit[phase])
             W, covariance = found.W @ one.T, _of_mixtures(errors, one).covariance
             if find_overlap(W, covariance, self.rows, allowed=unit[[phase]].T > 0):
                 continue
@@ -582,11 +582,11 @@ class PhaseSearch:
             gain = single.compare(self.problem, W)[0] - most
             pays = gain > NATS_GAINED * (len(unit) - 1)
             known = found.W, errors.covariance, self.rows
-            lacking = pays and lacks_several(*known, phase, mixing[phase])
+            lacking = pays and lacks_several(*known, phase, shown)
             if lacking:
                 self.steps.append(
-                    f"Phase {phase} lacks several elements of what lies around it, and "
-                    f"stays so: single pixels are less probable by {gain:.0f} nats."
+                    f"Phase {phase} lacks several elements of phase {host} beside it, "
+                    f"and stays so: single pixels are less probable by {gain:.0f} nats."
                 )
             if lacking or not pays:
                 self.problem = before

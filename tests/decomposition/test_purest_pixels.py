@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from espm_hs.decomposition import search
 from espm_hs.decomposition.search import PhaseSearch
 from espm_hs.factorization import divergence_of_fit
 from espm_hs.factorization.single_pixels import SinglePixels
@@ -61,6 +62,17 @@ def test_pegs_keep_what_they_share_with_the_layer(few_pegs):
     assert found.binning > 1
     assert any("purest pixels" in step for step in found.gains)
     assert beyond > 30
+
+
+def test_the_phase_of_which_elements_are_lacking_is_named(few_pegs, monkeypatch):
+    s, spectra = few_pegs
+    monkeypatch.setattr(search, "lacks_several", lambda *_: True)
+    s.decomposition(**QUIET)
+    found = s.analysis_results()
+    _, layer, peg = match_phases(found.spectra, spectra)[0]
+    told = f"Phase {peg} lacks several elements of phase {layer} beside it"
+    assert any(step.startswith(told) for step in found.steps)
+    assert not any("purest pixels" in gain for gain in found.gains)
 
 
 def test_pixels_that_are_no_bins_are_asked_as_well():

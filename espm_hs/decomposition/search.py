@@ -520,8 +520,6 @@ class PhaseSearch:
         changed = [phase for phase, _ in self.taken]
         mixing = self._purest(found, self._on_grid(found), changed)
         mixed = self._few or (pixels.binning > 1 and self.bins is None)
-        if not mixed and np.array_equal(mixing, np.eye(k)):
-            return found, errors
         before, nats = (self.problem, self.gains.copy()), self._divergence(found)
         try:
             single = SinglePixels(pixels.counts, pixels.grid, k)
@@ -718,7 +716,7 @@ class PhaseSearch:
                 for overlap in overlaps:
                     allowed[overlap.phase, overlap.other] = False
                 continue
-            self.taken |= {(one.phase, one.other) for one in overlaps}
+            self.taken |= {(one.phase, one.other) for one in overlaps if one.sure}
             hosts |= taken_from
             found, errors = again, self._errors(again)
         return found, errors

@@ -8,7 +8,7 @@ searches return an `Overlap`, which `separate` takes out.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,8 +40,8 @@ DECADES = np.log(100.0)
 # that is a film, or if elements would agree less often than this.
 LEAST_OVERLAP, MOST_OVERLAP, CHANCE_OF_MOST = 0.05, 0.75, 0.03
 # A phase is nowhere alone if an eighth of the counts would put more of the other one
-# into it by so many of their standard errors, or by so many if nothing says where that
-# other one would lie.
+# into it by so many of their standard errors. So many are sure: nothing else has to say
+# that the other one is around, or that no pixel shows the phase alone.
 LEAST_UPTAKE, SURE_UPTAKE = 2.5, 4.0
 # A phase takes the place of another one if so many of its atoms are missing there for
 # each of its own, what it has of the other one included.
@@ -85,6 +85,8 @@ class Overlap:
         Columns of the model that the phase has from the other one alone.
     chance
         Probability that their amounts agree by chance.
+    sure
+        Whether single pixels that show the phase alone are no reason to doubt it.
     """
 
     phase: int
@@ -92,6 +94,7 @@ class Overlap:
     amount: float
     columns: np.ndarray
     chance: float = 0.0
+    sure: bool = True
 
 
 class _Amounts:
@@ -258,12 +261,16 @@ def find_inclusion(
     for pair, one in found.items():
         held[pair] = one.amount
     able = allowed if hosts is None else hosts(held)
-    taken = {
-        pair: value / (LEAST_UPTAKE if able[pair] else SURE_UPTAKE)
-        for pair, value in uptake(list(found)).items()
+    taken = uptake(list(found))
+    enough = {
+        pair: one
+        for pair, one in found.items()
+        if taken[pair] > (LEAST_UPTAKE if able[pair] else SURE_UPTAKE)
     }
-    surest = max(found, key=taken.__getitem__)
-    return found[surest] if taken[surest] > 1 else None
+    surest = max(enough, key=taken.__getitem__, default=None)
+    if surest is None:
+        return None
+    return replace(found[surest], sure=taken[surest] > SURE_UPTAKE)
 
 
 def inclusions(

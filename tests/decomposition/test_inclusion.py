@@ -47,6 +47,8 @@ def test_the_host_is_taken_out_as_far_as_elements_permit(W):
     assert asked == [(1, 0)]
     assert (found.phase, found.other, found.columns.tolist()) == (1, 0, [1])
     assert found.amount == pytest.approx(0.5)
+    assert found.sure
+    assert not find(W, taken=3.0)[0].sure  # which single pixels may object to
 
 
 def test_nothing_is_taken_out_without_a_reason(W):

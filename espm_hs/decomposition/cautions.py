@@ -32,6 +32,9 @@ ALIKE = 0.02
 # ... and those belong to it that make up this share of the combination.
 INVOLVED = 0.3
 
+# A phase that makes up less of the counts even of its purest pixels is extrapolated.
+LEAST_SHOWN = 0.6
+
 # Kind of caution, the gravest first: what the table says, the sentence, what to do.
 KINDS = {
     "few": (
@@ -60,6 +63,12 @@ KINDS = {
         "wide range",
         "{}",
         "Pixels that show the phase alone help, or `known_phases`; more counts do not.",
+    ),
+    "beyond": (
+        "nowhere alone",
+        "{} is nowhere alone: where there is most of it, {:.0f} % of the counts are "
+        "its own",
+        "Pixels that show the phase alone help, or `known_phases`.",
     ),
     "bias": (
         "bias",
@@ -182,6 +191,7 @@ def phase_cautions(
     alternatives: np.ndarray | None,
     wide: Mapping[int, str],
     bias: np.ndarray,
+    shown: np.ndarray | None = None,
 ) -> Iterator[Caution]:
     """Say of each phase what speaks against its composition, the gravest first.
 
@@ -202,6 +212,9 @@ def phase_cautions(
         Phase of a wide feasible range -> what is open about it.
     bias
         Of the fractions, shape (n_elements, n_phases).
+    shown
+        What part of the counts of its purest pixels each phase makes up, 1 of one that
+        is known, shape (n_phases,); None: not known.
     """
     for j, label in enumerate(labels):
         name = f"{label[0].upper()}{label[1:]}"
@@ -218,6 +231,8 @@ def phase_cautions(
             yield Caution.of("starts", j, name, 100 * most)
         if j in wide:
             yield Caution.of("range", j, wide[j])
+        if shown is not None and shown[j] < LEAST_SHOWN:
+            yield Caution.of("beyond", j, name, 100 * float(shown[j]))
         if (most := float(np.abs(bias[:, j]).max(initial=0.0))) > LARGE_BIAS:
             yield Caution.of("bias", j, name, 100 * min(most, 1.0))
 

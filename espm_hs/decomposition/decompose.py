@@ -548,6 +548,7 @@ class MapToFit:
             calibration=self.changed,
             alternatives=search.alternatives,
             surroundings=search.surroundings,
+            shown=search.shown,
             steps=tuple(search.steps),
             gains=tuple(search.gains),
             unknowns=_unknowns(model, self.known, found.W),

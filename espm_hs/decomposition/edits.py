@@ -72,6 +72,8 @@ def combined(
     if found.surroundings is not None:
         around = _largest(found.surroundings[None], groups)
         optional["surroundings"] = None if around is None else around[0]
+    if found.shown is not None:
+        optional["shown"] = np.array([found.shown[list(one)].max() for one in groups])
     if ranges is not None:
         optional["alternatives"] = ranges @ by_atoms
     if found.counts is not None:
@@ -215,6 +217,7 @@ def with_phase(
         feasible_ranges=np.zeros((2, k + 1, k + 1)),
         alternatives=None,
         surroundings=None,
+        shown=None,
         unknowns=unknowns,
         atoms_in_places=None
         if places is None

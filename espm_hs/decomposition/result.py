@@ -42,7 +42,7 @@ _ARRAYS = ("W", "covariance", "bias", "spectra", "atoms", "fingerprint", "histor
 _KEYS = {"bias": "pull", "feasible_ranges": "mixing"}
 # Arrays that are None in some results, as in all of older files.
 _OPTIONAL = (
-    *("feasible_ranges", "alternatives", "counts", "surroundings"),
+    *("feasible_ranges", "alternatives", "counts", "surroundings", "shown"),
     *("places", "atoms_in_places"),
 )
 # Numbers by type; older files lack those that have a default.
@@ -232,6 +232,9 @@ class PhaseAnalysis:
     surroundings
         Shape (n_phases, n_phases): how much of each phase (row) gives way to another
         one, see `espm_hs.decomposition.separation.surroundings`. None in older files.
+    shown
+        Shape (n_phases,): what part of the counts of its purest pixels each phase makes
+        up, see `espm_hs.decomposition.solid_solution.shown_alone`. None in older files.
     steps
         What the search chose among answers that the counts allow, a sentence each.
     gains
@@ -276,6 +279,7 @@ class PhaseAnalysis:
     alternatives: np.ndarray | None = None
     counts: np.ndarray | None = None
     surroundings: np.ndarray | None = None
+    shown: np.ndarray | None = None
     steps: tuple[str, ...] = ()
     gains: tuple[str, ...] = ()
     unknowns: Unknowns | None = None
@@ -465,6 +469,9 @@ class PhaseAnalysis:
             self.alternatives,
             {one.phase: str(one) for one in self.ambiguities if one.is_wide},
             self.composition_bias,
+            None
+            if self.shown is None
+            else np.where(self.knowledge.free, self.shown, 1),
         )
         return (*found, *self._cautions_of_all())
 
@@ -712,6 +719,7 @@ class PhaseAnalysis:
             "alternatives": (2, len(self.elements), k),
             "counts": (k,),
             "surroundings": (k, k),
+            "shown": (k,),
             "atoms_in_places": (self.n_places, k),
         }
         if self.unknowns is not None:

@@ -41,6 +41,7 @@ from espm_hs.decomposition.solid_solution import (
     find_series,
     hardly_shown,
     purest_mixtures,
+    shown_alone,
 )
 from espm_hs.decomposition.surroundings import (
     accompanying,
@@ -192,6 +193,7 @@ class PhaseSearch:
         self.coatings: set[int] = set()  # which lie over what they enclose
         self.alternatives: np.ndarray | None = None
         self.surroundings: np.ndarray | None = None
+        self.shown: np.ndarray | None = None  # alone, of each phase
         self.rows, self.n_jobs = self.model.element_columns, self.options.n_jobs
 
     def run(
@@ -256,6 +258,7 @@ class PhaseSearch:
             found = self._mapped(found, found.W)
         counts = self.problem.totals(self.problem.spectra(found.W)) * found.H
         self.surroundings = surroundings(counts, self.grid)
+        self.shown = shown_alone(counts)
         return found, errors
 
     def begin(self) -> None:

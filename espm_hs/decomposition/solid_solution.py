@@ -167,16 +167,40 @@ def purest_mixtures(H: np.ndarray, counts: np.ndarray) -> np.ndarray:
         itself for a phase that is somewhere alone.
     """
     mixing = np.eye(counts.shape[1])
-    shares = counts / np.maximum(
-        counts.sum(axis=1, keepdims=True), np.finfo(float).tiny
-    )
-    for j, own in enumerate(counts.T):
-        order = np.argsort(-shares[:, j], kind="stable")
-        enough = np.searchsorted(np.cumsum(own[order]), PUREST * own.sum())
-        purest = order[: enough + 1]
-        if own[purest].sum() < ALONE * counts[purest].sum():
+    for j, purest in enumerate(_purest_pixels(counts)):
+        if counts[purest, j].sum() < ALONE * counts[purest].sum():
             mixing[j] = H[purest].sum(axis=0) / H[purest].sum()
     return mixing
+
+
+def shown_alone(counts: np.ndarray) -> np.ndarray:
+    """Return what part of the counts of its purest pixels each phase makes up.
+
+    Parameters
+    ----------
+    counts
+        Of the phases, shape (n_pixels, n_phases).
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n_phases,); 0 for a phase without counts.
+    """
+    counts = np.asarray(counts)  # which may lie on a cluster
+    parts = np.zeros(counts.shape[1])
+    for j, purest in enumerate(_purest_pixels(counts)):
+        if whole := counts[purest].sum():
+            parts[j] = counts[purest, j].sum() / whole
+    return parts
+
+
+def _purest_pixels(counts: np.ndarray) -> Iterator[np.ndarray]:
+    """Return of each phase the pixels that hold most of it beside others."""
+    whole = np.maximum(counts.sum(axis=1), np.finfo(float).tiny)
+    for own in counts.T:
+        order = np.argsort(-own / whole, kind="stable")
+        enough = np.searchsorted(np.cumsum(own[order]), PUREST * own.sum())
+        yield order[: enough + 1]
 
 
 def hardly_shown(

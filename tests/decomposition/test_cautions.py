@@ -137,6 +137,14 @@ def test_each_phase_has_its_own_cautions():
     assert all(one.advice for one in some)
 
 
+def test_a_phase_that_is_nowhere_alone_is_said_to_be_extrapolated():
+    (one,) = found(shown=np.array([0.95, 0.41, 0.7]))
+    assert (one.kind, one.phase) == ("beyond", 1)
+    assert one.sentence.startswith("Core is nowhere alone")
+    assert "41 %" in one.sentence
+    assert not found(shown=np.ones(3))
+
+
 def test_of_an_empty_phase_nothing_else_is_said():
     some = found(
         empty={2: "none of Fe found"}, bias=np.ones((2, 3)), wide={2: "A wide range"}
@@ -282,6 +290,7 @@ def worst(analysis):
         feasible_ranges=np.full((2, k, k), 0.9),
         alternatives=alternatives,
         surroundings=None,
+        shown=np.full(k, 0.3),
         counts=np.array([0.0] * 2 + [1e5] * 6),
         n_agreeing=1,
         steps=("A film was taken out.", "Another one was left."),

@@ -15,6 +15,7 @@ from espm_hs.decomposition.solid_solution import (
     find_series,
     hardly_shown,
     purest_mixtures,
+    shown_alone,
 )
 from espm_hs.factorization import Factorization, Grid, LostComponent
 from espm_hs.metrics import match_phases
@@ -290,3 +291,13 @@ def test_particles_on_a_film_are_a_phase_of_their_own():
     found = s.analysis_results()
     fractions = found.composition / found.composition.sum(axis=0)
     assert fractions[found.elements.index("Pt")].max() > 0.95
+
+
+def test_how_much_of_their_purest_pixels_phases_are():
+    """Those of the tenth of its counts that has least beside it."""
+    counts = np.zeros((100, 3))
+    counts[:50, 0] = 10.0
+    counts[40:, 1] = np.linspace(6.0, 2.0, 60)
+    counts[50:, 0] = 10.0 - counts[50:, 1]
+    counts[40:50, 0] = 4.0
+    assert shown_alone(counts).round(2).tolist() == [1.0, 0.59, 0.0]

@@ -49,6 +49,8 @@ LEAST_UPTAKE, SURE_UPTAKE = 2.5, 4.0
 TAKES_PLACE = 0.8
 # It lies on the other one if hardly any are missing for what it has besides.
 LIES_ON = 0.25
+# Without a film, holes are so many times closer to what elements say than to its place.
+CLEARLY = 2.0
 # Less of an inclusion is a matter of what the phase is made of.
 LEAST_INCLUSION = 0.2
 # A phase lacks an element of which it has less than this part of what another one, in
@@ -400,7 +402,7 @@ def remnants(
 
     def is_left(one: Overlap) -> bool:
         pair = one.phase, one.other
-        if on_it[pair] and one.amount < MOST_REMNANT and _lies_on(one, holes):
+        if on_it[pair] and one.amount < MOST_REMNANT and _lies_on(one, holes, CLEARLY):
             return True
         main = W[one.columns, one.other].max() > MAIN or not amounts.solid_solution(one)
         least = amounts.largest_remnant(one, around[pair])
@@ -511,7 +513,7 @@ def find_films(
     for one in shared:
         told[one.other, one.phase] = one.amount
     # nothing takes the place of a film: a phase that does lies in a matrix
-    displaced = (missing > TAKES_PLACE) & (missing - told > LIES_ON)
+    displaced = (missing > LEAST_MISSING) & (missing - told > LIES_ON)
     films: dict[int, list[Overlap]] = {}
     for one in shared:
         pair = one.other, one.phase
@@ -527,13 +529,14 @@ def find_films(
     return films[film] if uneven and uneven[film] < UNEVEN**2 else []
 
 
-def _lies_on(one: Overlap, missing: np.ndarray) -> bool:
+def _lies_on(one: Overlap, missing: np.ndarray, closer: float = 1.0) -> bool:
     """Whether the map of the other phase has the holes that the elements tell of.
 
-    They are closer to that than to the place of an atom.
+    They are so many times closer to that than to the place of an atom.
     """
     hole = missing[one.other, one.phase]
-    return bool(LEAST_MISSING * one.amount < hole and abs(hole - one.amount) < 1 - hole)
+    holes = closer * abs(hole - one.amount) < 1 - hole
+    return bool(LEAST_MISSING * one.amount < hole and holes)
 
 
 def separate(

@@ -111,6 +111,7 @@ RULES = {
     "alike pixels": Rule(PhaseSearch, "_among_alike", _as_found),
     "ends of series": Rule(PhaseSearch, "_with_freed_ends", _as_found),
     "hardly shown": Rule(PhaseSearch, "_hardly_shown", _as_found),
+    "even films": Rule(PhaseSearch, "_with_even_films", _as_found),
     "coatings": Rule(search, "coatings", _nothing),
     "matrix": Rule(search, "remnants", _nothing),
     "traces": Rule(search, "traces", _nothing),

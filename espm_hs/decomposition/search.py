@@ -23,6 +23,7 @@ from espm_hs.decomposition.self_consistency import (
     self_consistent_phases,
 )
 from espm_hs.decomposition.separation import (
+    CERTAIN,
     Overlap,
     coatings,
     find_films,
@@ -48,6 +49,7 @@ from espm_hs.decomposition.surroundings import (
     films_of,
     hosts_of,
     surroundings,
+    thicker_under,
 )
 from espm_hs.factorization import (
     Factorization,
@@ -190,7 +192,7 @@ class PhaseSearch:
         # which phases are what single pixels show alone
         self.alone = np.zeros(self.problem.n_components, bool)
         self.taken: set[tuple[int, int]] = set()  # (phase, what was taken out of it)
-        self.coatings: set[int] = set()  # which lie over what they enclose
+        self.held: set[int] = set()  # whose composition counts and penalties would move
         self.alternatives: np.ndarray | None = None
         self.surroundings: np.ndarray | None = None
         self.shown: np.ndarray | None = None  # alone, of each phase
@@ -236,6 +238,8 @@ class PhaseSearch:
                 found, errors = self._with_freed_ends(found, errors)
         if named and self.end_members != "outside":
             found, errors = self._hardly_shown(found, errors)
+        if named:
+            found, errors = self._with_even_films(found, errors)
         if named and self.end_members != "observed" and self.separation:
             with stage(A_ROUND, "taking out the matrix"):
                 found, errors = self._without_matrix(found, errors)
@@ -327,7 +331,7 @@ class PhaseSearch:
         if options.solver == "auto" and not self.steps:
             options = replace(options, solver="newton")
         known = self.model, self.channels, options, np.asarray(self.sizes)
-        fixed, problem = self.problem.fixed, self._holding(found, sorted(self.coatings))
+        fixed, problem = self.problem.fixed, self._holding(found, sorted(self.held))
         try:
             again = phases_in_places(self.counts, problem, found, *known, pays)
         except LostComponent:
@@ -741,11 +745,13 @@ class PhaseSearch:
         start = found.W, found.H
         for overlap in overlaps:
             start = separate(*start, overlap, self.rows)
-        once = replace(self.options, n_init=1)
+        once, fixed = replace(self.options, n_init=1), self.problem.fixed
         changed = {overlap.phase for overlap in overlaps}
+        self.problem = self._holding(found, sorted(self.held))
         again = self._tried(
             found, len(changed), lambda: continued(found, self._fit(start, once))
         )
+        self.problem = replace(self.problem, fixed=fixed)
         if again is None:
             return None
         if as_it_is:
@@ -796,10 +802,11 @@ class PhaseSearch:
     ) -> list[Overlap]:
         """Return what to take out of phases next: a film, or the surest overlap."""
         known = errors.covariance, self.rows
-        films = find_films(found.W, found.H, *known, self.grid, allowed)
+        H = self._on_grid(found)
+        films = find_films(found.W, H, *known, self.grid, allowed)
         if films:
             return films
-        even = films_of(found.H, self.grid)
+        even = films_of(H, self.grid)
         while overlap := find_overlap(found.W, *known, hosts, allowed, even):
             pair = overlap.phase, overlap.other
             # what is known to be a host lies over all phases
@@ -831,7 +838,7 @@ class PhaseSearch:
 
     def _hosts(self, found: Factorization, held: np.ndarray) -> np.ndarray:
         """Return which phases (row) others (column) may be everywhere with."""
-        H = np.asarray(self._on_grid(found))
+        H = self._on_grid(found)
         counts = self._counts_of(found.W, H)
         return hosts_of(H, counts, self.grid, held)
 
@@ -886,7 +893,7 @@ class PhaseSearch:
     def _hardly_shown(self, found: Factorization, errors: Errors) -> Fit:
         """Make phases of which pixels show just a trace what these pixels show."""
         free = self.known.free & ~self.known.located
-        H, fractions = np.asarray(self._on_grid(found)), closed(found.W[self.rows])
+        H, fractions = self._on_grid(found), closed(found.W[self.rows])
         counts = self._counts_of(found.W, H)
         films = films_of(H, self.grid)  # on which little of a phase may lie
         shown = {
@@ -961,6 +968,35 @@ class PhaseSearch:
         found = self._mapped(mixed, np.maximum(mixed.W, 0.0))
         return found, self._with_feasible_ranges(found, _of_mixtures(errors, mixing))
 
+    def _with_even_films(self, found: Factorization, errors: Errors) -> Fit:
+        """Leave in phases what a film would be thicker by where they lie on it.
+
+        As many of the elements of the film as can be were taken out of them. A film
+        does not know what lies on it: what there is more of it there is theirs.
+        """
+        if not self.taken or found.interrupted or errors.interrupted:
+            return found, errors
+        H, mixing = self._on_grid(found, free=True), np.eye(found.W.shape[1])
+        films, covariance = films_of(H, self.grid), errors.covariance.copy()
+        for phase, film in sorted(self.taken):
+            more, error = thicker_under(H, film, phase, self.grid)
+            if not (films[film] and more > CERTAIN * error):
+                continue
+            mixing[phase, [phase, film]] = 1 / (1 + more), more / (1 + more)
+            away = (found.W[:, film] - found.W[:, phase]) * error / (1 + more)
+            covariance[phase] += np.outer(away, away)
+            self.held.add(phase)
+            self.steps.append(
+                f"Phase {film} would be thicker under phase {phase}, which keeps "
+                f"{100 * mixing[phase, film]:.0f} % of it: that the film is even is "
+                f"more probable by {(more / error) ** 2 / 2:.0f} nats."
+            )
+        if not self.held:
+            return found, errors
+        mixed = self._as_mixtures(found, mixing)
+        errors = _of_mixtures(replace(errors, covariance=covariance), mixing)
+        return self._mapped(mixed, mixed.W), errors
+
     def _without_matrix(self, found: Factorization, errors: Errors) -> Fit:
         """Take what little phases have of the phase that they lie in out of them."""
         ready = found.converged and not (errors.interrupted or found.interrupted)
@@ -971,9 +1007,8 @@ class PhaseSearch:
         for one in coatings(found.W, H, *known, self.grid, free):
             found, errors = self._taken_out(found, errors, one, OF_COATING)
         W, H, known = found.W, self._on_grid(found), (errors.covariance, self.rows)
-        counts = self._counts_of(W, H)
         ends = [(one.phase, one.other) for one in self._series(W, H)]
-        matrix = remnants(W, counts, *known, self.grid, free)
+        matrix = remnants(W, self._counts_of(W, H), *known, self.grid, free, H)
         candidates = [
             *((is_trace(W, one), one, OF_MATRIX) for one in matrix),
             *((True, one, OF_SERIES) for one in traces(W, *known, ends)),
@@ -991,7 +1026,7 @@ class PhaseSearch:
         if (one.phase, one.other) in self.taken:
             return found, errors
         # in a refit, penalties would move a phase that lies over another one
-        over = told == OF_COATING or bool(self.coatings)
+        over = told == OF_COATING or bool(self.held)
         as_it_is = over or is_trace(found.W, one)
         again = self._without(found, [one], told, as_it_is=as_it_is)
         if again is None:
@@ -1001,7 +1036,7 @@ class PhaseSearch:
         mixing[one.phase, one.other] = -one.amount / rest
         self.taken.add((one.phase, one.other))
         if told == OF_COATING:
-            self.coatings.add(one.other)
+            self.held.add(one.other)
         # parts of the counts do not tell what is held at zero
         return again, _of_mixtures(errors, mixing)
 
@@ -1010,12 +1045,19 @@ class PhaseSearch:
         H, F = fit_maps(self.counts, self.problem, W, n_jobs=self.n_jobs)
         return replace(found, W=W, H=H, objective=F)
 
-    def _on_grid(self, found: Factorization) -> np.ndarray:
-        """Return the maps of a fit, in bins."""
-        if self.bins is None:
-            return found.H
-        H, _ = fit_maps(self.bins, self.problem, found.W, n_jobs=self.n_jobs)
-        return H
+    def _on_grid(self, found: Factorization, free: bool = False) -> np.ndarray:
+        """Return the maps of a fit in bins, for each of their pixels.
+
+        Bins at the edge of a map have fewer of these, which is no sign of less of a
+        phase. ``free``: as counts alone have the maps.
+        """
+        problem, H = self.problem, found.H
+        if free:
+            problem = replace(problem, penalties=Penalties())
+        if free or self.bins is not None:
+            counts = self.counts if self.bins is None else self.bins
+            H, _ = fit_maps(counts, problem, found.W, n_jobs=self.n_jobs)
+        return np.asarray(H) / (1 if self.sizes is None else self.sizes[:, None])
 
     def _as_mixtures(self, found: Factorization, mixing: np.ndarray) -> Factorization:
         """Make mixtures the phases.

@@ -18,6 +18,7 @@ from espm_hs.decomposition.surroundings import (
     UNEVEN,
     enclosed_in,
     films_of,
+    from_place_to_place,
     missing_atoms,
     surroundings,
     unevenness,
@@ -48,6 +49,8 @@ LEAST_UPTAKE, SURE_UPTAKE = 2.5, 4.0
 TAKES_PLACE = 0.8
 # It lies on the other one if hardly any are missing for what it has besides.
 LIES_ON = 0.25
+# Without a film, holes are so many times closer to what elements say than to its place.
+CLEARLY = 2.0
 # Less of an inclusion is a matter of what the phase is made of.
 LEAST_INCLUSION = 0.2
 # A phase lacks an element of which it has less than this part of what another one, in
@@ -145,16 +148,19 @@ class _Amounts:
         simple = np.count_nonzero(left) == 1
         return LARGEST_REMNANT if simple or around > ENCLOSED else LITTLE_REMNANT
 
+    def has_more(self, one: Overlap) -> bool:
+        """Whether a phase has an element that another one lacks."""
+        return bool((self.present[:, one.phase] & ~self.present[:, one.other]).any())
+
     def all_agree(self, shared: Overlap) -> bool:
         """Whether a phase has all elements of another one in the same proportions."""
-        i, j = shared.phase, shared.other
-        more = (self.present[:, i] & ~self.present[:, j]).any()
-        return bool(more) and shared.columns.size == self.present[:, j].sum()
+        all_of_it = self.present[:, shared.other].sum()
+        return self.has_more(shared) and shared.columns.size == all_of_it
 
     def solid_solution(self, shared: Overlap) -> bool:
         """Whether two phases are members of one series rather than one in the other."""
         i, j = shared.phase, shared.other
-        if not (self.present[:, i] & ~self.present[:, j]).any():
+        if not self.has_more(shared):
             return True
         left = self.present[:, j].copy()
         left[shared.columns] = False
@@ -312,9 +318,9 @@ def inclusions(
         other = int(np.argmax(feasible_ranges[1, phase]))
         share = float(feasible_ranges[1, phase, other])
         lacking = np.count_nonzero(present[:, other] & ~present[:, phase])
-        if share < LEAST_INCLUSION or lacking > 1 or not free[other]:
+        if share < LARGEST_REMNANT or lacking > 1 or not free[other]:
             continue
-        missing = missing_atoms(H[:, other], H[:, phase])
+        missing = missing_atoms(H[:, [other, phase]])[0][0, 1]
         with_share = share + (1 - share) * missing
         if with_share > TAKES_PLACE and missing > LIES_ON:
             found[phase, other] = share
@@ -361,6 +367,7 @@ def remnants(
     elements: np.ndarray,
     grid: Grid,
     free: np.ndarray,
+    atoms: np.ndarray | None = None,
 ) -> list[Overlap]:
     """Return what phases have of the phase that they lie in.
 
@@ -372,6 +379,8 @@ def remnants(
         Shape (n_pixels, n_phases), in counts.
     free
         Boolean, shape (n_phases,): phases of which nothing is known.
+    atoms
+        H in atoms; None: as in counts.
 
     Notes
     -----
@@ -382,16 +391,25 @@ def remnants(
     more of the matrix, and so do several elements that agree. Where none of that is so,
     more than a little is taken out if the matrix is nearly all that lies around, or if
     what is left is one element. Among members of a series main elements alone are
-    likely not to be there.
+    likely not to be there. What lies on the other one rather than in it has as much of
+    it as that one has holes from place to place, a film below both put aside.
     """
-    around, amounts = surroundings(H, grid), _Amounts(W, covariance, elements)
-    inside = (around > SURROUNDED) & (around > around.T) & free & free[:, None]
-    return [
-        one
-        for one in amounts.shared_parts(inside)
-        if one.amount < amounts.largest_remnant(one, around[one.phase, one.other])
-        and (W[one.columns, one.other].max() > MAIN or not amounts.solid_solution(one))
-    ]
+    atoms, amounts = H if atoms is None else atoms, _Amounts(W, covariance, elements)
+    around = surroundings(H, grid)
+    beside = surroundings(np.where(films_of(atoms, grid), 0.0, H), grid)
+    inside, on_it = ((x > SURROUNDED) & (x > x.T) for x in (around, beside))
+    holes, _ = missing_atoms(from_place_to_place(np.asarray(atoms), grid))
+
+    def is_left(one: Overlap) -> bool:
+        pair = one.phase, one.other
+        if on_it[pair] and one.amount < MOST_REMNANT and _lies_on(one, holes, CLEARLY):
+            return True
+        main = W[one.columns, one.other].max() > MAIN or not amounts.solid_solution(one)
+        least = amounts.largest_remnant(one, around[pair])
+        return bool(inside[pair] and main and one.amount < least)
+
+    parts = amounts.shared_parts((inside | on_it) & free & free[:, None])
+    return [one for one in parts if is_left(one)]
 
 
 def coatings(
@@ -424,7 +442,7 @@ def coatings(
     return [
         one
         for one in amounts.shared_parts(enclosed & compound & free & free[:, None])
-        if one.amount < MOST_REMNANT and not amounts.solid_solution(one)
+        if one.amount < MOST_REMNANT and amounts.has_more(one)
     ]
 
 
@@ -488,22 +506,19 @@ def find_films(
     is everywhere once they are filled up.
     """
     H = np.asarray(H)
-    missing = np.array([[missing_atoms(film, on_it) for on_it in H.T] for film in H.T])
+    missing, _ = missing_atoms(H)
     everything = np.ones_like(allowed)
     shared = _Amounts(W, covariance, elements).shared_parts(everything)
     told = np.zeros_like(missing)
     for one in shared:
         told[one.other, one.phase] = one.amount
     # nothing takes the place of a film: a phase that does lies in a matrix
-    displaced = (missing > TAKES_PLACE) & (missing - told > LIES_ON)
+    displaced = (missing > LEAST_MISSING) & (missing - told > LIES_ON)
     films: dict[int, list[Overlap]] = {}
     for one in shared:
         pair = one.other, one.phase
         most = W[one.columns, one.other].sum() >= MOST_OF_FILM
-        # closer to what the elements say than to the place of an atom
-        holes = abs(missing[pair] - one.amount) < 1 - missing[pair]
-        enough = LEAST_MISSING * one.amount < missing[pair]
-        if most and holes and enough and allowed[pair[::-1]]:
+        if most and _lies_on(one, missing) and allowed[pair[::-1]]:
             films.setdefault(one.other, []).append(one)
     films = {film: on_it for film, on_it in films.items() if not displaced[film].any()}
     uneven = {}
@@ -512,6 +527,16 @@ def find_films(
         uneven[film] = unevenness(filled, grid)
     film = min(uneven, key=lambda one: uneven[one], default=-1)
     return films[film] if uneven and uneven[film] < UNEVEN**2 else []
+
+
+def _lies_on(one: Overlap, missing: np.ndarray, closer: float = 1.0) -> bool:
+    """Whether the map of the other phase has the holes that the elements tell of.
+
+    They are so many times closer to that than to the place of an atom.
+    """
+    hole = missing[one.other, one.phase]
+    holes = closer * abs(hole - one.amount) < 1 - hole
+    return bool(LEAST_MISSING * one.amount < hole and holes)
 
 
 def separate(

@@ -18,8 +18,11 @@ ALWAYS = 0.9
 # of the places may have less than this part of what there is on average.
 UNEVEN, BARE, LEAST_FILM = 0.4, 0.05, 0.2
 # What lies on a film has at least this part of what its elements say missing from the
-# map of the film where it is.
-LEAST_MISSING = 0.5
+# map of the film where it is, and its edges show that much of what is found there,
+# within so many standard errors.
+LEAST_MISSING, N_ERRORS = 0.5, 2.0
+# Where phases go together everywhere, this part of how they vary tells them apart.
+RIDGE = 1e-9
 # A particle ends where there is less than this part of what there is on particles. What
 # encloses it is there on all sides: in so much of its edge, and in each direction at
 # least this part of what there is in the others. For each atom of what it encloses
@@ -91,8 +94,9 @@ def films_of(H: np.ndarray, grid: Grid) -> np.ndarray:
     H = np.asarray(H)
     even = np.array([unevenness(one, grid) < UNEVEN**2 for one in H.T])
     on_them = H[:, ~even].sum(axis=1)
-    matrices = np.array([missing_atoms(one, on_them) > LEAST_MISSING for one in H.T])
-    return even & ~matrices
+    pairs = (np.stack((one, on_them), axis=1) for one in H.T)
+    matrices = [missing_atoms(pair)[0][0, 1] > LEAST_MISSING for pair in pairs]
+    return even & ~np.array(matrices)
 
 
 def unevenness(map_: np.ndarray, grid: Grid) -> float:
@@ -103,10 +107,62 @@ def unevenness(map_: np.ndarray, grid: Grid) -> float:
     return _structure(map_, grid)
 
 
-def missing_atoms(film: np.ndarray, on_it: np.ndarray) -> float:
-    """Atoms that are missing from a map for each atom in another one."""
-    away = on_it - on_it.mean()
-    return float(-(away @ film) / max(away @ away, np.finfo(float).tiny))
+def missing_atoms(H: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return what is missing of each phase (row) for each atom of others (columns).
+
+    Parameters
+    ----------
+    H
+        Amounts in pixels, or differences of these, in atoms, shape (n, n_phases).
+
+    Returns
+    -------
+    missing, errors : numpy.ndarray
+        What the amounts of all other phases together say, and standard errors from how
+        uneven a phase is besides, shape (n_phases, n_phases).
+    """
+    n = max(len(H), 1)
+    away = H - H.sum(axis=0) / n
+    # what predicts one from all others stands in the inverse of their covariance
+    spread = away.T @ away
+    own = np.diagonal(spread)
+    ridge = RIDGE * (own + own.mean()) + np.finfo(float).tiny
+    inverse = np.linalg.inv(spread + np.diag(ridge))
+    own = np.diagonal(inverse)
+    missing = inverse / own[:, None]
+    errors = np.sqrt(np.maximum(own / own[:, None] - missing**2, 0.0) / n)
+    np.fill_diagonal(missing, -1.0)
+    return missing, errors
+
+
+def from_place_to_place(H: np.ndarray, grid: Grid) -> np.ndarray:
+    """Return differences of neighbours, each once, shape (n_pairs, n_phases)."""
+    neighbours = np.asarray(grid.neighbours)
+    pixels, column = np.nonzero(neighbours > np.arange(len(neighbours))[:, None])
+    return H[pixels] - H[neighbours[pixels, column]]
+
+
+def thicker_under(
+    H: np.ndarray, film: int, phase: int, grid: Grid
+) -> tuple[float, float]:
+    """Return by how much a film is thicker for each atom of a phase, and the error.
+
+    0 where the edges of the phase deny it: a film may be thicker somewhere by itself.
+
+    Parameters
+    ----------
+    H
+        Shape (n_pixels, n_phases), in atoms, as counts alone have them.
+    film, phase
+        Their numbers.
+    grid
+        Neighbours of the pixels.
+    """
+    missing, errors = missing_atoms(H)
+    at_edges, spread = missing_atoms(from_place_to_place(H, grid))
+    most = N_ERRORS * spread[film, phase] - at_edges[film, phase]
+    more = -float(missing[film, phase])
+    return more if most > LEAST_MISSING * more else 0.0, float(errors[film, phase])
 
 
 def _with_neighbours(map_: np.ndarray, grid: Grid) -> np.ndarray:

@@ -174,6 +174,7 @@ def test_precipitates_keep_what_all_pixels_show_of_their_host():
     W, H = precipitates()
     assert shown(W, H) == {(1, 0): 0.5}
     assert shown(W, H, share=0.1) == {}  # a matter of errors
+    assert shown(W, H, share=0.3) == {}  # which would be taken out again as a remnant
     ranges = None  # the fit was interrupted
     known = W, H, covariance(), ELEMENTS, ranges, np.ones(3, bool)
     assert inclusions(*known) == {}

@@ -329,6 +329,22 @@ def test_what_lies_between_two_phases_is_in_neither():
     assert found(seam.reshape(-1, 3)).other == 0
 
 
+def test_what_lies_on_another_phase_has_as_much_of_it_as_that_has_holes():
+    """Titania on a sheet of an oxyfluoride, which has all of its elements."""
+    sheet = np.array([0.0, 0.0, 0.5, 0.0, 0.3, 0.2, 0.2, 0.5])
+    W = with_some(0.3, sheet, np.array([0.0, 0.0, 0.6, 0.0, 0.4, 0.0, 0.2, 0.5]))
+
+    def found(hole):
+        H = maps()
+        H[:, 0] = np.where(H[:, 2] > 0, 0.0, 100.0 - hole * H[:, 1])
+        return remnants(W, H, errors(), ELEMENTS, GRID, FREE)
+
+    (one,) = found(0.3)
+    assert (one.phase, one.other) == (1, 0)
+    assert one.amount == pytest.approx(0.3, rel=1e-6)
+    assert not found(1.0)  # it takes the place of the sheet: members of a series
+
+
 # -- coatings --------------------------------------------------------------------------
 
 WIDE = Grid.from_shape((24, 24))
@@ -361,6 +377,19 @@ def test_a_coating_on_all_sides_lies_over_the_core():
     np.testing.assert_allclose(apart[:6, 0], ALLOY[:6], atol=1e-9)
     assert not of_coating(W, H, free=np.array([False, True, True]))
     assert not of_coating(W, H, Grid.unconnected(len(H)))
+
+
+def test_a_shell_may_be_the_same_compound_of_another_metal():
+    """It lies over the core however alike the two are: NaYF4 in NaGdF4."""
+    core, shell = np.array(
+        [
+            [0.0, 0.2, 0.0, 0.6, 0.2, 0.0, 0.2, 0.5],
+            [0.0, 0.0, 0.2, 0.6, 0.2, 0.0, 0.2, 0.5],
+        ]
+    )
+    (found,) = of_coating(*coated(shell=shell, core=core))
+    assert (found.phase, found.other) == (0, 1)
+    assert found.amount == pytest.approx(0.3, rel=1e-6)
 
 
 def layered(angle, core=12.0):

@@ -5,8 +5,14 @@ import pytest
 
 from espm_hs import metrics
 from espm_hs.decomposition.separation import find_films
+from espm_hs.decomposition.surroundings import (
+    from_place_to_place,
+    missing_atoms,
+    thicker_under,
+)
 from espm_hs.factorization import Grid
-from espm_hs.simulation import core_shell
+from espm_hs.physics import SpectrumModel
+from espm_hs.simulation import Experiment, Phase, core_shell, record
 
 # Columns: C, Fe, O.
 ELEMENTS = np.ones(3, bool)
@@ -130,3 +136,110 @@ def test_a_core_of_known_composition_gives_the_shell(seed):
     share = percent["Fe"] / (percent["Fe"] + percent["O"])
     assert share == pytest.approx(3 / 7, abs=0.02)
     assert percent["C"] < 1
+
+
+# -- what lies on what lies on a film --------------------------------------------------
+
+
+def heap(own=0.0, seed=0):
+    """Film, a sheet that shows ``own`` of it for each atom too much, and clusters."""
+    rng = np.random.default_rng(seed)
+    sheet = np.zeros((20, 20))
+    sheet[4:16, 4:16], sheet[8:13, 6:14] = 8.0, 16.0
+    clusters = np.where((rng.random((20, 20)) < 0.2) & (sheet > 0), 1.0, 0.0)
+    film = 10 + own * sheet + 0.1 * rng.standard_normal((20, 20))
+    return np.stack([film, sheet, clusters], axis=-1).reshape(-1, 3)
+
+
+def test_what_is_missing_is_told_by_all_that_lies_there():
+    """Least squares by hand, of each phase on all others."""
+    H = heap(own=-0.4)
+    missing, errors = missing_atoms(H)
+    for phase in range(3):
+        others = [one for one in range(3) if one != phase]
+        design = np.column_stack([np.ones(len(H)), H[:, others]])
+        fit, (rest,), *_ = np.linalg.lstsq(design, H[:, phase])
+        np.testing.assert_allclose(missing[phase, others], -fit[1:], rtol=1e-5)
+        known = np.linalg.inv(design.T @ design).diagonal()[1:] * rest / len(H)
+        np.testing.assert_allclose(errors[phase, others], np.sqrt(known), rtol=1e-5)
+    assert missing[0, 1] == pytest.approx(0.4, abs=0.01)
+    alone = np.column_stack([H[:, 0], np.zeros(len(H))])
+    assert missing_atoms(alone)[0][0, 1] == 0  # a phase that is nowhere
+    steps = from_place_to_place(H, GRID)
+    assert len(steps) == 2 * 19 * 20  # each pair of neighbours once
+    assert missing_atoms(steps)[0][0, 1] == pytest.approx(0.4, abs=0.02)
+
+
+def test_clusters_on_a_sheet_do_not_take_the_place_of_the_film_under_it():
+    """They are where the sheet is, which has the film in it: as a pair they would."""
+    H = heap(own=-0.25)
+    alone, _ = missing_atoms(H[:, [0, 2]])
+    assert alone[0, 1] > 1  # atoms of film that each of theirs seems to displace
+    W = np.array([[1.0, 0.25, 0.0], [0.0, 0.75, 0.0], [0.0, 0.0, 1.0]])
+    covariance, allowed = (
+        np.stack([np.diag(np.full(3, 1e-6))] * 3),
+        np.ones((3, 3), bool),
+    )
+    (found,) = find_films(W, H, covariance, ELEMENTS, GRID, allowed)
+    assert (found.phase, found.other) == (1, 0)
+    assert found.amount == pytest.approx(0.25)
+
+
+def test_a_film_is_no_thicker_under_what_lies_on_it():
+    more, error = thicker_under(heap(own=0.3), 0, 1, GRID)
+    assert more == pytest.approx(0.3, abs=4 * error)
+    assert more > 10 * error
+    more, error = thicker_under(heap(), 0, 1, GRID)
+    assert abs(more) < 4 * error
+
+
+def test_a_film_that_is_thicker_somewhere_by_itself_is_not_told_by_what_lies_there():
+    """It rises to where the sheet is, and not at the edges of that."""
+    H = heap().reshape(20, 20, 3)
+    H[..., 0] += 6 * np.exp(-(((np.indices((20, 20)) - 9.5) / 7) ** 2).sum(axis=0))
+    H = H.reshape(-1, 3)
+    missing, errors = missing_atoms(H)
+    assert -missing[0, 1] > 3 * errors[0, 1]
+    assert thicker_under(H, 0, 1, GRID)[0] == 0
+
+
+CARBIDE = {"C": 27, "Ti": 40, "O": 19, "F": 14}
+
+
+def sheets_on_film():
+    """Sheets of a carbide with titania on them, on a carbon film; 40 x 40 pixels."""
+    sheets, titania = np.zeros((2, 40, 40))
+    sheets[4:26, 6:24] += 8
+    sheets[14:36, 14:36] += 8
+    for y, x in ((8, 10), (18, 18), (24, 28), (30, 20), (20, 30), (12, 20)):
+        titania[y : y + 4, x : x + 4] = 12
+    phases = [
+        Phase("film", {"C": 97, "O": 3}, 1.9, 0.2),
+        Phase("carbide", CARBIDE, 3.8, 0.08),
+        Phase("titania", {"Ti": 33.3, "O": 66.7}, 3.9, 0.07),
+    ]
+    maps = np.stack((np.full((40, 40), 12.0), sheets, titania), axis=-1)
+    elements = ["C", "F", "O", "Ti"]
+    model = SpectrumModel(
+        0.01 * np.arange(1024),
+        200.0,
+        elements,
+        take_off_angle=22.0,
+        thickness=30.0,
+        density=3.0,
+    )
+    return record(Experiment(model, phases, maps, 60), 1)
+
+
+def test_a_carbide_keeps_its_carbon_on_a_film_of_carbon():
+    """And titania on it has none of the carbide, as far as that has holes there."""
+    s = sheets_on_film()
+    s.decomposition(algorithm="espm", output_dimension=3, print_info=False)
+    found, truth = s.analysis_results(), s.ground_truth()
+    order, angles = metrics.match_phases(found.spectra, truth.spectra)
+    assert angles.max() < 4
+    percent = {q.metadata.Sample.elements[0]: q.data[order] for q in s.quantify()}
+    assert percent["C"][1] == pytest.approx(CARBIDE["C"], abs=3)
+    assert percent["C"][2] == percent["F"][2] == 0
+    told = f"would be thicker under phase {order[1]}"
+    assert any(told in step for step in found.steps)

@@ -47,6 +47,10 @@ def test_what_lies_beside_a_phase_is_hardly_in_it():
         assert (second.other, second.is_wide) == (0, True)
     second = ambiguities(*given, around)[1]
     assert (second.other, second.is_wide) == (0, False)
+    # what may be nearly all of it is worth a word wherever it lies
+    mixing[0, 1, 0] = 0.85
+    assert ambiguities(*given, around)[1].is_wide
+    mixing[0, 1, 0] = 0.5
     # of two that may be in it, the one around it is worth a word
     around[1, 2] = 0.8
     second = ambiguities(*given, around)[1]

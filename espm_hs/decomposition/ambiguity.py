@@ -20,7 +20,7 @@ SAME = 1.0
 WIDE = 20.0
 WIDE_LACK = 15.0
 # What may be another one to this part is not well known, wherever it lies.
-NEARLY_ALL = 0.8
+MOSTLY = 0.8
 # An answer whose F is so much higher, in nats, is still an answer of the counts: the
 # steps of a search and the penalties move F by more than noise does.
 CLOSE = 50.0
@@ -77,7 +77,7 @@ class Ambiguity:
     def is_wide(self) -> bool:
         """Whether so much is open that the composition may be another one."""
         much = WIDE if self.contained else WIDE_LACK
-        likely = not (self.contained and self.beside and self.share < NEARLY_ALL)
+        likely = not (self.contained and self.beside and self.share < MOSTLY)
         return self.angle >= SAME and self.width > much and likely
 
     def __str__(self) -> str:

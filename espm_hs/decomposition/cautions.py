@@ -32,8 +32,8 @@ ALIKE = 0.02
 # ... and those belong to it that make up this share of the combination.
 INVOLVED = 0.3
 
-# A phase that makes up less of the counts even of its purest pixels is extrapolated.
-LEAST_SHOWN = 0.6
+# A phase that makes up less than this of the counts of its purest pixels.
+EXTRAPOLATED = 0.6
 
 # Kind of caution, the gravest first: what the table says, the sentence, what to do.
 KINDS = {
@@ -231,7 +231,7 @@ def phase_cautions(
             yield Caution.of("starts", j, name, 100 * most)
         if j in wide:
             yield Caution.of("range", j, wide[j])
-        if shown is not None and shown[j] < LEAST_SHOWN:
+        if shown is not None and shown[j] < EXTRAPOLATED:
             yield Caution.of("beyond", j, name, 100 * float(shown[j]))
         if (most := float(np.abs(bias[:, j]).max(initial=0.0))) > LARGE_BIAS:
             yield Caution.of("bias", j, name, 100 * min(most, 1.0))

@@ -234,7 +234,8 @@ class PhaseAnalysis:
         one, see `espm_hs.decomposition.separation.surroundings`. None in older files.
     shown
         Shape (n_phases,): what part of the counts of its purest pixels each phase makes
-        up, see `espm_hs.decomposition.solid_solution.shown_alone`. None in older files.
+        up, see `espm_hs.decomposition.solid_solution.shown_alone`; 1 if it was known.
+        None in older files.
     steps
         What the search chose among answers that the counts allow, a sentence each.
     gains
@@ -469,9 +470,7 @@ class PhaseAnalysis:
             self.alternatives,
             {one.phase: str(one) for one in self.ambiguities if one.is_wide},
             self.composition_bias,
-            None
-            if self.shown is None
-            else np.where(self.knowledge.free, self.shown, 1),
+            self.shown,
         )
         return (*found, *self._cautions_of_all())
 

@@ -262,7 +262,7 @@ class PhaseSearch:
             found = self._mapped(found, found.W)
         counts = self.problem.totals(self.problem.spectra(found.W)) * found.H
         self.surroundings = surroundings(counts, self.grid)
-        self.shown = shown_alone(counts)
+        self.shown = np.where(self.known.free, shown_alone(counts), 1.0)
         return found, errors
 
     def begin(self) -> None:
@@ -527,7 +527,9 @@ class PhaseSearch:
         changed = [phase for phase, _ in self.taken]
         mixing = self._purest(found, self._on_grid(found), changed)
         mixed = self._few or (pixels.binning > 1 and self.bins is None)
-        before, nats = (self.problem, self.gains.copy()), self._divergence(found)
+        if not mixed and np.array_equal(mixing, np.eye(k)):
+            return found, errors
+        before = self.problem, self.gains.copy()
         try:
             single = SinglePixels(pixels.counts, pixels.grid, k)
             begun, beside = self._with_what_lies_beside(found, errors, mixing, single)
@@ -542,11 +544,12 @@ class PhaseSearch:
             return replace(found, interrupted=True), errors
         if gained == 0.0 and not beside.any():
             return found, errors
-        again = self._mapped(begun, W)
-        may_object = not (self._few or beside.any())
-        if may_object and self._divergence(again) > nats:
-            self.problem = before[0]
-            return found, errors
+        again, now = self._mapped(begun, W), self.problem
+        if not (self._few or beside.any()):
+            nats, self.problem = self._divergence(again), before[0]
+            if nats > self._divergence(found):
+                return found, errors
+            self.problem = now
         self.alone = beside | (alone & (gained > 0.0))
         if gained > 0.0:
             self.gains.append(

@@ -268,11 +268,8 @@ def find_inclusion(
         held[pair] = one.amount
     able = allowed if hosts is None else hosts(held)
     taken = uptake(list(found))
-    enough = {
-        pair: one
-        for pair, one in found.items()
-        if taken[pair] > (LEAST_UPTAKE if able[pair] else SURE_UPTAKE)
-    }
+    needed = np.where(able, LEAST_UPTAKE, SURE_UPTAKE)
+    enough = [pair for pair in found if taken[pair] > needed[pair]]
     surest = max(enough, key=taken.__getitem__, default=None)
     if surest is None:
         return None

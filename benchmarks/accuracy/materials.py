@@ -5,8 +5,8 @@ Each is a function of a random generator and the shape of the map that returns a
 down, with its seeds, before any default was tuned on the other half. Its results have
 been read since. `FRESH` and `BLIND` came after it, one after the other: each was
 committed before anything was fitted to it, judged what had been changed until then, and
-has been read, too, and so have `LATER`, `LAST` and `FINAL`. `EIGHTH` was committed
-before it was decomposed, to take their place.
+has been read, too, and so have `LATER`, `LAST`, `FINAL` and `EIGHTH`. `NINTH` was
+committed before it was decomposed, to take their place.
 """
 
 from __future__ import annotations
@@ -951,7 +951,7 @@ def zoned_garnet(rng, shape):
     return Sample(phases, 100 * np.concatenate((maps, others), axis=-1))
 
 
-# -- eighth set: committed before it was decomposed; no choice may be made by it -------
+# -- eighth set: committed before it was decomposed, and read since -------------------
 
 
 def slag(rng, shape):
@@ -1096,6 +1096,178 @@ def silicon_nitride(rng, shape):
     return Sample(phases, wedge * np.stack((rest, glass, silicide), axis=-1))
 
 
+# -- ninth set: committed before it was decomposed; no choice may be made by it --------
+
+
+def titanium_aluminide(rng, shape):
+    """Wedge of lamellae, and grains with more chromium: all have all elements."""
+    y, x = np.indices(shape)
+    angle = rng.uniform(0.3, 1.2)
+    across = x * np.cos(angle) + y * np.sin(angle)
+    middles = rng.uniform(across.min(), across.max(), 8)
+    lamella = abs(across[..., None] - middles) < rng.uniform(0.8, 2.5, 8)
+    grain = spheres(rng, shape, 3, (5, 9)) > 0
+    of_pixel = np.where(grain, 2, lamella.any(axis=-1))
+    wedge = np.linspace(50, 120, shape[1])[None, :, None]
+    phases = [
+        Phase("gamma", {"Ti": 47.8, "Al": 48.4, "Cr": 1.8, "Nb": 2}, 3.9, 0.06),
+        Phase("alpha2", {"Ti": 62, "Al": 34.5, "Cr": 1.7, "Nb": 1.8}, 4.2, 0.06),
+        Phase("ordered beta", {"Ti": 52, "Al": 37.5, "Cr": 8.5, "Nb": 2}, 4.3, 0.06),
+    ]
+    maps = gaussian_filter(np.eye(3)[of_pixel], (0.7, 0.7, 0))
+    return Sample(phases, wedge * maps, counts=(10.0, 80.0))
+
+
+def maraging_steel(rng, shape):
+    """Two intermetallics that no pixel shows alone, in an overaged steel."""
+    nickel = spheres(rng, shape, 30, (2.5, 4.5)) * 2
+    molybdenum = spheres(rng, shape, 12, (2.5, 4)) * 2
+    phases = [
+        Phase(
+            "martensite",
+            {"Fe": 74.5, "Ni": 14, "Co": 10.5, "Mo": 0.8, "Ti": 0.2},
+            8.0,
+            0.05,
+        ),
+        Phase("Ni3Ti", {"Ni": 71, "Ti": 19, "Fe": 5, "Mo": 4, "Co": 1}, 8.0, 0.06),
+        Phase("Fe7Mo6", {"Fe": 46, "Mo": 39, "Co": 11, "Ni": 4}, 9.2, 0.07),
+    ]
+    maps = embedded(50, np.stack((nickel, molybdenum), axis=-1))
+    return Sample(phases, maps, counts=(40.0, 200.0))
+
+
+def composite_cathode(rng, shape):
+    """Coated particles of an oxide cut open, in a sulphide with carbon and binder.
+
+    Lithium is left out: no detector counts it.
+    """
+    core, coating = coated_spheres(rng, shape, 3, (11, 17), 2.5)
+    carbon = spheres(rng, shape, 9, (3, 6)) > 0
+    of_pixel = np.select([core > 0, coating > 0, carbon], [1, 2, 3])
+    maps = gaussian_filter(np.eye(4)[of_pixel], (0.6, 0.6, 0))
+    maps[..., 0] *= 0.9 + 0.15 * np.tanh(
+        6 * gaussian_filter(rng.standard_normal(shape), 3)
+    )
+    phases = [
+        Phase("sulphide", {"P": 14.3, "S": 71.4, "Cl": 14.3}, 1.9, 0.08),
+        Phase("oxide", {"Ni": 26.7, "Co": 3.3, "Mn": 3.3, "O": 66.7}, 4.7, 0.06),
+        Phase("niobate", {"Nb": 25, "O": 75}, 4.6, 0.09),
+        Phase("carbon and binder", {"C": 88, "F": 12}, 1.7, 0.2),
+    ]
+    return Sample(phases, 100 * maps, counts=(6.0, 60.0))
+
+
+def telluride_cell(rng, shape):
+    """Front of a solar cell, whose absorber loses selenium with depth."""
+    barrier, contact, window, absorber = np.moveaxis(
+        layers(shape, (6, 16, 5), 0.6), -1, 0
+    )
+    depth = np.arange(shape[0]) + 0.5 - 27
+    share = np.clip(0.5 - 0.5 * np.tanh((depth - 12) / 9), 0.02, 0.98)[:, None]
+    phases = [
+        Phase("silica", {"Si": 33.3, "O": 66.7}, 2.2, 0.08),
+        Phase("tin oxide", {"Sn": 33, "O": 66, "F": 1}, 6.9, 0.08),
+        Phase("window", {"Zn": 40, "Mg": 10, "O": 50}, 5.2, 0.07),
+        Phase("selenide telluride", {"Cd": 50, "Se": 18, "Te": 32}, 5.8, 0.08),
+        Phase("telluride", {"Cd": 50, "Te": 50}, 5.85, 0.08),
+    ]
+    maps = [barrier, contact, window, absorber * share, absorber * (1 - share)]
+    return Sample(phases, 90 * np.stack(maps, axis=-1), stray={"Mo": 0.02, "Ga": 0.01})
+
+
+def flash_memory(rng, shape):
+    """Gate of a memory in its liners, and the films up to the channel: Si and W."""
+    y, x = np.indices(shape)
+    # from the tungsten, whose liners are between it and oxide on two sides
+    apart = np.maximum(y - 20, x - 0.45 * shape[1])
+    trap, channel = (y >= 32) & (y < 38), (y >= 43) & (y < 51)
+    of_pixel = np.select(
+        [apart < 0, apart < 2.5, apart < 5.5, trap, channel], [0, 1, 2, 3, 4], 5
+    )
+    phases = [
+        Phase("tungsten", {"W": 100}, 19.0, 0.12),
+        Phase("titanium nitride", {"Ti": 50, "N": 50}, 5.2, 0.06),
+        Phase("alumina", {"Al": 40, "O": 60}, 3.6, 0.08),
+        Phase("trap", {"Si": 43, "N": 54, "O": 3}, 3.0, 0.08),
+        Phase("channel", {"Si": 100}, 2.33, 0.06),
+        Phase("silica", {"Si": 33.3, "O": 66.7}, 2.2, 0.08),
+    ]
+    maps = gaussian_filter(np.eye(6)[of_pixel], (0.8, 0.8, 0))
+    return Sample(phases, 50 * maps, counts=(30.0, 200.0))
+
+
+def solder_bump(rng, shape):
+    """Nickel with phosphorus, the phosphide and stannide on it, and a solder of tin."""
+    y, x = np.indices(shape)
+    front = 33 + 3 * np.sin(x / 4 + rng.uniform(0, 6))
+    of_pixel = np.select([y < 14, y < 19, y < front], [0, 1, 2], 3)
+    maps = gaussian_filter(np.eye(4)[of_pixel], (0.7, 0.7, 0))
+    silver = np.minimum(spheres(rng, shape, 14, (2, 4)) / 3, 1) * maps[..., 3]
+    maps[..., 3] -= silver
+    phases = [
+        Phase("nickel", {"Ni": 85.5, "P": 14.5}, 8.0, 0.06),
+        Phase("phosphide", {"Ni": 74, "P": 24.5, "Sn": 1.5}, 7.7, 0.06),
+        Phase("stannide", {"Cu": 33, "Ni": 22, "Sn": 45}, 8.4, 0.06),
+        Phase("tin", {"Sn": 99.4, "Ag": 0.3, "Cu": 0.3}, 7.3, 0.07),
+        Phase("Ag3Sn", {"Ag": 75, "Sn": 25}, 9.9, 0.08),
+    ]
+    maps = np.concatenate((maps, silver[..., None]), axis=-1)
+    return Sample(phases, 90 * maps, stray={"Mo": 0.02, "Ga": 0.01})
+
+
+def ruthenium_catalyst(rng, shape):
+    """Particles of 2 nm and oxide beside them, on carbon: at few counts."""
+    metal = spheres(rng, shape, 55, (1.6, 3)) * 0.5
+    oxide = spheres(rng, shape, 7, (3.5, 6)) * 0.5
+    support = 20 + 5 * np.tanh(8 * gaussian_filter(rng.standard_normal(shape), 6))
+    phases = [
+        Phase("carbon", {"C": 96, "O": 4}, 1.9, 0.2),
+        Phase("alloy", {"Pt": 52, "Ru": 48}, 17.0, 0.12),
+        Phase("oxide", {"Ru": 31, "O": 69}, 6.0, 0.09),
+    ]
+    maps = np.stack((support, metal, oxide), axis=-1)
+    return Sample(phases, maps, counts=(3.0, 10.0))
+
+
+def eclogite(rng, shape):
+    """Seven minerals of a rock, of which two are small and rare."""
+    rutile, apatite = (
+        np.minimum(spheres(rng, shape, number, (2.5, 4.5)) / 3, 1) for number in (7, 4)
+    )
+    rutile, apatite = gaussian_filter(
+        np.stack((rutile, apatite * (1 - rutile))), (0, 0.6, 0.6)
+    )
+    # weights sum to 1 but for rounding
+    rest = np.maximum(1 - rutile - apatite, 0)[..., None]
+    phases = [
+        Phase(
+            "garnet",
+            {"Fe": 6.5, "Mg": 5, "Ca": 3.5, "Al": 10, "Si": 15, "O": 60},
+            3.8,
+            0.06,
+        ),
+        Phase(
+            "omphacite",
+            {"Na": 5, "Ca": 5, "Mg": 4, "Fe": 1, "Al": 5, "Si": 20, "O": 60},
+            3.3,
+            0.06,
+        ),
+        Phase("quartz", {"Si": 33.3, "O": 66.7}, 2.65, 0.07),
+        Phase(
+            "phengite",
+            {"K": 5, "Al": 10.6, "Mg": 2.4, "Fe": 0.5, "Si": 18, "O": 63.5},
+            2.85,
+            0.07,
+        ),
+        Phase("kyanite", {"Al": 25, "Si": 12.5, "O": 62.5}, 3.65, 0.07),
+        Phase("rutile", {"Ti": 33.3, "O": 66.7}, 4.25, 0.07),
+        Phase("apatite", {"Ca": 23.8, "P": 14.3, "O": 57.1, "F": 4.8}, 3.2, 0.07),
+    ]
+    small = np.stack((rutile, apatite), axis=-1)
+    maps = np.concatenate((grains(rng, shape, 5, 30) * rest, small), axis=-1)
+    return Sample(phases, 100 * maps, counts=(25.0, 120.0))
+
+
 Maker = Callable[[np.random.Generator, Shape], Sample]
 
 TRAINING: tuple[Maker, ...] = (
@@ -1178,6 +1350,16 @@ EIGHTH: tuple[Maker, ...] = (
     dichalcogenide,
     silicon_nitride,
 )
+NINTH: tuple[Maker, ...] = (
+    titanium_aluminide,
+    maraging_steel,
+    composite_cathode,
+    telluride_cell,
+    flash_memory,
+    solder_bump,
+    ruthenium_catalyst,
+    eclogite,
+)
 # Each set with the seed of its samples, forward models and counts.
 HALVES: dict[str, tuple[tuple[Maker, ...], int]] = {
     "training": (TRAINING, 20_001),
@@ -1188,4 +1370,5 @@ HALVES: dict[str, tuple[tuple[Maker, ...], int]] = {
     "last": (LAST, 83_059),
     "final": (FINAL, 62_071),
     "eighth": (EIGHTH, 48_017),
+    "ninth": (NINTH, 29_033),
 }

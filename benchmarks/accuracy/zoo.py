@@ -1,7 +1,7 @@
 """How right the defaults are on maps that they were not tuned on.
 
-    python benchmarks/accuracy/zoo.py [--half held_out, fresh, blind, later, last, final
-        or eighth] [--only steel,minerals] [--write docs/validation.md]
+    python benchmarks/accuracy/zoo.py [--half held_out, fresh, blind, later, last,
+        final, eighth or ninth] [--only steel,minerals] [--write docs/validation.md]
 
 Samples of `materials.py`, measured by three forward models of which two differ from
 that of the fit, with two numbers of counts, 64 x 64 pixels. The user of each map knows

@@ -54,7 +54,10 @@ def off(nominal, by):
     ("half", "shape"),
     [
         *((half, zoo.SHAPE) for half in HALVES),
-        *((half, NARROW) for half in ("blind", "later", "last", "final", "eighth")),
+        *(
+            (half, NARROW)
+            for half in ("blind", "later", "last", "final", "eighth", "ninth")
+        ),
     ],
 )
 def test_maps_of_samples_have_some_of_each_phase(half, shape):

@@ -809,15 +809,21 @@ class PhaseSearch:
         films = find_films(found.W, H, *known, self.grid, allowed)
         if films:
             return films
-        even = films_of(H, self.grid)
-        while overlap := find_overlap(found.W, *known, hosts, allowed, even):
+        even, over = films_of(H, self.grid), self._lie_over(found, hosts)
+        while overlap := find_overlap(found.W, *known, over, allowed, even):
             pair = overlap.phase, overlap.other
-            # what is known to be a host lies over all phases
-            certain = overlap.other in hosts
-            if certain or self._uptake(found, [pair])[pair] > LEAST_OF_OVERLAP:
+            if over[pair] or self._uptake(found, [pair])[pair] > LEAST_OF_OVERLAP:
                 return [overlap]
             allowed[pair] = False
         return []
+
+    def _lie_over(self, found: Factorization, hosts: set[int]) -> np.ndarray:
+        """Return around which phases (rows) hosts of others (columns) lie, too."""
+        k = found.W.shape[1]
+        over, known = np.zeros((k, k), bool), sorted(hosts)
+        if known:
+            over[:, known] = self._hosts(found, np.zeros((k, k)))[:, known]
+        return over
 
     def _uptake(
         self, found: Factorization, pairs: list[tuple[int, int]]

@@ -7,7 +7,7 @@ searches return an `Overlap`, which `separate` takes out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -174,7 +174,7 @@ def find_overlap(
     W: np.ndarray,
     covariance: np.ndarray,
     elements: np.ndarray,
-    hosts: Set[int] = frozenset(),
+    over: np.ndarray | None = None,
     allowed: np.ndarray | None = None,
     films: np.ndarray | None = None,
 ) -> Overlap | None:
@@ -188,9 +188,10 @@ def find_overlap(
         Of W, shape (n_phases, n_columns, n_columns).
     elements
         Boolean, shape (n_columns,): columns that are elements of the sample.
-    hosts
-        Phases that another one was taken out of: the foil is thicker than what lies in
-        them, which is why they are in every phase that has all of their elements.
+    over
+        Boolean, shape (n_phases, n_phases): whether the phase of a column, which was
+        taken out of others, lies around that of a row, too: the foil is thicker than
+        what lies in it; None: none does.
     allowed
         Boolean, shape (n_phases, n_phases): whether the phase of a row may have that of
         a column taken out of it; None: all may.
@@ -213,7 +214,8 @@ def find_overlap(
         if one.amount > MOST_OVERLAP and one.chance > CHANCE_OF_MOST and not film:
             return False
         all_agree = one.chance < CHANCE_OF_ALL and amounts.all_agree(one)
-        return one.other in hosts or all_agree
+        lies_over = over is not None and over[one.phase, one.other]
+        return bool(lies_over or all_agree)
 
     likely = [
         one

@@ -24,11 +24,14 @@ from espm_hs.decomposition.self_consistency import (
 )
 from espm_hs.decomposition.separation import (
     CERTAIN,
+    LEAST_OVERLAP,
     Overlap,
     coatings,
+    even_film,
     find_films,
     find_inclusion,
     find_overlap,
+    in_film,
     inclusions,
     is_trace,
     lacks_several,
@@ -63,6 +66,7 @@ from espm_hs.factorization import (
     divergence_of_fit,
     factorize,
     fit_maps,
+    linear_maps,
     mixing_ranges,
     off_zero,
     uptake,
@@ -111,6 +115,7 @@ NATS_OF_PLACES = 3.0
 ALL_SHOW = "the {percent:.0f} % of it that all pixels show are taken out"
 OF_MATRIX = "Phase {one.phase} lies in phase {one.other}: " + ALL_SHOW
 OF_COATING = "Phase {one.other} encloses phase {one.phase}: " + ALL_SHOW
+EVEN_FILM = "Phase {one.other} is an even film, on which others lie"
 OF_SERIES = (
     "Phase {one.phase} is an end of a series: the {percent:.0f} % of phase {one.other} "
     "in it are taken out"
@@ -227,6 +232,7 @@ class PhaseSearch:
                 found, errors = self._separated(found, errors)
             with stage(ALL_ROUNDS, "looking further"):
                 found, errors = self._searched_on(found, errors)
+        named &= not self._all_held
         if self.sums is not None:
             with stage(ALL_ROUNDS, "all channels"):
                 found = self._in_all_channels(found, counts)
@@ -310,6 +316,8 @@ class PhaseSearch:
             gone = (found.W == 0) & found.W.any(axis=0)
             known = np.full(found.W.shape, np.nan) if fixed is None else fixed
             self.problem = replace(self.problem, fixed=np.where(gone, 0.0, known))
+        if self.held:
+            self.problem = self._holding(found, sorted(self.held))
         again = self._fit((found.W, np.asarray(found.H)), options)
         self.problem = replace(self.problem, fixed=fixed)
         stopped = found.interrupted or again.interrupted
@@ -404,14 +412,14 @@ class PhaseSearch:
         """
         penalties = self.problem.penalties
         undecided = found.n_agreeing < LEAST_AGREEING * len(found.objectives)
-        if not (undecided and self._settled(found)):
+        if not (undecided and self._settled(found)) or self._all_held:
             return found, errors
-        before = self.problem, self.steps, self.rise, self.taken
+        before = self.problem, self.steps, self.rise, self.taken, self.held
         # elements agreed that what was taken out is not there: a few nats are no reason
         # to put it back
         worth = NATS_PER_NUMBER * len(self.rows) if self.steps else 0.0
         lowest = found.objective - self.rise - worth
-        self.steps, self.rise, self.taken = [], 0.0, set()
+        self.steps, self.rise, self.taken, self.held = [], 0.0, set(), set()
         other, others = found, errors
         with suppress(LostComponent):  # which the counts do not bear out: nothing else
             with stage(A_ROUND):
@@ -430,7 +438,7 @@ class PhaseSearch:
                     others = self._errors(other)
                 if preferred:
                     return other, others
-        self.problem, self.steps, self.rise, self.taken = before
+        self.problem, self.steps, self.rise, self.taken, self.held = before
         spent = replace(found, n_iter=other.n_iter, interrupted=other.interrupted)
         return spent, errors
 
@@ -709,7 +717,10 @@ class PhaseSearch:
         # what is known not to be in a phase, and still is everywhere with it
         hosts = accompanying(self._counts_of(found.W, found.H), ~self.known.free)
         allowed = self.known.apart(self.rows)
-        for _ in range(k * (k - 1) if self._in_counts and self.separation else 0):
+        if self._in_counts and self.separation:
+            found, errors = self._on_even_film(found, errors, allowed)
+        able = self._in_counts and self.separation and not self._all_held
+        for _ in range(k * (k - 1) if able else 0):
             if found.interrupted:
                 break
             try:
@@ -745,9 +756,7 @@ class PhaseSearch:
         With ``as_it_is`` the refit is the judge alone: what is left of the phases stays
         what it is, and has its maps.
         """
-        start = found.W, found.H
-        for overlap in overlaps:
-            start = separate(*start, overlap, self.rows)
+        start = _separate_all(found, overlaps, self.rows)
         once, fixed = replace(self.options, n_init=1), self.problem.fixed
         changed = {overlap.phase for overlap in overlaps}
         self.problem = self._holding(found, sorted(self.held))
@@ -816,6 +825,76 @@ class PhaseSearch:
                 return [overlap]
             allowed[pair] = False
         return []
+
+    @property
+    def _all_held(self) -> bool:
+        """Whether the composition of all phases is settled."""
+        return len(self.held) == self.problem.n_components
+
+    def _on_even_film(
+        self, found: Factorization, errors: Errors, allowed: np.ndarray
+    ) -> Fit:
+        """Take a film out of what lies on it as its being even tells, if counts do."""
+        free = self.known.free & ~self.known.located
+        ready = self.problem.penalties.acts and self.problem.ties is None
+        if not (ready and free.all()) or found.interrupted or errors.interrupted:
+            return found, errors
+        counts = self.counts
+        if self.sizes is not None and self.sizes.min() < self.sizes.max():
+            counts = counts.take(self.sizes == self.sizes.max())
+        maps = linear_maps(counts, self.problem.spectra(found.W))
+        on_it = even_film(found.W, self.rows, *maps, allowed)
+        if not on_it:
+            return found, errors
+        with stage(A_ROUND):
+            W = _separate_all(found, on_it, self.rows)[0]
+            parts = in_film(W, self.rows, on_it[0].other)
+            everywhere = any(one.amount > LEAST_OVERLAP for one in parts)
+            again = (
+                self._everywhere_on(found, on_it)
+                if everywhere
+                else self._without(found, on_it, told=EVEN_FILM)
+            )
+        if again is None:
+            return found, errors
+        self.taken |= {(one.phase, one.other) for one in on_it}
+        return again, self._errors(again)
+
+    def _everywhere_on(
+        self, found: Factorization, on_it: list[Overlap]
+    ) -> Factorization | None:
+        """Find phases that lie everywhere on a film, without penalties.
+
+        Where each pixel holds the film and something else, few phases in a pixel are
+        no more likely than many.
+        """
+        before, fixed = self.problem, self.problem.fixed
+        self.problem = replace(before, penalties=Penalties())
+        begun = self._mapped(found, _separate_all(found, on_it, self.rows)[0])
+        again = self._tried(
+            self._mapped(found, found.W),
+            len(on_it),
+            lambda: continued(
+                found,
+                self._fit(
+                    (begun.W, off_zero(begun.H)),
+                    replace(self.options, n_init=1, solver="mu"),
+                ),
+            ),
+        )
+        if again is None:
+            self.problem = before
+            return None
+        parts = in_film(again.W, self.rows, on_it[0].other)
+        W, _ = _separate_all(again, parts, self.rows)
+        self.problem = replace(self.problem, penalties=before.penalties, fixed=fixed)
+        self.held = set(range(W.shape[1]))
+        again = self._mapped(again, W)
+        rise = again.objective - found.objective
+        self.steps.append(
+            EVEN_FILM.format(one=on_it[0]) + f" everywhere; F {rise:+.1f}."
+        )
+        return again
 
     def _lie_over(self, found: Factorization, hosts: set[int]) -> np.ndarray:
         """Return around which phases (rows) hosts of others (columns) lie, too."""
@@ -1124,6 +1203,16 @@ def _of_mixtures(errors: Errors, mixing: np.ndarray) -> Errors:
     """Return the errors of mixtures of the phases."""
     covariance = np.tensordot(mixing**2, errors.covariance, 1)
     return replace(errors, covariance=covariance, bias=errors.bias @ mixing.T)
+
+
+def _separate_all(
+    found: Factorization, overlaps: Sequence[Overlap], elements: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Take phases out of others, one after the other; return W and H."""
+    start = found.W, np.asarray(found.H)
+    for one in overlaps:
+        start = separate(*start, one, elements)
+    return start
 
 
 def _told(gone: set[int], changed: set[int]) -> str:

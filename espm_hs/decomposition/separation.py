@@ -17,6 +17,7 @@ from espm_hs.decomposition.surroundings import (
     SURROUNDED,
     UNEVEN,
     enclosed_in,
+    evened,
     films_of,
     from_place_to_place,
     missing_atoms,
@@ -56,6 +57,10 @@ LEAST_INCLUSION = 0.2
 # A phase lacks an element of which it has less than this part of what another one, in
 # the share that pixels show, would bring. That one is nearly all that they show.
 HARDLY_ANY, NEARLY_ALL = 0.3, 0.9
+# An even film varies by less than this part of itself. With as much of it taken out as
+# makes it even, this part of what is left of a phase may be less than nothing; what
+# differs by this part from what is taken out is gone; and so much has to be left.
+EVEN, LESS_THAN_NOTHING, NEARLY_GONE, LEFT = 0.14, 0.4, 0.1, 0.05
 # Most of a film says how much of it is in a phase: so much of its atoms.
 MOST_OF_FILM = 0.7
 # A coating that is nearly all one element tells nothing: the core may be an alloy.
@@ -526,6 +531,79 @@ def find_films(
         uneven[film] = unevenness(filled, grid)
     film = min(uneven, key=lambda one: uneven[one], default=-1)
     return films[film] if uneven and uneven[film] < UNEVEN**2 else []
+
+
+def even_film(
+    W: np.ndarray,
+    elements: np.ndarray,
+    H: np.ndarray,
+    noise: np.ndarray,
+    allowed: np.ndarray,
+) -> list[Overlap]:
+    """Return an even film in the phases that lie on it, an entry for each of these.
+
+    Parameters
+    ----------
+    W, elements, allowed
+        As in `find_films`.
+    H, noise
+        As in `espm_hs.decomposition.surroundings.evened`.
+
+    Notes
+    -----
+    How much of a film is in a phase follows from its being even, whatever elements the
+    two have. It is a film if no other phase then has less than nothing of an element:
+    what takes the place of a matrix has, since there the matrix would have to be.
+    """
+    for film in range(W.shape[1]):
+        told, errors, uneven = evened(H, noise, film)
+        if not uneven < EVEN**2:
+            continue
+        others = np.delete(np.arange(W.shape[1]), film).tolist()
+        parts = [
+            _of_film(W, elements, phase, film, told[phase], errors[phase])
+            for phase in others
+        ]
+        on_it = [x for x in parts if x is not None and allowed[x.phase, film]]
+        if None not in parts and (on_it := [x for x in on_it if x.columns.size]):
+            return on_it
+    return []
+
+
+def _of_film(
+    W: np.ndarray,
+    elements: np.ndarray,
+    phase: int,
+    film: int,
+    told: float,
+    error: float,
+) -> Overlap | None:
+    """Return what a phase has of a film; None if that cannot be."""
+    part = told * W[:, film]
+    left = W[:, phase] - part
+    less, more = np.minimum(left[elements], 0.0), np.maximum(left[elements], 0.0)
+    if more.sum() < LEFT or -less.sum() > LESS_THAN_NOTHING * more.sum():
+        return None
+    near = np.maximum(CERTAIN * error * W[:, film], NEARLY_GONE * part)
+    there = elements & (W[:, film] > NEARLY_GONE) & (W[:, phase] > 0)
+    gone = np.flatnonzero(there & (left < near))
+    amount = W[gone, phase].sum() / max(W[gone, film].sum(), np.finfo(float).tiny)
+    return Overlap(
+        phase, film, float(amount), gone if amount > LEAST_OVERLAP else gone[:0]
+    )
+
+
+def in_film(W: np.ndarray, elements: np.ndarray, film: int) -> list[Overlap]:
+    """Return what a film may have of what lies on it, as much as elements allow."""
+    found, W = [], W.copy()
+    for phase in np.delete(np.arange(W.shape[1]), film).tolist():
+        own = np.flatnonzero(elements & (W[:, phase] > TRACE))
+        ratio = W[own, film] / W[own, phase]
+        least = float(ratio.min(initial=1.0))
+        if 0 < least < MOST_OVERLAP:
+            found.append(Overlap(film, phase, least, own[ratio == least]))
+            W[:, film] -= least * W[:, phase]
+    return found
 
 
 def _lies_on(one: Overlap, missing: np.ndarray, closer: float = 1.0) -> bool:

@@ -21,6 +21,9 @@ UNEVEN, BARE, LEAST_FILM = 0.4, 0.05, 0.2
 # map of the film where it is, and its edges show that much of what is found there,
 # within so many standard errors.
 LEAST_MISSING, N_ERRORS = 0.5, 2.0
+# Amounts tell how a film varies with them if they vary themselves by so many standard
+# errors.
+TELLS = 4.0
 # Where phases go together everywhere, this part of how they vary tells them apart.
 RIDGE = 1e-9
 # A particle ends where there is less than this part of what there is on particles. What
@@ -163,6 +166,47 @@ def thicker_under(
     most = N_ERRORS * spread[film, phase] - at_edges[film, phase]
     more = -float(missing[film, phase])
     return more if most > LEAST_MISSING * more else 0.0, float(errors[film, phase])
+
+
+def evened(
+    H: np.ndarray, noise: np.ndarray, film: int
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return how much of others must belong to a phase for it to be even.
+
+    Parameters
+    ----------
+    H, noise
+        Amounts in pixels, and their mean covariance, as
+        `espm_hs.factorization.linear_maps` returns them.
+    film
+        Number of the phase.
+
+    Returns
+    -------
+    amounts : numpy.ndarray
+        For each unit of the other phases, 0 for the phase itself, shape (n_phases,).
+    errors : numpy.ndarray
+        Standard errors, infinite where the others do not vary, shape (n_phases,).
+    uneven : float
+        By which part of its mean it varies even then, squared. Noise is left out.
+    """
+    n, k = H.shape
+    others, mean = np.delete(np.arange(k), film), H.mean(axis=0)
+    away = H - mean
+    varies = away.T @ away / n - noise
+    amounts, errors = np.zeros(k), np.full(k, np.inf)
+    among = varies[np.ix_(others, others)]
+    own = np.sqrt(np.diagonal(noise)[others] / n)
+    if np.linalg.eigvalsh(among / np.outer(own, own)).min() <= TELLS * np.sqrt(n):
+        return amounts, errors, np.inf
+    inverse = np.linalg.inv(among)
+    amounts[others] = -inverse @ varies[others, film]
+    whole = amounts.copy()
+    whole[film] = 1.0
+    left = away @ whole
+    scores = (away[:, others] * left[:, None] - noise[others] @ whole) @ inverse
+    errors[others] = np.sqrt((scores**2).sum(axis=0)) / n
+    return amounts, errors, float(whole @ varies @ whole / (mean @ whole) ** 2)
 
 
 def _with_neighbours(map_: np.ndarray, grid: Grid) -> np.ndarray:

@@ -20,6 +20,7 @@ from espm_hs.factorization.cross_validation import (
     sparsity_losses,
     thin,
 )
+from espm_hs.factorization.linear_maps import linear_maps
 from espm_hs.factorization.penalties import (
     STRONGEST,
     Penalties,
@@ -100,6 +101,7 @@ __all__ = [
     "fit_spectrum",
     "held_out",
     "joined",
+    "linear_maps",
     "mixing_ranges",
     "off_zero",
     "profiled_information",

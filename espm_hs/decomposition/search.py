@@ -316,8 +316,7 @@ class PhaseSearch:
             gone = (found.W == 0) & found.W.any(axis=0)
             known = np.full(found.W.shape, np.nan) if fixed is None else fixed
             self.problem = replace(self.problem, fixed=np.where(gone, 0.0, known))
-        if self.held:
-            self.problem = self._holding(found, sorted(self.held))
+        self.problem = self._holding(found, sorted(self.held))
         again = self._fit((found.W, np.asarray(found.H)), options)
         self.problem = replace(self.problem, fixed=fixed)
         stopped = found.interrupted or again.interrupted
@@ -717,10 +716,10 @@ class PhaseSearch:
         # what is known not to be in a phase, and still is everywhere with it
         hosts = accompanying(self._counts_of(found.W, found.H), ~self.known.free)
         allowed = self.known.apart(self.rows)
-        if self._in_counts and self.separation:
+        able = self._in_counts and self.separation
+        if able:
             found, errors = self._on_even_film(found, errors, allowed)
-        able = self._in_counts and self.separation and not self._all_held
-        for _ in range(k * (k - 1) if able else 0):
+        for _ in range(k * (k - 1) if able and not self._all_held else 0):
             if found.interrupted:
                 break
             try:
@@ -756,7 +755,7 @@ class PhaseSearch:
         With ``as_it_is`` the refit is the judge alone: what is left of the phases stays
         what it is, and has its maps.
         """
-        start = _separate_all(found, overlaps, self.rows)
+        start = _all_separate(found, overlaps, self.rows)
         once, fixed = replace(self.options, n_init=1), self.problem.fixed
         changed = {overlap.phase for overlap in overlaps}
         self.problem = self._holding(found, sorted(self.held))
@@ -834,10 +833,10 @@ class PhaseSearch:
     def _on_even_film(
         self, found: Factorization, errors: Errors, allowed: np.ndarray
     ) -> Fit:
-        """Take a film out of what lies on it as its being even tells, if counts do."""
-        free = self.known.free & ~self.known.located
-        ready = self.problem.penalties.acts and self.problem.ties is None
-        if not (ready and free.all()) or found.interrupted or errors.interrupted:
+        """Take a film out of what lies on it, as much as the film being even tells."""
+        penalised = self.problem.penalties.acts and self.problem.ties is None
+        free = (self.known.free & ~self.known.located).all()
+        if not (penalised and free) or found.interrupted or errors.interrupted:
             return found, errors
         counts = self.counts
         if self.sizes is not None and self.sizes.min() < self.sizes.max():
@@ -846,53 +845,47 @@ class PhaseSearch:
         on_it = even_film(found.W, self.rows, *maps, allowed)
         if not on_it:
             return found, errors
+        W, _ = _all_separate(found, on_it, self.rows)
+        in_it = in_film(W, self.rows, on_it[0].other)
         with stage(A_ROUND):
-            W = _separate_all(found, on_it, self.rows)[0]
-            parts = in_film(W, self.rows, on_it[0].other)
-            everywhere = any(one.amount > LEAST_OVERLAP for one in parts)
-            again = (
-                self._everywhere_on(found, on_it)
-                if everywhere
-                else self._without(found, on_it, told=EVEN_FILM)
-            )
+            if any(one.amount > LEAST_OVERLAP for one in in_it):
+                again = self._everywhere_on(found, W, on_it)
+            else:
+                again = self._without(found, on_it, EVEN_FILM)
         if again is None:
             return found, errors
         self.taken |= {(one.phase, one.other) for one in on_it}
         return again, self._errors(again)
 
     def _everywhere_on(
-        self, found: Factorization, on_it: list[Overlap]
+        self, found: Factorization, W: np.ndarray, on_it: list[Overlap]
     ) -> Factorization | None:
-        """Find phases that lie everywhere on a film, without penalties.
+        """Go on from phases that lie on a film everywhere, without penalties.
 
         Where each pixel holds the film and something else, few phases in a pixel are
-        no more likely than many.
+        no more likely than many. Along what counts hardly tell, small steps stay close
+        to where the film being even has put the phases; what of these is in the film
+        counts do not tell at all.
         """
-        before, fixed = self.problem, self.problem.fixed
+        before, small_steps = self.problem, replace(self.options, n_init=1, solver="mu")
         self.problem = replace(before, penalties=Penalties())
-        begun = self._mapped(found, _separate_all(found, on_it, self.rows)[0])
+        start = W, off_zero(self._mapped(found, W).H)
         again = self._tried(
             self._mapped(found, found.W),
             len(on_it),
-            lambda: continued(
-                found,
-                self._fit(
-                    (begun.W, off_zero(begun.H)),
-                    replace(self.options, n_init=1, solver="mu"),
-                ),
-            ),
+            lambda: continued(found, self._fit(start, small_steps)),
         )
         if again is None:
             self.problem = before
             return None
-        parts = in_film(again.W, self.rows, on_it[0].other)
-        W, _ = _separate_all(again, parts, self.rows)
-        self.problem = replace(self.problem, penalties=before.penalties, fixed=fixed)
+        in_it = in_film(again.W, self.rows, on_it[0].other)
+        W, _ = _all_separate(again, in_it, self.rows)
+        self.problem = replace(self.problem, penalties=before.penalties)
         self.held = set(range(W.shape[1]))
         again = self._mapped(again, W)
         rise = again.objective - found.objective
         self.steps.append(
-            EVEN_FILM.format(one=on_it[0]) + f" everywhere; F {rise:+.1f}."
+            f"{EVEN_FILM.format(one=on_it[0])} everywhere; F {rise:+.1f}."
         )
         return again
 
@@ -1205,7 +1198,7 @@ def _of_mixtures(errors: Errors, mixing: np.ndarray) -> Errors:
     return replace(errors, covariance=covariance, bias=errors.bias @ mixing.T)
 
 
-def _separate_all(
+def _all_separate(
     found: Factorization, overlaps: Sequence[Overlap], elements: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Take phases out of others, one after the other; return W and H."""

@@ -588,9 +588,9 @@ def _of_film(
     there = elements & (W[:, film] > NEARLY_GONE) & (W[:, phase] > 0)
     gone = np.flatnonzero(there & (left < near))
     amount = W[gone, phase].sum() / max(W[gone, film].sum(), np.finfo(float).tiny)
-    return Overlap(
-        phase, film, float(amount), gone if amount > LEAST_OVERLAP else gone[:0]
-    )
+    if amount < LEAST_OVERLAP:
+        gone = gone[:0]
+    return Overlap(phase, film, float(amount), gone)
 
 
 def in_film(W: np.ndarray, elements: np.ndarray, film: int) -> list[Overlap]:

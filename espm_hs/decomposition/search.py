@@ -716,14 +716,11 @@ class PhaseSearch:
         # what is known not to be in a phase, and still is everywhere with it
         hosts = accompanying(self._counts_of(found.W, found.H), ~self.known.free)
         allowed = self.known.apart(self.rows)
-        able = self._in_counts and self.separation
-        if able:
-            found, errors = self._on_even_film(found, errors, allowed)
-        for _ in range(k * (k - 1) if able and not self._all_held else 0):
-            if found.interrupted:
+        for _ in range(k * (k - 1) if self._in_counts and self.separation else 0):
+            if found.interrupted or self._all_held:
                 break
             try:
-                overlaps = self._overlaps(found, errors, hosts, allowed)
+                overlaps, take_out = self._overlaps(found, errors, hosts, allowed)
                 taken_from = {overlap.other for overlap in overlaps}
                 overlaps = overlaps or self._inclusions(found, errors, allowed)
             except KeyboardInterrupt:
@@ -731,7 +728,7 @@ class PhaseSearch:
             if not overlaps:
                 break
             with stage(A_ROUND):
-                again = self._without(found, overlaps)
+                again = take_out(found, overlaps)
             if again is None:
                 for overlap in overlaps:
                     allowed[overlap.phase, overlap.other] = False
@@ -810,52 +807,42 @@ class PhaseSearch:
 
     def _overlaps(
         self, found: Factorization, errors: Errors, hosts: set[int], allowed: np.ndarray
-    ) -> list[Overlap]:
-        """Return what to take out of phases next: a film, or the surest overlap."""
+    ) -> tuple[list[Overlap], Callable]:
+        """Return what to take out of phases next, a film or the surest overlap; how."""
         known = errors.covariance, self.rows
         H = self._on_grid(found)
-        films = find_films(found.W, H, *known, self.grid, allowed)
-        if films:
-            return films
+        if films := find_films(found.W, H, *known, self.grid, allowed):
+            return films, self._without
+        if on_it := self._even_film(found, allowed):
+            return on_it, self._on_even_film
         even, over = films_of(H, self.grid), self._lie_over(found, hosts)
         while overlap := find_overlap(found.W, *known, over, allowed, even):
             pair = overlap.phase, overlap.other
             if over[pair] or self._uptake(found, [pair])[pair] > LEAST_OF_OVERLAP:
-                return [overlap]
+                return [overlap], self._without
             allowed[pair] = False
-        return []
+        return [], self._without
 
-    @property
-    def _all_held(self) -> bool:
-        """Whether the composition of all phases is settled."""
-        return len(self.held) == self.problem.n_components
-
-    def _on_even_film(
-        self, found: Factorization, errors: Errors, allowed: np.ndarray
-    ) -> Fit:
-        """Take a film out of what lies on it, as much as the film being even tells."""
+    def _even_film(self, found: Factorization, allowed: np.ndarray) -> list[Overlap]:
+        """Return a film in what lies on it, as much as the film being even tells."""
         penalised = self.problem.penalties.acts and self.problem.ties is None
-        free = (self.known.free & ~self.known.located).all()
-        if not (penalised and free) or found.interrupted or errors.interrupted:
-            return found, errors
+        if not (penalised and (self.known.free & ~self.known.located).all()):
+            return []
         counts = self.counts
         if self.sizes is not None and self.sizes.min() < self.sizes.max():
             counts = counts.take(self.sizes == self.sizes.max())
         maps = linear_maps(counts, self.problem.spectra(found.W))
-        on_it = even_film(found.W, self.rows, *maps, allowed)
-        if not on_it:
-            return found, errors
+        return even_film(found.W, self.rows, *maps, allowed)
+
+    def _on_even_film(
+        self, found: Factorization, on_it: list[Overlap]
+    ) -> Factorization | None:
+        """Take an even film out of what lies on it; None if the counts object."""
         W, _ = _all_separate(found, on_it, self.rows)
         in_it = in_film(W, self.rows, on_it[0].other)
-        with stage(A_ROUND):
-            if any(one.amount > LEAST_OVERLAP for one in in_it):
-                again = self._everywhere_on(found, W, on_it)
-            else:
-                again = self._without(found, on_it, EVEN_FILM)
-        if again is None:
-            return found, errors
-        self.taken |= {(one.phase, one.other) for one in on_it}
-        return again, self._errors(again)
+        if any(one.amount > LEAST_OVERLAP for one in in_it):
+            return self._everywhere_on(found, W, on_it)
+        return self._without(found, on_it, EVEN_FILM)
 
     def _everywhere_on(
         self, found: Factorization, W: np.ndarray, on_it: list[Overlap]

@@ -195,9 +195,10 @@ def evened(
     away = H - mean
     varies = away.T @ away / n - noise
     amounts, errors = np.zeros(k), np.full(k, np.inf)
-    among = varies[np.ix_(others, others)]
-    own = np.sqrt(np.diagonal(noise)[others] / n)
-    if np.linalg.eigvalsh(among / np.outer(own, own)).min() <= TELLS * np.sqrt(n):
+    here = np.ix_(others, others)
+    among = varies[here]
+    sure = np.linalg.eigvalsh(among - TELLS / np.sqrt(n) * noise[here])
+    if sure.min() <= RIDGE * among.trace():
         return amounts, errors, np.inf
     inverse = np.linalg.inv(among)
     amounts[others] = -inverse @ varies[others, film]

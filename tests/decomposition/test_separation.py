@@ -60,7 +60,10 @@ def test_a_host_lies_over_other_phases_too():
     W[1, 2] = W[3, 2] * HOST[1] / HOST[3] * 1.3
     W[0, 2] *= 1.5
     assert find_overlap(W, errors(), ELEMENTS) is None
-    found = find_overlap(W, errors(), ELEMENTS, hosts={0})
+    over = np.zeros((3, 3), bool)
+    assert find_overlap(W, errors(), ELEMENTS, over) is None
+    over[2, 0] = True
+    found = find_overlap(W, errors(), ELEMENTS, over)
     assert (found.phase, found.other, found.columns.tolist()) == (2, 0, [3])
 
 

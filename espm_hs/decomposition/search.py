@@ -823,6 +823,11 @@ class PhaseSearch:
             allowed[pair] = False
         return [], self._without
 
+    @property
+    def _all_held(self) -> bool:
+        """Whether the composition of all phases is settled."""
+        return len(self.held) == self.problem.n_components
+
     def _even_film(self, found: Factorization, allowed: np.ndarray) -> list[Overlap]:
         """Return a film in what lies on it, as much as the film being even tells."""
         penalised = self.problem.penalties.acts and self.problem.ties is None

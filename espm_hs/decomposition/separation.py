@@ -582,7 +582,8 @@ def _of_film(
     part = told * W[:, film]
     left = W[:, phase] - part
     less, more = np.minimum(left[elements], 0.0), np.maximum(left[elements], 0.0)
-    if more.sum() < LEFT or -less.sum() > LESS_THAN_NOTHING * more.sum():
+    thicker = told < -max(CERTAIN * error, NEARLY_GONE)
+    if thicker or more.sum() < LEFT or -less.sum() > LESS_THAN_NOTHING * more.sum():
         return None
     near = np.maximum(CERTAIN * error * W[:, film], NEARLY_GONE * part)
     there = elements & (W[:, film] > NEARLY_GONE) & (W[:, phase] > 0)

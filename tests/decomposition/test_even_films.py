@@ -101,6 +101,14 @@ def test_phases_side_by_side_in_an_even_foil_are_no_films():
     assert films(common, H) == []
 
 
+def test_what_a_film_is_thicker_under_is_no_film_itself():
+    """As much as a carbide has lost to the film below is even, with it."""
+    H = flakes()[:, :2]
+    H[:, 0] += 0.4 * H[:, 1]
+    assert films(PHASES[:, :2], H) == []
+    assert evened(H, np.zeros((2, 2)), 1)[2] < 1e-12
+
+
 def test_what_takes_the_place_of_a_matrix_is_not_on_a_film():
     """Particles that do not reach through the foil are found with matrix in them."""
     inside = 40 * np.random.default_rng(0).random(400)

@@ -105,8 +105,10 @@ def test_what_a_film_is_thicker_under_is_no_film_itself():
     """As much as a carbide has lost to the film below is even, with it."""
     H = flakes()[:, :2]
     H[:, 0] += 0.4 * H[:, 1]
+    told, _, uneven = evened(H, np.zeros((2, 2)), 1)
+    assert told[0] == pytest.approx(-2.5)
+    assert uneven < 1e-12
     assert films(PHASES[:, :2], H) == []
-    assert evened(H, np.zeros((2, 2)), 1)[2] < 1e-12
 
 
 def test_what_takes_the_place_of_a_matrix_is_not_on_a_film():

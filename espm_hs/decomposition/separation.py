@@ -582,8 +582,7 @@ def _of_film(
     part = told * W[:, film]
     left = W[:, phase] - part
     less, more = np.minimum(left[elements], 0.0), np.maximum(left[elements], 0.0)
-    thicker = told + CERTAIN * error < -1  # than for what has its place there
-    if thicker or more.sum() < LEFT or -less.sum() > LESS_THAN_NOTHING * more.sum():
+    if more.sum() < LEFT or -less.sum() > LESS_THAN_NOTHING * more.sum():
         return None
     near = np.maximum(CERTAIN * error * W[:, film], NEARLY_GONE * part)
     there = elements & (W[:, film] > NEARLY_GONE) & (W[:, phase] > 0)

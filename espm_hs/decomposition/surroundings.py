@@ -188,7 +188,8 @@ def evened(
     errors : numpy.ndarray
         Standard errors, infinite where the others do not vary, shape (n_phases,).
     uneven : float
-        By which part of its mean it varies even then, squared. Noise is left out.
+        By which part of its mean it varies even then, squared; infinite where the
+        others do not tell, or nothing would be left of it. Noise is left out.
     """
     n, k = H.shape
     others, mean = np.delete(np.arange(k), film), H.mean(axis=0)
@@ -207,7 +208,9 @@ def evened(
     left = away @ whole
     scores = (away[:, others] * left[:, None] - noise[others] @ whole) @ inverse
     errors[others] = np.sqrt((scores**2).sum(axis=0)) / n
-    return amounts, errors, float(whole @ varies @ whole / (mean @ whole) ** 2)
+    there = mean @ whole  # less than nothing of what others are even with
+    uneven = float(whole @ varies @ whole) / there**2 if there > 0 else np.inf
+    return amounts, errors, uneven
 
 
 def _with_neighbours(map_: np.ndarray, grid: Grid) -> np.ndarray:

@@ -861,23 +861,26 @@ class PhaseSearch:
         """
         before, small_steps = self.problem, replace(self.options, n_init=1, solver="mu")
         self.problem = replace(before, penalties=Penalties())
-        start = W, off_zero(self._mapped(found, W).H)
+        freed, start = self._mapped(found, found.W), self._mapped(found, W)
+        before_it = self._divergence(freed)
         again = self._tried(
-            self._mapped(found, found.W),
+            freed,
             len(on_it),
-            lambda: continued(found, self._fit(start, small_steps)),
+            lambda: continued(found, self._fit((W, off_zero(start.H)), small_steps)),
         )
         if again is None:
             self.problem = before
             return None
+        gain = before_it - self._divergence(again)
         in_it = in_film(again.W, self.rows, on_it[0].other)
         W, _ = _all_separate(again, in_it, self.rows)
         self.problem = replace(self.problem, penalties=before.penalties)
         self.held = set(range(W.shape[1]))
         again = self._mapped(again, W)
-        rise = again.objective - found.objective
         self.steps.append(
-            f"{EVEN_FILM.format(one=on_it[0])} everywhere; F {rise:+.1f}."
+            f"{EVEN_FILM.format(one=on_it[0])} everywhere: without the preference for "
+            f"few phases in a pixel, the counts are more probable by {gain:.0f} nats; "
+            f"F {again.objective - found.objective:+.1f}."
         )
         return again
 

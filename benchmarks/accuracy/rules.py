@@ -114,7 +114,6 @@ RULES = {
     "even films": Rule(PhaseSearch, "_with_even_films", _as_found),
     "coatings": Rule(search, "coatings", _nothing),
     "matrix": Rule(search, "remnants", _nothing),
-    "traces": Rule(search, "traces", _nothing),
     "single pixels": Rule(PhaseSearch, "_of_single_pixels", _as_found),
     "several lacking": Rule(search, "lacks_several", _no),
     "places": Rule(PhaseSearch, "_in_places", _as_found),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from operator import itemgetter
 
 import numpy as np
 
@@ -34,7 +33,6 @@ from espm_hs.decomposition.separation import (
     lacks_several,
     remnants,
     separate,
-    traces,
 )
 from espm_hs.decomposition.solid_solution import (
     Series,
@@ -111,10 +109,6 @@ NATS_OF_PLACES = 3.0
 ALL_SHOW = "the {percent:.0f} % of it that all pixels show are taken out"
 OF_MATRIX = "Phase {one.phase} lies in phase {one.other}: " + ALL_SHOW
 OF_COATING = "Phase {one.other} encloses phase {one.phase}: " + ALL_SHOW
-OF_SERIES = (
-    "Phase {one.phase} is an end of a series: the {percent:.0f} % of phase {one.other} "
-    "in it are taken out"
-)
 
 
 @dataclass(frozen=True)
@@ -1016,16 +1010,11 @@ class PhaseSearch:
         for one in coatings(found.W, H, *known, self.grid, free):
             found, errors = self._taken_out(found, errors, one, OF_COATING)
         W, H, known = found.W, self._on_grid(found), (errors.covariance, self.rows)
-        ends = [(one.phase, one.other) for one in self._series(W, H)]
         matrix = remnants(W, self._counts_of(W, H), *known, self.grid, free, H)
-        candidates = [
-            *((is_trace(W, one), one, OF_MATRIX) for one in matrix),
-            *((True, one, OF_SERIES) for one in traces(W, *known, ends)),
-        ]
         # where just a trace is known to be gone, penalties would put back the rest in a
         # refit: these come last
-        for _, one, told in sorted(candidates, key=itemgetter(0)):
-            found, errors = self._taken_out(found, errors, one, told)
+        for one in sorted(matrix, key=lambda one: is_trace(W, one)):
+            found, errors = self._taken_out(found, errors, one, OF_MATRIX)
         return found, errors
 
     def _taken_out(

@@ -108,7 +108,6 @@ RULES = {
     "purest starts": Rule(PhaseSearch, "_from_purest", _as_found),
     "search goes on": Rule(PhaseSearch, "_searched_on", _as_found),
     "single pixels object": Rule(PhaseSearch, "_borne_out", _yes),
-    "alike pixels": Rule(PhaseSearch, "_among_alike", _as_found),
     "ends of series": Rule(PhaseSearch, "_with_freed_ends", _as_found),
     "hardly shown": Rule(PhaseSearch, "_hardly_shown", _as_found),
     "even films": Rule(PhaseSearch, "_with_even_films", _as_found),

@@ -39,11 +39,11 @@ from espm_hs.factorization import (
     off_zero,
     usual_binning,
 )
-from espm_hs.factorization.alike import AlikePixels
 from espm_hs.factorization.counts.counts import AnyCounts
 from espm_hs.factorization.counts.grid import ENOUGH_COUNTS
 from espm_hs.factorization.counts.reading import read_counts
 from espm_hs.factorization.cross_validation import strips
+from espm_hs.factorization.single_pixels import Pixels
 from espm_hs.physics.linear_model import LinearModel, Unknowns
 from espm_hs.progress import stage
 
@@ -115,10 +115,9 @@ class DecompositionOptions(FitOptions):
     binning
         Phases are found from the sums of ``binning`` pixels along each axis, and then
         mapped in full resolution; "auto" bins until there are some 300 counts, and
-        goes on from sums of pixels that look alike where these show that bins mix
-        phases, see `espm_hs.factorization.alike`, or, if pixels have few counts or
-        phases lie beyond what they show, from what makes all of these most probable,
-        see `espm_hs.factorization.single_pixels`.
+        goes on from what makes all pixels most probable where these have few counts,
+        bins mix them, or phases lie beyond what they show, see
+        `espm_hs.factorization.single_pixels`.
     end_members
         What phases are that no pixel shows alone. "outside": what fits the counts and
         has the fewest elements; "observed": the outermost compositions that pixels
@@ -471,17 +470,17 @@ class MapToFit:
         return kind(
             *(counts, grid, problem, self.model, self.channels, known),
             sizes=np.bincount(self.bins.number),
-            pixels=self._to_compare if kind is PhaseSearch else None,
+            pixels=self._pixels if kind is PhaseSearch else None,
             **self.options.of_search,
         )
 
     @property
-    def _to_compare(self) -> AlikePixels | None:
+    def _pixels(self) -> Pixels | None:
         """Pixels, which may tell what bins do not; None where bins were asked for."""
         wanted = self.options.binning == "auto"
         if not wanted or not self.counts.integer or self.problem.grid is None:
             return None
-        return AlikePixels(self.counts, self.problem.grid, self.binning)
+        return Pixels(self.counts, self.problem.grid, self.binning)
 
     def search(self) -> tuple[Factorization, Errors, PhaseSearch]:
         """Return the phases, their errors, and the search that found them."""

@@ -239,7 +239,7 @@ class PhaseAnalysis:
     steps
         What the search chose among answers that the counts allow, a sentence each.
     gains
-        Where the counts prefer phases of other sums than bins, a sentence each.
+        What the counts prefer to what bins say, a sentence each.
     places, atoms_in_places
         Place of each pixel of the map, shape (n_pixels,), and of how many `atoms` a
         loading consists there, as a multiple, shape (n_places, n_phases); see

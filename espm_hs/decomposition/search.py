@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from operator import itemgetter
 
 import numpy as np
 
@@ -37,7 +36,6 @@ from espm_hs.decomposition.separation import (
     lacks_several,
     remnants,
     separate,
-    traces,
 )
 from espm_hs.decomposition.solid_solution import (
     Series,
@@ -71,10 +69,9 @@ from espm_hs.factorization import (
     off_zero,
     uptake,
 )
-from espm_hs.factorization.alike import LEAST_SUMS, AlikePixels
 from espm_hs.factorization.channel_sums import Sums
 from espm_hs.factorization.counts.counts import AnyCounts
-from espm_hs.factorization.single_pixels import MOST_COUNTS, SinglePixels
+from espm_hs.factorization.single_pixels import MOST_COUNTS, Pixels, SinglePixels
 from espm_hs.physics.linear_model import LinearModel
 from espm_hs.progress import stage
 
@@ -98,13 +95,8 @@ ELSEWHERE, LEAST_SHOWN = 10.0, 1 / 3
 LEAST_OF_OVERLAP = -1.0
 # What is taken out of phases may cost the counts so many nats for each number in them.
 NATS_PER_NUMBER = 2.0
-# Where bins mix phases, sums of pixels that look alike gain this for each number.
+# What the counts prefer is taken if they gain so many nats for each number in it.
 NATS_GAINED = 2.0
-# Pixels are compared anew by what was found from the last comparison, so often at most,
-# and what each must gain is this part of what the one before had to.
-MOST_ROUNDS, GOES_ON = 4, 0.5
-# What so many passes do not gain this part of is not promising.
-FEW_PASSES, PROMISING = 20, 0.25
 # What single pixels say may fall by this, in nats, where F falls.
 MOST_LOST = 10.0
 # The likelihood begins to fall so much, in nats, at half a standard error.
@@ -116,10 +108,6 @@ ALL_SHOW = "the {percent:.0f} % of it that all pixels show are taken out"
 OF_MATRIX = "Phase {one.phase} lies in phase {one.other}: " + ALL_SHOW
 OF_COATING = "Phase {one.other} encloses phase {one.phase}: " + ALL_SHOW
 EVEN_FILM = "Phase {one.other} is an even film, on which others lie"
-OF_SERIES = (
-    "Phase {one.phase} is an end of a series: the {percent:.0f} % of phase {one.other} "
-    "in it are taken out"
-)
 
 
 @dataclass(frozen=True)
@@ -168,8 +156,7 @@ class PhaseSearch:
     sizes
         How many pixels of the map each of these is the sum of; needed if ``local``.
     pixels
-        Those of the map, which are looked at one by one and in other sums than these
-        bins; None: bins alone.
+        Those of the map, which are looked at one by one; None: bins alone.
     """
 
     counts: AnyCounts
@@ -183,10 +170,9 @@ class PhaseSearch:
     separation: bool = True
     local: bool | str = False
     sizes: np.ndarray | None = None
-    pixels: AlikePixels | None = None
+    pixels: Pixels | None = None
 
     def __post_init__(self):
-        self.bins: AnyCounts | None = None  # where phases are those of other sums
         self.places: Places | None = None
         self.sums: Sums | None = None  # of channels, from which phases are found
         # what was chosen among answers that the counts allow, and between which
@@ -238,8 +224,6 @@ class PhaseSearch:
                 found = self._in_all_channels(found, counts)
                 errors = self._errors(found)
         if named:
-            with stage(A_ROUND, "comparing pixels"):
-                found, errors = self._among_alike(found, errors)
             with stage(A_ROUND, "ends of series"):
                 found, errors = self._with_freed_ends(found, errors)
         if named and self.end_members != "outside":
@@ -263,9 +247,6 @@ class PhaseSearch:
             errors = self._with_feasible_ranges(found, errors)
         if named and self.end_members != "outside":
             found, errors = self._as_shown(found, errors)
-        if self.bins is not None:
-            self.counts, self.bins = self.bins, None
-            found = self._mapped(found, found.W)
         counts = self.problem.totals(self.problem.spectra(found.W)) * found.H
         self.surroundings = surroundings(counts, self.grid)
         self.shown = np.where(self.known.free, shown_alone(counts), 1.0)
@@ -379,8 +360,7 @@ class PhaseSearch:
 
     def _may_be_local(self, found: Factorization) -> bool:
         """Whether the counts may be asked if each place has a matrix of its own."""
-        able = self.model.differs_locally and self._in_counts and self.bins is None
-        able &= not self.alone.any()
+        able = self.model.differs_locally and self._in_counts and not self.alone.any()
         return able and found.converged and not self.known.single_elements
 
     def _alternatives(self, found: Factorization, first: Factorization) -> np.ndarray:
@@ -515,11 +495,6 @@ class PhaseSearch:
         several = self.problem.n_components > 1
         return open_to_all and several and not (known or found.interrupted)
 
-    @property
-    def _few(self) -> bool:
-        """Whether pixels have few counts."""
-        return bool(self.pixels and self.pixels.counts.mean_counts <= MOST_COUNTS)
-
     def _of_single_pixels(self, found: Factorization, errors: Errors) -> Fit:
         """Go on with what makes the counts of single pixels most probable.
 
@@ -533,7 +508,8 @@ class PhaseSearch:
             return found, errors
         changed = [phase for phase, _ in self.taken]
         mixing = self._purest(found, self._on_grid(found), changed)
-        mixed = self._few or (pixels.binning > 1 and self.bins is None)
+        few = pixels.counts.mean_counts <= MOST_COUNTS
+        mixed = few or pixels.binning > 1
         if not mixed and np.array_equal(mixing, np.eye(k)):
             return found, errors
         before = self.problem, self.gains.copy()
@@ -552,7 +528,7 @@ class PhaseSearch:
         if gained == 0.0 and not beside.any():
             return found, errors
         again, now = self._mapped(begun, W), self.problem
-        if not (self._few or beside.any()):
+        if not (few or beside.any()):
             nats, self.problem = self._divergence(again), before[0]
             if nats > self._divergence(found):
                 return found, errors
@@ -619,62 +595,6 @@ class PhaseSearch:
             return self.problem
         G = phase_matrices(self.model, closed(W[self.rows]))
         return replace(self.problem, G=self._in_use(G))
-
-    def _among_alike(self, found: Factorization, errors: Errors) -> Fit:
-        """Go on from sums of pixels that look alike, if bins have mixed these.
-
-        A phase that is nowhere wider than a bin is found with what lies beside it. Sums
-        of pixels that look alike hold less of that, and where they fit other phases
-        better, by more than these have numbers, bins have hidden them.
-        """
-        pixels, bins = self.pixels, self.counts
-        ready = self._may_tell(found) and found.converged
-        if pixels is None or pixels.binning == 1 or not ready or self._few:
-            return found, errors
-        if pixels.to_tell.n_sums < LEAST_SUMS * self.problem.n_components:
-            return found, errors
-        compared = [pixels] * MOST_ROUNDS
-        if pixels.to_tell is not pixels:
-            compared.insert(0, pixels.to_tell)
-        gained, needed = 0.0, NATS_GAINED * len(self.rows) * found.W.shape[1]
-        for some in compared:
-            found, gain = self._fit_alike(some, found, needed)
-            if gain == 0.0:
-                break
-            gained, needed = gained + gain, GOES_ON * needed
-        if gained == 0.0:
-            return found, errors
-        self.bins = bins
-        self.gains.append(
-            "Bins mix what single pixels show apart: the phases are those of sums of "
-            f"pixels that look alike; F {-gained:+.1f}."
-        )
-        return found, self._errors(found)
-
-    def _fit_alike(
-        self, pixels: AlikePixels, found: Factorization, needed: float
-    ) -> tuple[Factorization, float]:
-        """Fit sums of pixels that look alike; return what the counts gain, in nats.
-
-        Where that is less than ``needed``, or a phase is lost, all is as it was.
-        """
-        before = self.counts, self.problem
-        spectra, once = self.problem.spectra(found.W), replace(self.options, n_init=1)
-        mean = spectra @ np.asarray(found.H).sum(axis=0)
-        self.counts = pixels.sums(spectra, mean, self.n_jobs)
-        start = self._mapped(found, found.W)
-        old, begun = self._divergence(start), (start.W, off_zero(start.H))
-        few, stopped = replace(once, max_iter=min(FEW_PASSES, once.max_iter)), False
-        with suppress(LostComponent):
-            tried = factorize(self.counts, self.problem, init=begun, options=few)
-            stopped = tried.interrupted
-            if not stopped and old - self._divergence(tried) > PROMISING * needed:
-                again = continued(found, self._fit((tried.W, tried.H), once))
-                gain, stopped = old - self._divergence(again), again.interrupted
-                if gain > needed:
-                    return again, gain
-        self.counts, self.problem = before
-        return replace(found, interrupted=stopped), 0.0
 
     @property
     def _short(self) -> FitOptions:
@@ -1083,16 +1003,11 @@ class PhaseSearch:
         for one in coatings(found.W, H, *known, self.grid, free):
             found, errors = self._taken_out(found, errors, one, OF_COATING)
         W, H, known = found.W, self._on_grid(found), (errors.covariance, self.rows)
-        ends = [(one.phase, one.other) for one in self._series(W, H)]
         matrix = remnants(W, self._counts_of(W, H), *known, self.grid, free, H)
-        candidates = [
-            *((is_trace(W, one), one, OF_MATRIX) for one in matrix),
-            *((True, one, OF_SERIES) for one in traces(W, *known, ends)),
-        ]
         # where just a trace is known to be gone, penalties would put back the rest in a
         # refit: these come last
-        for _, one, told in sorted(candidates, key=itemgetter(0)):
-            found, errors = self._taken_out(found, errors, one, told)
+        for one in sorted(matrix, key=lambda one: is_trace(W, one)):
+            found, errors = self._taken_out(found, errors, one, OF_MATRIX)
         return found, errors
 
     def _taken_out(
@@ -1127,12 +1042,10 @@ class PhaseSearch:
         Bins at the edge of a map have fewer of these, which is no sign of less of a
         phase. ``free``: as counts alone have the maps.
         """
-        problem, H = self.problem, found.H
+        H = found.H
         if free:
-            problem = replace(problem, penalties=Penalties())
-        if free or self.bins is not None:
-            counts = self.counts if self.bins is None else self.bins
-            H, _ = fit_maps(counts, problem, found.W, n_jobs=self.n_jobs)
+            problem = replace(self.problem, penalties=Penalties())
+            H, _ = fit_maps(self.counts, problem, found.W, n_jobs=self.n_jobs)
         return np.asarray(H) / (1 if self.sizes is None else self.sizes[:, None])
 
     def _as_mixtures(self, found: Factorization, mixing: np.ndarray) -> Factorization:

@@ -7,7 +7,7 @@ searches return an `Overlap`, which `separate` takes out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -448,28 +448,6 @@ def coatings(
         for one in amounts.shared_parts(enclosed & compound & free & free[:, None])
         if one.amount < MOST_REMNANT and amounts.has_more(one)
     ]
-
-
-def traces(
-    W: np.ndarray,
-    covariance: np.ndarray,
-    elements: np.ndarray,
-    pairs: Iterable[tuple[int, int]],
-) -> list[Overlap]:
-    """Return what ends of a series have of the other end, if that is just a trace.
-
-    Parameters
-    ----------
-    W, covariance, elements
-        As in `find_films`.
-    pairs
-        Phases that are the ends of a series.
-    """
-    allowed = np.zeros((W.shape[1], W.shape[1]), bool)
-    for pair in pairs:
-        allowed[pair] = allowed[pair[::-1]] = True
-    shared = _Amounts(W, covariance, elements).shared_parts(allowed)
-    return [one for one in shared if is_trace(W, one)]
 
 
 def _likely_none(W: np.ndarray, one: Overlap) -> bool:

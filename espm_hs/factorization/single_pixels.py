@@ -11,6 +11,7 @@ fits the spectra, what the classes hold, and how often they change.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import combinations, product
 
 import numpy as np
@@ -94,6 +95,33 @@ def _along_lines(b, order, begins, stays, new, often, filtered, posterior, moves
             moves[2, i] += left * new[i] * behind[i]
             behind[i] = behind[i] * stays[i] + (1.0 - stays[i]) * begun
     return total
+
+
+@dataclass(frozen=True, eq=False)
+class Pixels:
+    """Pixels of a map, which may tell what bins do not.
+
+    Parameters
+    ----------
+    counts
+        Integers.
+    grid
+        Which pixels are neighbours.
+    binning
+        Pixels along each axis of the bins that are known.
+    """
+
+    counts: AnyCounts
+    grid: Grid
+    binning: int
+
+    @property
+    def to_tell(self) -> Pixels:
+        """Some strips of a large map, which tell which of two fits is better."""
+        seen = strips(self.counts.n_pixels)
+        if seen.all():
+            return self
+        return Pixels(self.counts.take(seen), self.grid.take(seen), self.binning)
 
 
 class SinglePixels:

@@ -236,10 +236,10 @@ class Phases(Components):
             The phases are found in the sums of so many pixels along each axis, and
             mapped in full resolution: noise of the maps then is not mistaken for
             differences of the phases. "auto" bins until there are 300 counts in a
-            pixel, down to 256 pixels, and goes on from sums of pixels that look alike
-            where bins mix what these show apart, or, of few counts, from what makes
-            those of all pixels most probable; 1 does not bin. What `estimate_binning`
-            finds is for maps that you bin, not for this.
+            pixel, down to 256 pixels, and goes on from what makes the counts of all
+            pixels most probable where these are few or bins mix what pixels show apart;
+            1 does not bin. What `estimate_binning` finds is for maps that you bin, not
+            for this.
         init
             The start is "nndsvd", "pure", "clusters", "random", or arrays ``(W, H)``,
             either of which may be None; "previous" goes on from the phases of the last

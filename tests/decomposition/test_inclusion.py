@@ -275,7 +275,7 @@ def percent(found, experiment, name):
 def test_a_trace_of_the_matrix_tells_of_more_of_it():
     """A third of the boundary that is found is the grains on either side of it."""
     s, experiment = many_counts("fresh", "magnet")
-    # which sums of pixels that look alike would show by themselves
+    # which single pixels would show by themselves
     boundary = percent(phases(s, 3, binning=2), experiment, "boundary")
     assert boundary["Nd"] == pytest.approx(55, abs=5)
     assert boundary["Fe"] == pytest.approx(32, abs=5)

@@ -4,9 +4,6 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 
-from espm_hs.decomposition import search
-from espm_hs.decomposition.search import PhaseSearch
-from espm_hs.factorization import LostComponent
 from espm_hs.factorization.single_pixels import SinglePixels
 from espm_hs.metrics import match_phases
 from espm_hs.physics import SpectrumModel
@@ -56,13 +53,13 @@ def error_of(s, spectra, **options):
     return angles[1]
 
 
-def test_layers_are_found_from_pixels_that_look_alike(layered):
+def test_layers_that_bins_mix_are_what_single_pixels_show(layered):
     s, spectra = layered
     mixed = error_of(s, spectra, binning=4)
-    assert not any("look alike" in step for step in s.analysis_results().gains)
+    assert s.analysis_results().gains == ()
     alone = error_of(s, spectra)
     assert s.analysis_results().binning > 1
-    assert any("look alike" in step for step in s.analysis_results().gains)
+    assert any("single pixels" in step for step in s.analysis_results().gains)
     assert mixed > 20
     assert alone < 4
 
@@ -71,30 +68,7 @@ def test_what_bins_show_is_left_as_it_is():
     s = particles(shape=(32, 32), counts_per_pixel=60)
     s.decomposition(algorithm="espm", output_dimension=3)
     assert s.analysis_results().binning > 1
-    assert not any("look alike" in step for step in s.analysis_results().gains)
-
-
-def test_a_phase_that_is_lost_in_these_sums_leaves_all_as_it_was(layered, monkeypatch):
-    s, spectra = layered
-    fit, binning = PhaseSearch._fit_alike, s.analysis_results().binning
-    before = error_of(s, spectra, binning=binning)
-
-    def lost(*_, **__):
-        raise LostComponent
-
-    def fit_and_lose(self, *given):
-        with monkeypatch.context() as patched:
-            patched.setattr(search, "factorize", lost)
-            return fit(self, *given)
-
-    monkeypatch.setattr(PhaseSearch, "_fit_alike", fit_and_lose)
-    with monkeypatch.context() as patched:
-        patched.setattr(PhaseSearch, "_of_single_pixels", lambda self, *fit: fit)
-        assert error_of(s, spectra) == before
-        assert s.analysis_results().gains == ()
-    # single pixels show what no sums were made of
-    assert error_of(s, spectra) < 4
-    assert any("single pixels" in step for step in s.analysis_results().gains)
+    assert s.analysis_results().gains == ()
 
 
 def test_few_counts_of_single_pixels_show_layers_apart(few_counts):
@@ -114,7 +88,7 @@ def test_few_counts_of_single_pixels_show_layers_apart(few_counts):
 
 
 def test_layers_that_fade_are_what_single_pixels_show():
-    """Bins mix them, and no sum of pixels shows more of them than bins do."""
+    """Bins mix them, whatever their size is."""
     fading = [0.15, 0.5, 0.85, 1.0, 0.85, 0.5, 0.15]
     s, spectra = map_with_layers(60.0, np.arange(4, 11), fading)
     alone = error_of(s, spectra)

@@ -17,7 +17,6 @@ from espm_hs.factorization import (
     Penalties,
     Problem,
     ScatteredCounts,
-    alike,
     channel_sums,
     composition_covariance,
     factorize,
@@ -440,19 +439,6 @@ def test_counts_in_places_have_the_same_bits(client):
         for one, fit in zip(apart, fits, strict=True)
     ]
     np.testing.assert_array_equal(errors[0][0], errors[1][0])
-
-
-def test_pixels_that_look_alike(client, data, monkeypatch):
-    lazy, G, W = data
-    monkeypatch.setattr(alike, "COUNTS", 100.0)
-    grid = Grid.from_shape(SHAPE)
-    sums = [
-        alike.AlikePixels(counts, grid, 3).sums(G @ W, counts.spectrum)
-        for counts in both(client, lazy)
-    ]
-    assert sums[0].n_pixels > 10
-    for name in ("indptr", "channels", "values"):
-        assert np.array_equal(*(getattr(one, name) for one in sums))
 
 
 def test_single_pixels(client, data):

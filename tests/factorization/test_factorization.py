@@ -770,9 +770,6 @@ def test_grid_of_some_pixels_is_that_of_their_map():
     found, expected = listed.take(pixels), whole.take(pixels)
     np.testing.assert_array_equal(found.neighbours, expected.neighbours)
     np.testing.assert_array_equal(found.colours, expected.colours)
-    # what is no map has no Gaussian
-    values = rng.random(20)
-    np.testing.assert_array_equal(listed.blurred(values, 1.0), values)
 
 
 def test_counts_of_other_channels(small):

@@ -15,6 +15,7 @@ from espm_hs.factorization import (
     off_zero,
 )
 from espm_hs.factorization.single_pixels import (
+    Pixels,
     SinglePixels,
     _along_lines,
     first_shares,
@@ -226,3 +227,16 @@ def test_strips_of_a_large_map_are_enough(monkeypatch):
     assert single.counts.shape[0] == 512
     found, *_ = single.fit(problem, mixed(W), 2.0)
     assert far(found, W).max() < 0.07
+
+
+def test_strips_of_a_large_map_tell(monkeypatch):
+    counts, *_ = striped(12)
+    pixels = Pixels(counts, Grid.from_shape(SHAPE), 4)
+    assert pixels.to_tell is pixels
+    monkeypatch.setattr(cross_validation, "PIXELS_TO_TELL", 512)
+    some = pixels.to_tell
+    seen = cross_validation.strips(counts.n_pixels)
+    assert some.counts.n_pixels == 512
+    assert some.binning == 4
+    assert np.array_equal(some.counts.spectrum, counts.take(seen).spectrum)
+    assert np.array_equal(some.grid.neighbours, pixels.grid.take(seen).neighbours)

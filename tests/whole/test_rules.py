@@ -94,7 +94,7 @@ def test_an_effect_counts_maps_with_and_without_a_rule():
     )
     idle = "4 (100 %)", "4 (100 %)", "0 (0 %)", "0 (0 %)"
     right = [one._replace(errors=one.errors / 4) for one in maps]
-    assert Effect.of("traces", right).cells == ("traces", 0, 0, 0, 0, *idle, "–")
+    assert Effect.of("films", right).cells == ("films", 0, 0, 0, 0, *idle, "–")
 
 
 def test_sets_are_named():

@@ -10,7 +10,6 @@ from itertools import pairwise, product
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.ndimage import gaussian_filter
 
 from espm_hs.factorization.counts.counts import AnyCounts, Counts
 from espm_hs.factorization.counts.rows import Reader, Rows
@@ -146,22 +145,6 @@ class Grid:
         old = self.neighbours[pixels]
         neighbours = np.where(old >= 0, number[old], -1)
         return Grid(self.weights, arrays=(neighbours, self.colours[pixels]))
-
-    def blurred(self, values: np.ndarray, width: float) -> np.ndarray:
-        """Smooth the values of pixels by a Gaussian; those not in use count as 0.
-
-        Parameters
-        ----------
-        values
-            Shape (n_pixels,).
-        width
-            Standard deviation of the Gaussian, in pixels.
-        """
-        if self.arrays is not None:
-            return values
-        image = np.zeros(self.shape)
-        image[self._used] = values
-        return gaussian_filter(image, width, mode="constant")[self._used]
 
     def rows_around(self, first: int, end: int) -> tuple[Grid, int, int]:
         """Return the rows of the map that hold some pixels and all their neighbours.

@@ -102,6 +102,7 @@ class Rule(NamedTuple):
 
 RULES = {
     "films": Rule(search, "find_films", _nothing),
+    "even film": Rule(search, "even_film", _nothing),
     # also asked where single pixels may show a phase alone
     "overlaps": Rule(search, "find_overlap", _none),
     "inclusions": Rule(PhaseSearch, "_inclusions", _nothing),
@@ -110,7 +111,7 @@ RULES = {
     "single pixels object": Rule(PhaseSearch, "_borne_out", _yes),
     "ends of series": Rule(PhaseSearch, "_with_freed_ends", _as_found),
     "hardly shown": Rule(PhaseSearch, "_hardly_shown", _as_found),
-    "even films": Rule(PhaseSearch, "_with_even_films", _as_found),
+    "thicker films": Rule(PhaseSearch, "_with_even_films", _as_found),
     "coatings": Rule(search, "coatings", _nothing),
     "matrix": Rule(search, "remnants", _nothing),
     "single pixels": Rule(PhaseSearch, "_of_single_pixels", _as_found),

@@ -20,7 +20,6 @@ from espm_hs.factorization.cross_validation import (
     sparsity_losses,
     thin,
 )
-from espm_hs.factorization.linear_maps import linear_maps
 from espm_hs.factorization.penalties import (
     STRONGEST,
     Penalties,
@@ -43,6 +42,7 @@ from espm_hs.factorization.solvers.maps import (
     divergence_of_fit,
     fit_loadings,
     fit_maps,
+    linear_maps,
     off_zero,
 )
 from espm_hs.factorization.solvers.multi_start import (

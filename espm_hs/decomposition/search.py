@@ -654,6 +654,8 @@ class PhaseSearch:
                     allowed[overlap.phase, overlap.other] = False
                 continue
             self.taken |= {(one.phase, one.other) for one in overlaps if one.sure}
+            for one in overlaps if take_out == self._on_even_film else []:
+                allowed[one.phase, one.other] = False  # once is enough
             hosts |= taken_from
             found, errors = again, self._errors(again)
         return found, errors
@@ -780,14 +782,16 @@ class PhaseSearch:
         counts do not tell at all.
         """
         before, small_steps = self.problem, replace(self.options, n_init=1, solver="mu")
-        self.problem = replace(before, penalties=Penalties())
-        freed, start = self._mapped(found, found.W), self._mapped(found, W)
-        before_it = self._divergence(freed)
-        again = self._tried(
-            freed,
-            len(on_it),
-            lambda: continued(found, self._fit((W, off_zero(start.H)), small_steps)),
-        )
+
+        def freed(W: np.ndarray) -> Factorization:
+            """Go on from phases without penalties."""
+            self.problem = replace(before, penalties=Penalties())
+            start = W, off_zero(self._mapped(found, W).H)
+            return continued(found, self._fit(start, small_steps))
+
+        as_before = freed(found.W)
+        before_it = self._divergence(as_before)
+        again = self._tried(as_before, len(on_it), lambda: freed(W))
         if again is None:
             self.problem = before
             return None
@@ -798,8 +802,8 @@ class PhaseSearch:
         self.held = set(range(W.shape[1]))
         again = self._mapped(again, W)
         self.steps.append(
-            f"{EVEN_FILM.format(one=on_it[0])} everywhere: without the preference for "
-            f"few phases in a pixel, the counts are more probable by {gain:.0f} nats; "
+            f"{EVEN_FILM.format(one=on_it[0])} everywhere; without the preference for "
+            f"few phases in a pixel, log-likelihood {gain:+.0f} nats; "
             f"F {again.objective - found.objective:+.1f}."
         )
         return again

@@ -58,9 +58,11 @@ LEAST_INCLUSION = 0.2
 # the share that pixels show, would bring. That one is nearly all that they show.
 HARDLY_ANY, NEARLY_ALL = 0.3, 0.9
 # An even film varies by less than this part of itself. With as much of it taken out as
-# makes it even, this part of what is left of a phase may be less than nothing; what
-# differs by this part from what is taken out is gone; and so much has to be left.
+# makes it even, this part of what is left of a phase may be less than nothing; an
+# element that makes up less than this part of that is gone; and so much has to be left.
 EVEN, LESS_THAN_NOTHING, NEARLY_GONE, LEFT = 0.14, 0.4, 0.1, 0.05
+# Elements of a film are in the proportions of what lies on it if no further apart.
+ALIKE = 2.0
 # Most of a film says how much of it is in a phase: so much of its atoms.
 MOST_OF_FILM = 0.7
 # A coating that is nearly all one element tells nothing: the core may be an alloy.
@@ -557,14 +559,15 @@ def _of_film(
     error: float,
 ) -> Overlap | None:
     """Return what a phase has of a film; None if that cannot be."""
-    part = told * W[:, film]
-    left = W[:, phase] - part
-    less, more = np.minimum(left[elements], 0.0), np.maximum(left[elements], 0.0)
-    if more.sum() < LEFT or -less.sum() > LESS_THAN_NOTHING * more.sum():
+    left = W[:, phase] - told * W[:, film]
+    less, more = (
+        np.sum(x[elements]) for x in (np.minimum(left, 0), np.maximum(left, 0))
+    )
+    if more < max(LEFT, CERTAIN * error) or -less > LESS_THAN_NOTHING * more:
         return None
-    near = np.maximum(CERTAIN * error * W[:, film], NEARLY_GONE * part)
+    near = np.maximum(CERTAIN * error * W[:, film], NEARLY_GONE * more)
     there = elements & (W[:, film] > NEARLY_GONE) & (W[:, phase] > 0)
-    gone = np.flatnonzero(there & (left < near))
+    gone = np.flatnonzero(there & (left < near) & (told > CERTAIN * error))
     amount = W[gone, phase].sum() / max(W[gone, film].sum(), np.finfo(float).tiny)
     if amount < LEAST_OVERLAP:
         gone = gone[:0]
@@ -572,15 +575,20 @@ def _of_film(
 
 
 def in_film(W: np.ndarray, elements: np.ndarray, film: int) -> list[Overlap]:
-    """Return what a film may have of what lies on it, as much as elements allow."""
-    found, W = [], W.copy()
+    """Return what a film may have of what lies on it, as much as elements allow.
+
+    A film that has just one element of a phase, or several but not in its proportions,
+    has it of its own. What is returned is to be taken out one after the other.
+    """
+    found: list[Overlap] = []
     for phase in np.delete(np.arange(W.shape[1]), film).tolist():
         own = np.flatnonzero(elements & (W[:, phase] > TRACE))
         ratio = W[own, film] / W[own, phase]
         least = float(ratio.min(initial=1.0))
-        if 0 < least < MOST_OVERLAP:
+        agree = np.count_nonzero(ratio < ALIKE * least)
+        if 0 < least < MOST_OVERLAP and agree > 1:
             found.append(Overlap(film, phase, least, own[ratio == least]))
-            W[:, film] -= least * W[:, phase]
+            W, _ = separate(W, np.zeros((1, W.shape[1])), found[-1], elements)
     return found
 
 

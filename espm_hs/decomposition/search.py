@@ -654,8 +654,8 @@ class PhaseSearch:
                     allowed[overlap.phase, overlap.other] = False
                 continue
             self.taken |= {(one.phase, one.other) for one in overlaps if one.sure}
-            for one in overlaps if take_out == self._on_even_film else []:
-                allowed[one.phase, one.other] = False  # once is enough
+            if take_out == self._on_even_film:  # once is enough, and it has all it has
+                allowed[overlaps[0].other] = allowed[:, overlaps[0].other] = False
             hosts |= taken_from
             found, errors = again, self._errors(again)
         return found, errors

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from espm_hs.decomposition.ambiguity import Answer, alternatives, closed, matched
-from espm_hs.decomposition.cautions import LEAST_AGREEING
+from espm_hs.decomposition.cautions import LEAST_AGREEING, listed
 from espm_hs.decomposition.constraints import Knowledge
 from espm_hs.decomposition.self_consistency import (
     Judge,
@@ -107,7 +107,6 @@ NATS_OF_PLACES = 3.0
 ALL_SHOW = "the {percent:.0f} % of it that all pixels show are taken out"
 OF_MATRIX = "Phase {one.phase} lies in phase {one.other}: " + ALL_SHOW
 OF_COATING = "Phase {one.other} encloses phase {one.phase}: " + ALL_SHOW
-EVEN_FILM = "Phase {one.other} is an even film, on which others lie"
 
 
 @dataclass(frozen=True)
@@ -412,7 +411,7 @@ class PhaseSearch:
                     preferred = self._borne_out(other, found, before[0])
                 except KeyboardInterrupt:
                     preferred, other = False, replace(other, interrupted=True)
-                if preferred and not other.converged:
+                if preferred and not (other.converged or self._all_held):
                     other = self._continued(other, penalties, self.options)
                     others = self._errors(other)
                 if preferred:
@@ -686,12 +685,10 @@ class PhaseSearch:
             return None
         if as_it_is:
             again = self._mapped(again, start[0])
-        rise = again.objective - found.objective
-        self.rise += max(rise, 0.0)
         gone = {overlap.other for overlap in overlaps}
         text = told or _told(gone, changed)
         text = text.format(one=overlaps[0], percent=100 * overlaps[0].amount)
-        self.steps.append(f"{text}; F {rise:+.1f}.")
+        self._stepped(text, again.objective - found.objective)
         return again
 
     def _tried(
@@ -769,7 +766,7 @@ class PhaseSearch:
         in_it = in_film(W, self.rows, on_it[0].other)
         if any(one.amount > LEAST_OVERLAP for one in in_it):
             return self._everywhere_on(found, W, on_it)
-        return self._without(found, on_it, EVEN_FILM)
+        return self._without(found, on_it, _on_film(on_it))
 
     def _everywhere_on(
         self, found: Factorization, W: np.ndarray, on_it: list[Overlap]
@@ -798,15 +795,22 @@ class PhaseSearch:
         gain = before_it - self._divergence(again)
         in_it = in_film(again.W, self.rows, on_it[0].other)
         W, _ = _all_separate(again, in_it, self.rows)
-        self.problem = replace(self.problem, penalties=before.penalties)
         self.held = set(range(W.shape[1]))
-        again = self._mapped(again, W)
-        self.steps.append(
-            f"{EVEN_FILM.format(one=on_it[0])} everywhere; without the preference for "
-            f"few phases in a pixel, log-likelihood {gain:+.0f} nats; "
-            f"F {again.objective - found.objective:+.1f}."
+        told = (
+            f"{_on_film(on_it)}; as they lie on it everywhere, few phases in a pixel "
+            f"are not preferred (log-likelihood {gain:+.0f} nats)"
         )
-        return again
+        free = self.problem
+        self.problem = replace(free, penalties=before.penalties)
+        F = self._mapped(again, W).objective  # to be compared with that of others
+        self._stepped(told, F - found.objective)
+        self.problem = free
+        return replace(self._mapped(again, W), objective=F)
+
+    def _stepped(self, told: str, rise: float) -> None:
+        """Note what was done, and by how much F rose."""
+        self.rise += max(rise, 0.0)
+        self.steps.append(f"{told}; F {rise:+.1f}.")
 
     def _lie_over(self, found: Factorization, hosts: set[int]) -> np.ndarray:
         """Return around which phases (rows) hosts of others (columns) lie, too."""
@@ -1118,6 +1122,13 @@ def _all_separate(
     for one in overlaps:
         start = separate(*start, one, elements)
     return start
+
+
+def _on_film(on_it: list[Overlap]) -> str:
+    """Say what lies on an even film."""
+    names = listed([f"phase {one.phase}" for one in on_it])
+    film = f"Phase {on_it[0].other} is the same everywhere"
+    return f"{film}, which says how much of it to take out of {names}"
 
 
 def _told(gone: set[int], changed: set[int]) -> str:

@@ -194,6 +194,6 @@ def largest_error(phases, s):
 def test_phases_on_an_even_film_are_found(sample, monkeypatch):
     error, steps = largest_error(*sample())
     assert error < 5
-    assert any("is an even film" in step for step in steps)
+    assert any("is the same everywhere" in step for step in steps)
     monkeypatch.setattr(search, "even_film", lambda *_: [])
     assert largest_error(*sample())[0] > 20

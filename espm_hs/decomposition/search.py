@@ -787,6 +787,9 @@ class PhaseSearch:
             return continued(found, self._fit(start, small_steps))
 
         as_before = freed(found.W)
+        if as_before.interrupted:
+            self.problem = before
+            return replace(found, interrupted=True)
         before_it = self._divergence(as_before)
         again = self._tried(as_before, len(on_it), lambda: freed(W))
         if again is None:
@@ -800,11 +803,10 @@ class PhaseSearch:
             f"{_on_film(on_it)}; as they lie on it everywhere, few phases in a pixel "
             f"are not preferred (log-likelihood {gain:+.0f} nats)"
         )
-        free = self.problem
-        self.problem = replace(free, penalties=before.penalties)
-        F = self._mapped(again, W).objective  # to be compared with that of others
+        # to be compared with that of others
+        penalised = replace(self.problem, penalties=before.penalties)
+        _, F = fit_maps(self.counts, penalised, W, n_jobs=self.n_jobs)
         self._stepped(told, F - found.objective)
-        self.problem = free
         return replace(self._mapped(again, W), objective=F)
 
     def _stepped(self, told: str, rise: float) -> None:
@@ -814,11 +816,10 @@ class PhaseSearch:
 
     def _lie_over(self, found: Factorization, hosts: set[int]) -> np.ndarray:
         """Return around which phases (rows) hosts of others (columns) lie, too."""
-        k = found.W.shape[1]
-        over, known = np.zeros((k, k), bool), sorted(hosts)
-        if known:
-            over[:, known] = self._hosts(found, np.zeros((k, k)))[:, known]
-        return over
+        held = np.zeros((found.W.shape[1],) * 2)
+        if not hosts:
+            return held > 0
+        return self._hosts(found, held) & np.isin(np.arange(len(held)), list(hosts))
 
     def _uptake(
         self, found: Factorization, pairs: list[tuple[int, int]]

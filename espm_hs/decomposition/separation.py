@@ -533,7 +533,7 @@ def even_film(
     -----
     How much of a film is in a phase follows from its being even, whatever elements the
     two have. It is a film if no other phase then has less than nothing of an element:
-    what takes the place of a matrix has, since there the matrix would have to be.
+    most of what takes the place of a matrix has, since the matrix is not there.
     """
     for film in range(W.shape[1]):
         told, errors, uneven = evened(H, noise, film)

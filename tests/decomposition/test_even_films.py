@@ -1,5 +1,7 @@
 """What lies on a film follows from the film being the same everywhere."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -197,3 +199,25 @@ def test_phases_on_an_even_film_are_found(sample, monkeypatch):
     assert any("is the same everywhere" in step for step in steps)
     monkeypatch.setattr(search, "even_film", lambda *_: [])
     assert largest_error(*sample())[0] > 20
+
+
+@pytest.mark.filterwarnings("ignore::espm_hs.decomposition.cautions.PhaseWarning")
+@pytest.mark.filterwarnings("ignore:The fit was interrupted:UserWarning")
+def test_who_does_not_want_to_wait_for_the_film_keeps_what_was_found(monkeypatch):
+    fit, stopped = search.PhaseSearch._fit, []
+
+    def fit_or_stop(self, init, options):
+        found = fit(self, init, options)
+        if options.solver != "mu" or self.problem.penalties.acts:
+            return found
+        stopped.append(self.problem)
+        return replace(found, interrupted=True)
+
+    monkeypatch.setattr(search.PhaseSearch, "_fit", fit_or_stop)
+    _, s = resin()
+    s.decomposition(algorithm="espm", output_dimension=3, print_info=False)
+    result = s.analysis_results()
+    assert result.interrupted
+    assert len(stopped) == 1  # and no other fit is begun
+    assert result.sparsity > 0
+    assert not any("is the same everywhere" in step for step in result.steps)
